@@ -1,0 +1,18 @@
+//! Neural networks trained, stored and called inside PostgreSQL.
+//!
+//! The core (`nn`, `features`, `metrics`, `artifact`) knows nothing of PostgreSQL and builds
+//! alone with `--no-default-features`; `pg` is the thin layer that connects it to the server.
+
+// Links the BLAS that ndarray's products call.
+extern crate blas_src;
+
+pub mod artifact;
+pub mod features;
+pub mod metrics;
+pub mod nn;
+
+#[cfg(feature = "pg")]
+mod pg;
+
+#[cfg(feature = "pg")]
+::pgrx::pg_module_magic!(name, version);

@@ -1,0 +1,3 @@
+//! Everything that touches PostgreSQL.
+
+mod api;
