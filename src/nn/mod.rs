@@ -1,1 +1,5 @@
-//! to come
+//! Neural networks: architecture, layers, losses and their training.
+
+pub mod random;
+
+pub use random::Random;
