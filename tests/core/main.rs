@@ -1,0 +1,3 @@
+//! Tests of the core through its public interface; no PostgreSQL is needed.
+
+mod optimizer;
