@@ -1,1 +1,36 @@
-//! to come
+//! Columns to tensors and back: treatments, fitting, encoding, labels.
+//!
+//! A query's columns are read as [`RawRows`]: numbers as `f64`, texts as codes into a
+//! [`Dictionary`]. [`fit`] turns the wished treatments ([`Request`]) into a [`FeatureSet`], looking
+//! at the training rows only and passing over them in order, block by block, so that the result
+//! is the same from memory and from a file. A set's [`Encoder`] and [`BlockEncoder`] then write
+//! network inputs with the same bits.
+
+mod block;
+mod column;
+mod dictionary;
+mod encoder;
+mod error;
+mod fit;
+mod hash;
+mod mask;
+mod request;
+mod set;
+mod split;
+mod statistics;
+mod target;
+
+pub use block::{Block, MemoryRows, RawRows, Values};
+pub use column::{Column, Kind, Origin};
+pub use dictionary::{Dictionary, MISSING, OVERFLOW};
+pub use encoder::{BlockEncoder, Encoder};
+pub use error::Error;
+pub use fit::{fit, refresh_profiles};
+pub use mask::BitMask;
+pub use request::{
+    CategoricalSettings, DEFAULT_CLIP, DEFAULT_LEVELS, DEFAULT_SCALE, Encoding, MAX_LEVELS,
+    Missing, NumericSettings, Request, Scale, Treatment, parse_requests, storage_kind,
+};
+pub use set::{Feature, FeatureSet, Fitted, MAX_FEATURES, Profile};
+pub use split::{Split, group_key, split};
+pub use target::{Labels, MAX_CLASSES, OutputScale, Target, TargetRequest, Task, target_kind};

@@ -1,4 +1,6 @@
 //! Tests of the core through its public interface; no PostgreSQL is needed.
 
+mod features;
+mod features_target;
 mod math;
 mod optimizer;

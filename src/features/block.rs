@@ -1,0 +1,196 @@
+//! Raw rows, column by column, as they come from the query or a temporary file.
+
+use super::{Error, Kind};
+
+/// The values of one column.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Values {
+    /// Numbers; NaN is a missing value.
+    Number(Vec<f64>),
+    /// Codes into the column's dictionary.
+    Category(Vec<u32>),
+}
+
+impl Values {
+    /// No values of this kind.
+    pub fn new(kind: Kind) -> Values {
+        match kind {
+            Kind::Number => Values::Number(Vec::new()),
+            Kind::Category => Values::Category(Vec::new()),
+        }
+    }
+
+    /// How many values there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Values::Number(values) => values.len(),
+            Values::Category(codes) => codes.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Which kind they are.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Values::Number(_) => Kind::Number,
+            Values::Category(_) => Kind::Category,
+        }
+    }
+
+    /// Forgets the values and keeps the memory.
+    pub fn clear(&mut self) {
+        match self {
+            Values::Number(values) => values.clear(),
+            Values::Category(codes) => codes.clear(),
+        }
+    }
+
+    fn append(&mut self, from: &Values, start: usize, count: usize) -> Result<(), Error> {
+        let end = start.saturating_add(count);
+        match (self, from) {
+            (Values::Number(to), Values::Number(from)) => {
+                to.extend_from_slice(from.get(start..end).ok_or_else(short)?);
+            }
+            (Values::Category(to), Values::Category(from)) => {
+                to.extend_from_slice(from.get(start..end).ok_or_else(short)?);
+            }
+            (to, from) => {
+                *to = from.clone();
+                to.clear();
+                return to.append(from, start, count);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn short() -> Error {
+    Error::invalid("a column has fewer values than there are rows")
+}
+
+/// Some consecutive rows, column by column. A block is filled again and again.
+///
+/// The feature columns come first, in call order; columns for other uses (the target, weights,
+/// a flag for the split) follow them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Block {
+    /// How many rows it holds.
+    pub rows: usize,
+    /// The columns, each with `rows` values.
+    pub columns: Vec<Values>,
+}
+
+impl Block {
+    /// An empty block with columns of these kinds.
+    pub fn new(kinds: impl IntoIterator<Item = Kind>) -> Block {
+        Block {
+            rows: 0,
+            columns: kinds.into_iter().map(Values::new).collect(),
+        }
+    }
+
+    /// Forgets the rows and keeps the memory.
+    pub fn clear(&mut self) {
+        self.rows = 0;
+        self.columns.iter_mut().for_each(Values::clear);
+    }
+
+    /// The numbers of a column.
+    pub(super) fn numbers(&self, column: usize) -> Result<&[f64], Error> {
+        match self.columns.get(column) {
+            Some(Values::Number(values)) => values.get(..self.rows).ok_or_else(short),
+            _ => Err(Error::invalid(format!(
+                "column {column} of the rows does not hold numbers"
+            ))),
+        }
+    }
+
+    /// The codes of a column.
+    pub(super) fn codes(&self, column: usize) -> Result<&[u32], Error> {
+        match self.columns.get(column) {
+            Some(Values::Category(codes)) => codes.get(..self.rows).ok_or_else(short),
+            _ => Err(Error::invalid(format!(
+                "column {column} of the rows does not hold categories"
+            ))),
+        }
+    }
+}
+
+/// Rows that can be read again and again, front to back.
+pub trait RawRows {
+    /// How many rows there are.
+    fn rows(&self) -> usize;
+
+    /// Reads `count` rows from `start` on into the block, in place of what it held.
+    fn read(&mut self, start: usize, count: usize, into: &mut Block) -> Result<(), Error>;
+}
+
+/// Raw rows held in memory.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryRows {
+    block: Block,
+}
+
+impl MemoryRows {
+    /// All the rows as one block.
+    pub fn new(block: Block) -> MemoryRows {
+        MemoryRows { block }
+    }
+
+    /// The rows as one block.
+    pub fn block(&self) -> &Block {
+        &self.block
+    }
+}
+
+impl RawRows for MemoryRows {
+    fn rows(&self) -> usize {
+        self.block.rows
+    }
+
+    fn read(&mut self, start: usize, count: usize, into: &mut Block) -> Result<(), Error> {
+        if start.saturating_add(count) > self.block.rows {
+            return Err(Error::invalid("a read beyond the last row"));
+        }
+        into.clear();
+        into.rows = count;
+        into.columns
+            .resize_with(self.block.columns.len(), || Values::Number(Vec::new()));
+        for (to, from) in into.columns.iter_mut().zip(&self.block.columns) {
+            to.append(from, start, count)?;
+        }
+        Ok(())
+    }
+}
+
+/// Rows read at once when all are passed over: few enough for the cache, enough to forget the
+/// cost of a read.
+const PASS: usize = 4096;
+
+/// Passes over all rows in order, block by block; `each` is given a block's first row.
+pub(super) fn pass(
+    rows: &mut dyn RawRows,
+    interrupted: &mut dyn FnMut() -> bool,
+    mut each: impl FnMut(usize, &Block) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut block = Block::default();
+    let total = rows.rows();
+    let mut start = 0;
+    while start < total {
+        if interrupted() {
+            return Err(Error::Interrupted);
+        }
+        let count = PASS.min(total - start);
+        rows.read(start, count, &mut block)?;
+        if block.rows != count {
+            return Err(Error::invalid("a read gave fewer rows than asked for"));
+        }
+        each(start, &block)?;
+        start += count;
+    }
+    Ok(())
+}

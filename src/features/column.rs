@@ -1,0 +1,78 @@
+//! The columns of a training query as the core sees them.
+
+use serde::{Deserialize, Serialize};
+
+/// How a raw value is stored between reading and encoding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A number; NaN is a missing value. Booleans are 0 and 1, dates days, timestamps seconds.
+    Number,
+    /// A text, stored as its code in the column's [`Dictionary`](super::Dictionary).
+    Category,
+}
+
+/// The family of the column's SQL type, which decides what is done with it unless told otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// smallint, integer, bigint, oid.
+    Integer,
+    /// real, double precision.
+    Float,
+    /// numeric.
+    Numeric,
+    /// boolean.
+    Boolean,
+    /// date.
+    Date,
+    /// timestamp with or without time zone.
+    Timestamp,
+    /// text, varchar, char.
+    Text,
+    /// Any enum.
+    Enum,
+    /// uuid.
+    Uuid,
+}
+
+impl Origin {
+    /// Whether values of this family are numbers unless told otherwise.
+    pub fn is_number(self) -> bool {
+        !matches!(self, Origin::Text | Origin::Enum | Origin::Uuid)
+    }
+
+    /// The storage of this family unless a request says otherwise.
+    pub fn kind(self) -> Kind {
+        if self.is_number() {
+            Kind::Number
+        } else {
+            Kind::Category
+        }
+    }
+}
+
+/// One column of the query.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Column {
+    /// The column's name.
+    pub name: String,
+    /// The name of its type as `format_type` gives it, such as `double precision`.
+    pub sql_type: String,
+    /// How its raw values are stored.
+    pub kind: Kind,
+    /// The family of its type.
+    pub origin: Origin,
+}
+
+impl Column {
+    /// A column stored the way its type suggests.
+    pub fn new(name: impl Into<String>, sql_type: impl Into<String>, origin: Origin) -> Column {
+        Column {
+            name: name.into(),
+            sql_type: sql_type.into(),
+            kind: origin.kind(),
+            origin,
+        }
+    }
+}

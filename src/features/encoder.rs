@@ -1,0 +1,350 @@
+//! Values to network inputs, a value at a time and a block at a time, with the same bits.
+
+use hashbrown::HashTable;
+
+use super::hash::hash;
+use super::{Block, Dictionary, Error, Feature, FeatureSet, Fitted, MISSING};
+
+/// Encoded numbers stay within this, so that nothing downstream overflows to infinity.
+const LIMIT: f32 = 1e15;
+
+/// One feature's plan, flat so that a row of numbers touches one run of memory.
+#[derive(Clone, Copy, Debug)]
+struct Plan {
+    offset: u32,
+    /// Levels and their own two inputs; 0 for a number.
+    width: u32,
+    form: Form,
+    center: f64,
+    factor: f64,
+    /// 1 / clip², 0 without a clip.
+    bend: f32,
+    /// The encoded stand-ins for a missing value and for the two infinities.
+    missing: f32,
+    low: f32,
+    high: f32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Form {
+    Number,
+    NumberAndIndicator,
+    OneHot,
+    Index,
+    Ignored,
+}
+
+impl Plan {
+    fn new(feature: &Feature, offset: usize) -> Plan {
+        let mut plan = Plan {
+            offset: offset as u32,
+            width: feature.width() as u32,
+            form: Form::Ignored,
+            center: 0.0,
+            factor: 1.0,
+            bend: 0.0,
+            missing: 0.0,
+            low: 0.0,
+            high: 0.0,
+        };
+        match &feature.treatment {
+            Fitted::Numeric {
+                center,
+                divisor,
+                missing,
+                low,
+                high,
+                indicator,
+                clip,
+                ..
+            } => {
+                plan.form = if *indicator {
+                    Form::NumberAndIndicator
+                } else {
+                    Form::Number
+                };
+                plan.center = *center;
+                plan.factor = 1.0 / divisor;
+                plan.bend = clip.map_or(0.0, |clip| (1.0 / (clip * clip)) as f32);
+                plan.missing = plan.scaled(*missing);
+                plan.low = plan.scaled(*low);
+                plan.high = plan.scaled(*high);
+            }
+            Fitted::OneHot { .. } => plan.form = Form::OneHot,
+            Fitted::Index { .. } => plan.form = Form::Index,
+            Fitted::Ignored { .. } => {}
+        }
+        plan
+    }
+
+    /// The encoding of a finite number. Only operations that IEEE 754 rounds exactly, so that it
+    /// has the same bits on every processor.
+    #[inline]
+    fn scaled(&self, value: f64) -> f32 {
+        let z = ((value - self.center) * self.factor) as f32;
+        let z = z.clamp(-LIMIT, LIMIT);
+        if self.bend == 0.0 {
+            z
+        } else {
+            z / (1.0 + z * z * self.bend).sqrt()
+        }
+    }
+
+    /// The encoding of any number.
+    #[inline]
+    fn number(&self, value: f64) -> f32 {
+        if value.is_finite() {
+            self.scaled(value)
+        } else if value.is_nan() {
+            self.missing
+        } else if value > 0.0 {
+            self.high
+        } else {
+            self.low
+        }
+    }
+}
+
+/// The levels of a feature, found by their bytes.
+#[derive(Clone, Debug, Default)]
+struct Levels {
+    table: HashTable<(u64, u32)>,
+    texts: Vec<Box<str>>,
+}
+
+impl Levels {
+    fn new(levels: &[String]) -> Levels {
+        let mut result = Levels {
+            table: HashTable::with_capacity(levels.len()),
+            texts: levels.iter().map(|l| l.as_str().into()).collect(),
+        };
+        for (index, level) in levels.iter().enumerate() {
+            let hashed = hash(level.as_bytes());
+            result
+                .table
+                .insert_unique(hashed, (hashed, index as u32), |entry| entry.0);
+        }
+        result
+    }
+
+    /// The level's number; that of the other levels when it is none of these, and of missing
+    /// when there is none.
+    #[inline]
+    fn find(&self, value: Option<&str>) -> u32 {
+        let other = self.texts.len() as u32;
+        let Some(text) = value else {
+            return other + 1;
+        };
+        let hashed = hash(text.as_bytes());
+        self.table
+            .find(hashed, |&(h, index)| {
+                h == hashed && *self.texts[index as usize] == *text
+            })
+            .map_or(other, |entry| entry.1)
+    }
+}
+
+/// Encodes one value at a time: what a call of the model does. Decoded once, used by reference.
+#[derive(Clone, Debug)]
+pub struct Encoder {
+    plans: Box<[Plan]>,
+    levels: Box<[Levels]>,
+    width: usize,
+}
+
+impl FeatureSet {
+    /// What encodes rows value by value.
+    pub fn encoder(&self) -> Encoder {
+        let mut offset = 0;
+        let plans = self.features.iter().map(|feature| {
+            let plan = Plan::new(feature, offset);
+            offset += feature.width();
+            plan
+        });
+        Encoder {
+            plans: plans.collect(),
+            levels: self
+                .features
+                .iter()
+                .map(|feature| feature.levels().map(Levels::new).unwrap_or_default())
+                .collect(),
+            width: self.width(),
+        }
+    }
+
+    /// What encodes blocks whose first columns are these features, with texts coded by these
+    /// dictionaries (one a feature, for those that are categories).
+    ///
+    /// # Errors
+    /// A category without a dictionary.
+    pub fn block_encoder(
+        &self,
+        dictionaries: &[Option<Dictionary>],
+    ) -> Result<BlockEncoder, Error> {
+        let encoder = self.encoder();
+        let mut codes = Vec::with_capacity(self.features.len());
+        for (i, feature) in self.features.iter().enumerate() {
+            if feature.levels().is_none() {
+                codes.push(Vec::new());
+                continue;
+            }
+            let Some(Some(dictionary)) = dictionaries.get(i) else {
+                return Err(Error::invalid(format!(
+                    "there is no dictionary for column \"{}\"",
+                    feature.name
+                )));
+            };
+            let levels = &encoder.levels[i];
+            codes.push(
+                (0..dictionary.len() as u32)
+                    .map(|code| levels.find(dictionary.text(code)))
+                    .collect(),
+            );
+        }
+        Ok(BlockEncoder { encoder, codes })
+    }
+}
+
+impl Encoder {
+    /// The width of an encoded row.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// How many features there are, ignored ones included.
+    pub fn features(&self) -> usize {
+        self.plans.len()
+    }
+
+    /// Whether a feature's value does not matter, so that the caller need not even fetch it.
+    pub fn ignores(&self, feature: usize) -> bool {
+        self.plans
+            .get(feature)
+            .is_none_or(|plan| plan.form == Form::Ignored)
+    }
+
+    /// Writes a number's slice of the row; NaN is missing, an infinity the training rows' extreme.
+    ///
+    /// `row` is [width]. Calling every feature writes the whole row. A feature that is not a
+    /// number is left alone, and so is a row that is too short.
+    #[inline]
+    pub fn number(&self, feature: usize, value: f64, row: &mut [f32]) {
+        let Some(plan) = self.plans.get(feature) else {
+            return;
+        };
+        let offset = plan.offset as usize;
+        match plan.form {
+            Form::Number => {
+                if let Some(x) = row.get_mut(offset) {
+                    *x = plan.number(value);
+                }
+            }
+            Form::NumberAndIndicator => {
+                if let Some([x, indicator]) = row.get_mut(offset..offset + 2) {
+                    *x = plan.number(value);
+                    *indicator = f32::from(u8::from(value.is_nan()));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Writes a category's slice of the row; `None` is missing.
+    ///
+    /// `row` is [width]. A feature that is not a category is left alone, and so is a row that is
+    /// too short.
+    #[inline]
+    pub fn category(&self, feature: usize, value: Option<&str>, row: &mut [f32]) {
+        let (Some(plan), Some(levels)) = (self.plans.get(feature), self.levels.get(feature)) else {
+            return;
+        };
+        let offset = plan.offset as usize;
+        if let Some(slice) = row.get_mut(offset..offset + plan.width as usize) {
+            match plan.form {
+                Form::OneHot => {
+                    slice.fill(0.0);
+                    slice[levels.find(value) as usize] = 1.0;
+                }
+                Form::Index => slice[0] = levels.find(value) as f32,
+                _ => {}
+            }
+        }
+    }
+
+    /// Bytes of memory it takes.
+    pub fn size_bytes(&self) -> usize {
+        let levels: usize = self
+            .levels
+            .iter()
+            .map(|l| l.texts.iter().map(|t| t.len() + 48).sum::<usize>() + 64)
+            .sum();
+        self.plans.len() * size_of::<Plan>() + levels
+    }
+}
+
+/// Encodes whole blocks: what training and scoring of tables do.
+#[derive(Clone, Debug)]
+pub struct BlockEncoder {
+    encoder: Encoder,
+    /// The level of each code, a feature.
+    codes: Vec<Vec<u32>>,
+}
+
+impl BlockEncoder {
+    /// The width of an encoded row.
+    pub fn width(&self) -> usize {
+        self.encoder.width
+    }
+
+    /// Encodes all rows of the block into `out`, row-major [rows, width].
+    ///
+    /// # Errors
+    /// Columns of another kind than the features', or an `out` of another size.
+    pub fn encode(&self, block: &Block, out: &mut [f32]) -> Result<(), Error> {
+        let width = self.encoder.width;
+        if out.len() != block.rows * width || width == 0 {
+            return Err(Error::invalid("the encoded rows have another size"));
+        }
+        for (i, plan) in self.encoder.plans.iter().enumerate() {
+            let offset = plan.offset as usize;
+            let slices = out.chunks_exact_mut(width);
+            match plan.form {
+                Form::Number => {
+                    for (row, &value) in slices.zip(block.numbers(i)?) {
+                        row[offset] = plan.number(value);
+                    }
+                }
+                Form::NumberAndIndicator => {
+                    for (row, &value) in slices.zip(block.numbers(i)?) {
+                        row[offset] = plan.number(value);
+                        row[offset + 1] = f32::from(u8::from(value.is_nan()));
+                    }
+                }
+                Form::OneHot => {
+                    for (row, &code) in slices.zip(block.codes(i)?) {
+                        let slice = &mut row[offset..offset + plan.width as usize];
+                        slice.fill(0.0);
+                        slice[self.level(i, code) as usize] = 1.0;
+                    }
+                }
+                Form::Index => {
+                    for (row, &code) in slices.zip(block.codes(i)?) {
+                        row[offset] = self.level(i, code) as f32;
+                    }
+                }
+                Form::Ignored => {}
+            }
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn level(&self, feature: usize, code: u32) -> u32 {
+        let other = self.encoder.levels[feature].texts.len() as u32;
+        match self.codes[feature].get(code as usize) {
+            Some(&level) => level,
+            None if code == MISSING => other + 1,
+            None => other,
+        }
+    }
+}

@@ -1,0 +1,532 @@
+//! Fitting: from the training rows to scales, levels and profiles.
+
+use super::block::pass;
+use super::request::{CategoricalSettings, Encoding, Missing, NumericSettings};
+use super::statistics::{Moments, Sample, quantile};
+use super::{
+    BitMask, Block, Column, Dictionary, Error, Feature, FeatureSet, Fitted, Kind, MISSING, Profile,
+    RawRows, Request, Scale, Treatment,
+};
+
+/// Training rows from which quantiles are taken, at most; fewer rows give exact quantiles.
+const SAMPLE: usize = 65_536;
+/// Numbers that the samples of all columns hold together, so that wide tables stay small too.
+const SAMPLE_TOTAL: usize = 1 << 20;
+/// Least rows a sample shrinks to.
+const SAMPLE_LEAST: usize = 2048;
+
+/// What the first pass gathers of a column.
+enum Gathered {
+    Number {
+        moments: Moments,
+        sample: Vec<f64>,
+        /// Of all rows, trained on or not.
+        low: f64,
+        high: f64,
+        count: u64,
+    },
+    Category {
+        /// Training rows a code.
+        counts: Vec<u64>,
+        overflow: u64,
+        missing: u64,
+        /// Rows with a value, trained on or not.
+        present: u64,
+    },
+}
+
+/// Fits the treatments on the training rows.
+///
+/// Reads all rows once or twice, block by block, in memory that does not depend on their number
+/// (but for two bits a row and candidate column while identifiers are looked for). The first
+/// columns of the blocks are `columns`, in this order; `is_training` has one bit a row;
+/// `embedded` names the features that the architecture embeds. Also gives the notices: what was
+/// left out and why.
+///
+/// # Errors
+/// No training row, no feature left, columns whose values are not of the kind that
+/// [`storage_kind`](super::storage_kind) names, or an interruption.
+pub fn fit(
+    requests: &[Request],
+    columns: &[Column],
+    dictionaries: &[Option<Dictionary>],
+    rows: &mut dyn RawRows,
+    is_training: &BitMask,
+    embedded: &[String],
+    interrupted: &mut dyn FnMut() -> bool,
+) -> Result<(FeatureSet, Vec<String>), Error> {
+    if requests.len() != columns.len() || dictionaries.len() < columns.len() {
+        return Err(Error::invalid("one request and dictionary a column"));
+    }
+    let training = is_training.count();
+    if training == 0 || rows.rows() == 0 {
+        return Err(Error::NoRows);
+    }
+    for (request, column) in requests.iter().zip(columns) {
+        if matches!(request.treatment, Treatment::Numeric(_)) && embedded.contains(&column.name) {
+            return Err(Error::type_mismatch(
+                format!(
+                    "column \"{}\" is numeric and cannot be embedded",
+                    column.name
+                ),
+                "Treat it as \"categorical\" in features, or take the embedding out of the \
+                 architecture.",
+            ));
+        }
+    }
+    let gathered = gather(columns, dictionaries, rows, is_training, interrupted)?;
+    let identifiers = identifiers(requests, columns, &gathered, rows, interrupted)?;
+
+    let mut notices = Vec::new();
+    let mut features = Vec::with_capacity(columns.len());
+    for (i, (request, column)) in requests.iter().zip(columns).enumerate() {
+        let dictionary = dictionaries[i].as_ref();
+        let reason = match request.treatment {
+            Treatment::Ignore => Some("ignored as asked".to_owned()),
+            _ if request.named || embedded.contains(&column.name) => None,
+            _ if identifiers[i] => Some(
+                "all of its values are distinct integers close together, as in an identifier"
+                    .to_owned(),
+            ),
+            _ => unusable(column, &gathered[i], dictionary),
+        };
+        if let Some(reason) = &reason
+            && request.treatment != Treatment::Ignore
+        {
+            notices.push(format!("column \"{}\" is left out: {reason}", column.name));
+        }
+        let (treatment, profile) = match (&gathered[i], &request.treatment, reason) {
+            (
+                Gathered::Number {
+                    moments, sample, ..
+                },
+                Treatment::Numeric(settings),
+                None,
+            ) => {
+                let fitted = numeric(settings, moments, sample);
+                (fitted, deciles(moments, sample))
+            }
+            (gathered, Treatment::Categorical(settings), None) => {
+                let by_architecture = embedded.contains(&column.name);
+                categorical(settings, by_architecture, gathered, dictionary, column)?
+            }
+            (
+                Gathered::Number {
+                    moments, sample, ..
+                },
+                _,
+                Some(reason),
+            ) => (Fitted::Ignored { reason }, deciles(moments, sample)),
+            (_, _, Some(reason)) => (Fitted::Ignored { reason }, Profile::None),
+            _ => return Err(wrong_kind(column)),
+        };
+        features.push(Feature {
+            name: column.name.clone(),
+            sql_type: column.sql_type.clone(),
+            origin: column.origin,
+            treatment,
+            profile,
+        });
+    }
+    let set = FeatureSet::new(features)?;
+    if set.width() == 0 {
+        return Err(Error::invalid("no feature is left to learn from").with_hint(
+            "Every column is ignored, constant or an identifier; name those to keep in features.",
+        ));
+    }
+    Ok((set, notices))
+}
+
+/// Fits nothing, and gives a set with the same treatments and the profile of other training rows:
+/// for a version that starts from another one's weights and so must keep its scales and levels.
+///
+/// # Errors
+/// As for [`fit`].
+pub fn refresh_profiles(
+    set: &FeatureSet,
+    dictionaries: &[Option<Dictionary>],
+    rows: &mut dyn RawRows,
+    is_training: &BitMask,
+    interrupted: &mut dyn FnMut() -> bool,
+) -> Result<FeatureSet, Error> {
+    if dictionaries.len() < set.features.len() {
+        return Err(Error::invalid("one dictionary a column"));
+    }
+    if is_training.count() == 0 || rows.rows() == 0 {
+        return Err(Error::NoRows);
+    }
+    let columns: Vec<Column> = set
+        .features
+        .iter()
+        .map(|f| Column {
+            name: f.name.clone(),
+            sql_type: f.sql_type.clone(),
+            kind: f.kind(),
+            origin: f.origin,
+        })
+        .collect();
+    let gathered = gather(&columns, dictionaries, rows, is_training, interrupted)?;
+    let mut set = set.clone();
+    for (i, (feature, gathered)) in set.features.iter_mut().zip(gathered).enumerate() {
+        let profile = match (gathered, feature.levels(), &dictionaries[i]) {
+            (
+                Gathered::Number {
+                    moments, sample, ..
+                },
+                None,
+                _,
+            ) => deciles(&moments, &sample),
+            (gathered, Some(levels), Some(dictionary)) => {
+                level_profile(levels, &gathered, dictionary)
+            }
+            _ => Profile::None,
+        };
+        feature.profile = profile;
+    }
+    Ok(set)
+}
+
+fn wrong_kind(column: &Column) -> Error {
+    Error::invalid(format!(
+        "the values of column \"{}\" were not read as its treatment needs them",
+        column.name
+    ))
+}
+
+fn gather(
+    columns: &[Column],
+    dictionaries: &[Option<Dictionary>],
+    rows: &mut dyn RawRows,
+    is_training: &BitMask,
+    interrupted: &mut dyn FnMut() -> bool,
+) -> Result<Vec<Gathered>, Error> {
+    let numbers = columns.iter().filter(|c| c.kind == Kind::Number).count();
+    let size = SAMPLE.min((SAMPLE_TOTAL / numbers.max(1)).max(SAMPLE_LEAST));
+    let training = is_training.count();
+    let mut gathered = Vec::with_capacity(columns.len());
+    for (i, column) in columns.iter().enumerate() {
+        gathered.push(match column.kind {
+            Kind::Number => Gathered::Number {
+                moments: Moments::new(),
+                sample: Vec::with_capacity(size.min(training)),
+                low: f64::INFINITY,
+                high: f64::NEG_INFINITY,
+                count: 0,
+            },
+            Kind::Category => {
+                let dictionary = dictionaries.get(i).and_then(Option::as_ref);
+                Gathered::Category {
+                    counts: vec![0; dictionary.ok_or_else(|| wrong_kind(column))?.len()],
+                    overflow: 0,
+                    missing: 0,
+                    present: 0,
+                }
+            }
+        });
+    }
+    let mut sampled = Sample::new(training, size);
+    let mut ordinal = 0;
+    let mut chosen = Vec::new();
+    pass(rows, interrupted, |start, block| {
+        chosen.clear();
+        for row in 0..block.rows {
+            if is_training.get(start + row) {
+                if sampled.takes(ordinal) {
+                    chosen.push(row);
+                }
+                ordinal += 1;
+            }
+        }
+        for (i, gathered) in gathered.iter_mut().enumerate() {
+            add(gathered, i, block, start, is_training, &chosen)?;
+        }
+        Ok(())
+    })?;
+    for gathered in &mut gathered {
+        if let Gathered::Number {
+            moments, sample, ..
+        } = gathered
+        {
+            moments.finish();
+            sample.sort_unstable_by(f64::total_cmp);
+        }
+    }
+    Ok(gathered)
+}
+
+fn add(
+    gathered: &mut Gathered,
+    column: usize,
+    block: &Block,
+    start: usize,
+    is_training: &BitMask,
+    chosen: &[usize],
+) -> Result<(), Error> {
+    match gathered {
+        Gathered::Number {
+            moments,
+            sample,
+            low,
+            high,
+            count,
+        } => {
+            let values = block.numbers(column)?;
+            for (row, &value) in values.iter().enumerate() {
+                if is_training.get(start + row) {
+                    moments.add(value);
+                }
+                if !value.is_nan() {
+                    *low = low.min(value);
+                    *high = high.max(value);
+                    *count += 1;
+                }
+            }
+            sample.extend(chosen.iter().map(|&r| values[r]).filter(|x| x.is_finite()));
+        }
+        Gathered::Category {
+            counts,
+            overflow,
+            missing,
+            present,
+        } => {
+            for (row, &code) in block.codes(column)?.iter().enumerate() {
+                *present += u64::from(code != MISSING);
+                if !is_training.get(start + row) {
+                    continue;
+                }
+                match counts.get_mut(code as usize) {
+                    Some(count) => *count += 1,
+                    None if code == MISSING => *missing += 1,
+                    None => *overflow += 1,
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Why a column that the user did not name is of no use, if it is.
+fn unusable(
+    column: &Column,
+    gathered: &Gathered,
+    dictionary: Option<&Dictionary>,
+) -> Option<String> {
+    match gathered {
+        Gathered::Number { moments, .. } => {
+            let infinite = moments.infinite > 0;
+            if moments.count() == 0 && !infinite {
+                return Some("it has no value in any training row".to_owned());
+            }
+            let same = moments.count() > 0 && moments.low == moments.high;
+            (same && moments.missing == 0 && !infinite)
+                .then(|| "it is constant in the training rows".to_owned())
+        }
+        Gathered::Category {
+            counts,
+            overflow,
+            missing,
+            present,
+        } => {
+            let levels = counts.iter().filter(|&&n| n > 0).count();
+            if levels == 0 && *overflow == 0 {
+                return Some("it has no value in any training row".to_owned());
+            }
+            if levels == 1 && *overflow == 0 && *missing == 0 {
+                return Some("it is constant in the training rows".to_owned());
+            }
+            let distinct = dictionary.map_or(0.0, Dictionary::distinct);
+            let identifies = matches!(column.origin, super::Origin::Text | super::Origin::Uuid);
+            (identifies && distinct > 0.5 * *present as f64).then(|| {
+                "more than half of its values are distinct, as in an identifier".to_owned()
+            })
+        }
+    }
+}
+
+/// Which integer columns look like identifiers: all values distinct, in a range under twice the
+/// rows. The range tells most columns off, so that few need a bit for each place in it.
+fn identifiers(
+    requests: &[Request],
+    columns: &[Column],
+    gathered: &[Gathered],
+    rows: &mut dyn RawRows,
+    interrupted: &mut dyn FnMut() -> bool,
+) -> Result<Vec<bool>, Error> {
+    let total = rows.rows() as f64;
+    let mut seen: Vec<Option<(f64, BitMask)>> = requests
+        .iter()
+        .zip(columns)
+        .zip(gathered)
+        .map(|((request, column), gathered)| {
+            let Gathered::Number {
+                low, high, count, ..
+            } = *gathered
+            else {
+                return None;
+            };
+            let possible = !request.named
+                && column.origin == super::Origin::Integer
+                && count > 1
+                && high - low < 2.0 * total
+                && high - low + 1.0 >= count as f64;
+            possible.then(|| (low, BitMask::new((high - low) as usize + 1, false)))
+        })
+        .collect();
+    if seen.iter().any(Option::is_some) {
+        pass(rows, interrupted, |_, block| {
+            for (i, candidate) in seen.iter_mut().enumerate() {
+                let Some((low, mask)) = candidate else {
+                    continue;
+                };
+                let mut repeated = false;
+                for value in block.numbers(i)?.iter().filter(|x| !x.is_nan()) {
+                    let place = (value - *low) as usize;
+                    repeated |= mask.get(place);
+                    mask.set(place, true);
+                }
+                if repeated {
+                    *candidate = None;
+                }
+            }
+            Ok(())
+        })?;
+    }
+    Ok(seen.iter().map(Option::is_some).collect())
+}
+
+fn numeric(settings: &NumericSettings, moments: &Moments, sorted: &[f64]) -> Fitted {
+    let seen = moments.count() > 0;
+    let (low, high) = if seen {
+        (moments.low, moments.high)
+    } else {
+        (0.0, 0.0)
+    };
+    let at = |q| quantile(sorted, q).unwrap_or(0.0);
+    let half_range = 0.5 * high - 0.5 * low;
+    // Numbers so large that their sums overflow still have a middle and a range.
+    let overflow = !(moments.mean().is_finite() && moments.deviation().is_finite());
+    let mean = if overflow { at(0.5) } else { moments.mean() };
+    let (center, divisor) = match settings.scale {
+        Scale::Standard if overflow => (mean, half_range),
+        Scale::Standard => (mean, moments.deviation()),
+        Scale::Minmax => (low, high - low),
+        Scale::Robust => {
+            let range = at(0.75) - at(0.25);
+            (at(0.5), if range > 0.0 { range } else { half_range })
+        }
+        Scale::None => (0.0, 1.0),
+    };
+    Fitted::Numeric {
+        scale: settings.scale,
+        center,
+        divisor: usable(divisor),
+        missing: match settings.missing {
+            Missing::Mean => mean,
+            Missing::Median => at(0.5),
+            Missing::Constant(value) => value,
+        },
+        low,
+        high,
+        indicator: settings.indicator.unwrap_or(moments.missing > 0),
+        clip: settings.clip,
+    }
+}
+
+/// A divisor whose reciprocal is finite: 1 in place of 0, as scikit-learn has it.
+pub(super) fn usable(divisor: f64) -> f64 {
+    if divisor == f64::INFINITY {
+        f64::MAX
+    } else if divisor > 0.0 && (1.0 / divisor).is_finite() {
+        divisor
+    } else {
+        1.0
+    }
+}
+
+fn deciles(moments: &Moments, sorted: &[f64]) -> Profile {
+    let mut deciles: Vec<f64> = (0..=10)
+        .filter_map(|tenth| quantile(sorted, f64::from(tenth) / 10.0))
+        .collect();
+    if let [first, .., last] = deciles.as_mut_slice() {
+        (*first, *last) = (moments.low, moments.high);
+    }
+    Profile::Deciles {
+        deciles,
+        missing: moments.missing,
+        rows: moments.count() + moments.missing + moments.infinite,
+    }
+}
+
+fn categorical(
+    settings: &CategoricalSettings,
+    by_architecture: bool,
+    gathered: &Gathered,
+    dictionary: Option<&Dictionary>,
+    column: &Column,
+) -> Result<(Fitted, Profile), Error> {
+    let (Gathered::Category { counts, .. }, Some(dictionary)) = (gathered, dictionary) else {
+        return Err(wrong_kind(column));
+    };
+    let levels = match &settings.levels {
+        Some(levels) => levels.clone(),
+        None => commonest(counts, dictionary, settings.max_levels),
+    };
+    let profile = level_profile(&levels, gathered, dictionary);
+    let embedding = settings.encoding == Encoding::Embedding;
+    let fitted = if by_architecture || embedding {
+        let vocabulary = levels.len() + 2;
+        let units = settings
+            .units
+            .unwrap_or_else(|| embedding_width(vocabulary));
+        Fitted::Index {
+            levels,
+            units: (!by_architecture).then_some(units),
+        }
+    } else {
+        Fitted::OneHot { levels }
+    };
+    Ok((fitted, profile))
+}
+
+/// fastai's rule of thumb for the width of an embedding.
+fn embedding_width(vocabulary: usize) -> usize {
+    ((1.6 * (vocabulary as f64).powf(0.56)).round() as usize).clamp(1, 64)
+}
+
+/// The commonest texts, commonest first; equally common ones in C collation.
+fn commonest(counts: &[u64], dictionary: &Dictionary, most: usize) -> Vec<String> {
+    let mut seen: Vec<(u64, &str)> = counts
+        .iter()
+        .enumerate()
+        .filter(|(_, count)| **count > 0)
+        .filter_map(|(code, &count)| Some((count, dictionary.text(code as u32)?)))
+        .collect();
+    seen.sort_unstable_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(b.1)));
+    seen.truncate(most);
+    seen.into_iter().map(|(_, text)| text.to_owned()).collect()
+}
+
+fn level_profile(levels: &[String], gathered: &Gathered, dictionary: &Dictionary) -> Profile {
+    let Gathered::Category {
+        counts,
+        overflow,
+        missing,
+        ..
+    } = gathered
+    else {
+        return Profile::None;
+    };
+    let mut result: Vec<u64> = levels
+        .iter()
+        .map(|level| {
+            let code = dictionary.code(level);
+            code.and_then(|code| counts.get(code as usize))
+                .map_or(0, |&n| n)
+        })
+        .collect();
+    let known: u64 = result.iter().sum();
+    let total: u64 = counts.iter().sum::<u64>() + overflow;
+    result.push(total - known);
+    result.push(*missing);
+    Profile::Levels(result)
+}
