@@ -1,0 +1,28 @@
+# Every target installs what it needs; on Debian, as root, packages too.
+
+.PHONY: help demo test install bench core regress clean
+.DEFAULT_GOAL := help
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: ## Train on real credit data and call the model from SQL (KEEP=1 leaves the server running)
+	@bash scripts/demo
+
+test: ## Everything CI runs; STAGES="format core" runs some of it
+	@bash scripts/test $(STAGES)
+
+install: ## Build and install into the server of PG_CONFIG=/path/to/pg_config
+	@bash scripts/install $(PG_CONFIG)
+
+bench: ## Compare with PyTorch, ADBC and psycopg; ROWS="training first_call" measures some rows
+	@bash scripts/bench $(ROWS)
+
+core: ## Test the part that needs no PostgreSQL
+	@bash scripts/test core
+
+regress: ## The SQL tests on one server: PG=15, 16 or 18, TESTS="one another" for some of them
+	@bash tests/support/regress $(or $(PG),15) $(TESTS)
+
+clean: ## Remove what was built; keeps downloaded servers and Python packages
+	cargo clean

@@ -1,0 +1,105 @@
+//! The extension as a whole: created, dropped, refused, and surviving a crash.
+
+use postgres::error::SqlState;
+
+use crate::harness::{Cluster, backend_pid, error_of};
+
+/// Objects that a DROP EXTENSION would leave behind, or the script forgot to make its own.
+const STRAYS: &str = "
+    SELECT count(*) FROM pg_catalog.pg_namespace WHERE nspname = 'neural'
+    UNION ALL SELECT count(*) FROM pg_catalog.pg_proc WHERE probin LIKE '%pg_neural%'
+    UNION ALL SELECT count(*) FROM pg_catalog.pg_extension WHERE extname = 'pg_neural'";
+
+#[test]
+fn is_created_and_dropped_without_a_trace() {
+    let cluster = Cluster::start();
+    let mut client = cluster.superuser();
+    for _ in 0..2 {
+        client
+            .batch_execute("CREATE EXTENSION pg_neural; DROP EXTENSION pg_neural")
+            .unwrap();
+        for row in client.query(STRAYS, &[]).unwrap() {
+            assert_eq!(row.get::<_, i64>(0), 0);
+        }
+    }
+}
+
+#[test]
+fn creating_it_rolls_back() {
+    let cluster = Cluster::start();
+    let mut client = cluster.superuser();
+    client
+        .batch_execute("BEGIN; CREATE EXTENSION pg_neural; ROLLBACK")
+        .unwrap();
+    client.batch_execute("CREATE EXTENSION pg_neural").unwrap();
+}
+
+#[test]
+fn refuses_a_schema_that_somebody_made_before() {
+    let cluster = Cluster::start();
+    let mut client = cluster.superuser();
+    client
+        .batch_execute("CREATE ROLE somebody; CREATE SCHEMA neural AUTHORIZATION somebody")
+        .unwrap();
+    let (code, _) = error_of(&mut client, "CREATE EXTENSION pg_neural");
+    assert_eq!(code, SqlState::DUPLICATE_SCHEMA);
+}
+
+#[test]
+fn needs_a_superuser() {
+    let cluster = Cluster::start();
+    cluster
+        .superuser()
+        .batch_execute("CREATE ROLE owner LOGIN; GRANT CREATE ON DATABASE postgres TO owner")
+        .unwrap();
+    let (code, _) = error_of(&mut cluster.role("owner"), "CREATE EXTENSION pg_neural");
+    assert_eq!(code, SqlState::INSUFFICIENT_PRIVILEGE);
+}
+
+#[test]
+fn does_not_move_to_another_schema() {
+    let cluster = Cluster::with_extension(&[]);
+    let mut client = cluster.superuser();
+    client.batch_execute("CREATE SCHEMA elsewhere").unwrap();
+    let (code, _) = error_of(
+        &mut client,
+        "ALTER EXTENSION pg_neural SET SCHEMA elsewhere",
+    );
+    assert_eq!(code, SqlState::FEATURE_NOT_SUPPORTED);
+}
+
+#[test]
+fn loads_with_the_postmaster_or_without() {
+    for settings in [
+        &[][..],
+        &["shared_preload_libraries = 'pg_neural'"],
+        &["session_preload_libraries = 'pg_neural'"],
+    ] {
+        let cluster = Cluster::with_extension(settings);
+        let mut client = cluster.superuser();
+        client.batch_execute("LOAD 'pg_neural'").unwrap();
+        // Several processes and a restart, since threads and settings do not survive a fork alike.
+        cluster.restart("fast");
+        cluster
+            .superuser()
+            .batch_execute("LOAD 'pg_neural'; SELECT 1")
+            .unwrap();
+    }
+}
+
+#[test]
+fn the_server_recovers_from_a_killed_backend() {
+    let cluster = Cluster::with_extension(&["shared_preload_libraries = 'pg_neural'"]);
+    let mut victim = cluster.superuser();
+    victim.batch_execute("LOAD 'pg_neural'").unwrap();
+    let pid = backend_pid(&mut victim);
+    cluster.kill_backend(pid);
+    let row = cluster
+        .superuser()
+        .query_one(
+            "SELECT count(*) FROM pg_extension WHERE extname = 'pg_neural'",
+            &[],
+        )
+        .unwrap();
+    assert_eq!(row.get::<_, i64>(0), 1);
+}

@@ -1,0 +1,406 @@
+//! Private clusters for tests: started with the settings a test asks for, gone when it ends.
+//!
+//! `make test` builds and installs the extension first. By hand, with it installed already:
+//!
+//! ```text
+//! PGN_PG_CONFIG=/usr/lib/postgresql/15/bin/pg_config \
+//!     cargo test --no-default-features --features cluster-tests --test cluster
+//! ```
+//!
+//! `PGN_PG_CONFIG` names the server, `PGN_DIRECTORY` where the clusters go (`/tmp`; short, since
+//! socket paths end at 107 bytes, and open to the server's user), `PGN_PSQL` another psql.
+
+// Each test file uses its part of the harness.
+#![allow(dead_code)]
+
+use std::env;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use postgres::error::SqlState;
+use postgres::{Client, Config, NoTls};
+
+/// How long anything that should be quick may take before the test fails.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The user that creates the cluster.
+pub const SUPERUSER: &str = "postgres";
+
+/// A running server with a data directory and a socket of its own, stopped and removed on drop.
+pub struct Cluster {
+    directory: PathBuf,
+    programs: PathBuf,
+    owner: Option<(u32, u32)>,
+}
+
+impl Cluster {
+    /// Starts a cluster with the server's defaults.
+    pub fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// Starts a cluster whose postgresql.conf ends with these settings, as in
+    /// `Cluster::with(&["shared_preload_libraries = 'pg_neural'"])`.
+    ///
+    /// `fsync` is off unless a setting turns it on: after a crash of the server, though not of the
+    /// machine, nothing is lost.
+    pub fn with(settings: &[&str]) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let parent = env::var_os("PGN_DIRECTORY").map_or_else(|| "/tmp".into(), PathBuf::from);
+        let directory = parent.join(format!("pgn-{}-{number}", std::process::id()));
+        let owner = server_user();
+
+        // From here on dropping the cluster cleans up, whatever fails below.
+        let cluster = Self {
+            directory,
+            programs: programs(),
+            owner,
+        };
+        fs::create_dir(&cluster.directory).expect("a fresh directory for the cluster");
+        fs::set_permissions(&cluster.directory, fs::Permissions::from_mode(0o755)).expect("chmod");
+        if let Some((user, group)) = owner {
+            chown(&cluster.directory, Some(user), Some(group)).expect("chown");
+        }
+        succeeds(
+            cluster
+                .server_program("initdb")
+                .arg("--pgdata")
+                .arg(cluster.data())
+                .args([
+                    "--username=postgres",
+                    "--auth=trust",
+                    "--encoding=UTF8",
+                    "--locale=C.UTF-8",
+                    "--no-sync",
+                ]),
+        );
+        let mut configuration = format!(
+            "listen_addresses = ''\nunix_socket_directories = '{}'\nfsync = off\n",
+            cluster.directory.display()
+        );
+        for setting in settings {
+            configuration.push_str(setting);
+            configuration.push('\n');
+        }
+        append(&cluster.data().join("postgresql.conf"), &configuration);
+        cluster.launch();
+        cluster
+    }
+
+    /// Starts a cluster and creates the extension in its database `postgres`.
+    pub fn with_extension(settings: &[&str]) -> Self {
+        let cluster = Self::with(settings);
+        cluster
+            .superuser()
+            .batch_execute("CREATE EXTENSION pg_neural")
+            .expect("the extension");
+        cluster
+    }
+
+    /// Connects to the database `postgres` as its superuser.
+    pub fn superuser(&self) -> Client {
+        self.connect(SUPERUSER, "postgres")
+    }
+
+    /// Connects to the database `postgres` as this role, which must exist and have LOGIN.
+    pub fn role(&self, role: &str) -> Client {
+        self.connect(role, "postgres")
+    }
+
+    /// Connects as a role to a database.
+    pub fn connect(&self, role: &str, database: &str) -> Client {
+        self.config(role, database)
+            .connect(NoTls)
+            .expect("a connection")
+    }
+
+    /// Connects as the superuser, and gathers the notices the server sends.
+    pub fn with_notices(&self) -> (Client, Arc<Mutex<Vec<String>>>) {
+        let notices = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&notices);
+        let client = self
+            .config(SUPERUSER, "postgres")
+            .notice_callback(move |notice| {
+                sink.lock()
+                    .expect("the notices")
+                    .push(notice.message().to_owned());
+            })
+            .connect(NoTls)
+            .expect("a connection");
+        (client, notices)
+    }
+
+    /// The parameters of a connection, for a test that sets more of them.
+    pub fn config(&self, role: &str, database: &str) -> Config {
+        let mut config = Config::new();
+        config
+            .host_path(&self.directory)
+            .port(5432)
+            .user(role)
+            .dbname(database);
+        config.connect_timeout(PATIENCE);
+        config
+    }
+
+    /// Runs an SQL script through psql as the superuser, stopping at the first error, and returns
+    /// what it printed (unaligned, tuples only).
+    ///
+    /// Panics with psql's messages when the script fails.
+    pub fn psql(&self, script: &str) -> String {
+        let output = self.try_psql(script);
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).expect("psql prints UTF-8")
+    }
+
+    /// Like [`Cluster::psql`], for scripts that may fail.
+    pub fn try_psql(&self, script: &str) -> Output {
+        let psql = env::var_os("PGN_PSQL").map_or_else(|| self.programs.join("psql"), Into::into);
+        let mut command = Command::new(psql);
+        self.address(&mut command);
+        command.args(["--no-psqlrc", "--quiet", "--no-align", "--tuples-only"]);
+        command.args(["--set", "ON_ERROR_STOP=1", "--command", script]);
+        command.stdin(Stdio::null()).output().expect("psql runs")
+    }
+
+    /// One of the server's client programs (`pg_dump`, `pg_basebackup`, …), set up to connect to
+    /// this cluster as its superuser.
+    pub fn program(&self, name: &str) -> Command {
+        let mut command = Command::new(self.programs.join(name));
+        self.address(&mut command);
+        command
+    }
+
+    /// The cluster's own directory, which the server's user owns: room for a test's files.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The server's log until now.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    /// Stops the server (`fast` finishes cleanly, `immediate` is a crash) and starts it again.
+    pub fn restart(&self, mode: &str) {
+        self.halt(mode);
+        self.launch();
+    }
+
+    /// Kills a backend with SIGKILL, which makes the postmaster restart all others, and returns
+    /// once the server has recovered and takes connections again.
+    pub fn kill_backend(&self, pid: i32) {
+        // Until this connection breaks, the postmaster has not noticed the kill.
+        let mut witness = self.superuser();
+        succeeds(Command::new("kill").args(["-KILL", &pid.to_string()]));
+        wait_until("the server notices the kill", || {
+            witness.simple_query("SELECT 1").is_err()
+        });
+        wait_until("the server recovers", || {
+            self.config(SUPERUSER, "postgres").connect(NoTls).is_ok()
+        });
+    }
+
+    fn data(&self) -> PathBuf {
+        self.directory.join("data")
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.directory.join("server.log")
+    }
+
+    fn launch(&self) {
+        let mut command = self.server_program("pg_ctl");
+        command
+            .args(["start", "--wait", "--silent", "--pgdata"])
+            .arg(self.data());
+        command.arg("--log").arg(self.log_file());
+        // The postmaster would keep pipes of ours open.
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let status = command.status().expect("pg_ctl runs");
+        assert!(
+            status.success(),
+            "the server did not start:\n{}",
+            self.log()
+        );
+    }
+
+    fn halt(&self, mode: &str) {
+        let mut command = self.server_program("pg_ctl");
+        command
+            .args(["stop", "--wait", "--silent", "--mode", mode, "--pgdata"])
+            .arg(self.data());
+        succeeds(&mut command);
+    }
+
+    /// A program that must not run as root, started as the server's user.
+    fn server_program(&self, name: &str) -> Command {
+        let mut command = Command::new(self.programs.join(name));
+        if let Some((user, group)) = self.owner {
+            command.uid(user).gid(group);
+        }
+        command.current_dir("/");
+        // Backtraces would end up in the DETAIL of every error.
+        command.env_remove("RUST_BACKTRACE");
+        command
+    }
+
+    fn address(&self, command: &mut Command) {
+        command.env("PGHOST", &self.directory).env("PGPORT", "5432");
+        command
+            .env("PGUSER", SUPERUSER)
+            .env("PGDATABASE", "postgres");
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            let tail = &lines[lines.len().saturating_sub(30)..];
+            eprintln!("--- the end of the server's log\n{}\n---", tail.join("\n"));
+        }
+        if self.data().join("postmaster.pid").exists() {
+            let mut command = self.server_program("pg_ctl");
+            command.args(["stop", "--wait", "--silent", "--mode=immediate", "--pgdata"]);
+            // A failure here must not hide the test's own.
+            let _ = command.arg(self.data()).output();
+        }
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// The process that serves a connection.
+pub fn backend_pid(client: &mut Client) -> i32 {
+    client
+        .query_one("SELECT pg_backend_pid()", &[])
+        .expect("the backend's pid")
+        .get(0)
+}
+
+/// The most memory a process has had resident, in bytes: VmHWM, which counts the pages of
+/// shared_buffers it touched, too. A test of limits sets shared_buffers low.
+pub fn peak_memory(pid: i32) -> u64 {
+    memory(pid, "VmHWM:")
+}
+
+/// What a process has resident now, in bytes.
+pub fn resident_memory(pid: i32) -> u64 {
+    memory(pid, "VmRSS:")
+}
+
+/// Makes [`peak_memory`] count from here.
+pub fn reset_peak_memory(pid: i32) {
+    fs::write(format!("/proc/{pid}/clear_refs"), "5").expect("clear_refs");
+}
+
+/// Runs SQL that must fail, and returns its SQLSTATE and message.
+pub fn error_of(client: &mut Client, sql: &str) -> (SqlState, String) {
+    let error = client
+        .batch_execute(sql)
+        .expect_err("the statement must fail");
+    let error = error.as_db_error().expect("an error of the server's");
+    (error.code().clone(), error.message().to_owned())
+}
+
+/// Cancels what a connection runs, after a while, from a thread of its own; joining it tells when
+/// the request was sent.
+pub fn cancel_after(client: &Client, delay: Duration) -> thread::JoinHandle<Instant> {
+    let token = client.cancel_token();
+    thread::spawn(move || {
+        thread::sleep(delay);
+        let sent = Instant::now();
+        token.cancel_query(NoTls).expect("the request to cancel");
+        sent
+    })
+}
+
+/// Polls until the condition holds; panics when it does not within a minute.
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !condition() {
+        assert!(begin.elapsed() < PATIENCE, "waited in vain: {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The rows of a CSV file under tests/data, loaded into a table that exists, through COPY.
+pub fn load_csv(client: &mut Client, table: &str, file: &str) {
+    use std::io::Write;
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data")
+        .join(file);
+    let text = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let sql = format!("COPY {table} FROM STDIN (FORMAT csv, HEADER)");
+    let mut writer = client.copy_in(&sql).expect("COPY starts");
+    writer.write_all(&text).expect("COPY takes the rows");
+    writer.finish().expect("COPY ends");
+}
+
+fn memory(pid: i32, field: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(field))
+        .expect("its memory");
+    let kilobytes = line.trim().trim_end_matches(" kB");
+    kilobytes.parse::<u64>().expect("a number of kB") * 1024
+}
+
+/// Where the server's programs are.
+fn programs() -> PathBuf {
+    let pg_config = env::var_os("PGN_PG_CONFIG")
+        .expect("PGN_PG_CONFIG must name the pg_config of a server with the extension installed");
+    let output = succeeds(Command::new(pg_config).arg("--bindir"));
+    PathBuf::from(String::from_utf8(output.stdout).expect("a path").trim_end())
+}
+
+/// The user and group to run the server as: `postgres` for root, otherwise nobody else.
+fn server_user() -> Option<(u32, u32)> {
+    let id = |arguments: &[&str]| {
+        let output = succeeds(Command::new("id").args(arguments));
+        String::from_utf8_lossy(&output.stdout)
+            .trim()
+            .parse::<u32>()
+            .expect("a number from id")
+    };
+    (id(&["-u"]) == 0).then(|| (id(&["-u", "postgres"]), id(&["-g", "postgres"])))
+}
+
+fn succeeds(command: &mut Command) -> Output {
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(
+        output.status.success(),
+        "{command:?} failed: {}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}
+
+fn append(file: &Path, text: &str) {
+    use std::io::Write;
+    let mut file = fs::OpenOptions::new()
+        .append(true)
+        .open(file)
+        .expect("the configuration");
+    file.write_all(text.as_bytes())
+        .expect("the configuration is written");
+}
