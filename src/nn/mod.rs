@@ -1,13 +1,28 @@
 //! Neural networks: architecture, layers, losses and their training.
 
 pub mod activation;
+mod activation_backward;
+pub mod architecture;
+mod architecture_parse;
+mod architecture_resolve;
+pub mod error;
+pub mod initializer;
+pub mod layers;
 pub mod math;
+pub mod network;
+mod network_build;
 pub mod optimizer;
 pub mod processor;
 pub mod random;
 pub mod schedule;
 
 pub use activation::Activation;
+pub use architecture::{Architecture, DenseSpec, LayerKind, LayerSpec};
+pub use architecture_resolve::Head;
+pub use error::Error;
+pub use initializer::{Initializer, ParameterKind};
+pub use layers::{Operation, Source};
+pub use network::{InputFeature, Network, Node, Parameter, Workspace};
 pub use optimizer::{OptimizerSpec, OptimizerState};
 pub use random::Random;
 pub use schedule::ScheduleSpec;

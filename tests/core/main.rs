@@ -2,5 +2,6 @@
 
 mod features;
 mod features_target;
+mod gradients;
 mod math;
 mod optimizer;

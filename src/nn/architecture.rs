@@ -1,0 +1,212 @@
+//! A network as its user writes it: a list of layers, each reading earlier ones.
+
+use serde_json::{Map, Value, json};
+
+use super::activation::Activation;
+use super::initializer::Initializer;
+
+/// A network's layers in the order they are computed.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Architecture {
+    /// The layers; each reads earlier ones only, so that there can be no cycles.
+    pub layers: Vec<LayerSpec>,
+}
+
+/// One layer as it is written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LayerSpec {
+    /// The layer's name; `None` is named after its type and its place among that type.
+    pub name: Option<String>,
+    /// Names of the layers it reads; empty: the layer before, and for the first one all columns.
+    pub inputs: Vec<String>,
+    /// Whether training changes its parameters.
+    pub trainable: bool,
+    /// What the layer does, with its settings.
+    pub kind: LayerKind,
+}
+
+/// What a layer does.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LayerKind {
+    /// Columns of the row; `None`: all that are not encoded as level indexes.
+    Input {
+        /// The features by name, in the order the network reads them.
+        features: Option<Vec<String>>,
+    },
+    /// `activation(x · Wᵀ + b)`.
+    Dense(DenseSpec),
+    /// The dense layer that ends the network; units and activation follow from the task.
+    Output(DenseSpec),
+    /// A learnt vector for each level of one categorical feature.
+    Embedding {
+        /// Number of levels; `None`: as many as the feature has.
+        vocabulary: Option<usize>,
+        /// Length of the vector.
+        units: usize,
+    },
+    /// In training, sets each value to zero with probability `rate` and scales the others up.
+    Dropout {
+        /// Probability of a zero, in [0, 1).
+        rate: f32,
+    },
+    /// An activation by itself.
+    Activation(Activation),
+    /// The sum of several inputs of one shape.
+    Add,
+    /// The product, element by element, of several inputs of one shape.
+    Multiply,
+    /// Several inputs side by side.
+    Concat,
+}
+
+/// Settings of a dense layer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DenseSpec {
+    /// Number of outputs; only an output layer may leave it to the task.
+    pub units: Option<usize>,
+    /// Activation; `None`: linear, or for an output layer what the task needs.
+    pub activation: Option<Activation>,
+    /// Whether a bias is added.
+    pub use_bias: bool,
+    /// How the weights start; `None`: the training's initializer.
+    pub kernel_initializer: Option<Initializer>,
+    /// How the biases start; `None`: as the training's initializer has it.
+    pub bias_initializer: Option<Initializer>,
+}
+
+impl DenseSpec {
+    /// A dense layer with a bias and the training's initializer.
+    pub fn new(units: Option<usize>, activation: Option<Activation>) -> Self {
+        DenseSpec {
+            units,
+            activation,
+            use_bias: true,
+            kernel_initializer: None,
+            bias_initializer: None,
+        }
+    }
+}
+
+impl LayerSpec {
+    /// An unnamed, trainable layer that reads the one before it.
+    pub fn new(kind: LayerKind) -> Self {
+        LayerSpec {
+            name: None,
+            inputs: Vec::new(),
+            trainable: true,
+            kind,
+        }
+    }
+
+    /// The layer with this name.
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// The layer reading the layers of these names.
+    pub fn reading<S: Into<String>>(mut self, inputs: impl IntoIterator<Item = S>) -> Self {
+        self.inputs = inputs.into_iter().map(Into::into).collect();
+        self
+    }
+
+    fn to_json(&self) -> Value {
+        let mut map = Map::new();
+        map.insert("type".into(), self.kind.type_name().into());
+        if let Some(name) = &self.name {
+            map.insert("name".into(), name.as_str().into());
+        }
+        match self.inputs.as_slice() {
+            [] => {}
+            [one] => drop(map.insert("input".into(), one.as_str().into())),
+            several => drop(map.insert("input".into(), json!(several))),
+        }
+        if !self.trainable {
+            map.insert("trainable".into(), false.into());
+        }
+        self.kind.settings(&mut map);
+        Value::Object(map)
+    }
+}
+
+impl LayerKind {
+    /// The type's name in JSON.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            LayerKind::Input { .. } => "input",
+            LayerKind::Dense(_) => "dense",
+            LayerKind::Output(_) => "output",
+            LayerKind::Embedding { .. } => "embedding",
+            LayerKind::Dropout { .. } => "dropout",
+            LayerKind::Activation(_) => "activation",
+            LayerKind::Add => "add",
+            LayerKind::Multiply => "multiply",
+            LayerKind::Concat => "concat",
+        }
+    }
+
+    fn settings(&self, map: &mut Map<String, Value>) {
+        match self {
+            LayerKind::Input {
+                features: Some(features),
+            } => {
+                map.insert("features".into(), json!(features));
+            }
+            LayerKind::Dense(dense) | LayerKind::Output(dense) => {
+                if let Some(units) = dense.units {
+                    map.insert("units".into(), units.into());
+                }
+                if let Some(activation) = dense.activation {
+                    map.insert("activation".into(), activation.name().into());
+                }
+                if !dense.use_bias {
+                    map.insert("use_bias".into(), false.into());
+                }
+                if let Some(initializer) = dense.kernel_initializer {
+                    map.insert("kernel_initializer".into(), initializer.name().into());
+                }
+                if let Some(initializer) = dense.bias_initializer {
+                    map.insert("bias_initializer".into(), initializer.name().into());
+                }
+            }
+            LayerKind::Embedding { vocabulary, units } => {
+                if let Some(vocabulary) = vocabulary {
+                    map.insert("vocabulary".into(), (*vocabulary).into());
+                }
+                map.insert("units".into(), (*units).into());
+            }
+            LayerKind::Dropout { rate } => {
+                // The shortest decimal that reads back as this f32, not its expansion as f64.
+                let shortest = rate.to_string().parse::<f64>().unwrap_or(f64::from(*rate));
+                map.insert("rate".into(), shortest.into());
+            }
+            LayerKind::Activation(activation) => {
+                map.insert("activation".into(), activation.name().into());
+            }
+            LayerKind::Input { features: None }
+            | LayerKind::Add
+            | LayerKind::Multiply
+            | LayerKind::Concat => {}
+        }
+    }
+}
+
+impl Architecture {
+    /// The JSON that [`Architecture::parse`] reads back to the same architecture.
+    pub fn to_json(&self) -> Value {
+        json!({ "layers": self.layers.iter().map(LayerSpec::to_json).collect::<Vec<_>>() })
+    }
+}
+
+impl serde::Serialize for Architecture {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.to_json().serialize(serializer)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Architecture {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        Architecture::from_json(&value).map_err(serde::de::Error::custom)
+    }
+}

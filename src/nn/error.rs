@@ -1,0 +1,161 @@
+//! What can be wrong with an architecture, a network or its training.
+
+/// An error of the network core; its text is the user's message.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The architecture's text is no JSON, or nested too deeply.
+    #[error("the architecture is not valid JSON: {message}")]
+    Json {
+        /// What the JSON reader said, with line and column.
+        message: String,
+    },
+    /// The architecture as a whole is wrong.
+    #[error("{message}")]
+    Architecture {
+        /// The user's message.
+        message: String,
+        /// What to do.
+        hint: String,
+    },
+    /// A layer's type is not known.
+    #[error("layer {position}: unknown type \"{given}\", the nearest is \"{nearest}\"")]
+    UnknownType {
+        /// The layer's place, from 1.
+        position: usize,
+        /// The type as written.
+        given: String,
+        /// The known type nearest to it.
+        nearest: String,
+        /// All known types, for the hint.
+        known: String,
+    },
+    /// A layer has a setting its type does not know.
+    #[error("{layer}: unknown setting \"{given}\", the nearest is \"{nearest}\"")]
+    UnknownSetting {
+        /// The layer at fault.
+        layer: String,
+        /// The setting as written.
+        given: String,
+        /// The known setting nearest to it.
+        nearest: String,
+        /// All settings of the layer's type, for the hint.
+        known: String,
+    },
+    /// A layer is wrong: a setting's value, its inputs, or the shapes that meet there.
+    #[error("{layer}: {message}")]
+    Layer {
+        /// The layer at fault.
+        layer: String,
+        /// What is wrong with it.
+        message: String,
+        /// What to do.
+        hint: String,
+    },
+    /// A training option is wrong.
+    #[error("{message}")]
+    Option {
+        /// The user's message, which names the option.
+        message: String,
+        /// What to do.
+        hint: String,
+    },
+    /// More memory would be needed than is allowed.
+    #[error("{what} needs {needed} bytes of memory, more than the {limit} allowed")]
+    Memory {
+        /// What needs the memory.
+        what: String,
+        /// Bytes needed.
+        needed: usize,
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// A parameter buffer has another length than the network's parameters.
+    #[error("the network has {expected} parameters, but {given} were given")]
+    ParameterCount {
+        /// Parameters of the network.
+        expected: usize,
+        /// Parameters given.
+        given: usize,
+    },
+    /// Reading the rows failed.
+    #[error("{message}")]
+    Rows {
+        /// The user's message.
+        message: String,
+    },
+    /// The caller asked to stop.
+    #[error("the training was interrupted")]
+    Interrupted,
+    /// The loss became NaN or infinite.
+    #[error("the loss became NaN or infinite in epoch {epoch}")]
+    NotFinite {
+        /// The epoch, from 1.
+        epoch: usize,
+    },
+}
+
+impl Error {
+    /// A full sentence saying what to do, where there is something to say.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Error::Json { .. } => Some(
+                "Give an object such as {\"layers\": [{\"type\": \"dense\", \"units\": 64, \
+                 \"activation\": \"relu\"}]}, or the name of a shipped architecture."
+                    .to_owned(),
+            ),
+            Error::Architecture { hint, .. }
+            | Error::Layer { hint, .. }
+            | Error::Option { hint, .. } => (!hint.is_empty()).then(|| hint.clone()),
+            Error::UnknownType { known, .. } => Some(format!("Known types are {known}.")),
+            Error::UnknownSetting { known, .. } => Some(format!("Known settings are {known}.")),
+            Error::Memory { .. } => {
+                Some("Raise neural.max_memory, or make the network or the batch smaller.".into())
+            }
+            Error::ParameterCount { .. } => {
+                Some("Use the parameters that belong to this architecture.".into())
+            }
+            Error::NotFinite { .. } => Some(
+                "Lower learning_rate, set gradient_clip, or scale the features and the target."
+                    .into(),
+            ),
+            Error::Rows { .. } | Error::Interrupted => None,
+        }
+    }
+
+    pub(crate) fn architecture(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Error::Architecture {
+            message: message.into(),
+            hint: hint.into(),
+        }
+    }
+
+    pub(crate) fn layer(
+        layer: impl Into<String>,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        Error::Layer {
+            layer: layer.into(),
+            message: message.into(),
+            hint: hint.into(),
+        }
+    }
+
+    /// A wrong training option.
+    pub fn option(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Error::Option {
+            message: message.into(),
+            hint: hint.into(),
+        }
+    }
+}
+
+/// Of `known`, the name nearest to `given`, by edit distance without regard to case.
+pub(crate) fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> &'a str {
+    let given: String = given.chars().take(64).collect::<String>().to_lowercase();
+    known
+        .into_iter()
+        .min_by_key(|name| strsim::damerau_levenshtein(&given, &name.to_lowercase()))
+        .unwrap_or("")
+}

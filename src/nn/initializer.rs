@@ -1,0 +1,136 @@
+//! How parameters start.
+
+use serde::{Deserialize, Serialize};
+
+use super::random::Random;
+
+/// A distribution of starting values, by a parameter's fan-in and fan-out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Initializer {
+    /// Uniform within √(6 / (fan_in + fan_out)) (Glorot and Bengio, 2010); Keras's default.
+    #[default]
+    GlorotUniform,
+    /// Normal with variance 2 / (fan_in + fan_out).
+    GlorotNormal,
+    /// Uniform within √(6 / fan_in) (He et al., 2015).
+    HeUniform,
+    /// Normal with variance 2 / fan_in.
+    HeNormal,
+    /// Uniform within √(3 / fan_in) (LeCun et al., 1998), for selu.
+    LecunUniform,
+    /// Normal with variance 1 / fan_in.
+    LecunNormal,
+    /// PyTorch's default: weights and biases uniform within 1 / √fan_in, embeddings standard
+    /// normal.
+    Pytorch,
+    /// All zero.
+    Zeros,
+    /// All one.
+    Ones,
+}
+
+/// What a parameter is for; it decides how it starts and which penalties apply to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ParameterKind {
+    /// A weight matrix.
+    Weight,
+    /// A bias.
+    Bias,
+    /// An embedding's table.
+    Embedding,
+}
+
+impl Initializer {
+    /// All initializers.
+    pub const ALL: [Initializer; 9] = [
+        Initializer::GlorotUniform,
+        Initializer::GlorotNormal,
+        Initializer::HeUniform,
+        Initializer::HeNormal,
+        Initializer::LecunUniform,
+        Initializer::LecunNormal,
+        Initializer::Pytorch,
+        Initializer::Zeros,
+        Initializer::Ones,
+    ];
+
+    /// The name in options and architectures.
+    pub fn name(self) -> &'static str {
+        match self {
+            Initializer::GlorotUniform => "glorot_uniform",
+            Initializer::GlorotNormal => "glorot_normal",
+            Initializer::HeUniform => "he_uniform",
+            Initializer::HeNormal => "he_normal",
+            Initializer::LecunUniform => "lecun_uniform",
+            Initializer::LecunNormal => "lecun_normal",
+            Initializer::Pytorch => "pytorch",
+            Initializer::Zeros => "zeros",
+            Initializer::Ones => "ones",
+        }
+    }
+
+    /// The initializer of this name, without regard to case, under Keras's and PyTorch's names.
+    pub fn parse(name: &str) -> Option<Initializer> {
+        let lower = name.to_lowercase();
+        let canonical = match lower.as_str() {
+            "xavier_uniform" | "glorotuniform" => "glorot_uniform",
+            "xavier_normal" | "glorotnormal" => "glorot_normal",
+            "kaiming_uniform" | "heuniform" => "he_uniform",
+            "kaiming_normal" | "henormal" => "he_normal",
+            "lecununiform" => "lecun_uniform",
+            "lecunnormal" => "lecun_normal",
+            other => other,
+        };
+        Initializer::ALL
+            .into_iter()
+            .find(|initializer| initializer.name() == canonical)
+    }
+
+    /// Fills a parameter's values.
+    ///
+    /// Biases are zero unless the initializer is `Pytorch` or a constant; embeddings are uniform
+    /// within 0.05, as in Keras, unless it is `Pytorch` or a constant.
+    pub(super) fn fill(
+        self,
+        kind: ParameterKind,
+        fan_in: usize,
+        fan_out: usize,
+        random: &mut Random,
+        values: &mut [f32],
+    ) {
+        let (fan_in, fan_out) = (fan_in.max(1) as f64, fan_out.max(1) as f64);
+        match (self, kind) {
+            (Initializer::Zeros, _) => values.fill(0.0),
+            (Initializer::Ones, _) => values.fill(1.0),
+            (Initializer::Pytorch, ParameterKind::Embedding) => normal(1.0, random, values),
+            (Initializer::Pytorch, _) => uniform(1.0 / fan_in.sqrt(), random, values),
+            (_, ParameterKind::Bias) => values.fill(0.0),
+            (_, ParameterKind::Embedding) => uniform(0.05, random, values),
+            (Initializer::GlorotUniform, _) => {
+                uniform((6.0 / (fan_in + fan_out)).sqrt(), random, values)
+            }
+            (Initializer::GlorotNormal, _) => {
+                normal((2.0 / (fan_in + fan_out)).sqrt(), random, values)
+            }
+            (Initializer::HeUniform, _) => uniform((6.0 / fan_in).sqrt(), random, values),
+            (Initializer::HeNormal, _) => normal((2.0 / fan_in).sqrt(), random, values),
+            (Initializer::LecunUniform, _) => uniform((3.0 / fan_in).sqrt(), random, values),
+            (Initializer::LecunNormal, _) => normal((1.0 / fan_in).sqrt(), random, values),
+        }
+    }
+}
+
+fn uniform(limit: f64, random: &mut Random, values: &mut [f32]) {
+    let limit = limit as f32;
+    for value in values {
+        *value = (2.0 * random.uniform_f32() - 1.0) * limit;
+    }
+}
+
+fn normal(deviation: f64, random: &mut Random, values: &mut [f32]) {
+    let deviation = deviation as f32;
+    for value in values {
+        *value = random.normal_f32() * deviation;
+    }
+}

@@ -1,0 +1,299 @@
+//! A network that is built: its nodes in the order of computation, its parameters in one buffer.
+
+use std::ops::Range;
+
+use super::activation::Activation;
+use super::architecture::Architecture;
+use super::architecture_resolve::Head;
+use super::initializer::{Initializer, ParameterKind};
+use super::layers::{Backward, Forward, InputGradients, Inputs, Layer, Operation, Source, Wanted};
+use super::random::{Random, stream};
+
+/// A feature as the network's input holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputFeature {
+    /// The feature's name.
+    pub name: String,
+    /// Number of columns it takes in the encoded row.
+    pub width: usize,
+    /// `Some(n)`: it takes one column, which holds a level's index in 0..n.
+    pub vocabulary: Option<usize>,
+}
+
+/// A parameter of a network.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parameter {
+    /// The name, PyTorch's: the layer's name, a dot, `weight` or `bias`.
+    pub name: String,
+    /// The shape, in PyTorch's layout.
+    pub shape: Vec<usize>,
+    /// Where it lies in the flat buffer.
+    pub range: Range<usize>,
+    /// Whether training changes it.
+    pub trainable: bool,
+    /// What it is for.
+    pub kind: ParameterKind,
+    pub(super) fan_in: usize,
+    pub(super) fan_out: usize,
+    pub(super) initializer: Option<Initializer>,
+}
+
+/// A step of the computation.
+#[derive(Debug)]
+pub struct Node {
+    pub(super) name: String,
+    pub(super) layer: Box<dyn Layer>,
+    pub(super) sources: Vec<Source>,
+    pub(super) parameters: Range<usize>,
+    pub(super) trainable: bool,
+    /// Whether this node or one before it learns.
+    pub(super) learns: bool,
+    pub(super) wanted: Vec<Wanted>,
+}
+
+impl Node {
+    /// The layer's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it computes outside training; for the last node without the network's
+    /// [`Network::output_activation`].
+    pub fn operation(&self) -> Operation {
+        self.layer.operation()
+    }
+
+    /// What it reads.
+    pub fn sources(&self) -> &[Source] {
+        &self.sources
+    }
+
+    /// Where its parameters lie in the network's flat buffer.
+    pub fn parameters(&self) -> Range<usize> {
+        self.parameters.clone()
+    }
+}
+
+/// A network: the nodes in the order of computation, and where the parameters lie.
+#[derive(Debug)]
+pub struct Network {
+    pub(super) architecture: Architecture,
+    pub(super) head: Head,
+    pub(super) input_width: usize,
+    pub(super) nodes: Vec<Node>,
+    /// Output width of every node.
+    pub(super) widths: Vec<usize>,
+    pub(super) parameters: Vec<Parameter>,
+    pub(super) output_activation: Activation,
+}
+
+/// The buffers of a forward and a backward pass.
+#[derive(Debug)]
+pub struct Workspace {
+    rows: usize,
+    values: Vec<Vec<f32>>,
+    gradients: Vec<Vec<f32>>,
+    saved: Vec<Vec<f32>>,
+}
+
+impl Network {
+    /// Length of an encoded row.
+    pub fn input_width(&self) -> usize {
+        self.input_width
+    }
+
+    /// Number of values the network gives for a row.
+    pub fn output_units(&self) -> usize {
+        self.widths.last().copied().unwrap_or(0)
+    }
+
+    /// What turns the logits into the result: sigmoid or softmax for classes, else linear.
+    pub fn output_activation(&self) -> Activation {
+        self.output_activation
+    }
+
+    /// The task the network was built for.
+    pub fn head(&self) -> Head {
+        self.head
+    }
+
+    /// The architecture with nothing left open: names, output layer, vocabularies.
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
+    /// The nodes, each reading earlier ones only; the last is the output.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// Output width of every node, in the order of [`Network::nodes`].
+    pub fn widths(&self) -> &[usize] {
+        &self.widths
+    }
+
+    /// The parameters, in the order they lie in the buffer.
+    pub fn parameters(&self) -> &[Parameter] {
+        &self.parameters
+    }
+
+    /// Length of the parameter buffer.
+    pub fn parameter_count(&self) -> usize {
+        self.parameters.last().map_or(0, |last| last.range.end)
+    }
+
+    /// Starting values of all parameters: a function of the architecture, the seed and the
+    /// initializer. A layer's own initializer goes before the given one.
+    pub fn initialise(&self, seed: u64, initializer: Initializer) -> Vec<f32> {
+        let mut values = vec![0.0; self.parameter_count()];
+        for (i, parameter) in self.parameters.iter().enumerate() {
+            let mut random = Random::new(seed, stream::INITIALISE + i as u64);
+            parameter.initializer.unwrap_or(initializer).fill(
+                parameter.kind,
+                parameter.fan_in,
+                parameter.fan_out,
+                &mut random,
+                &mut values[parameter.range.clone()],
+            );
+        }
+        values
+    }
+
+    /// Bytes of a [`Workspace`] for this many rows.
+    pub fn workspace_bytes(&self, rows: usize) -> usize {
+        let per_row: usize = self
+            .nodes
+            .iter()
+            .zip(&self.widths)
+            .map(|(node, width)| {
+                let gradient = if node.learns { *width } else { 0 };
+                width + gradient + node.layer.saved_per_row()
+            })
+            .fold(0, usize::saturating_add);
+        per_row
+            .saturating_mul(rows)
+            .saturating_mul(size_of::<f32>())
+    }
+
+    /// Buffers for passes over at most `rows` rows.
+    pub fn workspace(&self, rows: usize) -> Workspace {
+        let buffers = |width: &dyn Fn(usize) -> usize| {
+            (0..self.nodes.len())
+                .map(|node| vec![0.0; rows * width(node)])
+                .collect()
+        };
+        Workspace {
+            rows,
+            values: buffers(&|node| self.widths[node]),
+            gradients: buffers(&|node| {
+                if self.nodes[node].learns {
+                    self.widths[node]
+                } else {
+                    0
+                }
+            }),
+            saved: buffers(&|node| self.nodes[node].layer.saved_per_row()),
+        }
+    }
+
+    /// Computes the logits of `rows` rows: [rows, output_units], before
+    /// [`Network::output_activation`].
+    ///
+    /// `parameters` is the flat buffer, `x` holds rows of `input_width` values. `dropout` is given
+    /// in training only.
+    ///
+    /// # Panics
+    /// If a buffer is shorter than these sizes, or the workspace is for fewer rows.
+    pub fn forward<'w>(
+        &self,
+        parameters: &[f32],
+        x: &[f32],
+        rows: usize,
+        workspace: &'w mut Workspace,
+        mut dropout: Option<&mut Random>,
+    ) -> &'w [f32] {
+        assert!(
+            rows <= workspace.rows,
+            "the workspace is for {} rows",
+            workspace.rows
+        );
+        if rows == 0 {
+            return &[];
+        }
+        for (i, node) in self.nodes.iter().enumerate() {
+            let (earlier, own) = workspace.values.split_at_mut(i);
+            let saved = rows * node.layer.saved_per_row();
+            node.layer.forward(Forward {
+                rows,
+                parameters: &parameters[node.parameters.clone()],
+                inputs: self.inputs(node, x, earlier),
+                output: &mut own[0][..rows * self.widths[i]],
+                saved: &mut workspace.saved[i][..saved],
+                random: dropout.as_deref_mut(),
+            });
+        }
+        let last = self.nodes.len() - 1;
+        &workspace.values[last][..rows * self.output_units()]
+    }
+
+    /// Adds to `gradients` (as long as the parameters) those of a loss whose gradient with
+    /// respect to the logits is `dlogits`, after [`Network::forward`] with the same parameters,
+    /// rows and workspace. The ranges of frozen parameters stay as they are.
+    ///
+    /// # Panics
+    /// As [`Network::forward`].
+    pub fn backward(
+        &self,
+        parameters: &[f32],
+        x: &[f32],
+        rows: usize,
+        dlogits: &[f32],
+        gradients: &mut [f32],
+        workspace: &mut Workspace,
+    ) {
+        let last = self.nodes.len() - 1;
+        if rows == 0 || !self.nodes[last].learns {
+            return;
+        }
+        workspace.gradients[last][..dlogits.len()].copy_from_slice(dlogits);
+        for (i, node) in self
+            .nodes
+            .iter()
+            .enumerate()
+            .rev()
+            .filter(|(_, node)| node.learns)
+        {
+            let (earlier, own) = workspace.gradients.split_at_mut(i);
+            let saved = rows * node.layer.saved_per_row();
+            let size = rows * self.widths[i];
+            node.layer.backward(Backward {
+                rows,
+                parameters: &parameters[node.parameters.clone()],
+                inputs: self.inputs(node, x, &workspace.values[..i]),
+                output: &workspace.values[i][..size],
+                saved: &workspace.saved[i][..saved],
+                gradient: &mut own[0][..size],
+                parameter_gradient: node
+                    .trainable
+                    .then(|| &mut gradients[node.parameters.clone()]),
+                input_gradients: InputGradients {
+                    gradients: earlier,
+                    sources: &node.sources,
+                    wanted: &node.wanted,
+                    rows,
+                    widths: &self.widths,
+                },
+            });
+        }
+    }
+
+    fn inputs<'a>(&'a self, node: &'a Node, x: &'a [f32], values: &'a [Vec<f32>]) -> Inputs<'a> {
+        Inputs {
+            x,
+            x_width: self.input_width,
+            values,
+            widths: &self.widths,
+            sources: &node.sources,
+        }
+    }
+}
