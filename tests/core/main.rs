@@ -4,4 +4,5 @@ mod features;
 mod features_target;
 mod gradients;
 mod math;
+mod metrics;
 mod optimizer;
