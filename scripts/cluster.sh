@@ -22,6 +22,9 @@ end_run() {
     exit "$status"
 }
 
+# keep_run: leaves the servers and RUN to the caller's user.
+keep_run() { trap - EXIT; }
+
 stop_postmaster() {
     local pid=$1 tries
     kill -QUIT "$pid" 2> /dev/null || return 0
