@@ -1,0 +1,238 @@
+//! Architectures fitted to their features and options: embeddings in front, dropout between.
+
+use std::collections::HashSet;
+
+use super::architecture::{Architecture, LayerKind, LayerSpec};
+use super::error::Error;
+
+impl Architecture {
+    /// The features that embeddings read: those are encoded as a level's index, not one-hot.
+    pub fn embedded_features(&self) -> Vec<String> {
+        let mut found: Vec<String> = Vec::new();
+        let Ok(architecture) = self.named() else {
+            return found;
+        };
+        let layers = &architecture.layers;
+        for (i, layer) in layers.iter().enumerate() {
+            if !matches!(layer.kind, LayerKind::Embedding { .. }) {
+                continue;
+            }
+            let reads = |(place, other): &(usize, &LayerSpec)| match layer.inputs.as_slice() {
+                [] => place + 1 == i,
+                inputs => inputs.iter().any(|input| input == other.name()),
+            };
+            for (_, input) in layers.iter().enumerate().take(i).filter(reads) {
+                if let LayerKind::Input {
+                    features: Some(features),
+                } = &input.kind
+                {
+                    for feature in features {
+                        if !found.contains(feature) {
+                            found.push(feature.clone());
+                        }
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    /// The architecture with an embedding in front for each of these features, given with its
+    /// vector's length. What read the network's columns, or these features among others, now
+    /// reads the columns that are left and the embeddings, side by side.
+    ///
+    /// # Errors
+    /// Two layers of one name.
+    pub fn with_embeddings(self, columns: &[(String, usize)]) -> Result<Architecture, Error> {
+        let already = self.embedded_features();
+        let columns: Vec<&(String, usize)> = columns
+            .iter()
+            .filter(|(feature, _)| !already.contains(feature))
+            .collect();
+        if columns.is_empty() {
+            return Ok(self);
+        }
+        let mut architecture = self.named()?;
+        let mut names = Names::of(&architecture);
+        let mut front = Vec::new();
+        let mut embeddings: Vec<(&str, String)> = Vec::new();
+        for (feature, units) in columns {
+            let levels = names.fresh(&format!("{feature}.level"));
+            let vector = names.fresh(&format!("{feature}.embedding"));
+            let input = LayerKind::Input {
+                features: Some(vec![feature.clone()]),
+            };
+            let embedding = LayerKind::Embedding {
+                vocabulary: None,
+                units: *units,
+            };
+            front.push(LayerSpec::new(input).named(&levels));
+            front.push(LayerSpec::new(embedding).named(&vector).reading([levels]));
+            embeddings.push((feature, vector));
+        }
+        let old = std::mem::take(&mut architecture.layers);
+        let reads_all = |layer: &LayerSpec, first: bool| match &layer.kind {
+            LayerKind::Input { features } => features.is_none(),
+            _ => first && layer.inputs.is_empty(),
+        };
+        let mut all = None;
+        if old
+            .iter()
+            .enumerate()
+            .any(|(i, layer)| reads_all(layer, i == 0))
+            || old.is_empty()
+        {
+            let rest = names.fresh("columns.rest");
+            let concat = names.fresh("columns");
+            front.push(LayerSpec::new(LayerKind::Input { features: None }).named(&rest));
+            let joined = std::iter::once(rest).chain(embeddings.iter().map(|(_, v)| v.clone()));
+            front.push(
+                LayerSpec::new(LayerKind::Concat)
+                    .named(&concat)
+                    .reading(joined),
+            );
+            all = Some(concat);
+        }
+        let mut layers = front;
+        // Input layers of all columns go; who read them reads the concat.
+        let mut replaced: HashSet<String> = HashSet::new();
+        let mut previous_was_all = old.first().is_some_and(|first| reads_all(first, true));
+        for (i, mut layer) in old.into_iter().enumerate() {
+            if reads_all(&layer, i == 0) && matches!(layer.kind, LayerKind::Input { .. }) {
+                replaced.insert(layer.name().to_owned());
+                previous_was_all = true;
+                continue;
+            }
+            if let Some(all) = &all {
+                for input in layer
+                    .inputs
+                    .iter_mut()
+                    .filter(|input| replaced.contains(*input))
+                {
+                    input.clone_from(all);
+                }
+                let is_input = matches!(layer.kind, LayerKind::Input { .. });
+                if previous_was_all && layer.inputs.is_empty() && !is_input {
+                    layer.inputs.push(all.clone());
+                }
+            }
+            previous_was_all = false;
+            match split(layer, &embeddings, &mut names) {
+                (Some(rest), joined) => layers.extend([rest, joined]),
+                (None, layer) => layers.push(layer),
+            }
+        }
+        Ok(Architecture { layers })
+    }
+
+    /// The architecture with this rate in all its dropout layers; if it has none, with a dropout
+    /// layer behind every hidden dense layer. To be called on a resolved architecture, in which
+    /// the last layer is the output.
+    ///
+    /// # Errors
+    /// Two layers of one name.
+    pub fn with_dropout(self, rate: f32) -> Result<Architecture, Error> {
+        let mut architecture = self.named()?;
+        let mut present = false;
+        for layer in &mut architecture.layers {
+            if let LayerKind::Dropout { rate: own } = &mut layer.kind {
+                *own = rate;
+                present = true;
+            }
+        }
+        if present || rate == 0.0 {
+            return Ok(architecture);
+        }
+        let mut names = Names::of(&architecture);
+        let last = architecture.layers.len().saturating_sub(1);
+        let mut layers: Vec<LayerSpec> = Vec::new();
+        let mut renamed: Vec<(String, String)> = Vec::new();
+        for (i, mut layer) in architecture.layers.into_iter().enumerate() {
+            for input in &mut layer.inputs {
+                if let Some((_, dropout)) = renamed.iter().find(|(dense, _)| dense == input) {
+                    input.clone_from(dropout);
+                }
+            }
+            let hidden = i < last && matches!(layer.kind, LayerKind::Dense(_));
+            let name = layer.name().to_owned();
+            layers.push(layer);
+            if hidden {
+                let dropout = names.fresh(&format!("{name}.dropout"));
+                let spec = LayerSpec::new(LayerKind::Dropout { rate }).named(&dropout);
+                layers.push(spec.reading([name.clone()]));
+                renamed.push((name, dropout));
+            }
+        }
+        Ok(Architecture { layers })
+    }
+}
+
+/// An input layer that names embedded features among others becomes a concat of its name, of the
+/// features left and the embeddings.
+fn split(
+    layer: LayerSpec,
+    embeddings: &[(&str, String)],
+    names: &mut Names,
+) -> (Option<LayerSpec>, LayerSpec) {
+    let LayerKind::Input {
+        features: Some(features),
+    } = &layer.kind
+    else {
+        return (None, layer);
+    };
+    let embedding_of = |name: &String| {
+        embeddings
+            .iter()
+            .find(|(feature, _)| feature == name)
+            .map(|(_, v)| v)
+    };
+    let vectors: Vec<String> = features.iter().filter_map(embedding_of).cloned().collect();
+    if vectors.is_empty() {
+        return (None, layer);
+    }
+    let rest: Vec<String> = features
+        .iter()
+        .filter(|name| embedding_of(name).is_none())
+        .cloned()
+        .collect();
+    let concat = LayerSpec::new(LayerKind::Concat).named(layer.name());
+    if rest.is_empty() {
+        return (None, concat.reading(vectors));
+    }
+    let name = names.fresh(&format!("{}.rest", layer.name()));
+    let input = LayerSpec::new(LayerKind::Input {
+        features: Some(rest),
+    })
+    .named(&name);
+    (
+        Some(input),
+        concat.reading(std::iter::once(name).chain(vectors)),
+    )
+}
+
+/// The names that are taken.
+struct Names(HashSet<String>);
+
+impl Names {
+    fn of(architecture: &Architecture) -> Names {
+        Names(
+            architecture
+                .layers
+                .iter()
+                .map(|layer| layer.name().to_owned())
+                .collect(),
+        )
+    }
+
+    /// The wished name, cut to what parsing accepts, with a number if it is taken.
+    fn fresh(&mut self, wish: &str) -> String {
+        let clean: String = wish.chars().filter(|c| !c.is_control()).take(48).collect();
+        let mut name = clean.clone();
+        let mut number = 2;
+        while !self.0.insert(name.clone()) {
+            name = format!("{clean}.{number}");
+            number += 1;
+        }
+        name
+    }
+}

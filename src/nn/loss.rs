@@ -1,0 +1,414 @@
+//! Losses, by PyTorch's formulas.
+//!
+//! A loss is a sum over rows; the mean that training reports divides it by the sum of the rows'
+//! weights, as `torch.nn.CrossEntropyLoss` does with class weights. A row with several outputs
+//! counts as the mean over them.
+
+use serde::{Deserialize, Serialize};
+
+use super::architecture_resolve::Head;
+use super::error::Error;
+use super::math;
+use super::network::Network;
+
+/// A loss as the user asks for it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "loss", rename_all = "snake_case")]
+pub enum LossSpec {
+    /// (p - y)².
+    Mse,
+    /// |p - y|.
+    Mae,
+    /// (p - y)² / 2 where |p - y| ≤ delta, else delta (|p - y| - delta / 2).
+    Huber {
+        /// Where the parabola becomes a line, in the target's scaled units; above 0.
+        delta: f32,
+    },
+    /// The pinball loss, max(q (y - p), (q - 1) (y - p)) (Koenker and Bassett, 1978); one output
+    /// for each quantile of the one target.
+    Quantile {
+        /// The quantiles, each in (0, 1).
+        quantiles: Vec<f32>,
+    },
+    /// The cross-entropy of two classes.
+    BinaryCrossentropy,
+    /// The cross-entropy of any number of classes.
+    CategoricalCrossentropy,
+}
+
+impl LossSpec {
+    /// The loss a task takes when none is asked for.
+    pub fn default_for(head: Head) -> LossSpec {
+        match head {
+            Head::Regression { .. } => LossSpec::Mse,
+            Head::Binary => LossSpec::BinaryCrossentropy,
+            Head::Multiclass { .. } => LossSpec::CategoricalCrossentropy,
+        }
+    }
+
+    /// The name in options.
+    pub fn name(&self) -> &'static str {
+        match self {
+            LossSpec::Mse => "mse",
+            LossSpec::Mae => "mae",
+            LossSpec::Huber { .. } => "huber",
+            LossSpec::Quantile { .. } => "quantile",
+            LossSpec::BinaryCrossentropy => "binary_crossentropy",
+            LossSpec::CategoricalCrossentropy => "categorical_crossentropy",
+        }
+    }
+}
+
+/// A loss over a network's logits.
+#[derive(Debug, Clone)]
+pub struct Loss {
+    form: Form,
+    units: usize,
+    smoothing: f32,
+    /// One weight a class; empty: all 1.
+    class_weights: Vec<f32>,
+}
+
+#[derive(Debug, Clone)]
+enum Form {
+    Mse,
+    Mae,
+    Huber {
+        delta: f32,
+    },
+    Quantile {
+        quantiles: Vec<f32>,
+    },
+    /// One unit, the positive class's logit.
+    Sigmoid,
+    /// One unit a class.
+    Softmax,
+}
+
+impl Loss {
+    /// The loss of a network's logits.
+    ///
+    /// `label_smoothing` in [0, 1) spreads that share of a label evenly over the classes;
+    /// `class_weights` holds a weight for each class (of two: negative, positive).
+    ///
+    /// # Errors
+    /// A loss that does not fit the task, or a setting out of range.
+    pub fn from_spec(
+        spec: &LossSpec,
+        network: &Network,
+        class_weights: Option<&[f32]>,
+        label_smoothing: f32,
+    ) -> Result<Loss, Error> {
+        let units = network.output_units();
+        let classes = match network.head() {
+            Head::Regression { .. } => None,
+            Head::Binary => Some(2),
+            Head::Multiclass { classes } => Some(classes),
+        };
+        let form = match (spec, network.head()) {
+            (LossSpec::Mse, Head::Regression { .. }) => Form::Mse,
+            (LossSpec::Mae, Head::Regression { .. }) => Form::Mae,
+            (LossSpec::Huber { delta }, Head::Regression { .. }) => {
+                if !(*delta > 0.0 && delta.is_finite()) {
+                    return Err(Error::option(
+                        format!("delta must be above 0, not {delta}"),
+                        "Give the error at which the huber loss becomes linear, such as 1.0.",
+                    ));
+                }
+                Form::Huber { delta: *delta }
+            }
+            (LossSpec::Quantile { quantiles }, Head::Regression { .. }) => {
+                quantile(quantiles, units)?
+            }
+            (LossSpec::BinaryCrossentropy | LossSpec::CategoricalCrossentropy, Head::Binary) => {
+                if units == 1 {
+                    Form::Sigmoid
+                } else {
+                    Form::Softmax
+                }
+            }
+            (LossSpec::CategoricalCrossentropy, Head::Multiclass { .. }) => Form::Softmax,
+            (_, head) => {
+                let fits = match head {
+                    Head::Regression { .. } => "mse, mae, huber and quantile are for regression",
+                    Head::Binary => "binary_crossentropy is for two classes",
+                    Head::Multiclass { .. } => "categorical_crossentropy is for several classes",
+                };
+                return Err(Error::option(
+                    format!("the loss {} does not fit the task", spec.name()),
+                    format!("Leave \"loss\" out, or choose one that fits: {fits}."),
+                ));
+            }
+        };
+        if !(0.0..1.0).contains(&label_smoothing) {
+            return Err(Error::option(
+                format!("label_smoothing must be from 0 to below 1, not {label_smoothing}"),
+                "It is the share of a label spread evenly over all classes, such as 0.1.",
+            ));
+        }
+        if classes.is_none() && (label_smoothing > 0.0 || class_weights.is_some()) {
+            return Err(Error::option(
+                "label_smoothing and class_weights are for classification",
+                "Leave them out for a regression; sample_weight weights rows.",
+            ));
+        }
+        let class_weights = class_weights.unwrap_or_default().to_vec();
+        if !class_weights.is_empty()
+            && (Some(class_weights.len()) != classes
+                || !class_weights
+                    .iter()
+                    .all(|weight| *weight >= 0.0 && weight.is_finite())
+                || class_weights.iter().all(|weight| *weight == 0.0))
+        {
+            return Err(Error::option(
+                format!(
+                    "class_weights must be {} numbers of at least 0",
+                    classes.unwrap_or(0)
+                ),
+                "Give each class a weight, not all of them 0.",
+            ));
+        }
+        Ok(Loss {
+            form,
+            units,
+            smoothing: label_smoothing,
+            class_weights,
+        })
+    }
+
+    /// Number of values a row of targets holds: the outputs of a regression, else 1.
+    pub fn targets(&self) -> usize {
+        match self.form {
+            Form::Mse | Form::Mae | Form::Huber { .. } => self.units,
+            Form::Quantile { .. } | Form::Sigmoid | Form::Softmax => 1,
+        }
+    }
+
+    /// The sum over rows of the weighted losses.
+    ///
+    /// `logits` is [rows, units]; `y` is [rows, targets], classes as their index; `weight` has one
+    /// value a row.
+    pub fn value(&self, logits: &[f32], y: &[f32], weight: Option<&[f32]>, rows: usize) -> f64 {
+        self.sum(logits, y, weight, rows, None)
+    }
+
+    /// [`Loss::value`]; puts its gradient with respect to the logits into `dlogits`.
+    pub fn value_and_gradient(
+        &self,
+        logits: &[f32],
+        y: &[f32],
+        weight: Option<&[f32]>,
+        rows: usize,
+        dlogits: &mut [f32],
+    ) -> f64 {
+        self.sum(logits, y, weight, rows, Some(dlogits))
+    }
+
+    /// What a mean over these rows divides by: the sum of their weights, each times the weight of
+    /// its class.
+    pub fn weight_sum(&self, y: &[f32], weight: Option<&[f32]>, rows: usize) -> f64 {
+        if weight.is_none() && self.class_weights.is_empty() {
+            return rows as f64;
+        }
+        (0..rows)
+            .map(|row| {
+                let own = weight.map_or(1.0, |weight| f64::from(weight[row]));
+                match self.class_weights.is_empty() {
+                    true => own,
+                    false => own * f64::from(self.class_weight(self.class(y[row]))),
+                }
+            })
+            .sum()
+    }
+
+    fn sum(
+        &self,
+        logits: &[f32],
+        y: &[f32],
+        weight: Option<&[f32]>,
+        rows: usize,
+        mut dlogits: Option<&mut [f32]>,
+    ) -> f64 {
+        let targets = self.targets();
+        let mut total = 0.0;
+        for row in 0..rows {
+            let here = row * self.units..(row + 1) * self.units;
+            let weight = weight.map_or(1.0, |weight| weight[row]);
+            let gradient = match &mut dlogits {
+                Some(dlogits) => &mut dlogits[here.clone()],
+                None => &mut [],
+            };
+            let y = &y[row * targets..][..targets];
+            total += f64::from(weight) * self.row(&logits[here], y, weight, gradient);
+        }
+        total
+    }
+
+    /// The unweighted loss of a row; its weighted gradient if there is room for it.
+    #[inline]
+    fn row(&self, p: &[f32], y: &[f32], weight: f32, gradient: &mut [f32]) -> f64 {
+        match &self.form {
+            Form::Mse => each(p, |i| y[i], weight, gradient, |d| (d * d, 2.0 * d)),
+            Form::Mae => each(p, |i| y[i], weight, gradient, |d| (d.abs(), sign(d))),
+            Form::Huber { delta } => each(
+                p,
+                |i| y[i],
+                weight,
+                gradient,
+                |d| {
+                    if d.abs() <= *delta {
+                        (0.5 * d * d, d)
+                    } else {
+                        (delta * (d.abs() - 0.5 * delta), delta * sign(d))
+                    }
+                },
+            ),
+            Form::Quantile { quantiles } => {
+                let scale = 1.0 / p.len() as f32;
+                let mut total = 0.0;
+                for (i, (p, q)) in p.iter().zip(quantiles).enumerate() {
+                    let d = y[0] - p;
+                    total += f64::from((q * d).max((q - 1.0) * d));
+                    if let Some(gradient) = gradient.get_mut(i) {
+                        // At zero PyTorch's max gives the mean of both slopes.
+                        let slope = if d > 0.0 {
+                            -q
+                        } else if d < 0.0 {
+                            1.0 - q
+                        } else {
+                            0.5 - q
+                        };
+                        *gradient = weight * scale * slope;
+                    }
+                }
+                total * f64::from(scale)
+            }
+            Form::Sigmoid => self.sigmoid(p[0], self.class(y[0]), weight, gradient),
+            Form::Softmax => self.softmax(p, self.class(y[0]), weight, gradient),
+        }
+    }
+
+    /// The cross-entropy of two classes from the logit `z` of the positive one.
+    fn sigmoid(&self, z: f32, class: usize, weight: f32, gradient: &mut [f32]) -> f64 {
+        let share = |k| self.share(k, class, 2);
+        let (negative, positive) = (f64::from(share(0)), f64::from(share(1)));
+        let z = f64::from(z);
+        let tail = (-z.abs()).exp();
+        let softplus = tail.ln_1p();
+        // -ln σ(z) = softplus(-z), and -ln(1 - σ(z)) = softplus(z).
+        let loss = positive * ((-z).max(0.0) + softplus) + negative * (z.max(0.0) + softplus);
+        if let Some(gradient) = gradient.first_mut() {
+            let above = 1.0 / (1.0 + tail);
+            let (p, rest) = if z >= 0.0 {
+                (above, tail * above)
+            } else {
+                (tail * above, above)
+            };
+            *gradient = (f64::from(weight) * (negative * p - positive * rest)) as f32;
+        }
+        loss
+    }
+
+    /// The cross-entropy of one logit a class.
+    fn softmax(&self, z: &[f32], class: usize, weight: f32, gradient: &mut [f32]) -> f64 {
+        let max = z.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let mut sum = 0.0;
+        if gradient.is_empty() {
+            for z in z {
+                sum += f64::from(math::exp(z - max));
+            }
+        } else {
+            for (gradient, z) in gradient.iter_mut().zip(z) {
+                *gradient = math::exp(z - max);
+                sum += f64::from(*gradient);
+            }
+        }
+        let ln_sum = sum.ln();
+        let nll = |k: usize| ln_sum - (f64::from(z[k]) - f64::from(max));
+        let (mut loss, mut shares) = (0.0, 0.0_f32);
+        if self.smoothing == 0.0 {
+            shares = self.share(class, class, z.len());
+            loss = f64::from(shares) * nll(class);
+        } else {
+            for k in 0..z.len() {
+                let share = self.share(k, class, z.len());
+                loss += f64::from(share) * nll(k);
+                shares += share;
+            }
+        }
+        // Each class's share s_k pulls: the gradient is p_k Σs - s_k.
+        let scale = (f64::from(shares) / sum) as f32;
+        for (k, gradient) in gradient.iter_mut().enumerate() {
+            *gradient = weight * (*gradient * scale - self.share(k, class, z.len()));
+        }
+        loss
+    }
+
+    /// The part of a label of `class` that falls to class `k`, times that class's weight.
+    #[inline]
+    fn share(&self, k: usize, class: usize, classes: usize) -> f32 {
+        let own = if k == class {
+            1.0 - self.smoothing
+        } else {
+            0.0
+        };
+        (own + self.smoothing / classes as f32) * self.class_weight(k)
+    }
+
+    #[inline]
+    fn class_weight(&self, class: usize) -> f32 {
+        self.class_weights.get(class).copied().unwrap_or(1.0)
+    }
+
+    /// A class from its encoding, whatever that is: within the classes.
+    #[inline]
+    fn class(&self, y: f32) -> usize {
+        (y as usize).min(self.units.max(2) - 1)
+    }
+}
+
+/// Mean over a row's outputs of a function of the error, and its gradient.
+#[inline(always)]
+fn each(
+    p: &[f32],
+    y: impl Fn(usize) -> f32,
+    weight: f32,
+    gradient: &mut [f32],
+    f: impl Fn(f32) -> (f32, f32),
+) -> f64 {
+    let scale = 1.0 / p.len() as f32;
+    let mut total = 0.0;
+    for (i, p) in p.iter().enumerate() {
+        let (value, slope) = f(p - y(i));
+        total += f64::from(value);
+        if let Some(gradient) = gradient.get_mut(i) {
+            *gradient = weight * scale * slope;
+        }
+    }
+    total * f64::from(scale)
+}
+
+fn sign(x: f32) -> f32 {
+    if x == 0.0 { 0.0 } else { x.signum() }
+}
+
+fn quantile(quantiles: &[f32], units: usize) -> Result<Form, Error> {
+    if quantiles.is_empty() || !quantiles.iter().all(|q| *q > 0.0 && *q < 1.0) {
+        return Err(Error::option(
+            "quantiles must be numbers between 0 and 1",
+            "Give them as a list such as [0.1, 0.5, 0.9].",
+        ));
+    }
+    if quantiles.len() != units {
+        return Err(Error::option(
+            format!(
+                "{} quantiles need as many outputs, not {units}",
+                quantiles.len()
+            ),
+            "The quantile loss takes one target column and gives one output a quantile.",
+        ));
+    }
+    Ok(Form::Quantile {
+        quantiles: quantiles.to_vec(),
+    })
+}
