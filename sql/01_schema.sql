@@ -1,2 +1,118 @@
+-- The schema, the type for roles and the tables behind the models.
+--
+-- The script creates the schema itself and fails where one exists: a schema somebody made before
+-- would be theirs. Whatever runs here must not pick up objects of other schemas.
+SET LOCAL search_path TO pg_catalog, pg_temp;
+
 CREATE SCHEMA neural;
-CREATE FUNCTION neural.probe(a int) RETURNS int LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'probe_wrapper';
+
+-- A role, kept as its OID and printed as its name, so that a dump can be restored where the role
+-- has another OID or does not exist. Text forms: a quoted role name, `public`, `none` (nobody),
+-- and `?16384` for a role that was dropped. A name that is not found, and `?16384`, read as nobody:
+-- never as another role. `public` and `none` cannot be names of roles.
+CREATE TYPE neural.role;
+CREATE FUNCTION neural.role_in(cstring) RETURNS neural.role
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'role_in_wrapper';
+CREATE FUNCTION neural.role_out(neural.role) RETURNS cstring
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'role_out_wrapper';
+CREATE TYPE neural.role (
+    INPUT = neural.role_in, OUTPUT = neural.role_out, LIKE = oid
+);
+CREATE CAST (neural.role AS oid) WITHOUT FUNCTION AS IMPLICIT;
+CREATE CAST (oid AS neural.role) WITHOUT FUNCTION;
+
+CREATE SEQUENCE neural.model_id;
+CREATE SEQUENCE neural.version_id;
+CREATE SEQUENCE neural.deployment_id;
+
+-- The highest version number ever given under a name. It outlives the model, so that a number
+-- means one version for good, and its row is what concurrent trainings of one name wait for.
+CREATE TABLE neural.numbering (
+    name text COLLATE "C" CONSTRAINT numbering_pkey PRIMARY KEY,
+    last int NOT NULL
+);
+
+-- `src/pg/reader.rs` reads the columns of `model`, `version` and `chunk` by their place.
+CREATE TABLE neural.model (
+    id bigint CONSTRAINT model_pkey PRIMARY KEY DEFAULT nextval('neural.model_id'),
+    name text COLLATE "C" NOT NULL CONSTRAINT model_name_key UNIQUE,
+    owner neural.role NOT NULL,
+    grantees neural.role[] NOT NULL DEFAULT '{}',
+    -- The id of the deployed version. No foreign key: version refers to model already.
+    deployed bigint,
+    -- What later versions keep: the task, and the features' names and types in call order.
+    signature jsonb NOT NULL,
+    positive_class text,
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE neural.version (
+    id bigint CONSTRAINT version_pkey PRIMARY KEY DEFAULT nextval('neural.version_id'),
+    model bigint NOT NULL REFERENCES neural.model ON DELETE CASCADE,
+    number int NOT NULL,
+    sha256 bytea NOT NULL,
+    size_bytes bigint NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    created_by neural.role NOT NULL,
+    extension_version text NOT NULL,
+    target text,
+    classes text[],
+    features jsonb NOT NULL,
+    architecture jsonb NOT NULL,
+    parameters bigint NOT NULL,
+    query text,
+    options jsonb,
+    seed bigint,
+    rows_trained bigint,
+    rows_validated bigint,
+    epochs int,
+    seconds float8,
+    train_loss float8,
+    validation_loss float8,
+    metrics jsonb,
+    CONSTRAINT version_number_key UNIQUE (model, number)
+);
+CREATE INDEX version_sha256_index ON neural.version (sha256);
+
+-- The artifact of a version in pieces: pg_dump cannot carry one large value.
+CREATE TABLE neural.chunk (
+    version bigint NOT NULL REFERENCES neural.version ON DELETE CASCADE,
+    number int NOT NULL,
+    bytes bytea NOT NULL,
+    CONSTRAINT chunk_pkey PRIMARY KEY (version, number)
+);
+-- Weights do not compress.
+ALTER TABLE neural.chunk ALTER COLUMN bytes SET STORAGE EXTERNAL;
+
+-- Which version was deployed when; the last row of a model is the one deployed now.
+CREATE TABLE neural.deployment (
+    id bigint CONSTRAINT deployment_pkey PRIMARY KEY DEFAULT nextval('neural.deployment_id'),
+    model bigint NOT NULL REFERENCES neural.model ON DELETE CASCADE,
+    version bigint NOT NULL REFERENCES neural.version ON DELETE CASCADE,
+    deployed_at timestamptz NOT NULL DEFAULT now(),
+    deployed_by neural.role NOT NULL
+);
+CREATE INDEX deployment_model_index ON neural.deployment (model, id);
+CREATE INDEX deployment_version_index ON neural.deployment (version);
+
+CREATE TABLE neural.epoch (
+    version bigint NOT NULL REFERENCES neural.version ON DELETE CASCADE,
+    epoch int NOT NULL,
+    train_loss float8,
+    validation_loss float8,
+    learning_rate float8,
+    seconds float8,
+    metrics jsonb,
+    CONSTRAINT epoch_pkey PRIMARY KEY (version, epoch)
+);
+
+-- What users own is dumped with their data.
+SELECT pg_extension_config_dump('neural.model_id', '');
+SELECT pg_extension_config_dump('neural.version_id', '');
+SELECT pg_extension_config_dump('neural.deployment_id', '');
+SELECT pg_extension_config_dump('neural.numbering', '');
+SELECT pg_extension_config_dump('neural.model', '');
+SELECT pg_extension_config_dump('neural.version', '');
+SELECT pg_extension_config_dump('neural.chunk', '');
+SELECT pg_extension_config_dump('neural.deployment', '');
+SELECT pg_extension_config_dump('neural.epoch', '');

@@ -9,6 +9,7 @@ extern crate blas_src;
 pub mod artifact;
 pub mod features;
 pub mod metrics;
+pub mod models;
 pub mod nn;
 
 #[cfg(feature = "pg")]

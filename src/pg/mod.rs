@@ -1,3 +1,23 @@
 //! Everything that touches PostgreSQL.
 
+// Parts of the catalog's interface serve functions that are added one by one.
+#![allow(dead_code, unused_imports)]
+
+pub(crate) mod access;
 mod api;
+pub(crate) mod blas;
+pub(crate) mod catalog;
+pub(crate) mod error;
+pub(crate) mod interrupt;
+pub(crate) mod reader;
+pub(crate) mod role;
+pub(crate) mod settings;
+pub(crate) mod threads;
+
+/// Runs once a process, when PostgreSQL loads the library: in the postmaster under
+/// `shared_preload_libraries`, else in the backend that needs it first.
+#[pgrx::pg_guard]
+pub extern "C-unwind" fn _PG_init() {
+    blas::quiet();
+    settings::define();
+}

@@ -1,11 +1,31 @@
 //! The SQL functions, thin: parse arguments, call, return rows.
 
+mod architectures;
+mod keeping;
+
 use pgrx::prelude::*;
 
-extension_sql_file!("../../../sql/01_schema.sql", name = "schema", bootstrap);
+use super::error::{Report, Result};
 
-/// probe
-#[pg_extern(sql = false)]
-fn probe(a: i32) -> i32 {
-    a + 1
+extension_sql_file!("../../../sql/01_schema.sql", name = "schema", bootstrap);
+extension_sql_file!(
+    "../../../sql/02_keeping.sql",
+    name = "keeping",
+    requires = ["schema"]
+);
+extension_sql_file!(
+    "../../../sql/90_privileges.sql",
+    name = "privileges",
+    finalize
+);
+
+/// 22004 for an argument that must be given.
+fn given<T>(value: Option<T>, argument: &str) -> Result<T> {
+    value.ok_or_else(|| {
+        Report::new(
+            PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
+            format!("argument \"{argument}\" must not be NULL"),
+        )
+        .hint("Give it a value.")
+    })
 }

@@ -1,0 +1,54 @@
+//! Deploying, dropping, renaming and sharing models.
+
+use pgrx::prelude::*;
+
+use super::given;
+use crate::pg::catalog::{deployment, model as models};
+use crate::pg::error::OrRaise;
+
+/// Makes a version the one that the bare name means.
+#[pg_extern(sql = false)]
+fn deploy(model: Option<&str>, version: Option<i32>) -> i32 {
+    let model = given(model, "model").or_raise();
+    deployment::deploy(model, given(version, "version").or_raise()).or_raise()
+}
+
+/// Goes back to the deployment before the present one.
+#[pg_extern(sql = false)]
+fn rollback(model: Option<&str>) -> i32 {
+    deployment::rollback(given(model, "model").or_raise()).or_raise()
+}
+
+/// Drops one version, or the whole model.
+#[pg_extern(sql = false)]
+fn drop_model(model: Option<&str>, version: Option<i32>) {
+    models::drop(given(model, "model").or_raise(), version).or_raise()
+}
+
+/// Gives a model a new name.
+#[pg_extern(sql = false)]
+fn rename_model(model: Option<&str>, new_name: Option<&str>) {
+    let model = given(model, "model").or_raise();
+    models::rename(model, given(new_name, "new_name").or_raise()).or_raise()
+}
+
+/// Gives a model to another role.
+#[pg_extern(sql = false)]
+fn set_owner(model: Option<&str>, new_owner: Option<pg_sys::Oid>) {
+    let model = given(model, "model").or_raise();
+    models::set_owner(model, given(new_owner, "new_owner").or_raise()).or_raise()
+}
+
+/// Lets a role use a model.
+#[pg_extern(sql = false)]
+fn grant_model(model: Option<&str>, grantee: Option<pg_sys::Oid>) {
+    let model = given(model, "model").or_raise();
+    models::grant(model, given(grantee, "grantee").or_raise()).or_raise()
+}
+
+/// Takes back what `grant_model` gave.
+#[pg_extern(sql = false)]
+fn revoke_model(model: Option<&str>, grantee: Option<pg_sys::Oid>) {
+    let model = given(model, "model").or_raise();
+    models::revoke(model, given(grantee, "grantee").or_raise()).or_raise()
+}

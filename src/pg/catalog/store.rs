@@ -1,0 +1,302 @@
+//! Storing a version: the artifact in chunks, and what the views show of it.
+
+use pgrx::JsonB;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::{LockedModel, deployment, execute, fetch, names};
+use crate::pg::access::{AsTableOwner, Right, invoker};
+use crate::pg::error::{Report, Result};
+use crate::pg::{interrupt, reader, role};
+
+/// Size of a chunk: small enough that a cancel never waits long for one.
+const CHUNK: usize = 1024 * 1024;
+
+/// A version to be stored.
+#[derive(Debug, Clone)]
+pub(crate) struct NewVersion<'a> {
+    /// The name of the model, new or not.
+    pub(crate) model: &'a str,
+    pub(crate) artifact: &'a [u8],
+    pub(crate) description: Description,
+    pub(crate) training: Training,
+    pub(crate) history: &'a [Epoch],
+    /// Whether it becomes the deployed version.
+    pub(crate) deploy: bool,
+}
+
+/// What `neural.models` shows of a version.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Description {
+    /// What every version of a model shares; see [`signature`].
+    pub(crate) signature: Value,
+    pub(crate) target: Option<String>,
+    pub(crate) classes: Option<Vec<String>>,
+    pub(crate) positive_class: Option<String>,
+    /// An array in call order of objects with `name`, `type` and `treatment`, which every reader
+    /// of the model sees; whatever else they hold only the owner does.
+    pub(crate) features: Value,
+    pub(crate) architecture: Value,
+    /// Number of trained parameters.
+    pub(crate) parameters: usize,
+}
+
+/// How a version was trained; all unknown for an imported one.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Training {
+    pub(crate) query: Option<String>,
+    pub(crate) options: Option<Value>,
+    pub(crate) seed: Option<i64>,
+    pub(crate) rows_trained: Option<i64>,
+    pub(crate) rows_validated: Option<i64>,
+    pub(crate) epochs: Option<i32>,
+    pub(crate) seconds: Option<f64>,
+    pub(crate) train_loss: Option<f64>,
+    pub(crate) validation_loss: Option<f64>,
+    pub(crate) metrics: Option<Value>,
+}
+
+/// A row of `neural.training_history`.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Epoch {
+    /// From 1.
+    pub(crate) epoch: i32,
+    pub(crate) train_loss: f64,
+    pub(crate) validation_loss: Option<f64>,
+    pub(crate) learning_rate: f64,
+    pub(crate) seconds: f64,
+    pub(crate) metrics: Option<Value>,
+}
+
+/// Where a version was put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StoredVersion {
+    pub(crate) model_id: i64,
+    pub(crate) version_id: i64,
+    pub(crate) number: i32,
+}
+
+/// A model that a training of its name adds a version to.
+#[derive(Debug, Clone)]
+pub(crate) struct Existing {
+    pub(crate) model_id: i64,
+    /// The id of the deployed version.
+    pub(crate) deployed: Option<i64>,
+    pub(crate) signature: Value,
+    pub(crate) positive_class: Option<String>,
+}
+
+/// What every version of a model shares: the task, and the features' names and types in call
+/// order.
+pub(crate) fn signature<'a>(
+    task: &str,
+    features: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Value {
+    let features: Vec<Value> = features
+        .into_iter()
+        .map(|(name, sql_type)| serde_json::json!({"name": name, "type": sql_type}))
+        .collect();
+    serde_json::json!({"task": task, "features": features})
+}
+
+/// Before any work: whether the name can be trained by the invoker, and the model that has it.
+pub(crate) fn existing(name: &str) -> Result<Option<Existing>> {
+    names::check(name)?;
+    let Some(model) = reader::find_model(name)? else {
+        return Ok(None);
+    };
+    model.right(invoker()).require(Right::Manage, name)?;
+    Ok(Some(Existing {
+        model_id: model.id,
+        deployed: model.deployed,
+        signature: model.signature,
+        positive_class: model.positive_class,
+    }))
+}
+
+/// Stores a version under the next number of its model's name, making the model where it is new.
+///
+/// Two transactions storing under one name take turns: the second waits for the first to end.
+pub(crate) fn store_version(new: &NewVersion<'_>) -> Result<StoredVersion> {
+    names::check(new.model)?;
+    let sha256 = hash(new.artifact);
+    let owner = AsTableOwner::enter()?;
+    let number = next_number(&owner, new.model)?;
+    let model_id = match LockedModel::find(&owner, new.model)? {
+        Some(model) => {
+            check_same(&model, &new.description)?;
+            model.id
+        }
+        None => create_model(&owner, new)?,
+    };
+    let version_id = insert_version(&owner, model_id, number, new, &sha256)?;
+    insert_chunks(&owner, version_id, new.artifact)?;
+    insert_history(&owner, version_id, new.history)?;
+    if new.deploy {
+        deployment::record(&owner, model_id, version_id)?;
+    }
+    Ok(StoredVersion {
+        model_id,
+        version_id,
+        number,
+    })
+}
+
+fn hash(bytes: &[u8]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for piece in bytes.chunks(CHUNK) {
+        interrupt::check();
+        hash.update(piece);
+    }
+    hash.finalize().into()
+}
+
+/// Takes the next number of a name, and with it the lock that others storing under it wait for.
+fn next_number(owner: &AsTableOwner, name: &str) -> Result<i32> {
+    let number = fetch(
+        owner,
+        "INSERT INTO neural.numbering AS n (name, last) VALUES ($1, 1)
+         ON CONFLICT (name) DO UPDATE SET last = n.last + 1 RETURNING n.last",
+        &[name.into()],
+    )?;
+    number.ok_or_else(|| Report::internal("no version number was given"))
+}
+
+fn check_same(model: &LockedModel, new: &Description) -> Result<()> {
+    if model.signature != new.signature {
+        return Err(Report::invalid(format!(
+            "model \"{}\" has other features or another task",
+            model.name
+        ))
+        .detail(format!(
+            "It takes {}; given was {}.",
+            model.signature, new.signature
+        ))
+        .hint("Use another name for a model with another signature."));
+    }
+    if model.positive_class != new.positive_class {
+        let class = |class: &Option<String>| match class {
+            Some(class) => format!("\"{class}\""),
+            None => "none".to_owned(),
+        };
+        return Err(Report::invalid(format!(
+            "model \"{}\" has the positive class {}, not {}",
+            model.name,
+            class(&model.positive_class),
+            class(&new.positive_class)
+        ))
+        .hint("Use another name for a model with another positive class."));
+    }
+    Ok(())
+}
+
+fn create_model(owner: &AsTableOwner, new: &NewVersion<'_>) -> Result<i64> {
+    let id = fetch(
+        owner,
+        "INSERT INTO neural.model (name, owner, signature, positive_class)
+         VALUES ($1, $2::neural.role, $3, $4) RETURNING id",
+        &[
+            new.model.into(),
+            role::argument(owner.invoker()),
+            json(&new.description.signature)?.into(),
+            new.description.positive_class.as_deref().into(),
+        ],
+    )?;
+    id.ok_or_else(|| Report::internal("no model was made"))
+}
+
+fn insert_version(
+    owner: &AsTableOwner,
+    model: i64,
+    number: i32,
+    new: &NewVersion<'_>,
+    sha256: &[u8],
+) -> Result<i64> {
+    let (description, training) = (&new.description, &new.training);
+    let id = fetch(
+        owner,
+        "INSERT INTO neural.version (model, number, sha256, size_bytes, created_by,
+             extension_version, target, classes, features, architecture, parameters, query,
+             options, seed, rows_trained, rows_validated, epochs, seconds, train_loss,
+             validation_loss, metrics)
+         VALUES ($1, $2, $3, $4, $5::neural.role, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
+             $16, $17, $18, $19, $20, $21)
+         RETURNING id",
+        &[
+            model.into(),
+            number.into(),
+            sha256.into(),
+            (new.artifact.len() as i64).into(),
+            role::argument(owner.invoker()),
+            env!("CARGO_PKG_VERSION").into(),
+            description.target.as_deref().into(),
+            description.classes.clone().into(),
+            json(&description.features)?.into(),
+            json(&description.architecture)?.into(),
+            (description.parameters as i64).into(),
+            training.query.as_deref().into(),
+            optional_json(&training.options)?.into(),
+            training.seed.into(),
+            training.rows_trained.into(),
+            training.rows_validated.into(),
+            training.epochs.into(),
+            training.seconds.into(),
+            training.train_loss.into(),
+            training.validation_loss.into(),
+            optional_json(&training.metrics)?.into(),
+        ],
+    )?;
+    id.ok_or_else(|| Report::internal("no version was stored"))
+}
+
+fn insert_chunks(owner: &AsTableOwner, version: i64, artifact: &[u8]) -> Result<()> {
+    let sql = "INSERT INTO neural.chunk (version, number, bytes) VALUES ($1, $2, $3)";
+    for (number, piece) in (0i32..).zip(artifact.chunks(CHUNK)) {
+        interrupt::check();
+        execute(owner, sql, &[version.into(), number.into(), piece.into()])?;
+    }
+    Ok(())
+}
+
+fn insert_history(owner: &AsTableOwner, version: i64, history: &[Epoch]) -> Result<()> {
+    let sql = "INSERT INTO neural.epoch
+                   (version, epoch, train_loss, validation_loss, learning_rate, seconds, metrics)
+               VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    for epoch in history {
+        interrupt::check();
+        let arguments = [
+            version.into(),
+            epoch.epoch.into(),
+            epoch.train_loss.into(),
+            epoch.validation_loss.into(),
+            epoch.learning_rate.into(),
+            epoch.seconds.into(),
+            optional_json(&epoch.metrics)?.into(),
+        ];
+        execute(owner, sql, &arguments)?;
+    }
+    Ok(())
+}
+
+/// A value for a jsonb column, which cannot hold the character NUL.
+fn json(value: &Value) -> Result<JsonB> {
+    fn holds_nul(value: &Value) -> bool {
+        match value {
+            Value::String(text) => text.contains('\0'),
+            Value::Array(values) => values.iter().any(holds_nul),
+            Value::Object(map) => map.iter().any(|(k, v)| k.contains('\0') || holds_nul(v)),
+            _ => false,
+        }
+    }
+    if holds_nul(value) {
+        return Err(
+            Report::invalid("a text of the model contains the character NUL")
+                .hint("PostgreSQL's texts cannot hold it; rename the column, class or layer."),
+        );
+    }
+    Ok(JsonB(value.clone()))
+}
+
+fn optional_json(value: &Option<Value>) -> Result<Option<JsonB>> {
+    value.as_ref().map(json).transpose()
+}

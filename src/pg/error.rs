@@ -1,0 +1,132 @@
+//! How an error becomes PostgreSQL's: SQLSTATE, message, DETAIL and HINT, in one place.
+
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::{PgLogLevel, PgSqlErrorCode};
+
+/// An error on its way to the user.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Report {
+    sqlstate: PgSqlErrorCode,
+    message: String,
+    detail: Option<String>,
+    hint: Option<String>,
+}
+
+/// What anything in `pg` returns that can fail.
+pub(crate) type Result<T, E = Report> = std::result::Result<T, E>;
+
+impl Report {
+    /// An error with its SQLSTATE and a message that names the thing at fault.
+    pub(crate) fn new(sqlstate: PgSqlErrorCode, message: impl Into<String>) -> Self {
+        Self {
+            sqlstate,
+            message: message.into(),
+            detail: None,
+            hint: None,
+        }
+    }
+
+    /// Adds what to do about it: a full sentence.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds a hint where there is one.
+    pub(crate) fn maybe_hint(mut self, hint: Option<String>) -> Self {
+        self.hint = hint.or(self.hint);
+        self
+    }
+
+    /// Adds facts that do not fit the message: a full sentence.
+    pub(crate) fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// 22023: a value that cannot be.
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, message)
+    }
+
+    /// 42704: no such model, version, job or architecture.
+    pub(crate) fn undefined(message: impl Into<String>) -> Self {
+        Self::new(PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT, message)
+    }
+
+    /// 42501: not allowed.
+    pub(crate) fn denied(message: impl Into<String>) -> Self {
+        Self::new(PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE, message)
+    }
+
+    /// 55000: not in the state that it takes.
+    pub(crate) fn not_in_state(message: impl Into<String>) -> Self {
+        Self::new(
+            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            message,
+        )
+    }
+
+    /// XX001: what was stored is not what comes back.
+    pub(crate) fn damaged(message: impl Into<String>) -> Self {
+        Self::new(PgSqlErrorCode::ERRCODE_DATA_CORRUPTED, message)
+            .hint("Restore the tables of schema neural from a backup, or train the model again.")
+    }
+
+    /// 53200: more memory than allowed, or than there is.
+    pub(crate) fn out_of_memory(message: impl Into<String>) -> Self {
+        Self::new(PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY, message)
+    }
+
+    /// XX000: a mistake of this extension.
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
+        Self::new(PgSqlErrorCode::ERRCODE_INTERNAL_ERROR, message)
+            .hint("This is a bug in pg_neural; please report it.")
+    }
+
+    /// Ends the function with this error.
+    ///
+    /// It unwinds as a Rust panic up to the function that PostgreSQL called, so every destructor
+    /// runs, and becomes an ERROR there.
+    #[track_caller]
+    pub(crate) fn raise(self) -> ! {
+        let mut report = ErrorReport::new(self.sqlstate, self.message, "pg_neural");
+        if let Some(detail) = self.detail {
+            report = report.set_detail(detail);
+        }
+        if let Some(hint) = self.hint {
+            report = report.set_hint(hint);
+        }
+        report.report(PgLogLevel::ERROR);
+        unreachable!("an ERROR does not return")
+    }
+}
+
+/// Ends the function with an error: `Report::raise` as a function.
+#[track_caller]
+pub(crate) fn raise(report: impl Into<Report>) -> ! {
+    report.into().raise()
+}
+
+/// The value, or the error as PostgreSQL's.
+pub(crate) trait OrRaise<T> {
+    /// The value; an error ends the function.
+    fn or_raise(self) -> T;
+}
+
+impl<T, E: Into<Report>> OrRaise<T> for std::result::Result<T, E> {
+    #[track_caller]
+    fn or_raise(self) -> T {
+        match self {
+            Ok(value) => value,
+            Err(error) => error.into().raise(),
+        }
+    }
+}
+
+impl From<pgrx::spi::Error> for Report {
+    /// The queries through SPI here are our own: an error that is not PostgreSQL's is a bug.
+    fn from(error: pgrx::spi::Error) -> Self {
+        Self::internal(error.to_string())
+    }
+}

@@ -1,0 +1,76 @@
+//! The settings `neural.*`.
+
+use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting, pg_sys};
+
+/// PostgreSQL's MAX_KILOBYTES on 64-bit machines.
+const MOST_KILOBYTES: i32 = i32::MAX;
+
+static THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
+static MAX_MEMORY: GucSetting<i32> = GucSetting::<i32>::new(-1);
+static MODEL_CACHE: GucSetting<i32> = GucSetting::<i32>::new(256 * 1024);
+
+/// Registers the settings and reserves their prefix.
+pub(crate) fn define() {
+    GucRegistry::define_int_guc(
+        c"neural.threads",
+        c"Number of threads that a training computes with.",
+        c"0 means one more than max_parallel_maintenance_workers. Results do not depend on it.",
+        &THREADS,
+        0,
+        1024,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"neural.max_memory",
+        c"Memory that training and scoring may take in one backend.",
+        c"-1 means maintenance_work_mem. Rows that do not fit are trained from a temporary file.",
+        &MAX_MEMORY,
+        -1,
+        MOST_KILOBYTES,
+        GucContext::Userset,
+        GucFlags::UNIT_KB,
+    );
+    GucRegistry::define_int_guc(
+        c"neural.model_cache",
+        c"Memory for decoded models in one backend.",
+        c"The models used longest ago are dropped first; the one in use always stays.",
+        &MODEL_CACHE,
+        0,
+        MOST_KILOBYTES,
+        GucContext::Userset,
+        GucFlags::UNIT_KB,
+    );
+    // SAFETY: the string is static; PostgreSQL copies it.
+    unsafe { pg_sys::MarkGUCPrefixReserved(c"neural".as_ptr()) };
+}
+
+/// `neural.threads`, with its default worked out: at least 1.
+pub(crate) fn threads() -> usize {
+    let threads = match THREADS.get() {
+        // SAFETY: a setting of PostgreSQL's, read in the main thread.
+        0 => 1 + unsafe { pg_sys::max_parallel_maintenance_workers },
+        threads => threads,
+    };
+    usize::try_from(threads).unwrap_or(1).max(1)
+}
+
+/// `neural.max_memory` in bytes, with its default worked out: at least 1 MB, PostgreSQL's own
+/// least `maintenance_work_mem`.
+pub(crate) fn max_memory() -> usize {
+    let kilobytes = match MAX_MEMORY.get() {
+        // SAFETY: a setting of PostgreSQL's, read in the main thread.
+        -1 => unsafe { pg_sys::maintenance_work_mem },
+        kilobytes => kilobytes,
+    };
+    bytes(kilobytes).max(1024 * 1024)
+}
+
+/// `neural.model_cache` in bytes.
+pub(crate) fn model_cache() -> usize {
+    bytes(MODEL_CACHE.get())
+}
+
+fn bytes(kilobytes: i32) -> usize {
+    usize::try_from(kilobytes).unwrap_or(0).saturating_mul(1024)
+}
