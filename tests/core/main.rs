@@ -5,4 +5,5 @@ mod features_target;
 mod gradients;
 mod math;
 mod metrics;
+mod network;
 mod optimizer;
