@@ -1,6 +1,8 @@
 //! The derivatives of every layer, activation and loss, against finite differences.
 
-use pg_neural::nn::{Activation, Architecture, Head, Initializer, InputFeature, Network, Random};
+use pg_neural::nn::{
+    Activation, Architecture, Head, Initializer, InputFeature, Loss, LossSpec, Network, Random,
+};
 
 const ROWS: usize = 5;
 
@@ -138,4 +140,63 @@ fn a_frozen_layer_passes_the_gradient_on_and_gets_none() {
            {"type": "output"}"#,
         2,
     );
+}
+
+#[test]
+fn every_loss_has_the_gradient_of_finite_differences() {
+    let quantiles = LossSpec::Quantile {
+        quantiles: vec![0.1, 0.5, 0.9],
+    };
+    let regression = Head::Regression { outputs: 3 };
+    let several = Head::Multiclass { classes: 3 };
+    for (spec, head, class_weights, smoothing) in [
+        (LossSpec::Mse, regression, None, 0.0),
+        (LossSpec::Mae, regression, None, 0.0),
+        (LossSpec::Huber { delta: 0.7 }, regression, None, 0.0),
+        (quantiles, regression, None, 0.0),
+        (
+            LossSpec::BinaryCrossentropy,
+            Head::Binary,
+            Some([0.4, 1.7].as_slice()),
+            0.1,
+        ),
+        (
+            LossSpec::CategoricalCrossentropy,
+            several,
+            Some([0.4, 1.7, 1.0].as_slice()),
+            0.1,
+        ),
+    ] {
+        let architecture = Architecture::parse("{\"layers\": []}").unwrap();
+        let network = Network::build(&architecture, &features(), head, None).unwrap();
+        let loss = Loss::from_spec(&spec, &network, class_weights, smoothing).unwrap();
+        let mut random = Random::new(11, 0);
+        let units = network.output_units();
+        let mut logits: Vec<f32> = (0..ROWS * units)
+            .map(|_| 2.0 * random.normal_f32())
+            .collect();
+        let y: Vec<f32> = match head {
+            Head::Regression { .. } => (0..ROWS * 3).map(|_| random.normal_f32()).collect(),
+            _ => (0..ROWS).map(|row| (row % units.max(2)) as f32).collect(),
+        };
+        let weight: Vec<f32> = (0..ROWS).map(|_| 0.5 + random.uniform_f32()).collect();
+        let mut gradient = vec![0.0; logits.len()];
+        loss.value_and_gradient(&logits, &y, Some(&weight), ROWS, &mut gradient);
+        let step = 1e-3;
+        for i in 0..logits.len() {
+            let kept = logits[i];
+            logits[i] = kept + step;
+            let above = loss.value(&logits, &y, Some(&weight), ROWS);
+            logits[i] = kept - step;
+            let below = loss.value(&logits, &y, Some(&weight), ROWS);
+            logits[i] = kept;
+            let expected = (above - below) / (2.0 * f64::from(step));
+            let found = f64::from(gradient[i]);
+            assert!(
+                (found - expected).abs() < 2e-3 * (1.0 + expected.abs()),
+                "{}: {found} instead of {expected}",
+                spec.name()
+            );
+        }
+    }
 }
