@@ -49,6 +49,22 @@ impl Values {
         }
     }
 
+    /// The number at a place, if these are numbers.
+    pub fn number(&self, place: usize) -> Option<f64> {
+        match self {
+            Values::Number(values) => values.get(place).copied(),
+            Values::Category(_) => None,
+        }
+    }
+
+    /// Whether these are numbers that all meet the condition.
+    pub fn all_numbers(&self, condition: impl Fn(f64) -> bool) -> bool {
+        match self {
+            Values::Number(values) => values.iter().all(|&value| condition(value)),
+            Values::Category(_) => false,
+        }
+    }
+
     fn append(&mut self, from: &Values, start: usize, count: usize) -> Result<(), Error> {
         let end = start.saturating_add(count);
         match (self, from) {
@@ -171,8 +187,12 @@ impl RawRows for MemoryRows {
 /// cost of a read.
 const PASS: usize = 4096;
 
-/// Passes over all rows in order, block by block; `each` is given a block's first row.
-pub(super) fn pass(
+/// Passes over all rows in order, block by block; `each` is given the number of a block's first
+/// row.
+///
+/// # Errors
+/// Those of reading and of `each`, or [`Error::Interrupted`] once `interrupted` says so.
+pub fn pass(
     rows: &mut dyn RawRows,
     interrupted: &mut dyn FnMut() -> bool,
     mut each: impl FnMut(usize, &Block) -> Result<(), Error>,

@@ -175,33 +175,24 @@ impl FeatureSet {
     /// What encodes blocks whose first columns are these features, with texts coded by these
     /// dictionaries (one a feature, for those that are categories).
     ///
-    /// # Errors
-    /// A category without a dictionary.
-    pub fn block_encoder(
-        &self,
-        dictionaries: &[Option<Dictionary>],
-    ) -> Result<BlockEncoder, Error> {
+    /// A dictionary that overflows must hold the levels all the same, so start it by
+    /// [`Dictionary::with_levels`] when the set was fitted before the rows were read.
+    pub fn block_encoder(&self, dictionaries: &[Option<Dictionary>]) -> BlockEncoder {
         let encoder = self.encoder();
-        let mut codes = Vec::with_capacity(self.features.len());
-        for (i, feature) in self.features.iter().enumerate() {
-            if feature.levels().is_none() {
-                codes.push(Vec::new());
-                continue;
-            }
-            let Some(Some(dictionary)) = dictionaries.get(i) else {
-                return Err(Error::invalid(format!(
-                    "there is no dictionary for column \"{}\"",
-                    feature.name
-                )));
-            };
-            let levels = &encoder.levels[i];
-            codes.push(
-                (0..dictionary.len() as u32)
+        let codes = encoder.levels.iter().enumerate().map(|(i, levels)| {
+            let dictionary = dictionaries.get(i)?.as_ref()?;
+            self.features[i].levels()?;
+            let codes = 0..dictionary.len() as u32;
+            Some(
+                codes
                     .map(|code| levels.find(dictionary.text(code)))
                     .collect(),
-            );
+            )
+        });
+        BlockEncoder {
+            codes: codes.collect(),
+            encoder,
         }
-        Ok(BlockEncoder { encoder, codes })
     }
 }
 
@@ -286,8 +277,8 @@ impl Encoder {
 #[derive(Clone, Debug)]
 pub struct BlockEncoder {
     encoder: Encoder,
-    /// The level of each code, a feature.
-    codes: Vec<Vec<u32>>,
+    /// The level of each code, a feature; none without levels or a dictionary.
+    codes: Vec<Option<Vec<u32>>>,
 }
 
 impl BlockEncoder {
@@ -299,7 +290,8 @@ impl BlockEncoder {
     /// Encodes all rows of the block into `out`, row-major [rows, width].
     ///
     /// # Errors
-    /// Columns of another kind than the features', or an `out` of another size.
+    /// Columns of another kind than the features', a category without a dictionary, or an `out`
+    /// of another size.
     pub fn encode(&self, block: &Block, out: &mut [f32]) -> Result<(), Error> {
         let width = self.encoder.width;
         if out.len() != block.rows * width || width == 0 {
@@ -321,15 +313,17 @@ impl BlockEncoder {
                     }
                 }
                 Form::OneHot => {
+                    let levels = self.code_levels(i)?;
                     for (row, &code) in slices.zip(block.codes(i)?) {
                         let slice = &mut row[offset..offset + plan.width as usize];
                         slice.fill(0.0);
-                        slice[self.level(i, code) as usize] = 1.0;
+                        slice[levels.of(code) as usize] = 1.0;
                     }
                 }
                 Form::Index => {
+                    let levels = self.code_levels(i)?;
                     for (row, &code) in slices.zip(block.codes(i)?) {
-                        row[offset] = self.level(i, code) as f32;
+                        row[offset] = levels.of(code) as f32;
                     }
                 }
                 Form::Ignored => {}
@@ -338,13 +332,33 @@ impl BlockEncoder {
         Ok(())
     }
 
+    fn code_levels(&self, feature: usize) -> Result<CodeLevels<'_>, Error> {
+        match self.codes.get(feature) {
+            Some(Some(codes)) => Ok(CodeLevels {
+                codes,
+                other: self.encoder.levels[feature].texts.len() as u32,
+            }),
+            _ => Err(Error::invalid(format!(
+                "there is no dictionary for feature {}",
+                feature + 1
+            ))),
+        }
+    }
+}
+
+/// The level of each code of a dictionary.
+struct CodeLevels<'a> {
+    codes: &'a [u32],
+    other: u32,
+}
+
+impl CodeLevels<'_> {
     #[inline]
-    fn level(&self, feature: usize, code: u32) -> u32 {
-        let other = self.encoder.levels[feature].texts.len() as u32;
-        match self.codes[feature].get(code as usize) {
+    fn of(&self, code: u32) -> u32 {
+        match self.codes.get(code as usize) {
             Some(&level) => level,
-            None if code == MISSING => other + 1,
-            None => other,
+            None if code == MISSING => self.other + 1,
+            None => self.other,
         }
     }
 }

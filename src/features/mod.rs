@@ -8,24 +8,29 @@
 
 mod block;
 mod column;
+mod describe;
 mod dictionary;
 mod encoder;
 mod error;
 mod fit;
+mod gather;
 mod hash;
+mod labels;
 mod mask;
 mod request;
 mod set;
 mod split;
 mod statistics;
 mod target;
+mod target_fit;
 
-pub use block::{Block, MemoryRows, RawRows, Values};
+pub use block::{Block, MemoryRows, RawRows, Values, pass};
 pub use column::{Column, Kind, Origin};
 pub use dictionary::{Dictionary, MISSING, OVERFLOW};
 pub use encoder::{BlockEncoder, Encoder};
 pub use error::Error;
 pub use fit::{fit, refresh_profiles};
+pub use labels::Labels;
 pub use mask::BitMask;
 pub use request::{
     CategoricalSettings, DEFAULT_CLIP, DEFAULT_LEVELS, DEFAULT_SCALE, Encoding, MAX_LEVELS,
@@ -33,4 +38,4 @@ pub use request::{
 };
 pub use set::{Feature, FeatureSet, Fitted, MAX_FEATURES, Profile};
 pub use split::{Split, group_key, split};
-pub use target::{Labels, MAX_CLASSES, OutputScale, Target, TargetRequest, Task, target_kind};
+pub use target::{MAX_CLASSES, OutputScale, Target, TargetRequest, Task, target_kind};

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::error::unknown;
-use super::{Column, Error, Kind, Origin};
+use super::{Column, Dictionary, Error, Kind, Origin};
 
 /// Most levels a categorical column may have an own input for.
 pub const MAX_LEVELS: usize = 10_000;
@@ -149,6 +149,17 @@ impl Request {
         Request {
             treatment,
             named: false,
+        }
+    }
+
+    /// The dictionary to read the column with: the levels that the treatment lists are in it
+    /// from the start, so that they keep their codes however many other texts come first.
+    pub fn dictionary(&self) -> Dictionary {
+        match &self.treatment {
+            Treatment::Categorical(settings) => {
+                Dictionary::with_levels(settings.levels.as_deref().unwrap_or_default())
+            }
+            _ => Dictionary::new(),
         }
     }
 }

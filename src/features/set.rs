@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::request::MAX_LEVELS;
 use super::{Error, Kind, Origin, Scale};
+use crate::nn::InputFeature;
 
 /// Most feature columns: PostgreSQL's own limit of a table's columns.
 pub const MAX_FEATURES: usize = 1600;
@@ -208,6 +209,22 @@ impl FeatureSet {
     /// The feature of this name.
     pub fn position(&self, name: &str) -> Option<usize> {
         self.features.iter().position(|f| f.name == name)
+    }
+
+    /// What the network's input is made of: the features that are used, in call order.
+    pub fn inputs(&self) -> Vec<InputFeature> {
+        self.features
+            .iter()
+            .filter(|feature| feature.is_used())
+            .map(|feature| InputFeature {
+                name: feature.name.clone(),
+                width: feature.width(),
+                vocabulary: match &feature.treatment {
+                    Fitted::Index { levels, .. } => Some(levels.len() + 2),
+                    _ => None,
+                },
+            })
+            .collect()
     }
 
     /// The categories for which the treatments, not the architecture, ask for an embedding, each

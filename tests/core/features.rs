@@ -1,10 +1,8 @@
 //! Features: fitting, encoding and what is left out.
 
-use std::io;
-
 use pg_neural::features::{
     BitMask, Block, Column, Dictionary, Error, FeatureSet, Fitted, MISSING, MemoryRows, Origin,
-    Profile, RawRows, Values, fit, parse_requests, storage_kind,
+    Profile, Values, fit, parse_requests, storage_kind,
 };
 use serde_json::{Value, json};
 
@@ -73,7 +71,6 @@ impl Table {
         let width = set.width();
         let mut out = vec![f32::NAN; width * self.block.rows];
         set.block_encoder(&self.dictionaries)
-            .unwrap()
             .encode(&self.block, &mut out)
             .unwrap();
         let encoder = set.encoder();
@@ -201,6 +198,11 @@ fn an_embedded_category_is_its_levels_number() {
         [[0.0, 0.0], [1.0, 1.0], [0.0, 0.0], [3.0, 3.0]]
     );
     assert_eq!(set.embeddings(), [("u".to_owned(), 3)]);
+    let input = &set.inputs()[1];
+    assert_eq!(
+        (input.name.as_str(), input.width, input.vocabulary),
+        ("u", 1, Some(4))
+    );
 }
 
 #[test]
@@ -299,48 +301,19 @@ fn what_is_wrong_in_features_is_named_with_the_nearest_known_word() {
     }
 }
 
-/// Rows that come in other pieces than asked for in memory, as a file's would.
-struct Pieces(MemoryRows);
-
-impl RawRows for Pieces {
-    fn rows(&self) -> usize {
-        self.0.rows()
-    }
-
-    fn read(&mut self, start: usize, count: usize, into: &mut Block) -> Result<(), Error> {
-        self.0.read(start, count, into)
-    }
-}
-
 #[test]
 fn a_stored_set_reads_back_with_the_same_bits() {
     let values: Vec<f64> = (0..2000).map(|i| f64::from(i % 977) * 0.1 + 1e-3).collect();
     let table = Table::default().number("x", Origin::Float, &values).text(
         "t",
         Origin::Enum,
-        &vec![Some("a"), None].repeat(1000),
+        &[Some("a"), None].repeat(1000),
     );
     let (set, _) = table.fit(json!({"x": {"scale": "standard"}})).unwrap();
     let text = serde_json::to_string(&set).unwrap();
     let back: FeatureSet = serde_json::from_str(&text).unwrap();
     back.validate().unwrap();
     assert_eq!(back, set);
-    let mut rows = Pieces(MemoryRows::new(table.block.clone()));
-    let requests =
-        parse_requests(Some(&json!({"x": {"scale": "standard"}})), &table.columns).unwrap();
-    let mask = BitMask::new(2000, true);
-    let (columns, dictionaries) = (&table.columns, &table.dictionaries);
-    let (again, _) = fit(
-        &requests,
-        columns,
-        dictionaries,
-        &mut rows,
-        &mask,
-        &[],
-        &mut never(),
-    )
-    .unwrap();
-    assert_eq!(again, set);
 }
 
 #[test]
@@ -388,7 +361,7 @@ fn an_interruption_ends_the_fit() {
     );
     assert!(matches!(fitted, Err(Error::Interrupted)));
     assert!(
-        Error::from(io::Error::other("disk"))
+        Error::from(std::io::Error::other("disk"))
             .to_string()
             .contains("disk")
     );
@@ -406,4 +379,111 @@ fn a_full_dictionary_estimates_what_it_cannot_hold() {
     let distinct = dictionary.distinct();
     assert!((distinct / 200_000.0 - 1.0).abs() < 0.04, "{distinct}");
     assert!(dictionary.memory() < 4 << 20);
+}
+
+#[test]
+fn a_description_tells_a_grantee_nothing_that_was_fitted() {
+    let table = Table::default()
+        .number("x", Origin::Float, &[1.0, 2.0, f64::NAN])
+        .number("c", Origin::Float, &[1.0; 3])
+        .text("t", Origin::Enum, &[Some("secret"), Some("b"), None]);
+    let (set, _) = table.fit(json!({"x": {"scale": "standard"}})).unwrap();
+    let described: Vec<String> = set.features.iter().map(|f| f.describe()).collect();
+    assert_eq!(
+        described,
+        [
+            "x: numeric, standard, missing flagged",
+            "c: left out, it is constant in the training rows",
+            "t: one-hot, 2 levels"
+        ]
+    );
+    assert_eq!(
+        set.public_json(),
+        json!([
+            {"name": "x", "type": "double precision", "treatment": "numeric"},
+            {"name": "c", "type": "double precision", "treatment": "ignore"},
+            {"name": "t", "type": "text", "treatment": "categorical"},
+        ])
+    );
+    let owner = set.owner_json();
+    assert_eq!(owner[0]["center"], json!(1.5));
+    assert_eq!(owner[0]["maximum"], json!(2.0));
+    assert_eq!(owner[2]["levels"], json!(["b", "secret"]));
+}
+
+#[test]
+fn levels_fixed_beforehand_survive_a_dictionary_that_overflows() {
+    let columns = [Column::new("t", "text", Origin::Text)];
+    let json = json!({"t": {"type": "categorical", "levels": ["late"]}});
+    let requests = parse_requests(Some(&json), &columns).unwrap();
+    let mut dictionary = requests[0].dictionary();
+    let mut codes: Vec<u32> = (0..70_000)
+        .map(|i| dictionary.intern(&i.to_string()))
+        .collect();
+    codes.push(dictionary.intern("late"));
+    let table = Table {
+        columns: columns.to_vec(),
+        dictionaries: vec![Some(dictionary)],
+        block: Block {
+            rows: codes.len(),
+            columns: vec![Values::Category(codes)],
+        },
+    };
+    let (set, _) = table.fit(json).unwrap();
+    assert_eq!(set.features[0].profile, Profile::Levels(vec![1, 70_000, 0]));
+    let mut out = vec![0.0; 3 * 70_001];
+    let encoder = set.block_encoder(&table.dictionaries);
+    encoder.encode(&table.block, &mut out).unwrap();
+    assert_eq!(out[3 * 69_999..], [0.0, 1.0, 0.0, 1.0, 0.0, 0.0]);
+}
+
+#[test]
+fn a_large_table_is_sampled_the_same_however_it_is_stored() {
+    let n = 300_000;
+    let values: Vec<f64> = (0..n).map(|i| f64::from(i % 1000)).collect();
+    let table = Table::default().number("x", Origin::Float, &values);
+    let (set, _) = table.fit(json!({})).unwrap();
+    let Fitted::Numeric {
+        center, divisor, ..
+    } = set.features[0].treatment
+    else {
+        panic!("not numeric");
+    };
+    assert!((center - 499.5).abs() < 5.0 && (divisor - 500.0).abs() < 8.0);
+    let Profile::Deciles { deciles, rows, .. } = &set.features[0].profile else {
+        panic!("no deciles");
+    };
+    assert_eq!(
+        (deciles.len(), deciles[0], deciles[10], *rows),
+        (11, 0.0, 999.0, 300_000)
+    );
+}
+
+/// Numbers from `features_reference.py`.
+#[test]
+fn scaling_agrees_with_scikit_learn() {
+    let reference: Value = serde_json::from_str(include_str!("features_reference.json")).unwrap();
+    let numbers = |value: &Value| -> Vec<f64> {
+        let list = value.as_array().unwrap();
+        list.iter()
+            .map(|x| x.as_f64().unwrap_or(f64::NAN))
+            .collect()
+    };
+    for case in reference.as_array().unwrap() {
+        let table = Table::default().number("x", Origin::Float, &numbers(&case["values"]));
+        let (set, _) = table.fit(json!({"x": case["settings"]})).unwrap();
+        let width = set.width();
+        let rows = table.encode(&set);
+        for (row, expected) in rows.iter().zip(numbers(&case["encoded"])) {
+            let error = (f64::from(row[0]) - expected).abs() / expected.abs().max(1.0);
+            assert!(
+                error < 1e-6,
+                "{}: {} is not {expected}",
+                case["settings"],
+                row[0]
+            );
+        }
+        let missing = numbers(&case["values"]).iter().any(|x| x.is_nan());
+        assert_eq!(width, if missing { 2 } else { 1 });
+    }
 }

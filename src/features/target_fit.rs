@@ -1,0 +1,362 @@
+//! Finding out from the rows what a target is: its task, classes and scale.
+
+use super::block::pass;
+use super::error::unknown;
+use super::fit::usable;
+use super::labels::number;
+use super::statistics::{Moments, Sample, quantile};
+use super::{
+    BitMask, Column, Dictionary, Error, Kind, MAX_CLASSES, MISSING, Origin, OutputScale, RawRows,
+    Scale, Target, TargetRequest, Task,
+};
+
+/// An integer target with at most so many distinct values is taken for classes.
+const FEW: usize = 20;
+/// Training rows from which the quantiles of robust scaling are taken.
+const SAMPLE: usize = 65_536;
+
+impl Target {
+    /// Decides task and classes from all rows, whose target is the blocks' column `position`.
+    /// What depends on the split waits for [`fit`](Target::fit).
+    ///
+    /// # Errors
+    /// A task that the type does not allow, fewer than two or more than 1000 classes, no rows, a
+    /// value that is missing, or infinite where a number is to be learnt.
+    pub fn find(
+        request: &TargetRequest,
+        column: &Column,
+        position: usize,
+        dictionary: Option<&Dictionary>,
+        rows: &mut dyn RawRows,
+        interrupted: &mut dyn FnMut() -> bool,
+    ) -> Result<Target, Error> {
+        if rows.rows() == 0 {
+            return Err(Error::NoRows);
+        }
+        let regressible = matches!(
+            column.origin,
+            Origin::Integer | Origin::Float | Origin::Numeric | Origin::Boolean
+        );
+        if !regressible && request.task == Some(Task::Regression) {
+            return Err(Error::type_mismatch(
+                format!(
+                    "the target \"{}\" of type {} is not a number",
+                    column.name, column.sql_type
+                ),
+                "Convert it to a number in the query, or set task to 'classification'.",
+            ));
+        }
+        if matches!(column.origin, Origin::Date | Origin::Timestamp) && request.task.is_none() {
+            return Err(Error::type_mismatch(
+                format!(
+                    "the target \"{}\" is of type {}, which is neither a class nor a number",
+                    column.name, column.sql_type
+                ),
+                "Convert it to a number in the query, or set task to 'classification'.",
+            ));
+        }
+        let classes = match column.kind {
+            Kind::Number => number_classes(request, column, position, rows, interrupted)?,
+            Kind::Category => {
+                let dictionary = dictionary.ok_or_else(|| {
+                    Error::invalid(format!("there is no dictionary for \"{}\"", column.name))
+                })?;
+                Some(text_classes(
+                    column,
+                    position,
+                    dictionary,
+                    rows,
+                    interrupted,
+                )?)
+            }
+        };
+        let (name, sql_type) = (column.name.clone(), column.sql_type.clone());
+        let Some(classes) = classes else {
+            if request.positive_class.is_some() {
+                return Err(Error::invalid("positive_class is set for a regression")
+                    .with_hint("Leave it out, or set task to 'classification'."));
+            }
+            return Ok(Target::Regression {
+                column: name,
+                sql_type,
+                origin: column.origin,
+                scale: request.scale.unwrap_or(Scale::Standard),
+                outputs: vec![OutputScale {
+                    center: 0.0,
+                    divisor: 1.0,
+                }],
+            });
+        };
+        if let [class] = classes.as_slice() {
+            return Err(Error::OneClass {
+                column: name,
+                class: class.clone(),
+            });
+        }
+        if request.scale.is_some_and(|scale| scale != Scale::None) {
+            return Err(Error::invalid("target_scale is set for a classification")
+                .with_hint("Leave it out, or set task to 'regression'."));
+        }
+        let positive = match &request.positive_class {
+            None => None,
+            Some(_) if classes.len() > 2 => {
+                return Err(Error::invalid(format!(
+                    "positive_class is set, but the target \"{name}\" has {} classes",
+                    classes.len()
+                ))
+                .with_hint("Only a target of two classes has a positive one."));
+            }
+            Some(wanted) => match classes.iter().position(|class| class == wanted) {
+                None => {
+                    let known = classes.iter().map(String::as_str);
+                    return Err(unknown("positive_class", wanted, known));
+                }
+                found => found,
+            },
+        };
+        let threshold = request.threshold.unwrap_or(0.5);
+        if !(0.0..=1.0).contains(&threshold) {
+            return Err(Error::invalid(format!("threshold is {threshold}"))
+                .with_hint("It is a probability, from 0 to 1."));
+        }
+        Ok(Target::Classes {
+            column: name,
+            sql_type,
+            origin: column.origin,
+            counts: vec![0; classes.len()],
+            classes,
+            positive,
+            threshold,
+        })
+    }
+
+    /// Fits scale, class counts and the positive class on the training rows.
+    ///
+    /// Of two classes the positive one is what the request says, else `true`, `1`, `yes` or `y`,
+    /// else the rarer one of the training rows, else the one that sorts last in C collation.
+    ///
+    /// # Errors
+    /// No training row, or only one class among them.
+    pub fn fit(
+        &mut self,
+        position: usize,
+        dictionary: Option<&Dictionary>,
+        rows: &mut dyn RawRows,
+        is_training: &BitMask,
+        interrupted: &mut dyn FnMut() -> bool,
+    ) -> Result<(), Error> {
+        let training = is_training.count();
+        if training == 0 {
+            return Err(Error::NoRows);
+        }
+        let labels = self.labels(dictionary)?;
+        match self {
+            Target::Regression { scale, outputs, .. } => {
+                let mut moments = Moments::new();
+                let mut sampled = Sample::new(training, SAMPLE);
+                let mut sample = Vec::new();
+                let mut ordinal = 0;
+                let quantiles = *scale == Scale::Robust;
+                pass(rows, interrupted, |start, block| {
+                    for (row, &value) in block.numbers(position)?.iter().enumerate() {
+                        if is_training.get(start + row) {
+                            moments.add(value);
+                            if quantiles && sampled.takes(ordinal) {
+                                sample.push(value);
+                            }
+                            ordinal += 1;
+                        }
+                    }
+                    Ok(())
+                })?;
+                moments.finish();
+                sample.sort_unstable_by(f64::total_cmp);
+                *outputs = vec![output_scale(*scale, &moments, &sample)];
+                Ok(())
+            }
+            Target::Classes {
+                column,
+                classes,
+                positive,
+                counts,
+                ..
+            } => {
+                *counts = vec![0; classes.len()];
+                pass(rows, interrupted, |start, block| {
+                    for row in 0..block.rows {
+                        if is_training.get(start + row)
+                            && let Some(class) = labels.class(block, position, row)
+                        {
+                            counts[class as usize] += 1;
+                        }
+                    }
+                    Ok(())
+                })?;
+                let mut present = counts.iter().zip(classes.iter()).filter(|(n, _)| **n > 0);
+                if let (Some((_, class)), None) = (present.next(), present.next()) {
+                    return Err(Error::OneClass {
+                        column: column.clone(),
+                        class: class.clone(),
+                    });
+                }
+                if classes.len() == 2 && positive.is_none() {
+                    *positive = Some(positive_class(classes, counts));
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The classes of a target read as numbers, in order; `None` means regression.
+fn number_classes(
+    request: &TargetRequest,
+    column: &Column,
+    position: usize,
+    rows: &mut dyn RawRows,
+    interrupted: &mut dyn FnMut() -> bool,
+) -> Result<Option<Vec<String>>, Error> {
+    let most = match column.origin {
+        _ if request.task == Some(Task::Regression) => 0,
+        _ if request.task == Some(Task::Classification) => MAX_CLASSES,
+        Origin::Integer => FEW,
+        _ => 2,
+    };
+    let mut values: Vec<f64> = Vec::new();
+    let mut many = most == 0;
+    let mut fault = None;
+    pass(rows, interrupted, |_, block| {
+        for &value in block.numbers(position)? {
+            if !value.is_finite() {
+                fault = Some(value);
+            }
+            if many {
+                continue;
+            }
+            // Adding 0 makes one class of 0 and −0.
+            let value = value + 0.0;
+            if let Err(place) = values.binary_search_by(|v| v.total_cmp(&value)) {
+                many = values.len() == most;
+                values.insert(place, value);
+            }
+        }
+        Ok(())
+    })?;
+    if let Some(value) = fault {
+        let value = if value.is_nan() {
+            "missing".to_owned()
+        } else {
+            "infinite".to_owned()
+        };
+        return Err(Error::invalid(format!(
+            "the target \"{}\" is {value} in a row",
+            column.name
+        ))
+        .with_hint("Leave such rows out with a WHERE clause in the query."));
+    }
+    let only_01 = values.iter().all(|v| *v == 0.0 || *v == 1.0);
+    let is_class = match (request.task, column.origin) {
+        (Some(task), _) => task == Task::Classification,
+        (None, Origin::Boolean) => true,
+        (None, Origin::Integer) => !many,
+        (None, _) => !many && only_01,
+    };
+    if !is_class {
+        return Ok(None);
+    }
+    if many {
+        return Err(too_many(column));
+    }
+    let text = |value: f64| match column.origin {
+        Origin::Boolean => if value == 0.0 { "false" } else { "true" }.to_owned(),
+        _ => format!("{value}"),
+    };
+    Ok(Some(values.into_iter().map(text).collect()))
+}
+
+fn too_many(column: &Column) -> Error {
+    Error::invalid(format!(
+        "the target \"{}\" has more than {MAX_CLASSES} classes",
+        column.name
+    ))
+    .with_hint("Group its values in the query, or predict a number with task 'regression'.")
+}
+
+/// The classes of a target read as texts, in order.
+fn text_classes(
+    column: &Column,
+    position: usize,
+    dictionary: &Dictionary,
+    rows: &mut dyn RawRows,
+    interrupted: &mut dyn FnMut() -> bool,
+) -> Result<Vec<String>, Error> {
+    let mut seen = BitMask::new(dictionary.len(), false);
+    let (mut missing, mut overflow) = (false, false);
+    pass(rows, interrupted, |_, block| {
+        for &code in block.codes(position)? {
+            missing |= code == MISSING;
+            overflow |= code != MISSING && code as usize >= dictionary.len();
+            seen.set(code as usize, true);
+        }
+        Ok(())
+    })?;
+    if missing {
+        return Err(Error::invalid(format!(
+            "the target \"{}\" is missing in a row",
+            column.name
+        ))
+        .with_hint("Leave such rows out with a WHERE clause in the query."));
+    }
+    if overflow || seen.count() > MAX_CLASSES {
+        return Err(too_many(column));
+    }
+    let mut classes: Vec<String> = (0..dictionary.len())
+        .filter(|&code| seen.get(code))
+        .filter_map(|code| dictionary.text(code as u32).map(str::to_owned))
+        .collect();
+    if matches!(
+        column.origin,
+        Origin::Integer | Origin::Float | Origin::Numeric
+    ) {
+        classes.sort_by(|a, b| {
+            let (x, y) = (number(a, column.origin), number(b, column.origin));
+            x.total_cmp(&y).then_with(|| a.cmp(b))
+        });
+    } else {
+        classes.sort();
+    }
+    Ok(classes)
+}
+
+fn positive_class(classes: &[String], counts: &[u64]) -> usize {
+    let by_name = ["true", "1", "yes", "y"]
+        .iter()
+        .find_map(|name| classes.iter().position(|class| class == name));
+    by_name.unwrap_or_else(|| match counts[0].cmp(&counts[1]) {
+        std::cmp::Ordering::Less => 0,
+        std::cmp::Ordering::Greater => 1,
+        std::cmp::Ordering::Equal => usize::from(classes[1] > classes[0]),
+    })
+}
+
+fn output_scale(scale: Scale, moments: &Moments, sorted: &[f64]) -> OutputScale {
+    let half_range = 0.5 * moments.high - 0.5 * moments.low;
+    let middle = 0.5 * moments.high + 0.5 * moments.low;
+    let at = |q| quantile(sorted, q).unwrap_or(middle);
+    let (center, divisor) = match scale {
+        Scale::Standard if moments.deviation().is_finite() && moments.mean().is_finite() => {
+            (moments.mean(), moments.deviation())
+        }
+        Scale::Standard => (middle, half_range),
+        Scale::Minmax => (moments.low, moments.high - moments.low),
+        Scale::Robust => {
+            let range = at(0.75) - at(0.25);
+            (at(0.5), if range > 0.0 { range } else { half_range })
+        }
+        Scale::None => (0.0, 1.0),
+    };
+    OutputScale {
+        center,
+        divisor: usable(divisor),
+    }
+}
