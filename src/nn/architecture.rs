@@ -49,6 +49,11 @@ pub enum LayerKind {
         /// Probability of a zero, in [0, 1).
         rate: f32,
     },
+    /// A learnt factor for each input: `x · (1 + factor · w)`.
+    Scale {
+        /// What the weight is multiplied by.
+        factor: f32,
+    },
     /// An activation by itself.
     Activation(Activation),
     /// The sum of several inputs of one shape.
@@ -138,6 +143,7 @@ impl LayerKind {
             LayerKind::Output(_) => "output",
             LayerKind::Embedding { .. } => "embedding",
             LayerKind::Dropout { .. } => "dropout",
+            LayerKind::Scale { .. } => "scale",
             LayerKind::Activation(_) => "activation",
             LayerKind::Add => "add",
             LayerKind::Multiply => "multiply",
@@ -176,9 +182,10 @@ impl LayerKind {
                 map.insert("units".into(), (*units).into());
             }
             LayerKind::Dropout { rate } => {
-                // The shortest decimal that reads back as this f32, not its expansion as f64.
-                let shortest = rate.to_string().parse::<f64>().unwrap_or(f64::from(*rate));
-                map.insert("rate".into(), shortest.into());
+                map.insert("rate".into(), shortest(*rate).into());
+            }
+            LayerKind::Scale { factor } => {
+                map.insert("factor".into(), shortest(*factor).into());
             }
             LayerKind::Activation(activation) => {
                 map.insert("activation".into(), activation.name().into());
@@ -189,6 +196,11 @@ impl LayerKind {
             | LayerKind::Concat => {}
         }
     }
+}
+
+/// The shortest decimal that reads back as this f32, not its expansion as f64.
+fn shortest(value: f32) -> f64 {
+    value.to_string().parse().unwrap_or(f64::from(value))
 }
 
 impl Architecture {

@@ -16,11 +16,12 @@ pub const MAX_UNITS: usize = 1_000_000;
 /// Longest name of a layer in bytes.
 pub const MAX_NAME: usize = 200;
 
-const TYPES: [&str; 9] = [
+const TYPES: [&str; 10] = [
     "dense",
     "output",
     "embedding",
     "dropout",
+    "scale",
     "activation",
     "add",
     "multiply",
@@ -151,6 +152,7 @@ fn parse_layer(position: usize, value: &Value) -> Result<LayerSpec, Error> {
         "dense" | "output" => &DENSE,
         "embedding" => &["vocabulary", "units"],
         "dropout" => &["rate"],
+        "scale" => &["factor"],
         "activation" if class_activation.is_none() => &["activation"],
         "input" => &["features"],
         _ => &[],
@@ -165,6 +167,9 @@ fn parse_layer(position: usize, value: &Value) -> Result<LayerSpec, Error> {
         },
         "dropout" => LayerKind::Dropout {
             rate: settings.rate()?,
+        },
+        "scale" => LayerKind::Scale {
+            factor: settings.factor()?,
         },
         "activation" => LayerKind::Activation(match class_activation {
             Some(activation) => activation,
@@ -319,6 +324,20 @@ impl Settings<'_> {
         Err(self.error(
             "\"rate\" must be a number from 0 to below 1",
             "The rate is the share of values set to zero, for example 0.2.",
+        ))
+    }
+
+    fn factor(&self) -> Result<f32, Error> {
+        let Some(value) = self.get("factor") else {
+            return Ok(1.0);
+        };
+        let factor = value.as_f64().unwrap_or(f64::NAN) as f32;
+        if factor > 0.0 && factor.is_finite() {
+            return Ok(factor);
+        }
+        Err(self.error(
+            "\"factor\" must be a number above 0",
+            "It multiplies the learnt weights; leave it out for 1.",
         ))
     }
 

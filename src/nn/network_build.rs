@@ -9,8 +9,8 @@ use super::architecture_parse::{MAX_LAYERS, MAX_UNITS};
 use super::architecture_resolve::Head;
 use super::error::{Error, nearest};
 use super::layers::{
-    ActivationLayer, Add, Concat, Dense, Dropout, Embedding, Layer, Multiply, Select, Source,
-    Wanted,
+    ActivationLayer, Add, Concat, Dense, Dropout, Embedding, Layer, Multiply, Scale, Select,
+    Source, Wanted,
 };
 use super::network::{InputFeature, Network, Node, Parameter};
 
@@ -198,6 +198,10 @@ impl<'a> Builder<'a> {
             LayerKind::Dropout { rate } => {
                 let rate = *rate;
                 self.push(spec, Box::new(Dropout { rate, width }), &read, width)
+            }
+            LayerKind::Scale { factor } => {
+                let factor = *factor;
+                self.push(spec, Box::new(Scale { width, factor }), &read, width)
             }
             LayerKind::Activation(activation) => {
                 let activation = *activation;

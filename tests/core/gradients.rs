@@ -92,6 +92,18 @@ fn a_dense_network_has_the_gradient_of_finite_differences() {
 }
 
 #[test]
+fn a_scale_layer_has_the_gradient_of_finite_differences() {
+    check(
+        r#"{"type": "input", "features": ["a", "b"]},
+           {"type": "scale"},
+           {"type": "dense", "units": 4, "activation": "tanh"},
+           {"type": "scale", "factor": 6},
+           {"type": "dense", "units": 2}"#,
+        2,
+    );
+}
+
+#[test]
 fn every_smooth_activation_has_the_gradient_of_finite_differences() {
     for activation in Activation::ALL {
         let name = activation.name();

@@ -9,6 +9,7 @@ mod dense;
 mod dropout;
 mod embedding;
 mod join;
+mod scale;
 mod select;
 
 use std::ops::Range;
@@ -22,6 +23,8 @@ pub(super) use dense::Dense;
 pub(super) use dropout::Dropout;
 pub(super) use embedding::Embedding;
 pub(super) use join::{Add, Concat, Multiply};
+pub(super) use scale::Scale;
+pub use scale::scaled;
 pub(super) use select::Select;
 
 /// Where a node's input comes from.
@@ -83,6 +86,11 @@ pub enum Operation {
     Activation(Activation),
     /// The input as it is (dropout, outside training).
     Identity,
+    /// `x · (1 + factor · w)`, with a weight of the input's width; see [`scaled`].
+    Scale {
+        /// What the weight is multiplied by.
+        factor: f32,
+    },
     /// The sum of the inputs.
     Add,
     /// The product, element by element, of the inputs.
