@@ -216,7 +216,7 @@ impl Encoder {
 
     /// Writes a number's slice of the row; NaN is missing, an infinity the training rows' extreme.
     ///
-    /// `row` is [width]. Calling every feature writes the whole row. A feature that is not a
+    /// `row` is `[width]`. Calling every feature writes the whole row. A feature that is not a
     /// number is left alone, and so is a row that is too short.
     #[inline]
     pub fn number(&self, feature: usize, value: f64, row: &mut [f32]) {
@@ -242,7 +242,7 @@ impl Encoder {
 
     /// Writes a category's slice of the row; `None` is missing.
     ///
-    /// `row` is [width]. A feature that is not a category is left alone, and so is a row that is
+    /// `row` is `[width]`. A feature that is not a category is left alone, and so is a row that is
     /// too short.
     #[inline]
     pub fn category(&self, feature: usize, value: Option<&str>, row: &mut [f32]) {
@@ -287,7 +287,7 @@ impl BlockEncoder {
         self.encoder.width
     }
 
-    /// Encodes all rows of the block into `out`, row-major [rows, width].
+    /// Encodes all rows of the block into `out`, row-major `[rows, width]`.
     ///
     /// # Errors
     /// Columns of another kind than the features', a category without a dictionary, or an `out`
