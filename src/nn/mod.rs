@@ -6,6 +6,7 @@ pub mod architecture;
 mod architecture_adapt;
 mod architecture_parse;
 mod architecture_resolve;
+mod epoch_order;
 pub mod error;
 pub mod initializer;
 pub mod layers;
@@ -14,9 +15,11 @@ pub mod math;
 pub mod network;
 mod network_build;
 pub mod optimizer;
+mod parallel;
 pub mod processor;
 pub mod random;
 pub mod schedule;
+pub mod trainer;
 
 pub use activation::Activation;
 pub use architecture::{Architecture, DenseSpec, LayerKind, LayerSpec};
@@ -29,3 +32,6 @@ pub use network::{InputFeature, Network, Node, Parameter, Workspace};
 pub use optimizer::{OptimizerSpec, OptimizerState};
 pub use random::Random;
 pub use schedule::ScheduleSpec;
+pub use trainer::{
+    EpochReport, Loaded, RowSource, TrainOptions, Trained, Watcher, train, training_bytes,
+};

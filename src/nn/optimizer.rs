@@ -7,6 +7,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::processor::{Processor, Task};
+
 /// Which optimizer, with its settings under PyTorch's meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "snake_case")]
@@ -70,9 +72,9 @@ impl OptimizerSpec {
     /// parameters.
     pub fn buffer_names(&self) -> &'static [&'static str] {
         match *self {
-            OptimizerSpec::Sgd { momentum, .. } if momentum == 0.0 => &[],
+            OptimizerSpec::Sgd { momentum: 0.0, .. } => &[],
             OptimizerSpec::Sgd { .. } => &["momentum_buffer"],
-            OptimizerSpec::RmsProp { momentum, .. } if momentum == 0.0 => &["square_avg"],
+            OptimizerSpec::RmsProp { momentum: 0.0, .. } => &["square_avg"],
             OptimizerSpec::RmsProp { .. } => &["square_avg", "momentum_buffer"],
             OptimizerSpec::Adagrad { .. } => &["sum"],
             OptimizerSpec::Adam { .. } | OptimizerSpec::AdamW { .. } => &["exp_avg", "exp_avg_sq"],
@@ -240,8 +242,34 @@ impl Update {
     /// Moves `parameters` by their `gradients`. `state` holds the same range of each of the
     /// optimizer's buffers. Nothing happens to parameters for which a slice is too short.
     pub fn apply(&self, parameters: &mut [f32], gradients: &[f32], state: &mut [&mut [f32]]) {
-        let keep = self.keep;
-        match (self.rule, state) {
+        Processor::detect().run(Apply {
+            update: self,
+            parameters,
+            gradients,
+            state,
+        });
+    }
+}
+
+/// An update of a range, to be compiled for the processor's vectors.
+struct Apply<'a, 'b> {
+    update: &'a Update,
+    parameters: &'a mut [f32],
+    gradients: &'a [f32],
+    state: &'a mut [&'b mut [f32]],
+}
+
+impl Task for Apply<'_, '_> {
+    #[inline(always)]
+    fn run(self) {
+        let Apply {
+            update,
+            parameters,
+            gradients,
+            state,
+        } = self;
+        let keep = update.keep;
+        match (update.rule, state) {
             (Rule::Sgd { rate, .. }, []) => {
                 for (p, &g) in parameters.iter_mut().zip(gradients) {
                     *p = *p * keep - rate * g;

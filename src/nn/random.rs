@@ -85,6 +85,23 @@ impl Random {
         (product >> 64) as u64
     }
 
+    /// Uniform in 0..n, without bias; 0 when `n` is 0. Takes half the random bits of
+    /// [`Self::below`].
+    #[inline]
+    pub fn below_u32(&mut self, n: u32) -> u32 {
+        if n == 0 {
+            return 0;
+        }
+        let mut product = u64::from(self.next_u32()) * u64::from(n);
+        if (product as u32) < n {
+            let rejected = n.wrapping_neg() % n;
+            while (product as u32) < rejected {
+                product = u64::from(self.next_u32()) * u64::from(n);
+            }
+        }
+        (product >> 32) as u32
+    }
+
     /// Normal with mean 0 and standard deviation 1, by Marsaglia's polar method.
     pub fn normal_f32(&mut self) -> f32 {
         if let Some(spare) = self.spare.take() {
@@ -99,6 +116,15 @@ impl Random {
                 self.spare = Some(v * factor);
                 return (u * factor) as f32;
             }
+        }
+    }
+
+    /// Puts the items in a uniformly random order, of which there must be fewer than 2^32.
+    /// Faster than [`Self::shuffle`], and another order.
+    pub(crate) fn shuffle_small(&mut self, items: &mut [u32]) {
+        for last in (1..items.len()).rev() {
+            let other = self.below_u32(last as u32 + 1) as usize;
+            items.swap(last, other);
         }
     }
 
@@ -188,9 +214,7 @@ mod tests {
 
     #[test]
     fn the_logarithm_is_that_of_the_library() {
-        for x in [
-            1e-300, 1e-9, 0.1, 0.5, 0.7071, 0.99999, 1.0, 1.5, 3.0, 1e200,
-        ] {
+        for x in [1e-300, 1e-9, 0.1, 0.5, 0.7, 0.99999, 1.0, 1.5, 3.0, 1e200] {
             assert!((ln(x) - x.ln()).abs() <= 4e-16 * x.ln().abs(), "{x}");
         }
     }

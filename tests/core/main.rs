@@ -8,3 +8,4 @@ mod math;
 mod metrics;
 mod network;
 mod optimizer;
+mod trainer;

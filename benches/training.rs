@@ -1,0 +1,123 @@
+//! One epoch of a network 20-64-64-1 (Adam, batches of 256, binary cross-entropy) on 1, 2, …
+//! threads: `cargo bench --no-default-features --bench training [-- ROWS [THREADS…]]`.
+
+use std::error::Error;
+
+use pg_neural::nn::{
+    self, Architecture, EpochReport, Head, Initializer, InputFeature, Loaded, LossSpec, Network,
+    Random, RowSource, TrainOptions, Watcher,
+};
+
+const WIDTH: usize = 20;
+const EPOCHS: usize = 5;
+
+struct Memory {
+    x: Vec<f32>,
+    y: Vec<f32>,
+}
+
+impl RowSource for Memory {
+    fn rows(&self) -> usize {
+        self.y.len()
+    }
+
+    fn capacity(&self) -> usize {
+        usize::MAX
+    }
+
+    fn load<'a>(&'a mut self, rows: &'a [u32]) -> Result<Loaded<'a>, nn::Error> {
+        Ok(Loaded {
+            x: &self.x,
+            y: &self.y,
+            weight: None,
+            index: rows,
+        })
+    }
+}
+
+struct Quiet;
+
+impl Watcher for Quiet {
+    fn interrupted(&mut self) -> bool {
+        false
+    }
+
+    fn epoch(&mut self, _: &EpochReport) -> Result<(), nn::Error> {
+        Ok(())
+    }
+}
+
+/// Rows whose class depends on a few sums and products of the columns.
+fn rows(count: usize) -> Memory {
+    let mut random = Random::new(1, 0);
+    let x: Vec<f32> = (0..count * WIDTH)
+        .map(|_| 2.0 * random.uniform_f32() - 1.0)
+        .collect();
+    let y = x
+        .chunks_exact(WIDTH)
+        .map(|row| f32::from(u8::from(row[0] + row[1] * row[2] > 0.4 * row[3])))
+        .collect();
+    Memory { x, y }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<usize> = std::env::args()
+        .skip(1)
+        .filter_map(|argument| argument.parse().ok())
+        .collect();
+    let count = arguments.first().copied().unwrap_or(1_000_000);
+    let threads = if arguments.len() > 1 {
+        &arguments[1..]
+    } else {
+        &[1, 2][..]
+    };
+    let mut source = rows(count);
+    let architecture = Architecture::parse(
+        r#"{"layers": [{"type": "dense", "units": 64, "activation": "relu"},
+                       {"type": "dense", "units": 64, "activation": "relu"}]}"#,
+    )?;
+    let inputs: Vec<InputFeature> = (0..WIDTH)
+        .map(|i| InputFeature {
+            name: format!("x{i}"),
+            width: 1,
+            vocabulary: None,
+        })
+        .collect();
+    let network = Network::build(&architecture, &inputs, Head::Binary, None)?;
+    for &threads in threads {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()?;
+        let options = TrainOptions {
+            epochs: EPOCHS,
+            loss: LossSpec::BinaryCrossentropy,
+            threads,
+            ..TrainOptions::default()
+        };
+        let start = network.initialise(1, Initializer::default());
+        let trained = nn::train(
+            &network,
+            start,
+            &mut source,
+            None,
+            &options,
+            &pool,
+            &mut Quiet,
+        )?;
+        let mut seconds: Vec<f64> = trained
+            .history
+            .iter()
+            .map(|report| report.seconds)
+            .collect();
+        seconds.sort_by(f64::total_cmp);
+        let steps = count.div_ceil(options.batch_size) as f64;
+        println!(
+            "{threads} threads: {:.1} ms an epoch (best {:.1}), {:.1} µs a step, loss {:.5}",
+            seconds[EPOCHS / 2] * 1e3,
+            seconds[0] * 1e3,
+            seconds[EPOCHS / 2] * 1e6 / steps,
+            trained.history[EPOCHS - 1].train_loss,
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,293 @@
+//! Workers that compute in step, watched by the thread that started them.
+//!
+//! A training step of a small network takes some ten microseconds, so workers live through many
+//! steps and meet at a barrier that spins before it yields. Nobody may be left waiting: an abort,
+//! whether asked for or caused by a worker that panics, opens every barrier.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use rayon::ThreadPool;
+
+/// How often the calling thread is asked whether to go on.
+const POLL: Duration = Duration::from_millis(2);
+/// Looks at a barrier before the processor is offered to others: some ten microseconds.
+const SPINS: u32 = 400;
+/// Offers of the processor before the thread sleeps, for a barrier that is long in coming.
+const YIELDS: u32 = 2000;
+/// How long such a sleep is.
+const NAP: Duration = Duration::from_micros(50);
+
+/// The training was aborted: the worker returns as soon as it sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Aborted;
+
+/// Keeps two values that different threads write from sharing a cache line (or the pair of
+/// lines that processors fetch together).
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Apart<T>(T);
+
+/// A place in the computation that no worker leaves before all have reached it.
+#[derive(Debug)]
+pub struct Barrier {
+    workers: usize,
+    spins: u32,
+    arrived: Apart<AtomicUsize>,
+    generation: Apart<AtomicUsize>,
+    aborted: Apart<AtomicBool>,
+}
+
+/// Proof of having arrived, to wait with.
+#[derive(Debug)]
+#[must_use = "an arrival is to be waited for"]
+pub struct Arrival(usize);
+
+impl Barrier {
+    /// A barrier for so many workers.
+    pub fn new(workers: usize) -> Barrier {
+        // With more workers than processors the one waited for may need this very processor.
+        let processors = std::thread::available_parallelism().map_or(1, |count| count.get());
+        Barrier {
+            workers,
+            spins: if workers <= processors { SPINS } else { 0 },
+            arrived: Apart::default(),
+            generation: Apart::default(),
+            aborted: Apart::default(),
+        }
+    }
+
+    /// Says that this worker is there; it may do something else before it waits.
+    #[inline]
+    pub fn arrive(&self) -> Arrival {
+        let generation = self.generation.0.load(Ordering::Relaxed);
+        if self.arrived.0.fetch_add(1, Ordering::AcqRel) + 1 == self.workers {
+            self.arrived.0.store(0, Ordering::Relaxed);
+            self.generation
+                .0
+                .store(generation.wrapping_add(1), Ordering::Release);
+        }
+        Arrival(generation)
+    }
+
+    /// Waits for the others.
+    #[inline]
+    pub fn wait(&self, arrival: Arrival) -> Result<(), Aborted> {
+        let mut looks = 0;
+        loop {
+            self.check()?;
+            if self.generation.0.load(Ordering::Acquire) != arrival.0 {
+                return Ok(());
+            }
+            if looks < self.spins {
+                std::hint::spin_loop();
+            } else if looks < self.spins + YIELDS {
+                std::thread::yield_now();
+            } else {
+                std::thread::sleep(NAP);
+                continue;
+            }
+            looks += 1;
+        }
+    }
+
+    /// Arrives and waits.
+    #[inline]
+    pub fn meet(&self) -> Result<(), Aborted> {
+        let arrival = self.arrive();
+        self.wait(arrival)
+    }
+
+    /// Whether to go on.
+    #[inline]
+    pub fn check(&self) -> Result<(), Aborted> {
+        if self.aborted.0.load(Ordering::Relaxed) {
+            Err(Aborted)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Makes every worker stop at its next look.
+    pub fn abort(&self) {
+        self.aborted.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// How many workers a pool can run at once beside the calling thread.
+pub fn capacity(pool: &ThreadPool) -> usize {
+    let own = usize::from(pool.current_thread_index().is_some());
+    pool.current_num_threads() - own
+}
+
+/// Runs `work` for every worker at once, each on a thread of the pool, while the calling thread
+/// does `meanwhile` and then asks `interrupted` every 2 ms whether to abort.
+///
+/// There must be no more workers than the pool's [`capacity`]. A worker's panic aborts the
+/// others and comes out here.
+pub fn run<W: Send>(
+    pool: &ThreadPool,
+    barrier: &Barrier,
+    workers: &mut [W],
+    work: impl Fn(&mut W) + Sync,
+    meanwhile: impl FnOnce(),
+    interrupted: &mut dyn FnMut() -> bool,
+) -> Result<(), Aborted> {
+    let unfinished = Unfinished {
+        count: Mutex::new(workers.len()),
+        none: Condvar::new(),
+    };
+    let (work, unfinished) = (&work, &unfinished);
+    pool.in_place_scope(|scope| {
+        let _abort = AbortOnPanic(barrier);
+        for worker in workers {
+            scope.spawn(move |_| {
+                let _finished = Finished(unfinished);
+                let _abort = AbortOnPanic(barrier);
+                work(worker);
+            });
+        }
+        meanwhile();
+        loop {
+            if interrupted() {
+                barrier.abort();
+                break;
+            }
+            if unfinished.wait(POLL) {
+                break;
+            }
+        }
+    });
+    barrier.check()
+}
+
+/// The workers that still compute.
+struct Unfinished {
+    count: Mutex<usize>,
+    none: Condvar,
+}
+
+impl Unfinished {
+    /// Waits until there are none or the time is up; whether there are none.
+    fn wait(&self, time: Duration) -> bool {
+        let count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self
+            .none
+            .wait_timeout_while(count, time, |count| *count > 0);
+        *waited.unwrap_or_else(PoisonError::into_inner).0 == 0
+    }
+}
+
+struct Finished<'a>(&'a Unfinished);
+
+impl Drop for Finished<'_> {
+    fn drop(&mut self) {
+        let mut count = self.0.count.lock().unwrap_or_else(PoisonError::into_inner);
+        *count -= 1;
+        if *count == 0 {
+            self.0.none.notify_one();
+        }
+    }
+}
+
+struct AbortOnPanic<'a>(&'a Barrier);
+
+impl Drop for AbortOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.abort();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pool(threads: usize) -> ThreadPool {
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .expect("a pool")
+    }
+
+    #[test]
+    fn nobody_passes_a_barrier_before_all_are_there() {
+        for threads in [1, 2, 3, 16] {
+            let barrier = Barrier::new(threads);
+            let counter = AtomicUsize::new(0);
+            let mut workers: Vec<usize> = vec![0; threads];
+            let work = |wrong: &mut usize| {
+                for round in 1..200 {
+                    counter.fetch_add(1, Ordering::Relaxed);
+                    if barrier.meet().is_err() {
+                        return;
+                    }
+                    *wrong += usize::from(counter.load(Ordering::Relaxed) != round * threads);
+                    if barrier.meet().is_err() {
+                        return;
+                    }
+                }
+            };
+            let ran = run(
+                &pool(threads),
+                &barrier,
+                &mut workers,
+                work,
+                || {},
+                &mut || false,
+            );
+            assert_eq!(ran, Ok(()));
+            assert_eq!(workers, vec![0; threads]);
+        }
+    }
+
+    #[test]
+    fn an_interrupt_opens_the_barrier() {
+        let barrier = Barrier::new(2);
+        // Only one of the two ever arrives.
+        let work = |first: &mut bool| {
+            while *first && barrier.check().is_ok() {
+                std::thread::yield_now();
+            }
+            if !*first {
+                assert_eq!(barrier.meet(), Err(Aborted));
+            }
+        };
+        let mut polls = 0;
+        let mut interrupted = || {
+            polls += 1;
+            polls > 3
+        };
+        let ran = run(
+            &pool(2),
+            &barrier,
+            &mut [true, false],
+            work,
+            || {},
+            &mut interrupted,
+        );
+        assert_eq!(ran, Err(Aborted));
+    }
+
+    #[test]
+    fn a_panic_of_one_worker_frees_the_others_and_comes_out() {
+        let caught = std::panic::catch_unwind(|| {
+            let barrier = Barrier::new(2);
+            let work = |first: &mut bool| {
+                assert!(!*first, "a worker's panic");
+                while barrier.meet().is_ok() {}
+            };
+            run(
+                &pool(2),
+                &barrier,
+                &mut [true, false],
+                work,
+                || {},
+                &mut || false,
+            )
+        });
+        assert!(caught.is_err());
+    }
+}

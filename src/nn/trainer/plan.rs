@@ -1,0 +1,104 @@
+//! How a step is divided: its rows among shards, its parameters among workers.
+//!
+//! What a result could depend on (shards, their order, blocks of a norm) follows from the batch
+//! size and the network; only who computes what follows from the number of threads.
+
+use std::ops::Range;
+
+use crate::nn::initializer::ParameterKind;
+use crate::nn::{Network, TrainOptions};
+
+/// Most shards a batch is divided in.
+const SHARDS: usize = 16;
+/// Rows of a shard that a product needs to be efficient.
+const SHARD_ROWS: usize = 64;
+/// Fewest rows of a shard, for small batches.
+const SMALL_SHARD_ROWS: usize = 32;
+/// Most gradients that all shards together hold, for networks that are large.
+const GRADIENTS: usize = 32 << 20;
+/// Parameters over which a partial norm is summed.
+pub(super) const NORM_BLOCK: usize = 256;
+/// Rows that are computed at once, at most: more would leave the processor's cache.
+pub(super) const TILE_ROWS: usize = 256;
+/// Rows that validation computes at once and whose losses are summed.
+pub(super) const VALIDATION_ROWS: usize = 128;
+
+/// Parameters that are treated the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Segment {
+    pub range: Range<usize>,
+    /// Whether penalties and weight decay act on them.
+    pub decayed: bool,
+}
+
+/// The division of every step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Plan {
+    pub batch_rows: usize,
+    pub shards: usize,
+    pub shard_rows: usize,
+    pub segments: Vec<Segment>,
+}
+
+impl Plan {
+    /// The division for a training on so many rows.
+    pub fn new(network: &Network, options: &TrainOptions, rows: usize) -> Plan {
+        let batch_rows = options.batch_size.min(rows).max(1);
+        let parameters = network.parameter_count().max(1);
+        let rows = if batch_rows < 4 * SHARD_ROWS {
+            SMALL_SHARD_ROWS
+        } else {
+            SHARD_ROWS
+        };
+        let shards = batch_rows
+            .div_ceil(rows)
+            .min(SHARDS)
+            .min((GRADIENTS / parameters).max(2));
+        let shard_rows = batch_rows.div_ceil(shards);
+        let shards = batch_rows.div_ceil(shard_rows);
+        Plan {
+            batch_rows,
+            shards,
+            shard_rows,
+            segments: segments(network, options),
+        }
+    }
+
+    /// The rows of a shard within a batch of so many.
+    pub fn shard(&self, shard: usize, batch_rows: usize) -> Range<usize> {
+        let start = shard * self.shard_rows;
+        start.min(batch_rows)..(start + self.shard_rows).min(batch_rows)
+    }
+
+    /// Rows that a worker computes at once, at most.
+    pub fn workspace_rows(&self) -> usize {
+        self.shard_rows.clamp(VALIDATION_ROWS, TILE_ROWS)
+    }
+}
+
+/// The share of a worker in so many things.
+pub(super) fn share(things: usize, worker: usize, workers: usize) -> Range<usize> {
+    things * worker / workers..things * (worker + 1) / workers
+}
+
+/// The parameters that training changes, neighbours that are treated the same as one.
+fn segments(network: &Network, options: &TrainOptions) -> Vec<Segment> {
+    let mut segments: Vec<Segment> = Vec::new();
+    for parameter in network
+        .parameters()
+        .iter()
+        .filter(|parameter| parameter.trainable)
+    {
+        let decayed = options.decay_biases || parameter.kind != ParameterKind::Bias;
+        match segments.last_mut() {
+            Some(last) if last.decayed == decayed && last.range.end == parameter.range.start => {
+                last.range.end = parameter.range.end;
+            }
+            _ => segments.push(Segment {
+                range: parameter.range.clone(),
+                decayed,
+            }),
+        }
+    }
+    segments
+}

@@ -1,0 +1,206 @@
+//! Where the trainer's rows come from, and how a worker gathers those of a shard.
+
+use crate::nn::Error;
+
+/// Encoded rows, in memory or elsewhere.
+pub trait RowSource {
+    /// Number of rows.
+    fn rows(&self) -> usize;
+
+    /// The most rows that one [`RowSource::load`] may ask for; `usize::MAX` in memory.
+    fn capacity(&self) -> usize;
+
+    /// Makes the rows of these numbers, each below [`RowSource::rows`], available. It is called
+    /// on the thread that called [`super::train`].
+    fn load<'a>(&'a mut self, rows: &'a [u32]) -> Result<Loaded<'a>, Error>;
+}
+
+/// Rows that are loaded.
+#[derive(Clone, Copy, Debug)]
+pub struct Loaded<'a> {
+    /// Features, rows of the network's input width one after the other.
+    pub x: &'a [f32],
+    /// Targets, equally many columns a row: classes are one column that holds the index of the
+    /// class, of two classes 0 or 1.
+    pub y: &'a [f32],
+    /// Weight of each row, if they differ.
+    pub weight: Option<&'a [f32]>,
+    /// Where each asked row stands in the buffers above, in the order asked.
+    pub index: &'a [u32],
+}
+
+/// A slice of the epoch, checked, so that gathering cannot fail.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slice<'a> {
+    loaded: Loaded<'a>,
+    width: usize,
+    targets: usize,
+}
+
+/// Rows side by side, as the network takes them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Block<'a> {
+    pub x: &'a [f32],
+    pub y: &'a [f32],
+    pub weight: Option<&'a [f32]>,
+}
+
+/// A worker's own copy of rows that do not lie side by side.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    x: Vec<f32>,
+    y: Vec<f32>,
+    weight: Vec<f32>,
+}
+
+impl<'a> Slice<'a> {
+    /// Checks that the buffers hold every asked row.
+    pub fn new(loaded: Loaded<'a>, asked: usize, width: usize) -> Result<Slice<'a>, Error> {
+        let wrong = |what: &str| Error::Rows {
+            message: format!("the rows' source {what}"),
+        };
+        let held = loaded.x.len() / width.max(1);
+        if loaded.index.len() != asked {
+            return Err(wrong("gave another number of rows than asked for"));
+        }
+        if loaded.x.len() != held * width || held == 0 || !loaded.y.len().is_multiple_of(held) {
+            return Err(wrong("gave rows of another width"));
+        }
+        if loaded.weight.is_some_and(|weight| weight.len() != held) {
+            return Err(wrong("gave another number of weights than of rows"));
+        }
+        if loaded
+            .index
+            .iter()
+            .max()
+            .is_some_and(|&last| last as usize >= held)
+        {
+            return Err(wrong("gave the index of a row it does not hold"));
+        }
+        Ok(Slice {
+            loaded,
+            width,
+            targets: loaded.y.len() / held,
+        })
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.loaded.index.len()
+    }
+
+    /// The rows of a range of the slice: where they are, if they lie side by side, else gathered
+    /// in `into`.
+    pub fn gather<'b>(&'b self, start: usize, count: usize, into: &'b mut Gathered) -> Block<'b> {
+        let (width, targets) = (self.width, self.targets);
+        let Loaded {
+            x,
+            y,
+            weight,
+            index,
+        } = self.loaded;
+        let index = &index[start..start + count];
+        if index
+            .windows(2)
+            .all(|pair| pair[1] == pair[0].wrapping_add(1))
+        {
+            let first = index.first().map_or(0, |&first| first as usize);
+            return Block {
+                x: &x[first * width..(first + count) * width],
+                y: &y[first * targets..(first + count) * targets],
+                weight: weight.map(|weight| &weight[first..first + count]),
+            };
+        }
+        into.x.clear();
+        into.y.clear();
+        into.weight.clear();
+        for &row in index {
+            let row = row as usize;
+            into.x.extend_from_slice(&x[row * width..(row + 1) * width]);
+        }
+        if targets == 1 {
+            into.y.extend(index.iter().map(|&row| y[row as usize]));
+        } else {
+            for &row in index {
+                let row = row as usize;
+                into.y
+                    .extend_from_slice(&y[row * targets..(row + 1) * targets]);
+            }
+        }
+        if let Some(weight) = weight {
+            into.weight
+                .extend(index.iter().map(|&row| weight[row as usize]));
+        }
+        Block {
+            x: &into.x,
+            y: &into.y,
+            weight: weight.map(|_| &into.weight[..]),
+        }
+    }
+}
+
+impl Gathered {
+    /// Room for so many rows.
+    pub fn new(rows: usize, width: usize) -> Gathered {
+        Gathered {
+            x: Vec::with_capacity(rows * width),
+            y: Vec::with_capacity(rows),
+            weight: Vec::with_capacity(rows),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_gathered_in_the_order_asked() {
+        let x: Vec<f32> = (0..10).map(|i| i as f32).collect();
+        let y = [0.0, 1.0, 2.0, 3.0, 4.0];
+        let weight = [0.5, 1.5, 2.5, 3.5, 4.5];
+        let index = [4, 0, 1, 2];
+        let loaded = Loaded {
+            x: &x,
+            y: &y,
+            weight: Some(&weight),
+            index: &index,
+        };
+        let slice = Slice::new(loaded, 4, 2).expect("a slice");
+        let mut gathered = Gathered::default();
+        let block = slice.gather(0, 2, &mut gathered);
+        assert_eq!(
+            (block.x, block.y),
+            (&[8.0, 9.0, 0.0, 1.0][..], &[4.0, 0.0][..])
+        );
+        assert_eq!(block.weight, Some(&[4.5, 0.5][..]));
+        let block = slice.gather(1, 3, &mut gathered);
+        assert_eq!((block.x, block.y), (&x[..6], &y[..3]));
+        assert_eq!(block.weight, Some(&weight[..3]));
+    }
+
+    #[test]
+    fn a_source_that_gives_wrong_rows_is_an_error() {
+        let (x, y) = ([0.0; 6], [0.0; 3]);
+        let slice = |x, y, weight, index, asked| {
+            Slice::new(
+                Loaded {
+                    x,
+                    y,
+                    weight,
+                    index,
+                },
+                asked,
+                2,
+            )
+            .map(|slice| slice.rows())
+        };
+        assert_eq!(slice(&x, &y, None, &[0, 2], 2), Ok(2));
+        assert!(slice(&x, &y, None, &[0, 3], 2).is_err());
+        assert!(slice(&x, &y, None, &[0], 2).is_err());
+        assert!(slice(&x[..5], &y, None, &[0, 1], 2).is_err());
+        assert!(slice(&x, &y[..2], None, &[0, 1], 2).is_err());
+        assert!(slice(&x, &y, Some(&y[..2]), &[0, 1], 2).is_err());
+        assert!(slice(&[], &[], None, &[], 0).is_err());
+    }
+}

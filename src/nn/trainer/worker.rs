@@ -1,0 +1,437 @@
+//! What one worker does: its shards' gradients, its parameters' update, its validation rows.
+//!
+//! A step has two phases with a barrier after each. First every worker computes the gradients
+//! of its shards; then it adds up those of all shards, in their order, for its own range of the
+//! parameters and updates that range. Each worker keeps a whole copy of the parameters and
+//! fetches what the others have updated. The locks are never waited for, as the barriers keep
+//! readers and writers apart; they are what lets the compiler check it.
+
+use std::ops::Range;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::plan::{NORM_BLOCK, Plan, TILE_ROWS, VALIDATION_ROWS, share};
+use super::rows::{Gathered, Slice};
+use crate::nn::loss::Loss;
+use crate::nn::optimizer::{OptimizerState, Update, add_penalties};
+use crate::nn::parallel::{Aborted, Barrier};
+use crate::nn::random::{Random, stream};
+use crate::nn::schedule::Schedule;
+use crate::nn::{Network, TrainOptions, Workspace};
+
+/// What all workers of a training share.
+pub(super) struct Shared<'a> {
+    pub network: &'a Network,
+    pub options: &'a TrainOptions,
+    pub loss: &'a Loss,
+    pub plan: Plan,
+    pub barrier: Barrier,
+    shards: Vec<RwLock<Shard>>,
+    /// Each worker's range as it was last updated.
+    updated: Vec<RwLock<Updated>>,
+}
+
+/// The gradients of a shard, and what its rows contribute to the batch's loss.
+#[derive(Debug)]
+struct Shard {
+    gradients: Vec<f32>,
+    loss: f64,
+    weight: f64,
+}
+
+#[derive(Debug)]
+struct Updated {
+    parameters: Vec<f32>,
+    /// Squared norms of the gradients, one a block of parameters.
+    norms: Vec<f64>,
+}
+
+impl<'a> Shared<'a> {
+    pub fn new(
+        network: &'a Network,
+        options: &'a TrainOptions,
+        loss: &'a Loss,
+        plan: Plan,
+        workers: usize,
+    ) -> Shared<'a> {
+        let count = network.parameter_count();
+        let shard = || Shard {
+            gradients: vec![0.0; count],
+            loss: 0.0,
+            weight: 0.0,
+        };
+        let updated = |worker| {
+            let length = worker_range(count, worker, workers).len();
+            let norms = vec![0.0; length.div_ceil(NORM_BLOCK)];
+            let parameters = if workers == 1 {
+                Vec::new()
+            } else {
+                vec![0.0; length]
+            };
+            RwLock::new(Updated { parameters, norms })
+        };
+        Shared {
+            network,
+            options,
+            loss,
+            barrier: Barrier::new(workers),
+            shards: (0..plan.shards).map(|_| RwLock::new(shard())).collect(),
+            updated: (0..workers).map(updated).collect(),
+            plan,
+        }
+    }
+}
+
+/// Why a worker stopped before the end of its slice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    Aborted,
+    NotFinite,
+}
+
+impl From<Aborted> for Stop {
+    fn from(_: Aborted) -> Stop {
+        Stop::Aborted
+    }
+}
+
+/// A worker with its buffers; nothing is allocated while it computes.
+pub(super) struct Worker {
+    number: usize,
+    workers: usize,
+    /// Its range of the parameters.
+    range: Range<usize>,
+    /// A copy of all parameters.
+    parameters: Vec<f32>,
+    /// The whole batch's gradients, of its range.
+    gradients: Vec<f32>,
+    /// The optimizer's state, of its range.
+    buffers: Vec<Vec<f32>>,
+    /// Steps the optimizer took.
+    updates: u64,
+    workspace: Workspace,
+    gathered: Gathered,
+    dlogits: Vec<f32>,
+    /// Sums over the epoch; the same in every worker.
+    pub loss: f64,
+    pub weight: f64,
+    /// Loss and weight of each of its blocks of validation rows.
+    pub validated: Vec<(f64, f64)>,
+    pub stopped: Option<Stop>,
+}
+
+/// The range of a worker, cut at the blocks of the norm.
+fn worker_range(parameters: usize, worker: usize, workers: usize) -> Range<usize> {
+    let blocks = share(parameters.div_ceil(NORM_BLOCK), worker, workers);
+    (blocks.start * NORM_BLOCK).min(parameters)..(blocks.end * NORM_BLOCK).min(parameters)
+}
+
+impl Worker {
+    pub fn new(
+        shared: &Shared,
+        number: usize,
+        workers: usize,
+        parameters: &[f32],
+        state: &OptimizerState,
+    ) -> Worker {
+        let range = worker_range(parameters.len(), number, workers);
+        let rows = shared.plan.workspace_rows();
+        Worker {
+            number,
+            workers,
+            parameters: parameters.to_vec(),
+            gradients: vec![0.0; range.len()],
+            buffers: state
+                .buffers
+                .iter()
+                .map(|buffer| buffer[range.clone()].to_vec())
+                .collect(),
+            range,
+            updates: state.step,
+            workspace: shared.network.workspace(rows),
+            gathered: Gathered::new(rows, shared.network.input_width()),
+            dlogits: vec![0.0; rows * shared.network.output_units()],
+            loss: 0.0,
+            weight: 0.0,
+            validated: Vec::new(),
+            stopped: None,
+        }
+    }
+
+    /// All parameters as they are after the last step.
+    pub fn parameters(&self) -> &[f32] {
+        &self.parameters
+    }
+
+    /// Puts its range of the optimizer's state where it belongs.
+    pub fn save(&self, state: &mut OptimizerState) {
+        state.step = self.updates;
+        for (whole, own) in state.buffers.iter_mut().zip(&self.buffers) {
+            whole[self.range.clone()].copy_from_slice(own);
+        }
+    }
+
+    /// Trains on a slice of the epoch, whose first batch is step number `first_step`.
+    pub fn train(&mut self, shared: &Shared, slice: &Slice, schedule: &Schedule, first_step: u64) {
+        let batch_rows = shared.plan.batch_rows;
+        for (batch, start) in (0..).zip((0..slice.rows()).step_by(batch_rows)) {
+            let rows = batch_rows.min(slice.rows() - start);
+            let step = first_step + batch;
+            let rate = schedule.rate(step);
+            if let Err(stop) = self.step(shared, slice, start..start + rows, step, rate) {
+                self.stopped = Some(stop);
+                return;
+            }
+        }
+    }
+
+    fn step(
+        &mut self,
+        shared: &Shared,
+        slice: &Slice,
+        batch: Range<usize>,
+        step: u64,
+        rate: f64,
+    ) -> Result<(), Stop> {
+        for shard in share(shared.plan.shards, self.number, self.workers) {
+            shared.barrier.check()?;
+            let rows = shared.plan.shard(shard, batch.len());
+            let rows = batch.start + rows.start..batch.start + rows.end;
+            let stream = stream::DROPOUT + step * shared.plan.shards as u64 + shard as u64;
+            let random = Random::new(shared.options.seed, stream);
+            self.shard(
+                shared,
+                slice,
+                rows,
+                random,
+                &mut write(&shared.shards[shard]),
+            );
+        }
+        shared.barrier.meet()?;
+        let weight = self.reduce(shared, batch.len())?;
+        if shared.options.gradient_clip.is_some() {
+            self.clip(shared)?;
+        }
+        // A batch whose rows all weigh nothing says nothing.
+        if weight > 0.0 {
+            self.update(shared, rate);
+        }
+        if self.workers > 1 {
+            if weight > 0.0 {
+                write(&shared.updated[self.number])
+                    .parameters
+                    .copy_from_slice(&self.parameters[self.range.clone()]);
+            }
+            shared.barrier.meet()?;
+            if weight > 0.0 {
+                self.fetch(shared);
+            }
+        }
+        Ok(())
+    }
+
+    /// Computes the gradients of a shard's loss, summed over its rows.
+    fn shard(
+        &mut self,
+        shared: &Shared,
+        slice: &Slice,
+        rows: Range<usize>,
+        mut random: Random,
+        shard: &mut Shard,
+    ) {
+        shard.loss = 0.0;
+        shard.weight = 0.0;
+        shard.gradients.fill(0.0);
+        for start in rows.clone().step_by(TILE_ROWS) {
+            let count = TILE_ROWS.min(rows.end - start);
+            let block = slice.gather(start, count, &mut self.gathered);
+            let logits = shared.network.forward(
+                &self.parameters,
+                block.x,
+                count,
+                &mut self.workspace,
+                Some(&mut random),
+            );
+            let dlogits = &mut self.dlogits[..logits.len()];
+            shard.loss +=
+                shared
+                    .loss
+                    .value_and_gradient(logits, block.y, block.weight, count, dlogits);
+            shard.weight += shared.loss.weight_sum(block.y, block.weight, count);
+            shared.network.backward(
+                &self.parameters,
+                block.x,
+                count,
+                dlogits,
+                &mut shard.gradients,
+                &mut self.workspace,
+            );
+        }
+    }
+
+    /// Adds up the shards' gradients of its range, divided by the batch's weight, with the
+    /// penalties'. Returns that weight.
+    fn reduce(&mut self, shared: &Shared, batch_rows: usize) -> Result<f64, Stop> {
+        let used = batch_rows.div_ceil(shared.plan.shard_rows);
+        let mut loss = 0.0;
+        let mut weight = 0.0;
+        for (number, shard) in shared.shards[..used].iter().enumerate() {
+            let shard = read(shard);
+            loss += shard.loss;
+            weight += shard.weight;
+            let gradients = &shard.gradients[self.range.clone()];
+            if number == 0 {
+                self.gradients.copy_from_slice(gradients);
+            } else {
+                add(&mut self.gradients, gradients);
+            }
+        }
+        if !f64::is_finite(loss) {
+            return Err(Stop::NotFinite);
+        }
+        self.loss += loss;
+        self.weight += weight;
+        if weight > 0.0 {
+            let scale = (1.0 / weight) as f32;
+            self.gradients
+                .iter_mut()
+                .for_each(|gradient| *gradient *= scale);
+        }
+        let (l1, l2) = (shared.options.l1, shared.options.l2);
+        if l1 > 0.0 || l2 > 0.0 {
+            for segment in shared
+                .plan
+                .segments
+                .iter()
+                .filter(|segment| segment.decayed)
+            {
+                let part = common(&segment.range, &self.range);
+                let own = within(&part, &self.range);
+                add_penalties(&self.parameters[part], &mut self.gradients[own], l1, l2);
+            }
+        }
+        Ok(weight)
+    }
+
+    /// Scales the gradients to the length that is allowed. Partial norms over fixed blocks of
+    /// parameters, added in order, make the norm independent of the number of workers.
+    fn clip(&mut self, shared: &Shared) -> Result<(), Stop> {
+        let Some(longest) = shared.options.gradient_clip else {
+            return Ok(());
+        };
+        let squares = |block: &[f32]| block.iter().map(|&g| f64::from(g) * f64::from(g)).sum();
+        {
+            let mut updated = write(&shared.updated[self.number]);
+            for (norm, block) in updated
+                .norms
+                .iter_mut()
+                .zip(self.gradients.chunks(NORM_BLOCK))
+            {
+                *norm = squares(block);
+            }
+        }
+        shared.barrier.meet()?;
+        let mut sum: f64 = 0.0;
+        for updated in &shared.updated {
+            for norm in &read(updated).norms {
+                sum += norm;
+            }
+        }
+        // As PyTorch's clip_grad_norm_, which adds 1e-6 to the norm.
+        let factor = longest / (sum.sqrt() + 1e-6);
+        if factor < 1.0 {
+            self.gradients
+                .iter_mut()
+                .for_each(|gradient| *gradient *= factor as f32);
+        }
+        Ok(())
+    }
+
+    /// Updates its range of the parameters.
+    fn update(&mut self, shared: &Shared, rate: f64) {
+        self.updates += 1;
+        let options = shared.options;
+        let decaying = Update::new(&options.optimizer, self.updates, rate, options.weight_decay);
+        let plain = Update::new(&options.optimizer, self.updates, rate, 0.0);
+        for segment in &shared.plan.segments {
+            let part = common(&segment.range, &self.range);
+            if part.is_empty() {
+                continue;
+            }
+            let own = within(&part, &self.range);
+            let update = if segment.decayed { &decaying } else { &plain };
+            let (parameters, gradients) =
+                (&mut self.parameters[part], &self.gradients[own.clone()]);
+            match &mut self.buffers[..] {
+                [] => update.apply(parameters, gradients, &mut []),
+                [one] => update.apply(parameters, gradients, &mut [&mut one[own]]),
+                [one, two, ..] => update.apply(
+                    parameters,
+                    gradients,
+                    &mut [&mut one[own.clone()], &mut two[own]],
+                ),
+            }
+        }
+    }
+
+    /// Takes over what the other workers have updated.
+    fn fetch(&mut self, shared: &Shared) {
+        for (number, updated) in shared.updated.iter().enumerate() {
+            if number != self.number {
+                let range = worker_range(self.parameters.len(), number, self.workers);
+                self.parameters[range].copy_from_slice(&read(updated).parameters);
+            }
+        }
+    }
+
+    /// Computes the loss of its part of a slice of validation rows, block by block.
+    pub fn validate(&mut self, shared: &Shared, slice: &Slice) {
+        self.validated.clear();
+        let blocks = slice.rows().div_ceil(VALIDATION_ROWS);
+        for block in share(blocks, self.number, self.workers) {
+            if shared.barrier.check().is_err() {
+                self.stopped = Some(Stop::Aborted);
+                return;
+            }
+            let start = block * VALIDATION_ROWS;
+            let count = VALIDATION_ROWS.min(slice.rows() - start);
+            let rows = slice.gather(start, count, &mut self.gathered);
+            let logits =
+                shared
+                    .network
+                    .forward(&self.parameters, rows.x, count, &mut self.workspace, None);
+            let dlogits = &mut self.dlogits[..logits.len()];
+            let loss = shared
+                .loss
+                .value_and_gradient(logits, rows.y, rows.weight, count, dlogits);
+            self.validated
+                .push((loss, shared.loss.weight_sum(rows.y, rows.weight, count)));
+        }
+    }
+}
+
+fn add(sum: &mut [f32], more: &[f32]) {
+    sum.iter_mut()
+        .zip(more)
+        .for_each(|(sum, more)| *sum += more);
+}
+
+/// What two ranges have in common; empty, and within `other`, if nothing.
+fn common(one: &Range<usize>, other: &Range<usize>) -> Range<usize> {
+    let start = one.start.clamp(other.start, other.end);
+    start..one.end.clamp(start, other.end)
+}
+
+/// A range counted from the start of another that holds it.
+fn within(part: &Range<usize>, whole: &Range<usize>) -> Range<usize> {
+    part.start - whole.start..part.end - whole.start
+}
+
+/// A worker that panicked while it held a lock has aborted the training, so nobody goes on with
+/// what it left.
+fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}
