@@ -32,13 +32,17 @@ CREATE TABLE neural.numbering (
     last int NOT NULL
 );
 
+-- The tables refer to each other without foreign keys: a parallel pg_restore loads an extension's
+-- tables in any order, with the constraints already there. Every change is made under the lock of
+-- the model's row, by the functions of `src/pg/catalog`.
+--
 -- `src/pg/reader.rs` reads the columns of `model`, `version` and `chunk` by their place.
 CREATE TABLE neural.model (
     id bigint CONSTRAINT model_pkey PRIMARY KEY DEFAULT nextval('neural.model_id'),
     name text COLLATE "C" NOT NULL CONSTRAINT model_name_key UNIQUE,
     owner neural.role NOT NULL,
     grantees neural.role[] NOT NULL DEFAULT '{}',
-    -- The id of the deployed version. No foreign key: version refers to model already.
+    -- The id of the deployed version.
     deployed bigint,
     -- What later versions keep: the task, and the features' names and types in call order.
     signature jsonb NOT NULL,
@@ -48,7 +52,7 @@ CREATE TABLE neural.model (
 
 CREATE TABLE neural.version (
     id bigint CONSTRAINT version_pkey PRIMARY KEY DEFAULT nextval('neural.version_id'),
-    model bigint NOT NULL REFERENCES neural.model ON DELETE CASCADE,
+    model bigint NOT NULL,
     number int NOT NULL,
     sha256 bytea NOT NULL,
     size_bytes bigint NOT NULL,
@@ -76,7 +80,7 @@ CREATE INDEX version_sha256_index ON neural.version (sha256);
 
 -- The artifact of a version in pieces: pg_dump cannot carry one large value.
 CREATE TABLE neural.chunk (
-    version bigint NOT NULL REFERENCES neural.version ON DELETE CASCADE,
+    version bigint NOT NULL,
     number int NOT NULL,
     bytes bytea NOT NULL,
     CONSTRAINT chunk_pkey PRIMARY KEY (version, number)
@@ -87,8 +91,8 @@ ALTER TABLE neural.chunk ALTER COLUMN bytes SET STORAGE EXTERNAL;
 -- Which version was deployed when; the last row of a model is the one deployed now.
 CREATE TABLE neural.deployment (
     id bigint CONSTRAINT deployment_pkey PRIMARY KEY DEFAULT nextval('neural.deployment_id'),
-    model bigint NOT NULL REFERENCES neural.model ON DELETE CASCADE,
-    version bigint NOT NULL REFERENCES neural.version ON DELETE CASCADE,
+    model bigint NOT NULL,
+    version bigint NOT NULL,
     deployed_at timestamptz NOT NULL DEFAULT now(),
     deployed_by neural.role NOT NULL
 );
@@ -96,7 +100,7 @@ CREATE INDEX deployment_model_index ON neural.deployment (model, id);
 CREATE INDEX deployment_version_index ON neural.deployment (version);
 
 CREATE TABLE neural.epoch (
-    version bigint NOT NULL REFERENCES neural.version ON DELETE CASCADE,
+    version bigint NOT NULL,
     epoch int NOT NULL,
     train_loss float8,
     validation_loss float8,

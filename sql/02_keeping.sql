@@ -15,6 +15,9 @@ CREATE FUNCTION neural.grant_model(model text, grantee regrole) RETURNS void
 CREATE FUNCTION neural.revoke_model(model text, grantee regrole) RETURNS void
     LANGUAGE c AS 'MODULE_PATHNAME', 'revoke_model_wrapper';
 
+CREATE FUNCTION neural.export_model(model text) RETURNS bytea
+    LANGUAGE c AS 'MODULE_PATHNAME', 'export_model_wrapper';
+
 -- The rights that the views go by: the same code that guards the functions.
 CREATE FUNCTION neural.may_manage(owner neural.role) RETURNS bool
     LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'may_manage_wrapper';

@@ -1,5 +1,6 @@
 //! How an error becomes PostgreSQL's: SQLSTATE, message, DETAIL and HINT, in one place.
 
+use crate::{features, metrics, nn};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode};
 
@@ -78,6 +79,15 @@ impl Report {
         Self::new(PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY, message)
     }
 
+    /// 57014, when the core saw the request before PostgreSQL did. The callers let PostgreSQL
+    /// handle the interrupt first, so that its own message stands: timeout, user, or shutdown.
+    pub(crate) fn cancelled() -> Self {
+        Self::new(
+            PgSqlErrorCode::ERRCODE_QUERY_CANCELED,
+            "canceling statement due to user request",
+        )
+    }
+
     /// XX000: a mistake of this extension.
     pub(crate) fn internal(message: impl Into<String>) -> Self {
         Self::new(PgSqlErrorCode::ERRCODE_INTERNAL_ERROR, message)
@@ -128,5 +138,45 @@ impl From<pgrx::spi::Error> for Report {
     /// The queries through SPI here are our own: an error that is not PostgreSQL's is a bug.
     fn from(error: pgrx::spi::Error) -> Self {
         Self::internal(error.to_string())
+    }
+}
+
+impl From<nn::Error> for Report {
+    fn from(error: nn::Error) -> Self {
+        let message = error.to_string();
+        let report = match &error {
+            nn::Error::Memory { .. } => Self::out_of_memory(message),
+            nn::Error::NotFinite { .. } => {
+                Self::new(PgSqlErrorCode::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE, message)
+            }
+            nn::Error::Interrupted => Self::cancelled(),
+            nn::Error::Rows { .. } => Self::new(PgSqlErrorCode::ERRCODE_IO_ERROR, message),
+            _ => Self::invalid(message),
+        };
+        report.maybe_hint(error.hint())
+    }
+}
+
+impl From<features::Error> for Report {
+    fn from(error: features::Error) -> Self {
+        let message = error.to_string();
+        let report = match &error {
+            features::Error::Type { .. } => {
+                Self::new(PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH, message)
+            }
+            features::Error::Interrupted => Self::cancelled(),
+            features::Error::Damaged(_) => Self::damaged(message),
+            features::Error::Read(_) => Self::new(PgSqlErrorCode::ERRCODE_IO_ERROR, message),
+            features::Error::Invalid { .. }
+            | features::Error::NoRows
+            | features::Error::OneClass { .. } => Self::invalid(message),
+        };
+        report.maybe_hint(error.hint())
+    }
+}
+
+impl From<metrics::Error> for Report {
+    fn from(error: metrics::Error) -> Self {
+        Self::invalid(error.to_string()).maybe_hint(error.hint())
     }
 }

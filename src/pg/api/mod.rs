@@ -1,6 +1,7 @@
 //! The SQL functions, thin: parse arguments, call, return rows.
 
 mod architectures;
+mod exchange;
 mod keeping;
 
 use pgrx::prelude::*;

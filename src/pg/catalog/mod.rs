@@ -4,6 +4,7 @@
 //! them (`AsTableOwner`), after the caller's own right has been checked.
 
 pub(crate) mod deployment;
+pub(crate) mod description;
 pub(crate) mod model;
 pub(crate) mod names;
 pub(crate) mod store;
@@ -15,8 +16,9 @@ use super::access::{AsTableOwner, Right};
 use super::error::{Report, Result};
 use super::reader;
 
+pub(crate) use description::Description;
 pub(crate) use store::{
-    Description, Epoch, Existing, NewVersion, StoredVersion, Training, existing, store_version,
+    Epoch, Existing, NewVersion, StoredVersion, Training, existing, store_version,
 };
 
 /// Runs one of our own statements as the tables' owner; the number of rows it touched.
@@ -53,7 +55,7 @@ struct LockedModel {
 impl LockedModel {
     /// Locks the row of that name, waiting for whoever holds it.
     fn find(owner: &AsTableOwner, name: &str) -> Result<Option<Self>> {
-        let sql = "SELECT id, owner::oid, deployed, signature, positive_class
+        let sql = "SELECT id, owner::oid, deployed, signature, positive_class, grantees::oid[]
                    FROM neural.model WHERE name = $1 FOR UPDATE";
         Spi::connect_mut(|client| {
             let rows = client.update(sql, None, &[name.into()])?;
@@ -70,7 +72,9 @@ impl LockedModel {
                 signature: row.get::<pgrx::JsonB>(4)?.ok_or_else(missing)?.0,
                 positive_class: row.get(5)?,
             };
-            Right::of(owner.invoker(), model.owner, []).require(Right::Manage, name)?;
+            let grantees = row.get::<Vec<pg_sys::Oid>>(6)?.unwrap_or_default();
+            let right = Right::of(owner.invoker(), model.owner, grantees);
+            right.require(Right::Manage, name)?;
             Ok(Some(model))
         })
     }

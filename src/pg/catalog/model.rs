@@ -12,11 +12,21 @@ pub(crate) fn drop(model: &str, version: Option<i32>) -> Result<()> {
     let owner = AsTableOwner::enter()?;
     let model = LockedModel::get(&owner, model)?;
     let Some(number) = version else {
-        execute(
-            &owner,
-            "DELETE FROM neural.model WHERE id = $1",
-            &[model.id.into()],
-        )?;
+        for table in ["chunk", "epoch"] {
+            let sql = format!(
+                "DELETE FROM neural.{table} WHERE version IN
+                     (SELECT id FROM neural.version WHERE model = $1)"
+            );
+            execute(&owner, &sql, &[model.id.into()])?;
+        }
+        for (table, column) in [
+            ("deployment", "model"),
+            ("version", "model"),
+            ("model", "id"),
+        ] {
+            let sql = format!("DELETE FROM neural.{table} WHERE {column} = $1");
+            execute(&owner, &sql, &[model.id.into()])?;
+        }
         return Ok(());
     };
     let version = model.version(&owner, number)?;
@@ -26,6 +36,10 @@ pub(crate) fn drop(model: &str, version: Option<i32>) -> Result<()> {
             model.name
         ))
         .hint("Deploy another version first, or drop the whole model."));
+    }
+    for table in ["chunk", "epoch", "deployment"] {
+        let sql = format!("DELETE FROM neural.{table} WHERE version = $1");
+        execute(&owner, &sql, &[version.into()])?;
     }
     execute(
         &owner,

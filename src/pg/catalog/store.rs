@@ -4,7 +4,7 @@ use pgrx::JsonB;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{LockedModel, deployment, execute, fetch, names};
+use super::{Description, LockedModel, deployment, execute, fetch, names};
 use crate::pg::access::{AsTableOwner, Right, invoker};
 use crate::pg::error::{Report, Result};
 use crate::pg::{interrupt, reader, role};
@@ -23,22 +23,6 @@ pub(crate) struct NewVersion<'a> {
     pub(crate) history: &'a [Epoch],
     /// Whether it becomes the deployed version.
     pub(crate) deploy: bool,
-}
-
-/// What `neural.models` shows of a version.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Description {
-    /// What every version of a model shares; see [`signature`].
-    pub(crate) signature: Value,
-    pub(crate) target: Option<String>,
-    pub(crate) classes: Option<Vec<String>>,
-    pub(crate) positive_class: Option<String>,
-    /// An array in call order of objects with `name`, `type` and `treatment`, which every reader
-    /// of the model sees; whatever else they hold only the owner does.
-    pub(crate) features: Value,
-    pub(crate) architecture: Value,
-    /// Number of trained parameters.
-    pub(crate) parameters: usize,
 }
 
 /// How a version was trained; all unknown for an imported one.
@@ -86,19 +70,6 @@ pub(crate) struct Existing {
     pub(crate) positive_class: Option<String>,
 }
 
-/// What every version of a model shares: the task, and the features' names and types in call
-/// order.
-pub(crate) fn signature<'a>(
-    task: &str,
-    features: impl IntoIterator<Item = (&'a str, &'a str)>,
-) -> Value {
-    let features: Vec<Value> = features
-        .into_iter()
-        .map(|(name, sql_type)| serde_json::json!({"name": name, "type": sql_type}))
-        .collect();
-    serde_json::json!({"task": task, "features": features})
-}
-
 /// Before any work: whether the name can be trained by the invoker, and the model that has it.
 pub(crate) fn existing(name: &str) -> Result<Option<Existing>> {
     names::check(name)?;
@@ -119,6 +90,7 @@ pub(crate) fn existing(name: &str) -> Result<Option<Existing>> {
 /// Two transactions storing under one name take turns: the second waits for the first to end.
 pub(crate) fn store_version(new: &NewVersion<'_>) -> Result<StoredVersion> {
     names::check(new.model)?;
+    check_texts(&new.description)?;
     let sha256 = hash(new.artifact);
     let owner = AsTableOwner::enter()?;
     let number = next_number(&owner, new.model)?;
@@ -276,6 +248,24 @@ fn insert_history(owner: &AsTableOwner, version: i64, history: &[Epoch]) -> Resu
         execute(owner, sql, &arguments)?;
     }
     Ok(())
+}
+
+/// The texts that go into columns of their own: an imported model's may hold anything.
+fn check_texts(description: &Description) -> Result<()> {
+    let classes = description.classes.iter().flatten();
+    let mut texts = classes
+        .chain(&description.target)
+        .chain(&description.positive_class);
+    if texts.any(|text| text.contains('\0')) {
+        Err(nul())
+    } else {
+        Ok(())
+    }
+}
+
+fn nul() -> Report {
+    Report::invalid("a text of the model contains the character NUL")
+        .hint("PostgreSQL's texts cannot hold it; rename the column, class or layer.")
 }
 
 /// A value for a jsonb column, which cannot hold the character NUL.

@@ -1,0 +1,72 @@
+//! What the views show of a version.
+
+use serde_json::{Value, json};
+
+use crate::features::{FeatureSet, Fitted, Target};
+use crate::nn::Architecture;
+use crate::pg::error::{Report, Result};
+
+/// What `neural.models` shows of a version.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Description {
+    /// What every version of a model shares: the task, and the features' names and types in call
+    /// order.
+    pub(crate) signature: Value,
+    pub(crate) target: Option<String>,
+    pub(crate) classes: Option<Vec<String>>,
+    pub(crate) positive_class: Option<String>,
+    /// An array in call order of objects with `name`, `type` and `treatment`, which every reader
+    /// of the model sees; whatever else they hold only the owner does.
+    pub(crate) features: Value,
+    pub(crate) architecture: Value,
+    /// Number of trained parameters.
+    pub(crate) parameters: usize,
+}
+
+impl Description {
+    /// Describes a model. Weights that were imported may have no name for their target: then it
+    /// is empty, and NULL in the view.
+    pub(crate) fn of(
+        features: &FeatureSet,
+        target: &Target,
+        architecture: &Architecture,
+        parameters: usize,
+    ) -> Result<Self> {
+        let names: Vec<Value> = features
+            .features
+            .iter()
+            .map(|feature| json!({"name": feature.name, "type": feature.sql_type}))
+            .collect();
+        let classes = target.classes();
+        let broken = |error: serde_json::Error| Report::internal(error.to_string());
+        let described = features
+            .features
+            .iter()
+            .map(|feature| {
+                let treatment = match &feature.treatment {
+                    Fitted::Numeric { .. } => "numeric",
+                    Fitted::OneHot { .. } | Fitted::Index { .. } => "categorical",
+                    Fitted::Ignored { .. } => "ignore",
+                };
+                Ok(json!({
+                    "name": feature.name,
+                    "type": feature.sql_type,
+                    "treatment": treatment,
+                    "fitted": serde_json::to_value(&feature.treatment).map_err(broken)?,
+                    "profile": serde_json::to_value(&feature.profile).map_err(broken)?,
+                }))
+            })
+            .collect::<Result<Vec<Value>>>()?;
+        Ok(Self {
+            signature: json!({"task": target.task().name(), "features": names}),
+            target: Some(target.column())
+                .filter(|column| !column.is_empty())
+                .map(str::to_owned),
+            classes: (!classes.is_empty()).then(|| classes.to_vec()),
+            positive_class: target.positive_class().map(str::to_owned),
+            features: described.into(),
+            architecture: architecture.to_json(),
+            parameters,
+        })
+    }
+}
