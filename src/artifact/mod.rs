@@ -1,1 +1,14 @@
-//! to come
+//! A model as bytes: a safetensors file whose tensors are the parameters under PyTorch's names, and
+//! whose metadata hold all that is needed to use them.
+//!
+//! Equal models have equal bytes. Bytes from outside are never trusted: whatever is in them,
+//! [`Model::from_bytes`] gives a model that could have been trained here, or an error that names
+//! what is wrong.
+
+mod container;
+mod error;
+mod model;
+
+pub use container::{Tensor, TensorFile, TensorSource};
+pub use error::Error;
+pub use model::{FORMAT, METADATA_KEY, Model};

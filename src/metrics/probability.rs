@@ -4,7 +4,7 @@ use super::{Accumulator, Error, Sum, Words};
 
 fn probability(metric: &'static str, score: f64) -> Result<f64, Error> {
     // NaN passes and makes the metric NaN, as in the ranking metrics.
-    if score < 0.0 || score > 1.0 {
+    if !score.is_nan() && !(0.0..=1.0).contains(&score) {
         return Err(Error::NotAProbability { metric, score });
     }
     Ok(score)

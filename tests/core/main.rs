@@ -1,6 +1,7 @@
 //! Tests of the core through its public interface; no PostgreSQL is needed.
 
 mod architecture;
+mod artifact;
 mod features;
 mod features_target;
 mod gradients;

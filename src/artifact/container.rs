@@ -1,0 +1,308 @@
+//! The safetensors container: a JSON header, then the tensors' bytes.
+//!
+//! The safetensors crate writes. Reading is our own, since the bytes may be hostile: the crate adds
+//! up offsets that can overflow, keeps the last of two tensors of one name, and buffers any JSON
+//! before it looks at it.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
+
+use safetensors::{Dtype, View};
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::error::{Error, clip};
+
+/// Longest header: that of 1600 features of 100 long levels is a fifth of it.
+const MAX_HEADER: usize = 64 << 20;
+/// Most dimensions of a tensor.
+const MAX_RANK: usize = 8;
+/// The header's entry that is not a tensor.
+const METADATA: &str = "__metadata__";
+
+/// A tensor of a file.
+#[derive(Debug, Clone)]
+pub struct Tensor<'a> {
+    /// The tensor's name.
+    pub name: String,
+    /// The type of its elements.
+    pub dtype: Dtype,
+    /// Its shape; empty for a scalar.
+    pub shape: Vec<usize>,
+    /// Its elements, row-major and little-endian: exactly as many bytes as type and shape ask for.
+    pub data: &'a [u8],
+}
+
+impl Tensor<'_> {
+    /// Its elements, if it is of type f32.
+    pub fn f32s(&self) -> Option<impl ExactSizeIterator<Item = f32> + '_> {
+        (self.dtype == Dtype::F32).then(|| {
+            self.data
+                .as_chunks()
+                .0
+                .iter()
+                .map(|bytes| f32::from_le_bytes(*bytes))
+        })
+    }
+}
+
+/// A file that was read: its metadata, and its tensors in the order of their bytes.
+#[derive(Debug, Clone)]
+pub struct TensorFile<'a> {
+    /// The metadata, texts by key.
+    pub metadata: BTreeMap<String, String>,
+    /// The tensors; no name comes twice.
+    pub tensors: Vec<Tensor<'a>>,
+}
+
+/// An f32 tensor to be written.
+#[derive(Debug, Clone)]
+pub struct TensorSource<'a> {
+    /// The tensor's name.
+    pub name: Cow<'a, str>,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Its elements, row-major.
+    pub values: &'a [f32],
+}
+
+impl View for TensorSource<'_> {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        self.values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect()
+    }
+
+    fn data_len(&self) -> usize {
+        size_of_val(self.values)
+    }
+}
+
+impl<'a> TensorFile<'a> {
+    /// Reads a file's header; the tensors' bytes stay where they are.
+    ///
+    /// # Errors
+    /// [`Error::NotSafetensors`] when there is no readable header, [`Error::Damaged`] when a tensor
+    /// is cut off, of a size that its shape does not give, or there are bytes of no tensor.
+    pub fn read(bytes: &'a [u8]) -> Result<TensorFile<'a>, Error> {
+        let (length, rest) = bytes
+            .split_first_chunk::<8>()
+            .ok_or_else(|| Error::not_safetensors("it is shorter than 8 bytes"))?;
+        let length = usize::try_from(u64::from_le_bytes(*length)).unwrap_or(usize::MAX);
+        if length > MAX_HEADER {
+            return Err(Error::not_safetensors(format!(
+                "its header would be {length} bytes long, more than {MAX_HEADER}"
+            )));
+        }
+        let (header, data) = rest
+            .split_at_checked(length)
+            .ok_or_else(|| Error::not_safetensors("its header is cut off"))?;
+        let header: Header = serde_json::from_slice(header)
+            .map_err(|e| Error::not_safetensors(format!("its header cannot be read: {e}")))?;
+        let mut entries = header.tensors;
+        entries.sort_by(|a, b| (a.1.data_offsets, &a.0).cmp(&(b.1.data_offsets, &b.0)));
+        let mut tensors = Vec::with_capacity(entries.len());
+        let mut next = 0;
+        for (name, entry) in entries {
+            tensors.push(entry.locate(name, data, &mut next)?);
+        }
+        if next != data.len() {
+            return Err(Error::damaged(
+                "the file",
+                "it has bytes that belong to no tensor",
+            ));
+        }
+        Ok(TensorFile {
+            metadata: header.metadata,
+            tensors,
+        })
+    }
+
+    /// Writes tensors with one entry of metadata: with more, their order in the file, and so its
+    /// bytes, would be left to chance.
+    ///
+    /// # Errors
+    /// Two tensors of one name, a shape that does not fit the values, or a header over the limit.
+    pub fn write(key: &str, text: String, tensors: &[TensorSource<'_>]) -> Result<Vec<u8>, Error> {
+        let mut names = HashSet::new();
+        for tensor in tensors {
+            let part = || format!("tensor \"{}\"", clip(&tensor.name));
+            if tensor.name == METADATA || !names.insert(&tensor.name) {
+                return Err(Error::damaged(part(), "its name is taken"));
+            }
+            if elements(&tensor.shape) != Some(tensor.values.len()) {
+                return Err(Error::damaged(part(), "its shape does not fit its values"));
+            }
+        }
+        let metadata = HashMap::from([(key.to_owned(), text)]);
+        let views = tensors
+            .iter()
+            .map(|tensor| (tensor.name.as_ref(), Borrowed(tensor)));
+        let bytes = safetensors::serialize(views, Some(metadata))
+            .map_err(|e| Error::damaged("the model", e.to_string()))?;
+        let header = bytes
+            .first_chunk()
+            .map_or(0, |length| u64::from_le_bytes(*length));
+        if header > MAX_HEADER as u64 {
+            return Err(Error::damaged(
+                "the model",
+                format!("its description takes {header} bytes, more than {MAX_HEADER}"),
+            ));
+        }
+        Ok(bytes)
+    }
+}
+
+/// Lets the writer sort references instead of copies.
+struct Borrowed<'a>(&'a TensorSource<'a>);
+
+impl View for Borrowed<'_> {
+    fn dtype(&self) -> Dtype {
+        self.0.dtype()
+    }
+
+    fn shape(&self) -> &[usize] {
+        self.0.shape()
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        self.0.data()
+    }
+
+    fn data_len(&self) -> usize {
+        self.0.data_len()
+    }
+}
+
+/// The number of elements of a shape, unless it cannot be counted.
+fn elements(shape: &[usize]) -> Option<usize> {
+    shape
+        .iter()
+        .try_fold(1usize, |count, n| count.checked_mul(*n))
+}
+
+/// A tensor's entry in the header.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    dtype: Dtype,
+    shape: Shape,
+    data_offsets: (usize, usize),
+}
+
+impl Entry {
+    /// The tensor, whose bytes must begin at `next`, which is moved behind them.
+    fn locate<'a>(
+        self,
+        name: String,
+        data: &'a [u8],
+        next: &mut usize,
+    ) -> Result<Tensor<'a>, Error> {
+        let part = || format!("tensor \"{}\"", clip(&name));
+        let (start, end) = self.data_offsets;
+        let bits = elements(&self.shape.0).and_then(|n| n.checked_mul(self.dtype.bitsize()));
+        let bytes = bits
+            .filter(|bits| bits.is_multiple_of(8))
+            .map(|bits| bits / 8);
+        if start != *next {
+            return Err(Error::damaged(
+                part(),
+                "it overlaps another tensor or leaves a gap",
+            ));
+        }
+        let Some(found) = data.get(start..end) else {
+            return Err(Error::damaged(part(), "it is cut off"));
+        };
+        if bytes != Some(found.len()) {
+            return Err(Error::damaged(
+                part(),
+                "its size does not follow from its shape",
+            ));
+        }
+        *next = end;
+        Ok(Tensor {
+            name,
+            dtype: self.dtype,
+            shape: self.shape.0,
+            data: found,
+        })
+    }
+}
+
+/// A shape of at most [`MAX_RANK`] dimensions, refused before a longer one is stored.
+struct Shape(Vec<usize>);
+
+impl<'de> Deserialize<'de> for Shape {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Shape, D::Error> {
+        struct Dimensions;
+        impl<'de> Visitor<'de> for Dimensions {
+            type Value = Shape;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(formatter, "a shape")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Shape, A::Error> {
+                let mut shape = Vec::new();
+                while let Some(n) = list.next_element()? {
+                    if shape.len() == MAX_RANK {
+                        return Err(A::Error::custom("a tensor has too many dimensions"));
+                    }
+                    shape.push(n);
+                }
+                Ok(Shape(shape))
+            }
+        }
+        deserializer.deserialize_seq(Dimensions)
+    }
+}
+
+/// The header, in which no name may come twice.
+struct Header {
+    metadata: BTreeMap<String, String>,
+    tensors: Vec<(String, Entry)>,
+}
+
+impl<'de> Deserialize<'de> for Header {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Header, D::Error> {
+        struct Entries;
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Header;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(formatter, "an object of tensors")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header, A::Error> {
+                let mut header = Header {
+                    metadata: BTreeMap::new(),
+                    tensors: Vec::new(),
+                };
+                let mut names = HashSet::new();
+                while let Some(name) = map.next_key::<String>()? {
+                    if !names.insert(name.clone()) {
+                        map.next_value::<IgnoredAny>()?;
+                        return Err(A::Error::custom(format!("\"{}\" comes twice", clip(&name))));
+                    }
+                    if name == METADATA {
+                        header.metadata = map.next_value()?;
+                    } else {
+                        header.tensors.push((name, map.next_value()?));
+                    }
+                }
+                Ok(header)
+            }
+        }
+        deserializer.deserialize_map(Entries)
+    }
+}

@@ -1,0 +1,333 @@
+//! A trained model, all of it: what a stored version and an exported file hold.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::container::{Tensor, TensorFile, TensorSource};
+use super::error::{Error, clip};
+use crate::features::{FeatureSet, Fitted, Profile, Target};
+use crate::nn::{Architecture, Head, InputFeature, Network, OptimizerSpec, OptimizerState};
+
+/// The format this release writes, and the newest it reads.
+pub const FORMAT: u64 = 1;
+/// The one metadata key of our files.
+pub const METADATA_KEY: &str = "pg_neural";
+/// What stands before the names of tensors that are not parameters.
+const OPTIMIZER_PREFIX: &str = "pg_neural.optimizer.";
+/// Most JSON values in a description, so that a short text cannot grow into a large tree.
+const MAX_VALUES: usize = 4_000_000;
+
+/// A trained model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Model {
+    /// The network's architecture with nothing left open.
+    pub architecture: Architecture,
+    /// The features in call order, as fitted.
+    pub features: FeatureSet,
+    /// What is predicted, and how the outputs are read.
+    pub target: Target,
+    /// The network's parameters, in the order of [`Network::parameters`].
+    pub parameters: Vec<f32>,
+    /// How it was trained: an object of options, seed, rows, metrics.
+    pub training: Value,
+    /// How its scores were distributed among the training rows.
+    pub scores: Profile,
+    /// What the optimizer remembered, when it was asked to keep it.
+    pub optimizer_state: Option<OptimizerState>,
+}
+
+/// The metadata's JSON.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Description<A, F, T, S, V> {
+    format: u64,
+    architecture: A,
+    features: F,
+    target: T,
+    scores: S,
+    training: V,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    optimizer: Option<OptimizerDescription>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OptimizerDescription {
+    settings: OptimizerSpec,
+    step: u64,
+}
+
+impl Model {
+    /// What the target demands of the network's output.
+    pub fn head(&self) -> Head {
+        match &self.target {
+            Target::Regression { outputs, .. } => Head::Regression {
+                outputs: outputs.len(),
+            },
+            Target::Classes { classes, .. } if classes.len() == 2 => Head::Binary,
+            Target::Classes { classes, .. } => Head::Multiclass {
+                classes: classes.len(),
+            },
+        }
+    }
+
+    /// The network that the parameters are for.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when architecture, features, target and parameters do not fit together.
+    pub fn network(&self) -> Result<Network, Error> {
+        let network = self.build(size_of_val(self.parameters.as_slice()))?;
+        let (expected, found) = (network.parameter_count(), self.parameters.len());
+        if expected != found {
+            return Err(Error::damaged(
+                "the model",
+                format!("its network has {expected} parameters, and {found} are there"),
+            ));
+        }
+        Ok(network)
+    }
+
+    fn build(&self, memory_limit: usize) -> Result<Network, Error> {
+        let inputs: Vec<InputFeature> = self.features.features.iter().filter_map(input).collect();
+        Network::build(&self.architecture, &inputs, self.head(), Some(memory_limit))
+            .map_err(|e| Error::damaged("the architecture", e.to_string()))
+    }
+
+    /// The model as a safetensors file; equal models give equal bytes.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] for a model that [`Model::from_bytes`] would refuse.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
+        let network = self.network()?;
+        self.validate()?;
+        let mut tensors = Vec::new();
+        for parameter in network.parameters() {
+            let values = self
+                .parameters
+                .get(parameter.range.clone())
+                .unwrap_or_default();
+            let part = || format!("tensor \"{}\"", clip(&parameter.name));
+            finite(values.iter().copied()).map_err(|why| Error::damaged(part(), why))?;
+            tensors.push(TensorSource {
+                name: parameter.name.as_str().into(),
+                shape: parameter.shape.clone(),
+                values,
+            });
+        }
+        if let Some(state) = &self.optimizer_state {
+            if !state.fits(&state.optimizer, self.parameters.len()) {
+                let why = "its buffers do not fit the parameters";
+                return Err(Error::damaged("the optimizer's state", why));
+            }
+            for (name, values) in state.optimizer.buffer_names().iter().zip(&state.buffers) {
+                let part = || format!("the optimizer's buffer \"{name}\"");
+                finite(values.iter().copied()).map_err(|why| Error::damaged(part(), why))?;
+                tensors.push(TensorSource {
+                    name: format!("{OPTIMIZER_PREFIX}{name}").into(),
+                    shape: vec![values.len()],
+                    values,
+                });
+            }
+        }
+        let description = Description {
+            format: FORMAT,
+            architecture: self.architecture.to_json(),
+            features: &self.features,
+            target: &self.target,
+            scores: &self.scores,
+            training: &self.training,
+            optimizer: self
+                .optimizer_state
+                .as_ref()
+                .map(|state| OptimizerDescription {
+                    settings: state.optimizer,
+                    step: state.step,
+                }),
+        };
+        let text = serde_json::to_string(&description)
+            .map_err(|e| Error::damaged("the model's description", e.to_string()))?;
+        bounded(&text)?;
+        TensorFile::write(METADATA_KEY, text, &tensors)
+    }
+
+    /// Reads a model from bytes of any origin.
+    ///
+    /// Memory taken is in proportion to the bytes given, whatever they claim.
+    ///
+    /// # Errors
+    /// Any of [`Error`]'s, naming the part at fault.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Model, Error> {
+        let TensorFile {
+            metadata,
+            mut tensors,
+        } = TensorFile::read(bytes)?;
+        let text = metadata.get(METADATA_KEY).ok_or(Error::Foreign)?;
+        check_format(text)?;
+        bounded(text)?;
+        let read: Description<Value, FeatureSet, Target, Profile, Value> =
+            serde_json::from_str(text)
+                .map_err(|e| Error::damaged("the model's description", e.to_string()))?;
+        let mut model = Model {
+            architecture: Architecture::from_json(&read.architecture)
+                .map_err(|e| Error::damaged("the architecture", e.to_string()))?,
+            features: read.features,
+            target: read.target,
+            parameters: Vec::new(),
+            training: read.training,
+            scores: read.scores,
+            optimizer_state: None,
+        };
+        model.validate()?;
+        // The file's own size bounds the parameters, and the buffers are bounded by them.
+        let network = model.build(bytes.len())?;
+        let mut parameters = Vec::with_capacity(network.parameter_count());
+        for parameter in network.parameters() {
+            let tensor = take(&mut tensors, &parameter.name)?;
+            append(&tensor, &parameter.shape, &mut parameters)?;
+        }
+        model.parameters = parameters;
+        if let Some(OptimizerDescription { settings, step }) = read.optimizer {
+            if let Some((name, ..)) = settings.out_of_range() {
+                let why = format!("its {name} is out of range");
+                return Err(Error::damaged("the optimizer's state", why));
+            }
+            let mut buffers = Vec::new();
+            for name in settings.buffer_names() {
+                let tensor = take(&mut tensors, &format!("{OPTIMIZER_PREFIX}{name}"))?;
+                let mut buffer = Vec::with_capacity(tensor.data.len() / size_of::<f32>());
+                append(&tensor, &[model.parameters.len()], &mut buffer)?;
+                buffers.push(buffer);
+            }
+            model.optimizer_state = Some(OptimizerState {
+                optimizer: settings,
+                step,
+                buffers,
+            });
+        }
+        if let Some(surplus) = tensors.first() {
+            let why = "the model has no such parameter";
+            return Err(Error::damaged(
+                format!("tensor \"{}\"", clip(&surplus.name)),
+                why,
+            ));
+        }
+        Ok(model)
+    }
+
+    /// Checks what is neither architecture nor tensor.
+    fn validate(&self) -> Result<(), Error> {
+        let damaged = |part: &str, e: crate::features::Error| Error::damaged(part, e.to_string());
+        self.features
+            .validate()
+            .map_err(|e| damaged("the features", e))?;
+        self.target
+            .validate()
+            .map_err(|e| damaged("the target", e))?;
+        let fits = match &self.scores {
+            Profile::None => true,
+            Profile::Deciles { deciles, .. } => {
+                matches!(deciles.len(), 0 | 11) && deciles.iter().all(|d| d.is_finite())
+            }
+            Profile::Levels(counts) => counts.len() == self.target.classes().len(),
+        };
+        if !fits {
+            return Err(Error::damaged(
+                "the scores' profile",
+                "it does not fit the target",
+            ));
+        }
+        if !self.training.is_object() {
+            return Err(Error::damaged(
+                "the training's record",
+                "it is not a JSON object",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// The network's view of a feature; `None` for one that it does not read.
+fn input(feature: &crate::features::Feature) -> Option<InputFeature> {
+    let vocabulary = match &feature.treatment {
+        Fitted::Ignored { .. } => return None,
+        // Behind the levels come "other" and "missing".
+        Fitted::Index { levels, .. } => Some(levels.len() + 2),
+        Fitted::Numeric { .. } | Fitted::OneHot { .. } => None,
+    };
+    Some(InputFeature {
+        name: feature.name.clone(),
+        width: feature.width(),
+        vocabulary,
+    })
+}
+
+/// Refuses newer files before their unknown fields are stumbled over.
+fn check_format(text: &str) -> Result<(), Error> {
+    #[derive(Deserialize)]
+    struct Format {
+        format: u64,
+    }
+    let Format { format } = serde_json::from_str(text)
+        .map_err(|e| Error::damaged("the model's description", e.to_string()))?;
+    match format {
+        FORMAT => Ok(()),
+        newer if newer > FORMAT => Err(Error::Newer {
+            format,
+            known: FORMAT,
+        }),
+        _ => Err(Error::damaged(
+            "the model's description",
+            "its format never existed",
+        )),
+    }
+}
+
+/// Refuses a description whose tree could be much larger than its text.
+fn bounded(text: &str) -> Result<(), Error> {
+    // Every value but the first follows one of these; those inside of texts count, too.
+    let values = text.bytes().filter(|byte| b",:[{".contains(byte)).count();
+    if values > MAX_VALUES {
+        return Err(Error::damaged(
+            "the model's description",
+            format!("it has more than {MAX_VALUES} values"),
+        ));
+    }
+    Ok(())
+}
+
+/// Takes the tensor of this name out of those not used yet.
+fn take<'a>(tensors: &mut Vec<Tensor<'a>>, name: &str) -> Result<Tensor<'a>, Error> {
+    match tensors.iter().position(|tensor| tensor.name == name) {
+        Some(place) => Ok(tensors.swap_remove(place)),
+        None => Err(Error::damaged(
+            format!("tensor \"{}\"", clip(name)),
+            "it is missing",
+        )),
+    }
+}
+
+/// Appends a tensor's values once type, shape and values are what they must be.
+fn append(tensor: &Tensor<'_>, shape: &[usize], into: &mut Vec<f32>) -> Result<(), Error> {
+    let part = || format!("tensor \"{}\"", clip(&tensor.name));
+    let Some(values) = tensor.f32s() else {
+        return Err(Error::damaged(
+            part(),
+            format!("its type is {} and not F32", tensor.dtype),
+        ));
+    };
+    if tensor.shape != shape {
+        let why = format!("its shape is {:?} and not {shape:?}", tensor.shape);
+        return Err(Error::damaged(part(), why));
+    }
+    let start = into.len();
+    into.extend(values);
+    let read = into.get(start..).unwrap_or_default();
+    finite(read.iter().copied()).map_err(|why| Error::damaged(part(), why))
+}
+
+fn finite(mut values: impl Iterator<Item = f32>) -> Result<(), &'static str> {
+    match values.all(f32::is_finite) {
+        true => Ok(()),
+        false => Err("it has a value that is not finite"),
+    }
+}
