@@ -9,6 +9,7 @@ mod architecture_resolve;
 mod epoch_order;
 pub mod error;
 pub mod initializer;
+pub mod kernel;
 pub mod layers;
 pub mod loss;
 pub mod math;
@@ -16,10 +17,12 @@ pub mod network;
 mod network_build;
 pub mod optimizer;
 mod parallel;
+pub mod predictor;
 pub mod processor;
 pub mod random;
 pub mod schedule;
 pub mod trainer;
+mod vector;
 
 pub use activation::Activation;
 pub use architecture::{Architecture, DenseSpec, LayerKind, LayerSpec};
@@ -30,6 +33,7 @@ pub use layers::{Operation, Source};
 pub use loss::{Loss, LossSpec};
 pub use network::{InputFeature, Network, Node, Parameter, Workspace};
 pub use optimizer::{OptimizerSpec, OptimizerState};
+pub use predictor::{Predictor, Scratch};
 pub use random::Random;
 pub use schedule::ScheduleSpec;
 pub use trainer::{

@@ -1,0 +1,602 @@
+//! The packed dense product that predicts: activation(x · weightᵀ + bias).
+//!
+//! The bits of an output depend on its row, the weights and the layer's shape, never on the other
+//! rows of the call, on how many there are, or on the processor. BLAS promises none of that, and a
+//! function that is IMMUTABLE to PostgreSQL needs it. What fixes them is the order of the sum:
+//!
+//! * More than [`NARROW`] outputs: the sum over the inputs is cut into [`segments`] of equal length.
+//!   Each is one accumulator with fused multiply-adds in the order of the inputs, the first starting
+//!   from the bias; the segments are added up in their order. Wide layers have one segment. Narrow
+//!   ones have more so that a single row keeps the processor's multipliers busy.
+//! * Up to [`NARROW`] outputs: the inputs go round sixteen lanes and four accumulators, which are
+//!   added up pairwise, the bias last.
+//!
+//! Tiles, blocks and vector widths only choose which of these sums run at the same time.
+
+use super::Activation;
+use super::processor::{Instructions, Processor, Task};
+#[cfg(target_arch = "x86_64")]
+use super::vector::{Avx2, Avx512};
+use super::vector::{Baseline, LANES, Vector};
+
+/// Up to so many outputs a layer is computed by dot products; padding to a vector would cost more.
+const NARROW: usize = 4;
+/// Panels (of sixteen outputs) that are packed together and computed at the same time.
+const GROUP: usize = 4;
+/// Inputs multiplied before the next row tile's turn, so that a group's weights stay in cache.
+const BLOCK: usize = 512;
+/// Accumulators of a dot product.
+const CHAINS: usize = 4;
+
+/// Into how many segments the sum over `k` inputs is cut for `n` outputs. Part of the definition of
+/// every stored model's results: a change changes bits.
+fn segments(n: usize, k: usize) -> usize {
+    let wanted = match n.div_ceil(LANES) {
+        1 => 8,
+        2 => 4,
+        3 | 4 => 2,
+        _ => 1,
+    };
+    // At least 16 inputs a segment.
+    let mut segments = wanted;
+    while segments > 1 && k < 16 * segments {
+        segments /= 2;
+    }
+    segments
+}
+
+/// Sixteen weights where a vector load never crosses a cache line.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+struct Line([f32; LANES]);
+
+const ZEROS: Line = Line([0.0; LANES]);
+
+/// A dense layer's weights in the order in which the kernel reads them.
+#[derive(Clone, Debug)]
+pub struct PackedDense {
+    /// Narrow: `[n][k / 16]` lines. Else `[group][k][panel of the group]` lines.
+    weight: Vec<Line>,
+    bias: Vec<Line>,
+    n: usize,
+    k: usize,
+    segments: usize,
+    activation: Activation,
+    processor: Processor,
+}
+
+impl PackedDense {
+    /// Packs `weight`, `[n, k]` as PyTorch lays it out, for the best instructions of this machine.
+    ///
+    /// # Panics
+    /// When `weight` does not have n · k values, or `bias` not n.
+    pub fn new(
+        weight: &[f32],
+        bias: Option<&[f32]>,
+        n: usize,
+        k: usize,
+        activation: Activation,
+    ) -> Self {
+        assert_eq!(
+            Some(weight.len()),
+            n.checked_mul(k),
+            "weights of a {n} by {k} layer"
+        );
+        assert!(
+            bias.is_none_or(|b| b.len() == n),
+            "biases of a layer of {n} units"
+        );
+        let mut packed_bias = vec![ZEROS; n.div_ceil(LANES)];
+        for (j, &b) in bias.unwrap_or_default().iter().enumerate() {
+            packed_bias[j / LANES].0[j % LANES] = b;
+        }
+        let mut lines;
+        if n <= NARROW {
+            let blocks = k.div_ceil(LANES);
+            lines = vec![ZEROS; n * blocks];
+            for (j, row) in weight.chunks_exact(k.max(1)).enumerate() {
+                for (i, &w) in row.iter().enumerate() {
+                    lines[j * blocks + i / LANES].0[i % LANES] = w;
+                }
+            }
+        } else {
+            let panels = n.div_ceil(LANES);
+            lines = vec![ZEROS; panels * k];
+            for (j, row) in weight.chunks_exact(k.max(1)).enumerate() {
+                let (panel, lane) = (j / LANES, j % LANES);
+                let first = panel - panel % GROUP;
+                let width = GROUP.min(panels - first);
+                for (i, &w) in row.iter().enumerate() {
+                    lines[first * k + i * width + panel % GROUP].0[lane] = w;
+                }
+            }
+        }
+        Self {
+            weight: lines,
+            bias: packed_bias,
+            n,
+            k,
+            segments: segments(n, k),
+            activation,
+            processor: Processor::detect(),
+        }
+    }
+
+    /// The same layer, computed with other instructions of this machine; the results are the same.
+    pub fn on(mut self, processor: Processor) -> Self {
+        self.processor = processor;
+        self
+    }
+
+    /// Outputs of a row.
+    pub fn outputs(&self) -> usize {
+        self.n
+    }
+
+    /// Inputs of a row.
+    pub fn inputs(&self) -> usize {
+        self.k
+    }
+
+    /// Memory held by the packed weights, in bytes.
+    pub fn size_bytes(&self) -> usize {
+        (self.weight.len() + self.bias.len()) * size_of::<Line>()
+    }
+
+    /// Computes `rows` rows: row r reads `x[r * stride..][..k]` and writes
+    /// `out[r * out_stride..][..n]`, nothing else. Rows of `x` may overlap.
+    ///
+    /// # Panics
+    /// When the slices are too short, or rows of `out` would overlap.
+    pub fn forward(
+        &self,
+        x: &[f32],
+        stride: usize,
+        rows: usize,
+        out: &mut [f32],
+        out_stride: usize,
+    ) {
+        if rows == 0 || self.n == 0 {
+            return;
+        }
+        let end = |stride: usize, width: usize| (rows - 1).checked_mul(stride)?.checked_add(width);
+        assert!(
+            end(stride, self.k).is_some_and(|e| e <= x.len()),
+            "rows beyond the input"
+        );
+        assert!(
+            end(out_stride, self.n).is_some_and(|e| e <= out.len()),
+            "rows beyond the output"
+        );
+        assert!(
+            rows == 1 || out_stride >= self.n,
+            "rows of the output overlap"
+        );
+        let x = x.as_ptr();
+        let product = Product {
+            layer: self,
+            x,
+            stride,
+            rows,
+            out,
+            out_stride,
+        };
+        match self.processor.0 {
+            #[cfg(target_arch = "x86_64")]
+            Instructions::Avx512 => self.processor.run(On::<Avx512>(product, None)),
+            #[cfg(target_arch = "x86_64")]
+            Instructions::Avx2 => self.processor.run(On::<Avx2>(product, None)),
+            Instructions::Baseline => self.processor.run(On::<Baseline>(product, None)),
+        }
+    }
+}
+
+/// One call. `x` and `out` are good for all rows.
+struct Product<'a> {
+    layer: &'a PackedDense,
+    x: *const f32,
+    stride: usize,
+    rows: usize,
+    out: &'a mut [f32],
+    out_stride: usize,
+}
+
+struct On<'a, V>(Product<'a>, Option<V>);
+
+impl<V: Vector> Task for On<'_, V> {
+    #[inline(always)]
+    fn run(self) {
+        let mut product = self.0;
+        let PackedDense {
+            n,
+            segments,
+            activation,
+            ..
+        } = *product.layer;
+        // SAFETY: `forward` checked that all rows lie in the slices, and pairs V with the processor
+        // whose instructions it takes.
+        unsafe {
+            if n <= NARROW {
+                product.narrow::<V>();
+            } else if product.rows == 1 {
+                product.single::<V>();
+            } else {
+                product.tiled::<V>(segments);
+            }
+        }
+        match activation {
+            // Applied to the accumulators, but for the dot products'.
+            Activation::Relu if n > NARROW => {}
+            Activation::Linear => {}
+            _ if product.rows == 1 || product.out_stride == n => {
+                activation.apply_inlined(&mut product.out[..product.rows * n], n);
+            }
+            _ => {
+                for row in product
+                    .out
+                    .chunks_mut(product.out_stride)
+                    .take(product.rows)
+                {
+                    activation.apply_inlined(&mut row[..n], n);
+                }
+            }
+        }
+    }
+}
+
+/// How a tile's accumulators begin and end.
+#[derive(Clone, Copy)]
+enum Part {
+    /// Begin with the bias.
+    First,
+    /// Go on from what is stored.
+    Resume,
+    /// Begin with zero, add to what is stored.
+    Segment,
+}
+
+/// A tile's place: the first row's inputs, the first panel's weights, the outputs.
+#[derive(Clone, Copy)]
+struct Tile {
+    x: *const f32,
+    stride: usize,
+    weight: *const Line,
+    /// Lines from one input's weights to the next one's.
+    step: usize,
+    bias: *const Line,
+    out: *mut f32,
+    out_stride: usize,
+    /// Outputs from the first panel on.
+    width: usize,
+    /// Inputs.
+    length: usize,
+    part: Part,
+    relu: bool,
+}
+
+/// Repeats the body for each value of a constant range of up to eight. A loop would be unrolled too
+/// late for the compiler to keep an array of accumulators in registers.
+macro_rules! unrolled {
+    ($i:ident in 0..$end:expr => $body:block) => {
+        unrolled!(@ $i, $end, $body, 0, 1, 2, 3, 4, 5, 6, 7)
+    };
+    (@ $i:ident, $end:expr, $body:block, $($value:literal),*) => {
+        $(if $value < $end {
+            #[allow(non_upper_case_globals)]
+            const $i: usize = $value;
+            $body
+        })*
+    };
+}
+
+#[inline(always)]
+unsafe fn load<V: Vector>(from: *const f32, count: usize) -> V {
+    // SAFETY: the caller's.
+    unsafe {
+        if count >= LANES {
+            V::load(from)
+        } else {
+            V::load_first(from, count)
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn store<V: Vector>(value: V, to: *mut f32, count: usize) {
+    // SAFETY: the caller's.
+    unsafe {
+        if count >= LANES {
+            value.store(to)
+        } else {
+            value.store_first(to, count)
+        }
+    }
+}
+
+impl Tile {
+    /// R rows by P panels, all of their accumulators in registers.
+    #[inline(always)]
+    unsafe fn compute<V: Vector, const R: usize, const P: usize>(self) {
+        // SAFETY: the rows and panels of the tile lie within the matrices.
+        unsafe {
+            let mut sums = [[V::splat(0.0); P]; R];
+            unrolled!(r in 0..R => {
+                let out = self.out.add(r * self.out_stride);
+                unrolled!(p in 0..P => {
+                    sums[r][p] = match self.part {
+                        Part::First => V::load(self.bias.add(p).cast()),
+                        Part::Resume => load(out.add(p * LANES), self.width - p * LANES),
+                        Part::Segment => V::splat(0.0),
+                    };
+                });
+            });
+            let mut weight = self.weight;
+            for i in 0..self.length {
+                let mut w = [V::splat(0.0); P];
+                unrolled!(p in 0..P => {
+                    w[p] = V::load(weight.add(p).cast());
+                });
+                weight = weight.add(self.step);
+                unrolled!(r in 0..R => {
+                    let x = V::splat(*self.x.add(r * self.stride + i));
+                    unrolled!(p in 0..P => {
+                        sums[r][p] = x.multiply_add(w[p], sums[r][p]);
+                    });
+                });
+            }
+            unrolled!(r in 0..R => {
+                let out = self.out.add(r * self.out_stride);
+                unrolled!(p in 0..P => {
+                    let (to, count) = (out.add(p * LANES), self.width - p * LANES);
+                    let sum = match self.part {
+                        Part::Segment => load::<V>(to, count).add(sums[r][p]),
+                        _ => sums[r][p],
+                    };
+                    store(if self.relu { sum.relu() } else { sum }, to, count);
+                });
+            });
+        }
+    }
+
+    /// As many rows as there are, at most the tile's of V.
+    #[inline(always)]
+    unsafe fn rows<V: Vector, const P: usize>(self, rows: usize) {
+        // SAFETY: the caller's.
+        unsafe {
+            match rows {
+                1 => self.compute::<V, 1, P>(),
+                2 => self.compute::<V, 2, P>(),
+                3 => self.compute::<V, 3, P>(),
+                4 => self.compute::<V, 4, P>(),
+                5 => self.compute::<V, 5, P>(),
+                6 => self.compute::<V, 6, P>(),
+                7 if V::TILE.0 > 6 => self.compute::<V, 7, P>(),
+                _ => unreachable!("a tile of {rows} rows"),
+            }
+        }
+    }
+}
+
+impl Product<'_> {
+    /// Several rows: by groups of panels, blocks or segments of inputs, and row tiles.
+    #[inline(always)]
+    unsafe fn tiled<V: Vector>(&mut self, segments: usize) {
+        let PackedDense {
+            n,
+            k,
+            activation,
+            ref weight,
+            ref bias,
+            ..
+        } = *self.layer;
+        let panels = n.div_ceil(LANES);
+        let (tile_rows, tile_panels) = V::TILE;
+        let length = if segments > 1 {
+            k.div_ceil(segments)
+        } else {
+            BLOCK
+        };
+        let parts = k.div_ceil(length).max(1);
+        let tiles = self.rows.div_ceil(tile_rows);
+        for group in (0..panels).step_by(GROUP) {
+            let group_panels = GROUP.min(panels - group);
+            for part in 0..parts {
+                let begin = part * length;
+                for panel in (0..group_panels).step_by(tile_panels) {
+                    let first = group + panel;
+                    // SAFETY: the indexes lie within the layer's n and k, and the rows within the
+                    // call's.
+                    unsafe {
+                        let mut tile = Tile {
+                            x: self.x.add(begin),
+                            stride: self.stride,
+                            weight: weight
+                                .as_ptr()
+                                .add(group * k + begin * group_panels + panel),
+                            step: group_panels,
+                            bias: bias.as_ptr().add(first),
+                            out: self.out.as_mut_ptr().add(first * LANES),
+                            out_stride: self.out_stride,
+                            width: n - first * LANES,
+                            length: length.min(k - begin),
+                            part: match (part, segments) {
+                                (0, _) => Part::First,
+                                (_, 1) => Part::Resume,
+                                _ => Part::Segment,
+                            },
+                            relu: activation == Activation::Relu && part + 1 == parts,
+                        };
+                        for t in 0..tiles {
+                            // Tiles of even size: a last one of a single row would be slow.
+                            let rows = self.rows / tiles + usize::from(t < self.rows % tiles);
+                            match tile_panels.min(group_panels - panel) {
+                                1 => tile.rows::<V, 1>(rows),
+                                2 if V::TILE.1 > 1 => tile.rows::<V, 2>(rows),
+                                3 if V::TILE.1 > 1 => tile.rows::<V, 3>(rows),
+                                4 if V::TILE.1 > 1 => tile.rows::<V, 4>(rows),
+                                other => unreachable!("a tile of {other} panels"),
+                            }
+                            tile.x = tile.x.add(rows * self.stride);
+                            // The last one may lie beyond the slice, and is not used.
+                            tile.out = tile.out.wrapping_add(rows * self.out_stride);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// One row: by groups of panels, all segments at the same time.
+    #[inline(always)]
+    unsafe fn single<V: Vector>(&mut self) {
+        let panels = self.layer.n.div_ceil(LANES);
+        let mut group = 0;
+        // SAFETY: the groups lie within the layer.
+        unsafe {
+            while panels - group >= 2 * GROUP {
+                self.two_groups::<V>(group);
+                group += 2 * GROUP;
+            }
+            while group < panels {
+                let count = GROUP.min(panels - group);
+                match (count, self.layer.segments) {
+                    (1, 8) => self.segmented::<V, 1, 8>(group),
+                    (1, 4) => self.segmented::<V, 1, 4>(group),
+                    (1, 2) => self.segmented::<V, 1, 2>(group),
+                    (1, _) => self.segmented::<V, 1, 1>(group),
+                    (2, 4) => self.segmented::<V, 2, 4>(group),
+                    (2, 2) => self.segmented::<V, 2, 2>(group),
+                    (2, _) => self.segmented::<V, 2, 1>(group),
+                    (3, 2) => self.segmented::<V, 3, 2>(group),
+                    (3, _) => self.segmented::<V, 3, 1>(group),
+                    (_, 2) => self.segmented::<V, 4, 2>(group),
+                    _ => self.segmented::<V, 4, 1>(group),
+                }
+                group += GROUP;
+            }
+        }
+    }
+
+    /// One row's outputs of two whole groups of a layer of one segment.
+    #[inline(always)]
+    unsafe fn two_groups<V: Vector>(&mut self, group: usize) {
+        let k = self.layer.k;
+        // SAFETY: there are two whole groups from this one on.
+        unsafe {
+            let bias = self.layer.bias.as_ptr().add(group);
+            let mut sums = [V::splat(0.0); 2 * GROUP];
+            unrolled!(p in 0..2 * GROUP => {
+                sums[p] = V::load(bias.add(p).cast());
+            });
+            let weight = self.layer.weight.as_ptr().add(group * k);
+            for i in 0..k {
+                let x = V::splat(*self.x.add(i));
+                unrolled!(p in 0..2 * GROUP => {
+                    let line = weight.add((p / GROUP * k + i) * GROUP + p % GROUP);
+                    sums[p] = x.multiply_add(V::load(line.cast()), sums[p]);
+                });
+            }
+            unrolled!(p in 0..2 * GROUP => {
+                self.finish(group + p, sums[p]);
+            });
+        }
+    }
+
+    /// One row's outputs of a group of P panels in S segments.
+    #[inline(always)]
+    unsafe fn segmented<V: Vector, const P: usize, const S: usize>(&mut self, group: usize) {
+        let k = self.layer.k;
+        let length = k.div_ceil(S);
+        // The last segment may be shorter.
+        let last = k - (S - 1) * length;
+        // SAFETY: the group has P panels, and S segments make up the k inputs.
+        unsafe {
+            let bias = self.layer.bias.as_ptr().add(group);
+            let weight = self.layer.weight.as_ptr().add(group * k);
+            let mut sums = [[V::splat(0.0); P]; S];
+            unrolled!(p in 0..P => {
+                sums[0][p] = V::load(bias.add(p).cast());
+            });
+            for i in 0..last {
+                unrolled!(s in 0..S => {
+                    let at = s * length + i;
+                    let x = V::splat(*self.x.add(at));
+                    unrolled!(p in 0..P => {
+                        sums[s][p] = x.multiply_add(V::load(weight.add(at * P + p).cast()), sums[s][p]);
+                    });
+                });
+            }
+            for i in last..length {
+                unrolled!(s in 0..S - 1 => {
+                    let at = s * length + i;
+                    let x = V::splat(*self.x.add(at));
+                    unrolled!(p in 0..P => {
+                        sums[s][p] = x.multiply_add(V::load(weight.add(at * P + p).cast()), sums[s][p]);
+                    });
+                });
+            }
+            unrolled!(p in 0..P => {
+                let mut sum = sums[0][p];
+                unrolled!(s in 0..S - 1 => {
+                    sum = sum.add(sums[s + 1][p]);
+                });
+                self.finish(group + p, sum);
+            });
+        }
+    }
+
+    /// Stores a panel of a single row.
+    #[inline(always)]
+    unsafe fn finish<V: Vector>(&mut self, panel: usize, sum: V) {
+        // SAFETY: the panel is one of the layer's.
+        unsafe {
+            let sum = if self.layer.activation == Activation::Relu {
+                sum.relu()
+            } else {
+                sum
+            };
+            let at = panel * LANES;
+            store(sum, self.out.as_mut_ptr().add(at), self.layer.n - at);
+        }
+    }
+
+    /// Few outputs: a dot product each.
+    #[inline(always)]
+    unsafe fn narrow<V: Vector>(&mut self) {
+        let PackedDense {
+            n,
+            k,
+            ref weight,
+            ref bias,
+            ..
+        } = *self.layer;
+        let blocks = k.div_ceil(LANES);
+        let whole = k / (LANES * CHAINS) * CHAINS;
+        for r in 0..self.rows {
+            for j in 0..n {
+                // SAFETY: the row has k inputs and n outputs, the layer `blocks` lines an output.
+                unsafe {
+                    let x = self.x.add(r * self.stride);
+                    let weight = weight.as_ptr().add(j * blocks);
+                    let mut sums = [V::splat(0.0); CHAINS];
+                    for block in (0..whole).step_by(CHAINS) {
+                        for (c, sum) in sums.iter_mut().enumerate() {
+                            let x = V::load(x.add((block + c) * LANES));
+                            *sum = x.multiply_add(V::load(weight.add(block + c).cast()), *sum);
+                        }
+                    }
+                    for (c, sum) in sums.iter_mut().enumerate() {
+                        let block = whole + c;
+                        if block < blocks {
+                            let x = load::<V>(x.add(block * LANES), k - block * LANES);
+                            *sum = x.multiply_add(V::load(weight.add(block).cast()), *sum);
+                        }
+                    }
+                    let [a, b, c, d] = sums;
+                    let sum = a.add(b).add(c.add(d)).sum();
+                    *self.out.get_unchecked_mut(r * self.out_stride + j) = sum + bias[0].0[j];
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,527 @@
+//! A network ready to predict: weights packed, buffers laid out, nothing left to decide a call.
+
+use super::activation::Activation;
+use super::error::Error;
+use super::kernel::PackedDense;
+use super::layers::{Operation, Source, level};
+use super::network::Network;
+
+/// Rows taken through all layers before the next ones' turn, so that they stay in cache.
+const TILE: usize = 64;
+/// The same where the weights do not fit a core's cache and should be read less often.
+const LARGE_TILE: usize = 256;
+/// Bytes of packed weights from which on that is so.
+const LARGE: usize = 1 << 20;
+/// Bytes that the buffers of a tile may take; very wide networks get a smaller one.
+const SCRATCH_BYTES: usize = 8 << 20;
+
+/// A network with its parameters, in the form in which it predicts fastest.
+///
+/// The bits of a row's result depend on that row, the network and the parameters alone: not on the
+/// rows it came with, not on the processor.
+#[derive(Debug)]
+pub struct Predictor {
+    steps: Vec<Step>,
+    /// Values a row of each buffer.
+    buffers: Vec<usize>,
+    input_width: usize,
+    output_units: usize,
+    tile: usize,
+    /// For a last step that does not apply it itself.
+    output_activation: Activation,
+}
+
+/// The buffers of one caller; see [`Predictor::scratch`].
+#[derive(Debug)]
+pub struct Scratch {
+    buffers: Vec<Vec<f32>>,
+}
+
+/// Where rows of values lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    home: Home,
+    /// The first column.
+    start: usize,
+    width: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Home {
+    Input,
+    Buffer(usize),
+    Output,
+}
+
+#[derive(Debug)]
+struct Step {
+    action: Action,
+    sources: Vec<Place>,
+    target: Place,
+}
+
+#[derive(Debug)]
+enum Action {
+    Dense(PackedDense),
+    Embedding {
+        vocabulary: usize,
+        table: Vec<f32>,
+    },
+    Activation(Activation),
+    Scale(Vec<f32>),
+    Add,
+    Multiply,
+    /// Sources side by side; those that are computed in place are not among them. Holds the first
+    /// column of each.
+    Concat(Vec<usize>),
+}
+
+/// A block of rows to read.
+#[derive(Clone, Copy)]
+struct Rows<'a> {
+    data: &'a [f32],
+    stride: usize,
+    width: usize,
+}
+
+impl<'a> Rows<'a> {
+    #[inline]
+    fn row(&self, row: usize) -> &'a [f32] {
+        &self.data[row * self.stride..][..self.width]
+    }
+}
+
+impl Predictor {
+    /// Packs a network and its flat parameter buffer.
+    ///
+    /// # Errors
+    /// [`Error::ParameterCount`] if the buffer does not belong to the network.
+    pub fn new(network: &Network, parameters: &[f32]) -> Result<Self, Error> {
+        if parameters.len() != network.parameter_count() {
+            return Err(Error::ParameterCount {
+                expected: network.parameter_count(),
+                given: parameters.len(),
+            });
+        }
+        let Layout {
+            places,
+            in_place,
+            buffers,
+        } = Layout::new(network);
+        let mut output_activation = network.output_activation();
+        let mut steps = Vec::new();
+        let last = network.nodes().len().saturating_sub(1);
+        for (i, node) in network.nodes().iter().enumerate() {
+            let own = &parameters[node.parameters()];
+            let mut sources: Vec<Place> = node
+                .sources()
+                .iter()
+                .map(|s| place_of(*s, &places))
+                .collect();
+            let action = match node.operation() {
+                Operation::Dense {
+                    weight,
+                    bias,
+                    width,
+                    units,
+                    mut activation,
+                } => {
+                    if i == last && activation == Activation::Linear {
+                        activation = std::mem::take(&mut output_activation);
+                    }
+                    let bias = bias.map(|range| &own[range]);
+                    Action::Dense(PackedDense::new(
+                        &own[weight],
+                        bias,
+                        units,
+                        width,
+                        activation,
+                    ))
+                }
+                Operation::Embedding { vocabulary, .. } => Action::Embedding {
+                    vocabulary,
+                    table: own.to_vec(),
+                },
+                Operation::Activation(activation) => Action::Activation(activation),
+                Operation::Scale { factor } => {
+                    Action::Scale(own.iter().map(|w| 1.0 + factor * w).collect())
+                }
+                Operation::Add => Action::Add,
+                Operation::Multiply => Action::Multiply,
+                // Whoever reads the node reads its source; only a last one has to be copied.
+                Operation::Identity if i != last => continue,
+                Operation::Identity => Action::Concat(vec![0]),
+                Operation::Select { ranges } => {
+                    sources = ranges
+                        .iter()
+                        .map(|r| Place {
+                            home: Home::Input,
+                            start: r.start,
+                            width: r.len(),
+                        })
+                        .collect();
+                    Action::Concat(starts(&sources))
+                }
+                Operation::Concat => {
+                    let (copied, kept) = starts(&sources)
+                        .into_iter()
+                        .zip(sources)
+                        .zip(&in_place[i])
+                        .filter_map(|(copy, in_place)| (!in_place).then_some(copy))
+                        .unzip();
+                    sources = kept;
+                    Action::Concat(copied)
+                }
+            };
+            if matches!(&action, Action::Concat(starts) if starts.is_empty()) {
+                continue;
+            }
+            steps.push(Step {
+                action,
+                sources,
+                target: places[i],
+            });
+        }
+        let weights: usize = steps.iter().map(Step::size_bytes).sum();
+        let row_bytes = buffers.iter().sum::<usize>().max(1) * size_of::<f32>();
+        let tile = if weights < LARGE { TILE } else { LARGE_TILE };
+        Ok(Self {
+            steps,
+            buffers,
+            input_width: network.input_width(),
+            output_units: network.output_units(),
+            tile: tile.min(SCRATCH_BYTES / row_bytes).max(1),
+            output_activation,
+        })
+    }
+
+    /// Length of an encoded row.
+    pub fn input_width(&self) -> usize {
+        self.input_width
+    }
+
+    /// Number of values a row gives.
+    pub fn output_units(&self) -> usize {
+        self.output_units
+    }
+
+    /// Memory it holds, in bytes, without the callers' [`Scratch`].
+    pub fn size_bytes(&self) -> usize {
+        size_of::<Self>() + self.steps.iter().map(Step::size_bytes).sum::<usize>()
+    }
+
+    /// Buffers for [`Predictor::forward`], one for each caller at a time.
+    pub fn scratch(&self) -> Scratch {
+        Scratch {
+            buffers: self
+                .buffers
+                .iter()
+                .map(|width| vec![0.0; width * self.tile])
+                .collect(),
+        }
+    }
+
+    /// The results of `rows` rows: reads rows of [`Predictor::input_width`] values and writes rows
+    /// of [`Predictor::output_units`], after the output activation. Allocates nothing.
+    ///
+    /// Every NaN is written as [`f32::NAN`], since processors differ in the bits they give it.
+    ///
+    /// # Panics
+    /// If `x` or `out` is shorter than that, or the scratch is another predictor's.
+    pub fn forward(&self, x: &[f32], rows: usize, out: &mut [f32], scratch: &mut Scratch) {
+        assert_eq!(
+            scratch.buffers.len(),
+            self.buffers.len(),
+            "the scratch of another predictor"
+        );
+        let x = &x[..rows * self.input_width];
+        let out = &mut out[..rows * self.output_units];
+        let mut begin = 0;
+        while begin < rows {
+            let count = self.tile.min(rows - begin);
+            let x = &x[begin * self.input_width..];
+            let out = &mut out[begin * self.output_units..][..count * self.output_units];
+            for step in &self.steps {
+                self.run(step, x, count, out, &mut scratch.buffers);
+            }
+            self.output_activation.apply(out, self.output_units);
+            for value in out {
+                if value.is_nan() {
+                    *value = f32::NAN;
+                }
+            }
+            begin += count;
+        }
+    }
+
+    #[inline]
+    fn run(&self, step: &Step, x: &[f32], count: usize, out: &mut [f32], buffers: &mut [Vec<f32>]) {
+        match step.target.home {
+            Home::Buffer(buffer) => {
+                // Out of the list while it is written; no step reads the buffer it writes to.
+                let mut own = std::mem::take(&mut buffers[buffer]);
+                let target = &mut own[step.target.start..];
+                step.run(count, target, self.buffers[buffer], |p| {
+                    self.rows(p, x, buffers)
+                });
+                buffers[buffer] = own;
+            }
+            _ => step.run(count, out, self.output_units, |p| self.rows(p, x, buffers)),
+        }
+    }
+
+    #[inline]
+    fn rows<'a>(&self, place: Place, x: &'a [f32], buffers: &'a [Vec<f32>]) -> Rows<'a> {
+        let (data, stride) = match place.home {
+            Home::Buffer(buffer) => (&buffers[buffer][..], self.buffers[buffer]),
+            // Nothing reads the output.
+            Home::Input | Home::Output => (x, self.input_width),
+        };
+        Rows {
+            data: &data[place.start..],
+            stride,
+            width: place.width,
+        }
+    }
+}
+
+impl Step {
+    fn size_bytes(&self) -> usize {
+        let held = match &self.action {
+            Action::Dense(layer) => layer.size_bytes(),
+            Action::Embedding { table: values, .. } | Action::Scale(values) => {
+                std::mem::size_of_val(&values[..])
+            }
+            _ => 0,
+        };
+        held + size_of::<Self>() + std::mem::size_of_val(&self.sources[..])
+    }
+
+    /// Writes `count` rows, `stride` apart, from the target's first column on.
+    #[inline]
+    fn run<'a>(
+        &self,
+        count: usize,
+        target: &mut [f32],
+        stride: usize,
+        rows: impl Fn(Place) -> Rows<'a>,
+    ) {
+        let width = self.target.width;
+        match &self.action {
+            Action::Dense(layer) => {
+                let source = rows(self.sources[0]);
+                layer.forward(source.data, source.stride, count, target, stride);
+            }
+            Action::Embedding { vocabulary, table } => {
+                let source = rows(self.sources[0]);
+                for (r, row) in target.chunks_mut(stride).take(count).enumerate() {
+                    let entry = level(source.row(r)[0], *vocabulary);
+                    row[..width].copy_from_slice(&table[entry * width..][..width]);
+                }
+            }
+            Action::Activation(activation) => {
+                fold(
+                    target,
+                    stride,
+                    count,
+                    self.sources.iter().map(|p| rows(*p)),
+                    |y, _| y,
+                );
+                if stride == width {
+                    activation.apply(&mut target[..count * width], width);
+                } else {
+                    for row in target.chunks_mut(stride).take(count) {
+                        activation.apply(&mut row[..width], width);
+                    }
+                }
+            }
+            Action::Scale(factors) => {
+                let source = rows(self.sources[0]);
+                for (r, row) in target.chunks_mut(stride).take(count).enumerate() {
+                    for ((y, x), factor) in row.iter_mut().zip(source.row(r)).zip(factors) {
+                        *y = x * factor;
+                    }
+                }
+            }
+            Action::Add => {
+                fold(
+                    target,
+                    stride,
+                    count,
+                    self.sources.iter().map(|p| rows(*p)),
+                    |y, x| y + x,
+                );
+            }
+            Action::Multiply => {
+                fold(
+                    target,
+                    stride,
+                    count,
+                    self.sources.iter().map(|p| rows(*p)),
+                    |y, x| y * x,
+                );
+            }
+            Action::Concat(starts) => {
+                for (source, start) in self.sources.iter().zip(starts) {
+                    let source = rows(*source);
+                    for (r, row) in target.chunks_mut(stride).take(count).enumerate() {
+                        row[*start..][..source.width].copy_from_slice(source.row(r));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The first source's rows, each later one combined with what is there.
+#[inline]
+fn fold<'a>(
+    target: &mut [f32],
+    stride: usize,
+    count: usize,
+    sources: impl Iterator<Item = Rows<'a>>,
+    combine: impl Fn(f32, f32) -> f32,
+) {
+    for (s, source) in sources.enumerate() {
+        for (r, row) in target.chunks_mut(stride).take(count).enumerate() {
+            if s == 0 {
+                row[..source.width].copy_from_slice(source.row(r));
+            } else {
+                for (y, x) in row.iter_mut().zip(source.row(r)) {
+                    *y = combine(*y, *x);
+                }
+            }
+        }
+    }
+}
+
+/// The first column of each when they stand side by side.
+fn starts(places: &[Place]) -> Vec<usize> {
+    let ends = places.iter().scan(0, |end, place| {
+        *end += place.width;
+        Some(*end - place.width)
+    });
+    ends.collect()
+}
+
+fn place_of(source: Source, places: &[Place]) -> Place {
+    match source {
+        Source::Columns { start, width } => Place {
+            home: Home::Input,
+            start,
+            width,
+        },
+        Source::Node(node) => places[node],
+    }
+}
+
+/// Which buffer holds each node's values. A node that a `concat` reads is computed where the concat
+/// wants it, unless a step would then read the buffer it writes to.
+struct Layout {
+    places: Vec<Place>,
+    /// For each node, which of its sources (a concat's) need no copy.
+    in_place: Vec<Vec<bool>>,
+    buffers: Vec<usize>,
+}
+
+impl Layout {
+    fn new(network: &Network) -> Self {
+        let (nodes, widths) = (network.nodes(), network.widths());
+        let last = nodes.len().saturating_sub(1);
+        let is_identity = |i: usize| i != last && nodes[i].operation() == Operation::Identity;
+        let mut hosted: Vec<Option<(usize, usize)>> = vec![None; nodes.len()];
+        let mut in_place: Vec<Vec<bool>> = nodes
+            .iter()
+            .map(|n| vec![false; n.sources().len()])
+            .collect();
+        // The concat in whose buffer a node lies, through concats of concats.
+        let root = |hosted: &[Option<(usize, usize)>], mut node: usize| {
+            while let Some((host, _)) = hosted[node] {
+                node = host;
+            }
+            node
+        };
+        // From the last on, so that a concat's own place is settled before its sources' are.
+        for (i, node) in nodes.iter().enumerate().rev() {
+            if node.operation() != Operation::Concat || i == last {
+                continue;
+            }
+            let mut start = 0;
+            for (s, source) in node.sources().iter().enumerate() {
+                let column = start;
+                start += match source {
+                    Source::Columns { width, .. } => *width,
+                    Source::Node(j) => widths[*j],
+                };
+                let Source::Node(j) = *source else { continue };
+                let home = root(&hosted, i);
+                let reads = |reader: usize, read: usize| {
+                    nodes[reader]
+                        .sources()
+                        .iter()
+                        .filter(|s| **s == Source::Node(read))
+                        .count()
+                };
+                let clashes = (0..nodes.len()).any(|other| {
+                    let there = root(&hosted, other) == home;
+                    // What an identity reads stands for it, and may lie anywhere.
+                    let expected = usize::from(other == i);
+                    (reads(other, j) > expected && (there || is_identity(other)))
+                        || (reads(j, other) > 0 && (there || is_identity(other)))
+                });
+                if hosted[j].is_none() && !is_identity(j) && !clashes {
+                    hosted[j] = Some((i, column));
+                    in_place[i][s] = true;
+                }
+            }
+        }
+        let mut buffers = Vec::new();
+        let mut places: Vec<Option<Place>> = vec![None; nodes.len()];
+        for (i, width) in widths.iter().copied().enumerate().rev() {
+            places[i] = Some(match hosted[i] {
+                _ if i == last => Place {
+                    home: Home::Output,
+                    start: 0,
+                    width,
+                },
+                // A host comes after what it holds, and so has its place already.
+                Some((host, column)) => match places[host] {
+                    Some(host) => Place {
+                        start: host.start + column,
+                        width,
+                        ..host
+                    },
+                    None => Place {
+                        home: Home::Input,
+                        start: 0,
+                        width,
+                    },
+                },
+                None if is_identity(i) => Place {
+                    home: Home::Input,
+                    start: 0,
+                    width,
+                },
+                None => {
+                    buffers.push(width);
+                    Place {
+                        home: Home::Buffer(buffers.len() - 1),
+                        start: 0,
+                        width,
+                    }
+                }
+            });
+        }
+        let mut places: Vec<Place> = places.into_iter().flatten().collect();
+        for (i, node) in nodes.iter().enumerate().filter(|(i, _)| is_identity(*i)) {
+            if let Some(source) = node.sources().first() {
+                places[i] = place_of(*source, &places);
+            }
+        }
+        Self {
+            places,
+            in_place,
+            buffers,
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! Sixteen `f32` lanes on each set of vector instructions, for the packed kernel.
+
+/// Lanes of a [`Vector`], whatever the processor's registers hold.
+pub(super) const LANES: usize = 16;
+
+/// Sixteen lanes. Every operation gives the same bits in each implementation.
+///
+/// # Safety
+/// All methods need the instructions of the implementing type, and must be inlined into a function
+/// that is compiled with them. Pointers must be good for as many values as are named.
+pub(super) trait Vector: Copy {
+    /// Rows and panels (of 16 outputs) of the tile whose accumulators fit the registers.
+    const TILE: (usize, usize);
+
+    /// Sixteen times the same value.
+    unsafe fn splat(value: f32) -> Self;
+    /// Sixteen values.
+    unsafe fn load(from: *const f32) -> Self;
+    /// `count` values and zeros after them.
+    unsafe fn load_first(from: *const f32, count: usize) -> Self;
+    /// Sixteen values.
+    unsafe fn store(self, to: *mut f32);
+    /// The first `count` values.
+    unsafe fn store_first(self, to: *mut f32, count: usize);
+    /// `self * factor + sum`, rounded once.
+    unsafe fn multiply_add(self, factor: Self, sum: Self) -> Self;
+    /// `self + other`.
+    unsafe fn add(self, other: Self) -> Self;
+    /// Zero where negative; NaN stays.
+    unsafe fn relu(self) -> Self;
+    /// The sum of the lanes: the upper half onto the lower one, four times.
+    unsafe fn sum(self) -> f32;
+}
+
+/// For any processor. On aarch64 the loops become NEON code.
+#[derive(Clone, Copy)]
+pub(super) struct Baseline([f32; LANES]);
+
+impl Baseline {
+    #[inline(always)]
+    fn map(mut self, f: impl Fn(usize, f32) -> f32) -> Self {
+        for (i, value) in self.0.iter_mut().enumerate() {
+            *value = f(i, *value);
+        }
+        self
+    }
+}
+
+// SAFETY (throughout): the pointers are good for the values read or written, by the trait's terms.
+impl Vector for Baseline {
+    const TILE: (usize, usize) = (6, 1);
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> Self {
+        Self([value; LANES])
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: as above.
+        Self(unsafe { from.cast::<[f32; LANES]>().read() })
+    }
+    #[inline(always)]
+    unsafe fn load_first(from: *const f32, count: usize) -> Self {
+        let mut lanes = [0.0; LANES];
+        for (i, lane) in lanes.iter_mut().enumerate().take(count) {
+            // SAFETY: as above.
+            *lane = unsafe { *from.add(i) };
+        }
+        Self(lanes)
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: as above.
+        unsafe { to.cast::<[f32; LANES]>().write(self.0) }
+    }
+    #[inline(always)]
+    unsafe fn store_first(self, to: *mut f32, count: usize) {
+        for (i, &lane) in self.0.iter().enumerate().take(count) {
+            // SAFETY: as above.
+            unsafe { *to.add(i) = lane };
+        }
+    }
+    #[inline(always)]
+    unsafe fn multiply_add(self, factor: Self, sum: Self) -> Self {
+        self.map(|i, v| v.mul_add(factor.0[i], sum.0[i]))
+    }
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        self.map(|i, v| v + other.0[i])
+    }
+    #[inline(always)]
+    unsafe fn relu(self) -> Self {
+        self.map(|_, v| if v < 0.0 { 0.0 } else { v })
+    }
+    #[inline(always)]
+    unsafe fn sum(self) -> f32 {
+        let mut lanes = self.0;
+        let mut width = LANES / 2;
+        while width > 0 {
+            for i in 0..width {
+                lanes[i] += lanes[i + width];
+            }
+            width /= 2;
+        }
+        lanes[0]
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(super) use x86::{Avx2, Avx512};
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use super::{Baseline, LANES, Vector};
+
+    /// The lower four lanes' sum, halves onto halves.
+    #[inline(always)]
+    unsafe fn sum_of_eight(v: __m256) -> f32 {
+        // SAFETY: only called where AVX is there.
+        unsafe {
+            let four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
+            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps::<1>(two, two)))
+        }
+    }
+
+    /// AVX-512: one register.
+    #[derive(Clone, Copy)]
+    pub struct Avx512(__m512);
+
+    // SAFETY (throughout): AVX-512F is there and the pointers are good, by the trait's terms.
+    #[allow(clippy::undocumented_unsafe_blocks)]
+    impl Vector for Avx512 {
+        const TILE: (usize, usize) = (7, 4);
+
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> Self {
+            Self(unsafe { _mm512_set1_ps(value) })
+        }
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> Self {
+            Self(unsafe { _mm512_loadu_ps(from) })
+        }
+        #[inline(always)]
+        unsafe fn load_first(from: *const f32, count: usize) -> Self {
+            Self(unsafe { _mm512_maskz_loadu_ps(((1u32 << count) - 1) as __mmask16, from) })
+        }
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32) {
+            unsafe { _mm512_storeu_ps(to, self.0) }
+        }
+        #[inline(always)]
+        unsafe fn store_first(self, to: *mut f32, count: usize) {
+            unsafe { _mm512_mask_storeu_ps(to, ((1u32 << count) - 1) as __mmask16, self.0) }
+        }
+        #[inline(always)]
+        unsafe fn multiply_add(self, factor: Self, sum: Self) -> Self {
+            Self(unsafe { _mm512_fmadd_ps(self.0, factor.0, sum.0) })
+        }
+        #[inline(always)]
+        unsafe fn add(self, other: Self) -> Self {
+            Self(unsafe { _mm512_add_ps(self.0, other.0) })
+        }
+        #[inline(always)]
+        unsafe fn relu(self) -> Self {
+            // The second operand is the result where one is NaN or both are zeros.
+            Self(unsafe { _mm512_max_ps(_mm512_setzero_ps(), self.0) })
+        }
+        #[inline(always)]
+        unsafe fn sum(self) -> f32 {
+            unsafe {
+                let upper = _mm512_extractf64x4_pd::<1>(_mm512_castps_pd(self.0));
+                let eight = _mm256_add_ps(_mm512_castps512_ps256(self.0), _mm256_castpd_ps(upper));
+                sum_of_eight(eight)
+            }
+        }
+    }
+
+    /// AVX2 with FMA: two registers.
+    #[derive(Clone, Copy)]
+    pub struct Avx2(__m256, __m256);
+
+    // SAFETY (throughout): AVX2 and FMA are there and the pointers are good, by the trait's terms.
+    #[allow(clippy::undocumented_unsafe_blocks)]
+    impl Vector for Avx2 {
+        const TILE: (usize, usize) = (6, 1);
+
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> Self {
+            unsafe { Self(_mm256_set1_ps(value), _mm256_set1_ps(value)) }
+        }
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> Self {
+            unsafe { Self(_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(LANES / 2))) }
+        }
+        #[inline(always)]
+        unsafe fn load_first(from: *const f32, count: usize) -> Self {
+            let mut lanes = [0.0; LANES];
+            unsafe {
+                Baseline::load_first(from, count).store(lanes.as_mut_ptr());
+                Self::load(lanes.as_ptr())
+            }
+        }
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32) {
+            unsafe {
+                _mm256_storeu_ps(to, self.0);
+                _mm256_storeu_ps(to.add(LANES / 2), self.1);
+            }
+        }
+        #[inline(always)]
+        unsafe fn store_first(self, to: *mut f32, count: usize) {
+            let mut lanes = [0.0; LANES];
+            unsafe {
+                self.store(lanes.as_mut_ptr());
+                Baseline::load(lanes.as_ptr()).store_first(to, count);
+            }
+        }
+        #[inline(always)]
+        unsafe fn multiply_add(self, factor: Self, sum: Self) -> Self {
+            unsafe {
+                Self(
+                    _mm256_fmadd_ps(self.0, factor.0, sum.0),
+                    _mm256_fmadd_ps(self.1, factor.1, sum.1),
+                )
+            }
+        }
+        #[inline(always)]
+        unsafe fn add(self, other: Self) -> Self {
+            unsafe {
+                Self(
+                    _mm256_add_ps(self.0, other.0),
+                    _mm256_add_ps(self.1, other.1),
+                )
+            }
+        }
+        #[inline(always)]
+        unsafe fn relu(self) -> Self {
+            unsafe {
+                let zero = _mm256_setzero_ps();
+                Self(_mm256_max_ps(zero, self.0), _mm256_max_ps(zero, self.1))
+            }
+        }
+        #[inline(always)]
+        unsafe fn sum(self) -> f32 {
+            unsafe { sum_of_eight(_mm256_add_ps(self.0, self.1)) }
+        }
+    }
+}
