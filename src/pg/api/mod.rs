@@ -1,5 +1,6 @@
 //! The SQL functions, thin: parse arguments, call, return rows.
 
+mod aggregates;
 mod architectures;
 mod exchange;
 mod keeping;

@@ -1,0 +1,150 @@
+//! log_loss, brier, rmse, mae, r2: states of constant size, one set of functions for each metric.
+
+use pgrx::pg_sys::{self, Datum, FunctionCallInfo};
+
+use super::{
+    FromDatum, aggregate_context, argument, broken_state, bytea_argument, new_bytea,
+    number_or_null, place, raw_function, state, state_or_null,
+};
+use crate::metrics::{AbsoluteError, Accumulator, Brier, Error, LogLoss, R2, SquaredError, Words};
+use crate::pg::error::Report;
+
+fn refuse(error: Error) -> ! {
+    Report::invalid(error.to_string())
+        .maybe_hint(error.hint())
+        .raise()
+}
+
+/// Takes one row into an accumulator; a row with a NULL is passed over.
+///
+/// # Safety
+/// Called as (internal, float8, the actual value's type).
+unsafe fn push<A: Accumulator<Actual: FromDatum>>(fcinfo: FunctionCallInfo) -> Datum {
+    // SAFETY: by this function's contract.
+    unsafe {
+        let state = state::<A>(fcinfo, 0);
+        let (Some(predicted), Some(actual)) = (argument(fcinfo, 1), argument(fcinfo, 2)) else {
+            return state_or_null(fcinfo, state);
+        };
+        let state = state.unwrap_or_else(|| place(aggregate_context(fcinfo), A::default()));
+        let (predicted, actual) = (f64::from_datum(predicted), A::Actual::from_datum(actual));
+        if let Err(error) = state.push(predicted, actual) {
+            refuse(error);
+        }
+        state_or_null(fcinfo, Some(state))
+    }
+}
+
+/// Merges the second state into the first.
+///
+/// # Safety
+/// Called as (internal, internal).
+unsafe fn merge<A: Accumulator>(fcinfo: FunctionCallInfo) -> Datum {
+    // SAFETY: by this function's contract.
+    unsafe {
+        let (first, second) = (state::<A>(fcinfo, 0), state::<A>(fcinfo, 1));
+        let first = match (first, second) {
+            (Some(first), Some(second)) => {
+                first.merge(second);
+                Some(first)
+            }
+            // The second state may live shorter than the aggregate.
+            (None, Some(second)) => Some(place(aggregate_context(fcinfo), *second)),
+            (first, None) => first,
+        };
+        state_or_null(fcinfo, first)
+    }
+}
+
+/// The state as bytes.
+///
+/// # Safety
+/// Called as (internal), strict.
+unsafe fn serialize<A: Accumulator>(fcinfo: FunctionCallInfo) -> Datum {
+    // SAFETY: by this function's contract.
+    unsafe {
+        let words = state::<A>(fcinfo, 0)
+            .map(|state| state.to_words())
+            .unwrap_or_default();
+        let (bytea, bytes) = new_bytea(size_of::<Words>());
+        for (chunk, word) in bytes.as_chunks_mut().0.iter_mut().zip(words) {
+            *chunk = word.to_ne_bytes();
+        }
+        bytea
+    }
+}
+
+/// The state from its bytes.
+///
+/// # Safety
+/// Called as (bytea, internal), strict.
+unsafe fn deserialize<A: Accumulator>(fcinfo: FunctionCallInfo) -> Datum {
+    // SAFETY: by this function's contract.
+    unsafe {
+        let bytes = bytea_argument(fcinfo);
+        if bytes.len() != size_of::<Words>() {
+            broken_state();
+        }
+        let mut words = Words::default();
+        for (word, chunk) in words.iter_mut().zip(bytes.as_chunks().0) {
+            *word = u64::from_ne_bytes(*chunk);
+        }
+        let state = place(pg_sys::CurrentMemoryContext, A::from_words(&words));
+        state_or_null(fcinfo, Some(state))
+    }
+}
+
+/// The metric.
+///
+/// # Safety
+/// Called as (internal).
+unsafe fn finish<A: Accumulator>(fcinfo: FunctionCallInfo) -> Datum {
+    // SAFETY: by this function's contract.
+    unsafe {
+        let value = state::<A>(fcinfo, 0).and_then(|state| state.value());
+        number_or_null(fcinfo, value)
+    }
+}
+
+/// Makes an accumulator's five functions, each with the name of its record.
+macro_rules! accumulator_functions {
+    ($accumulator:ty: $($name:ident $info:ident = $body:ident),*) => {
+        $(raw_function!($name, $info, $body::<$accumulator>);)*
+    };
+}
+
+accumulator_functions!(LogLoss:
+    neural_log_loss_transition pg_finfo_neural_log_loss_transition = push,
+    neural_log_loss_combine pg_finfo_neural_log_loss_combine = merge,
+    neural_log_loss_serialize pg_finfo_neural_log_loss_serialize = serialize,
+    neural_log_loss_deserialize pg_finfo_neural_log_loss_deserialize = deserialize,
+    neural_log_loss_final pg_finfo_neural_log_loss_final = finish
+);
+accumulator_functions!(Brier:
+    neural_brier_transition pg_finfo_neural_brier_transition = push,
+    neural_brier_combine pg_finfo_neural_brier_combine = merge,
+    neural_brier_serialize pg_finfo_neural_brier_serialize = serialize,
+    neural_brier_deserialize pg_finfo_neural_brier_deserialize = deserialize,
+    neural_brier_final pg_finfo_neural_brier_final = finish
+);
+accumulator_functions!(SquaredError:
+    neural_rmse_transition pg_finfo_neural_rmse_transition = push,
+    neural_rmse_combine pg_finfo_neural_rmse_combine = merge,
+    neural_rmse_serialize pg_finfo_neural_rmse_serialize = serialize,
+    neural_rmse_deserialize pg_finfo_neural_rmse_deserialize = deserialize,
+    neural_rmse_final pg_finfo_neural_rmse_final = finish
+);
+accumulator_functions!(AbsoluteError:
+    neural_mae_transition pg_finfo_neural_mae_transition = push,
+    neural_mae_combine pg_finfo_neural_mae_combine = merge,
+    neural_mae_serialize pg_finfo_neural_mae_serialize = serialize,
+    neural_mae_deserialize pg_finfo_neural_mae_deserialize = deserialize,
+    neural_mae_final pg_finfo_neural_mae_final = finish
+);
+accumulator_functions!(R2:
+    neural_r2_transition pg_finfo_neural_r2_transition = push,
+    neural_r2_combine pg_finfo_neural_r2_combine = merge,
+    neural_r2_serialize pg_finfo_neural_r2_serialize = serialize,
+    neural_r2_deserialize pg_finfo_neural_r2_deserialize = deserialize,
+    neural_r2_final pg_finfo_neural_r2_final = finish
+);
