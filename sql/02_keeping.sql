@@ -17,6 +17,8 @@ CREATE FUNCTION neural.revoke_model(model text, grantee regrole) RETURNS void
 
 CREATE FUNCTION neural.export_model(model text) RETURNS bytea
     LANGUAGE c AS 'MODULE_PATHNAME', 'export_model_wrapper';
+CREATE FUNCTION neural.import_model(model text, artifact bytea) RETURNS int
+    LANGUAGE c AS 'MODULE_PATHNAME', 'import_model_wrapper';
 
 -- The rights that the views go by: the same code that guards the functions.
 CREATE FUNCTION neural.may_manage(owner neural.role) RETURNS bool

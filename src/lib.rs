@@ -11,6 +11,7 @@ pub mod features;
 pub mod metrics;
 pub mod models;
 pub mod nn;
+pub mod training;
 
 #[cfg(feature = "pg")]
 mod pg;

@@ -1,6 +1,6 @@
 //! How an error becomes PostgreSQL's: SQLSTATE, message, DETAIL and HINT, in one place.
 
-use crate::{features, metrics, nn};
+use crate::{artifact, features, metrics, nn, training};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode};
 
@@ -178,5 +178,32 @@ impl From<features::Error> for Report {
 impl From<metrics::Error> for Report {
     fn from(error: metrics::Error) -> Self {
         Self::invalid(error.to_string()).maybe_hint(error.hint())
+    }
+}
+
+impl From<artifact::Error> for Report {
+    /// Of bytes from outside; what is stored and damaged says so itself ([`Report::damaged`]).
+    fn from(error: artifact::Error) -> Self {
+        Self::invalid(error.to_string()).maybe_hint(error.hint())
+    }
+}
+
+impl From<training::Error> for Report {
+    fn from(error: training::Error) -> Self {
+        let hint = error.hint();
+        let message = error.to_string();
+        let report = match error {
+            training::Error::NoColumn { .. } => {
+                Self::new(PgSqlErrorCode::ERRCODE_UNDEFINED_COLUMN, message)
+            }
+            training::Error::NoArchitecture { .. } => Self::undefined(message),
+            training::Error::Memory { .. } => Self::out_of_memory(message),
+            training::Error::Network(error) => return error.into(),
+            training::Error::Features(error) => return error.into(),
+            training::Error::Artifact(error) => return error.into(),
+            training::Error::Metrics(error) => return error.into(),
+            _ => Self::invalid(message),
+        };
+        report.maybe_hint(hint)
     }
 }

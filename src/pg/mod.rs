@@ -6,11 +6,15 @@
 pub(crate) mod access;
 mod api;
 pub(crate) mod blas;
+pub(crate) mod cache;
+pub(crate) mod call;
 pub(crate) mod catalog;
 pub(crate) mod error;
 pub(crate) mod interrupt;
 pub(crate) mod reader;
 pub(crate) mod role;
+pub(crate) mod rows;
+pub(crate) mod scoring;
 pub(crate) mod settings;
 pub(crate) mod threads;
 

@@ -29,6 +29,13 @@ pub(crate) struct Resolved {
     pub(crate) right: Right,
 }
 
+impl Resolved {
+    /// How messages name it.
+    pub(crate) fn label(&self) -> &str {
+        &self.model
+    }
+}
+
 /// A row of `neural.model`.
 #[derive(Debug, Clone)]
 pub(crate) struct ModelRow {

@@ -4,6 +4,7 @@ use std::mem::MaybeUninit;
 
 use super::blas;
 use super::error::{Report, Result};
+use super::settings;
 
 /// Runs `action` with every signal blocked, so that threads it starts never run a handler of
 /// PostgreSQL's: they inherit the mask.
@@ -26,6 +27,15 @@ pub(crate) fn without_signals<T>(action: impl FnOnce() -> T) -> T {
         Restore(before.assume_init())
     };
     action()
+}
+
+/// Threads that a training shall compute with: as asked for, else the setting, and no more than
+/// there are processors, as threads that wait for each other's turn only slow it down.
+pub(crate) fn usable(asked: Option<usize>) -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    asked
+        .unwrap_or_else(|| settings::threads().min(processors))
+        .clamp(1, 1024)
 }
 
 /// A pool of `threads` worker threads, or of one where OpenBLAS bears no more.

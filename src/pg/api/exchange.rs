@@ -3,9 +3,11 @@
 use pgrx::prelude::*;
 
 use super::given;
+use crate::artifact::Model;
 use crate::pg::access::Right;
+use crate::pg::catalog::{self, Description, NewVersion, Training};
 use crate::pg::error::{OrRaise, Report, Result};
-use crate::pg::reader;
+use crate::pg::{interrupt, reader};
 
 /// The largest value PostgreSQL can return: 1 GB with its header.
 const LARGEST: usize = 0x3fff_ffff - pg_sys::VARHDRSZ;
@@ -14,6 +16,39 @@ const LARGEST: usize = 0x3fff_ffff - pg_sys::VARHDRSZ;
 #[pg_extern(sql = false)]
 fn export_model(model: Option<&str>) -> Vec<u8> {
     export(given(model, "model").or_raise()).or_raise()
+}
+
+/// Stores an exported version under a name, as the next version of the model.
+#[pg_extern(sql = false)]
+fn import_model(model: Option<&str>, artifact: Option<&[u8]>) -> i32 {
+    let model = given(model, "model").or_raise();
+    import(model, given(artifact, "artifact").or_raise()).or_raise()
+}
+
+fn import(name: &str, artifact: &[u8]) -> Result<i32> {
+    // Rights and name come before any work.
+    catalog::existing(name)?;
+    let model = Model::from_bytes(artifact)?;
+    interrupt::check();
+    let known = |key: &str| model.training.get(key).cloned().unwrap_or_default();
+    let stored = catalog::store_version(&NewVersion {
+        model: name,
+        artifact,
+        description: Description::of(&model)?,
+        training: Training {
+            seed: known("seed").as_u64().map(|seed| seed as i64),
+            rows_trained: known("rows_trained").as_i64(),
+            rows_validated: known("rows_validated").as_i64(),
+            epochs: known("epochs").as_i64().map(|epochs| epochs as i32),
+            train_loss: known("train_loss").as_f64(),
+            validation_loss: known("validation_loss").as_f64(),
+            metrics: Some(known("metrics")).filter(|metrics| metrics.is_object()),
+            ..Training::default()
+        },
+        history: &[],
+        deploy: true,
+    })?;
+    Ok(stored.number)
 }
 
 fn export(reference: &str) -> Result<Vec<u8>> {

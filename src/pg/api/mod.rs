@@ -2,8 +2,12 @@
 
 mod aggregates;
 mod architectures;
+mod calling;
+mod create_function;
 mod exchange;
+mod judging;
 mod keeping;
+mod training;
 
 use pgrx::prelude::*;
 
@@ -14,6 +18,21 @@ extension_sql_file!(
     "../../../sql/02_keeping.sql",
     name = "keeping",
     requires = ["schema"]
+);
+extension_sql_file!(
+    "../../../sql/10_training.sql",
+    name = "training",
+    requires = ["keeping"]
+);
+extension_sql_file!(
+    "../../../sql/20_calling.sql",
+    name = "calling",
+    requires = ["training"]
+);
+extension_sql_file!(
+    "../../../sql/25_judging.sql",
+    name = "judging",
+    requires = ["calling"]
 );
 extension_sql_file!(
     "../../../sql/90_privileges.sql",

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::features::{FeatureSet, Fitted, Target};
-use crate::nn::Architecture;
+use crate::artifact::Model;
+use crate::features::Fitted;
 use crate::pg::error::{Report, Result};
 
 /// What `neural.models` shows of a version.
@@ -26,12 +26,14 @@ pub(crate) struct Description {
 impl Description {
     /// Describes a model. Weights that were imported may have no name for their target: then it
     /// is empty, and NULL in the view.
-    pub(crate) fn of(
-        features: &FeatureSet,
-        target: &Target,
-        architecture: &Architecture,
-        parameters: usize,
-    ) -> Result<Self> {
+    pub(crate) fn of(model: &Model) -> Result<Self> {
+        let Model {
+            features,
+            target,
+            architecture,
+            parameters,
+            ..
+        } = model;
         let names: Vec<Value> = features
             .features
             .iter()
@@ -66,7 +68,7 @@ impl Description {
             positive_class: target.positive_class().map(str::to_owned),
             features: described.into(),
             architecture: architecture.to_json(),
-            parameters,
+            parameters: parameters.len(),
         })
     }
 }

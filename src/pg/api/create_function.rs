@@ -1,0 +1,305 @@
+//! `neural.create_function`: a typed SQL function over a model.
+
+use pgrx::prelude::*;
+use pgrx::spi::{quote_identifier, quote_literal, quote_qualified_identifier};
+use pgrx::{PgSqlErrorCode as Code, Spi, pg_sys};
+
+use crate::features::Feature;
+use crate::pg::cache;
+use crate::pg::error::Report;
+use crate::pg::reader::{self, Resolved};
+
+/// Most parameters a call of `neural.predict` has room for: PostgreSQL's limit less the model.
+const MOST_PARAMETERS: usize = pg_sys::FUNC_MAX_ARGS as usize - 1;
+/// How a function's comment tells that it is one of ours, so that `replace` may drop it.
+const MARK: &str = "made by neural.create_function";
+
+#[pg_extern(sql = false)]
+fn create_function(
+    function_name: Option<&str>,
+    model: Option<&str>,
+    returns: default!(Option<&str>, "'predict'"),
+    version: default!(Option<i32>, "NULL"),
+    replace: default!(Option<bool>, false),
+) -> pg_sys::Oid {
+    let missing = |what: &str| {
+        Report::new(
+            Code::ERRCODE_NULL_VALUE_NOT_ALLOWED,
+            format!("{what} must not be NULL"),
+        )
+    };
+    let made = || -> Result<pg_sys::Oid, Report> {
+        let function_name = function_name.ok_or_else(|| missing("function_name"))?;
+        let model = model.ok_or_else(|| missing("model"))?;
+        let returns = returns.unwrap_or("predict");
+        create(
+            function_name,
+            model,
+            returns,
+            version,
+            replace.unwrap_or(false),
+        )
+    };
+    made().unwrap_or_else(|report| report.raise())
+}
+
+fn create(
+    function_name: &str,
+    model: &str,
+    returns: &str,
+    version: Option<i32>,
+    replace: bool,
+) -> Result<pg_sys::Oid, Report> {
+    if version.is_some() && model.contains('@') {
+        return Err(Report::new(
+            Code::ERRCODE_INVALID_PARAMETER_VALUE,
+            "the version is given twice, in the model's name and as an argument",
+        )
+        .hint("Give it once."));
+    }
+    let name = version.map_or_else(|| model.to_string(), |number| format!("{model}@{number}"));
+    let resolved = reader::resolve(&name)?;
+    let decoded = cache::model(&resolved)?;
+    let classes = decoded.target.classes().len();
+    let outputs = decoded.outputs();
+    let wrong = |message: String, hint: &str| {
+        Err(Report::new(Code::ERRCODE_INVALID_PARAMETER_VALUE, message).hint(hint))
+    };
+    let (callee, result) = match returns {
+        "predict" if classes > 2 || (classes == 0 && outputs > 1) => {
+            return wrong(
+                format!(
+                    "model \"{}\" has more than one number to give",
+                    resolved.label()
+                ),
+                "Use returns => 'class' or returns => 'proba'.",
+            );
+        }
+        "class" if classes == 0 => {
+            return wrong(
+                format!(
+                    "model \"{}\" is a regression and has no classes",
+                    resolved.label()
+                ),
+                "Use returns => 'predict' or returns => 'proba'.",
+            );
+        }
+        "proba" if classes == 0 && outputs == 1 => {
+            return wrong(
+                format!(
+                    "model \"{}\" is a regression with one output",
+                    resolved.label()
+                ),
+                "Use returns => 'predict'.",
+            );
+        }
+        "predict" => ("predict", "pg_catalog.float8"),
+        "class" => ("predict_class", "pg_catalog.text"),
+        "proba" => ("predict_proba", "pg_catalog.float8[]"),
+        other => {
+            return wrong(
+                format!("unknown value \"{other}\" of returns"),
+                "Use 'predict', 'class' or 'proba'.",
+            );
+        }
+    };
+    let (schema, name) = target_name(function_name)?;
+    let pinned = version.is_some() || model.contains('@');
+    let callee = call_text(callee, pinned, model, &resolved);
+    let features = &decoded.features.features;
+    let volatility = if pinned { "IMMUTABLE" } else { "STABLE" };
+    let cost = 10 + decoded.predictor.size_bytes() / 400;
+    let (parameters, body) = if features.len() > MOST_PARAMETERS {
+        // A body in a string: PostgreSQL allows parameters of any row type only there.
+        (
+            "features anyelement".to_string(),
+            format!("AS {}", quote_literal(format!("SELECT {callee}, $1)"))),
+        )
+    } else {
+        let names: Vec<String> = features.iter().map(|f| quote_identifier(&f.name)).collect();
+        (
+            parameter_list(features),
+            format!("RETURN {callee}, {})", names.join(", ")),
+        )
+    };
+    let function = quote_qualified_identifier(&schema, &name);
+    let same = remove_other(&schema, &name, &parameters, result, replace)?;
+    let or_replace = if same { "OR REPLACE " } else { "" };
+    let identity = if features.len() > MOST_PARAMETERS {
+        "anyelement".to_string()
+    } else {
+        features
+            .iter()
+            .map(|f| f.sql_type.clone())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let comment = format!(
+        "{} of model {}{}, {MARK}",
+        returns,
+        model,
+        version
+            .map(|number| format!(" version {number}"))
+            .unwrap_or_default()
+    );
+    Spi::connect_mut(|client| {
+        client.update(
+            &format!(
+                "CREATE {or_replace}FUNCTION {function}({parameters}) RETURNS {result} \
+                 LANGUAGE sql {volatility} PARALLEL SAFE COST {cost} {body}"
+            ),
+            None,
+            &[],
+        )?;
+        client.update(
+            &format!(
+                "COMMENT ON FUNCTION {function}({identity}) IS {}",
+                quote_literal(comment)
+            ),
+            None,
+            &[],
+        )?;
+        client
+            .select(
+                &format!(
+                    "SELECT {}::pg_catalog.regprocedure::pg_catalog.oid",
+                    quote_literal(format!("{function}({identity})"))
+                ),
+                Some(1),
+                &[],
+            )?
+            .first()
+            .get_one::<pg_sys::Oid>()
+    })
+    .map_err(Report::from)?
+    .ok_or_else(|| Report::new(Code::ERRCODE_INTERNAL_ERROR, "the function was not made"))
+}
+
+/// The beginning of the call in the body, up to the features.
+fn call_text(callee: &str, pinned: bool, model: &str, resolved: &Resolved) -> String {
+    if pinned {
+        let hash: String = resolved
+            .sha256
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        format!("neural.{callee}_pinned('\\x{hash}'::pg_catalog.bytea")
+    } else {
+        format!("neural.{callee}({}::pg_catalog.text", quote_literal(model))
+    }
+}
+
+fn parameter_list(features: &[Feature]) -> String {
+    let parameters: Vec<String> = features
+        .iter()
+        .map(|feature| {
+            format!(
+                "{} {} DEFAULT NULL",
+                quote_identifier(&feature.name),
+                feature.sql_type
+            )
+        })
+        .collect();
+    parameters.join(", ")
+}
+
+/// Schema and name of the function to be made; without a schema, the first of the search path.
+fn target_name(function_name: &str) -> Result<(String, String), Report> {
+    let parts = Spi::get_one_with_args::<Vec<String>>(
+        "SELECT pg_catalog.parse_ident($1)",
+        &[function_name.into()],
+    )
+    .map_err(Report::from)?
+    .unwrap_or_default();
+    match <[String; 2]>::try_from(parts) {
+        Ok([schema, name]) => Ok((schema, name)),
+        Err(mut parts) if parts.len() == 1 => {
+            let schema = Spi::get_one::<String>("SELECT pg_catalog.current_schema()::text")
+                .map_err(Report::from)?
+                .ok_or_else(|| {
+                    Report::new(
+                        Code::ERRCODE_INVALID_SCHEMA_NAME,
+                        "no schema has been selected to create the function in",
+                    )
+                    .hint("Set search_path, or write the name as schema.function.")
+                })?;
+            Ok((schema, parts.remove(0)))
+        }
+        Err(_) => Err(Report::new(
+            Code::ERRCODE_INVALID_NAME,
+            format!("\"{function_name}\" is not the name of a function"),
+        )
+        .hint("Write name or schema.name.")),
+    }
+}
+
+/// Makes way for the function: true if one with the same parameters stands there, to be replaced
+/// in place; drops those of ours that have others.
+fn remove_other(
+    schema: &str,
+    name: &str,
+    parameters: &str,
+    result: &str,
+    replace: bool,
+) -> Result<bool, Report> {
+    let exists = |reason: &str, hint: &str| {
+        Err(Report::new(
+            Code::ERRCODE_DUPLICATE_FUNCTION,
+            format!(
+                "function {} {reason}",
+                quote_qualified_identifier(schema, name)
+            ),
+        )
+        .hint(hint.to_string()))
+    };
+    let found: Vec<(String, bool, bool)> = Spi::connect(|client| {
+        client
+            .select(
+                "SELECT p.oid::pg_catalog.regprocedure::text, \
+                        coalesce(pg_catalog.obj_description(p.oid, 'pg_proc') LIKE '%' || $3, false), \
+                        pg_catalog.pg_get_function_identity_arguments(p.oid) = $4 \
+                          AND p.prorettype = $5::pg_catalog.regtype \
+                   FROM pg_catalog.pg_proc p \
+                   JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace \
+                  WHERE n.nspname = $1 AND p.proname = $2",
+                None,
+                &[
+                    schema.into(),
+                    name.into(),
+                    MARK.into(),
+                    parameters.replace(" DEFAULT NULL", "").into(),
+                    result.into(),
+                ],
+            )?
+            .map(|row| {
+                Ok((
+                    row.get::<String>(1)?.unwrap_or_default(),
+                    row.get::<bool>(2)?.unwrap_or(false),
+                    row.get::<bool>(3)?.unwrap_or(false),
+                ))
+            })
+            .collect::<Result<Vec<_>, pgrx::spi::Error>>()
+    })
+    .map_err(Report::from)?;
+    if found.is_empty() {
+        return Ok(false);
+    }
+    if !replace {
+        return exists("already exists", "Use replace => true, or another name.");
+    }
+    if found.iter().any(|(_, ours, _)| !ours) {
+        return exists(
+            "already exists and was not made by neural.create_function",
+            "Drop it yourself, or use another name.",
+        );
+    }
+    let mut same = false;
+    for (signature, _, identical) in found {
+        if identical {
+            same = true;
+        } else {
+            Spi::run(&format!("DROP FUNCTION {signature}")).map_err(Report::from)?;
+        }
+    }
+    Ok(same)
+}

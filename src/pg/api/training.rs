@@ -1,0 +1,318 @@
+//! `neural.train`.
+
+use std::time::Instant;
+
+use pgrx::prelude::*;
+use pgrx::{JsonB, PgSqlErrorCode as Code, pg_sys};
+
+use super::given;
+use crate::artifact::Model;
+use crate::features::Task;
+use crate::nn::EpochReport;
+use crate::pg::catalog::{self, Description, Epoch, NewVersion, Training};
+use crate::pg::error::{OrRaise, Report, Result};
+use crate::pg::rows::{ColumnPlan, Query, Reader, read_table, with_query};
+use crate::pg::{interrupt, reader, settings, threads};
+use crate::training::{Arguments, Given, Job, Observer, Options, Outcome, Plan, run};
+
+/// Trains a model on the rows of a query and stores it as a new version.
+#[pg_extern(sql = false)]
+#[expect(clippy::too_many_arguments, reason = "the SQL function's parameters")]
+#[expect(clippy::type_complexity, reason = "the SQL function's result columns")]
+fn train(
+    model: Option<&str>,
+    query: Option<&str>,
+    target: Option<&str>,
+    task: Option<&str>,
+    architecture: Option<&str>,
+    features: Option<JsonB>,
+    epochs: Option<i32>,
+    batch_size: Option<i32>,
+    learning_rate: Option<f64>,
+    optimizer: Option<&str>,
+    validation: Option<f64>,
+    seed: Option<i64>,
+    options: Option<JsonB>,
+) -> TableIterator<
+    'static,
+    (
+        name!(model, String),
+        name!(version, i32),
+        name!(epochs, i32),
+        name!(train_loss, Option<f64>),
+        name!(validation_loss, Option<f64>),
+        name!(metrics, JsonB),
+        name!(seconds, f64),
+    ),
+> {
+    let order = Order {
+        model: given(model, "model").or_raise(),
+        query: given(query, "query").or_raise(),
+        target: given(target, "target").or_raise(),
+        task,
+        architecture,
+        features: features.map(|json| json.0),
+        options_json: options.map_or_else(|| serde_json::json!({}), |json| json.0),
+        arguments: Arguments {
+            epochs: epochs.map(i64::from),
+            batch_size: batch_size.map(i64::from),
+            learning_rate,
+            optimizer: optimizer.map(str::to_string),
+            validation,
+            seed: seed.map_or_else(draw_seed, |seed| seed as u64),
+        },
+    };
+    let (number, outcome, seconds) = train_and_store(&order).or_raise();
+    TableIterator::once((
+        order.model.to_string(),
+        number,
+        outcome.history.len() as i32,
+        finite(outcome.train_loss),
+        outcome.validation_loss.and_then(finite),
+        JsonB(outcome.metrics),
+        seconds,
+    ))
+}
+
+/// What the caller of `neural.train` asked for.
+struct Order<'a> {
+    model: &'a str,
+    query: &'a str,
+    target: &'a str,
+    task: Option<&'a str>,
+    architecture: Option<&'a str>,
+    features: Option<serde_json::Value>,
+    options_json: serde_json::Value,
+    arguments: Arguments,
+}
+
+fn finite(value: f64) -> Option<f64> {
+    value.is_finite().then_some(value)
+}
+
+/// A seed nobody asked for, recorded so that the training can be repeated. Small enough to type.
+fn draw_seed() -> u64 {
+    let mut bytes = [0_u8; 4];
+    // SAFETY: fills the buffer it is given.
+    unsafe { pg_sys::pg_strong_random(bytes.as_mut_ptr().cast(), bytes.len() as _) };
+    u64::from(u32::from_ne_bytes(bytes) & 0x7fff_ffff)
+}
+
+fn train_and_store(order: &Order<'_>) -> Result<(i32, Outcome, f64)> {
+    let started = Instant::now();
+    let options = Options::parse(&order.options_json)?;
+    // Rights and name come before any work.
+    let existing = catalog::existing(order.model)?;
+    let previous = match existing {
+        Some(existing) => match existing.deployed {
+            Some(_) => Some(stored_model(order.model)?),
+            None => None,
+        },
+        None => None,
+    };
+    if options.warm_start == Some(true) && previous.is_none() {
+        return Err(Report::new(
+            Code::ERRCODE_UNDEFINED_OBJECT,
+            format!(
+                "there is no deployed version of \"{}\" to start from",
+                order.model
+            ),
+        )
+        .hint("Train it without warm_start first."));
+    }
+    // Later versions keep the first one's task, whatever their rows look like.
+    let task = match order.task {
+        Some(name) => Some(Task::parse(name)?),
+        None => previous.as_ref().map(|model| model.target.task()),
+    };
+    let memory = settings::max_memory();
+    let (plan, mut table) = with_query(order.query, |query| {
+        let plan = Plan::new(
+            &given_columns(query),
+            order.target,
+            order.features.as_ref(),
+            task,
+            &options,
+            previous.as_ref().map(|model| &model.features),
+        )?;
+        let columns = column_plans(query, &plan);
+        // Half for the raw rows; the other half is for what is made of them.
+        let table = read_table(query, &columns, Some(plan.target_at()), memory / 2)?;
+        Ok((plan, table))
+    })?;
+    let verbose = options.verbose.unwrap_or(true);
+    if verbose && table.without_target > 0 {
+        notice!(
+            "{} row{} left out because \"{}\" is NULL",
+            table.without_target,
+            if table.without_target == 1 { "" } else { "s" },
+            order.target
+        );
+    }
+    let threads = threads::usable(options.threads.filter(|&n| n > 0));
+    let pool = threads::pool(threads)?;
+    let left = memory.saturating_sub(table.store.memory());
+    let job = Job {
+        task,
+        architecture: order.architecture,
+        arguments: &order.arguments,
+        options: &options,
+        plan: &plan,
+        previous: previous.as_ref(),
+        dictionaries: &table.dictionaries,
+        memory: left,
+        threads,
+        pool: &pool,
+    };
+    let mut console = Console {
+        verbose,
+        started: Instant::now(),
+    };
+    let outcome = run(&job, table.store.rows_mut(), &mut console);
+    drop(table);
+    drop(pool);
+    // What stopped the loop is PostgreSQL's to report: a cancel, a timeout or a termination.
+    interrupt::check();
+    let outcome = outcome?;
+    let artifact = outcome.model.to_bytes()?;
+    interrupt::check();
+    let seconds = started.elapsed().as_secs_f64();
+    let stored = catalog::store_version(&NewVersion {
+        model: order.model,
+        artifact: &artifact,
+        description: Description::of(&outcome.model)?,
+        training: Training {
+            query: Some(order.query.to_string()),
+            options: Some(recorded_options(order)),
+            seed: Some(order.arguments.seed as i64),
+            rows_trained: Some(outcome.rows_trained as i64),
+            rows_validated: Some(outcome.rows_validated as i64),
+            epochs: Some(outcome.history.len() as i32),
+            seconds: Some(seconds),
+            train_loss: finite(outcome.train_loss),
+            validation_loss: outcome.validation_loss.and_then(finite),
+            metrics: Some(outcome.metrics.clone()),
+        },
+        history: &outcome.history.iter().map(history_row).collect::<Vec<_>>(),
+        deploy: options.deploy.unwrap_or(true),
+    })?;
+    Ok((stored.number, outcome, seconds))
+}
+
+/// The deployed version of a model, as it was stored.
+fn stored_model(name: &str) -> Result<Model> {
+    let resolved = reader::resolve(name)?;
+    Model::from_bytes(&reader::load(&resolved)?).map_err(|error| {
+        Report::damaged(format!("the stored model \"{name}\" is damaged: {error}"))
+    })
+}
+
+fn history_row(report: &EpochReport) -> Epoch {
+    Epoch {
+        epoch: report.epoch as i32,
+        train_loss: report.train_loss,
+        validation_loss: report.validation_loss,
+        learning_rate: report.learning_rate,
+        seconds: report.seconds,
+        metrics: None,
+    }
+}
+
+/// The options as given, with the arguments that were: what repeats the training.
+fn recorded_options(order: &Order<'_>) -> serde_json::Value {
+    let mut recorded = serde_json::Map::new();
+    let arguments = &order.arguments;
+    let mut put = |key: &str, value: serde_json::Value| {
+        if !value.is_null() {
+            recorded.insert(key.to_string(), value);
+        }
+    };
+    put("task", order.task.into());
+    put("architecture", order.architecture.into());
+    put("features", order.features.clone().into());
+    put("epochs", arguments.epochs.into());
+    put("batch_size", arguments.batch_size.into());
+    put("learning_rate", arguments.learning_rate.into());
+    put("optimizer", arguments.optimizer.clone().into());
+    put("validation", arguments.validation.into());
+    if let serde_json::Value::Object(options) = &order.options_json {
+        for (key, value) in options {
+            put(key, value.clone());
+        }
+    }
+    recorded.into()
+}
+
+/// The query's columns as the core sees them.
+pub(super) fn given_columns(query: &Query) -> Vec<Given> {
+    query
+        .columns()
+        .iter()
+        .map(|column| Given {
+            name: column.name.clone(),
+            sql_type: column.type_name.clone(),
+            origin: Reader::for_type(column.type_oid).map(Reader::origin),
+        })
+        .collect()
+}
+
+fn column_plans(query: &Query, plan: &Plan) -> Vec<ColumnPlan> {
+    plan.reads
+        .iter()
+        .map(|read| ColumnPlan {
+            place: read.place,
+            reader: Reader::for_type(query.columns()[read.place].type_oid),
+            kind: read.kind,
+            hashed: read.hashed,
+        })
+        .collect()
+}
+
+/// Reports a training to the user who waits for it.
+struct Console {
+    verbose: bool,
+    started: Instant,
+}
+
+impl Observer for Console {
+    fn interrupted(&mut self) -> bool {
+        interrupt::pending()
+    }
+
+    fn notice(&mut self, text: &str) {
+        if self.verbose {
+            notice!("{text}");
+        }
+        // What came before is preparation: the time left is reckoned from the loop alone.
+        self.started = Instant::now();
+    }
+
+    fn epoch(&mut self, report: &EpochReport, epochs: usize) {
+        if !self.verbose {
+            return;
+        }
+        let spent = self.started.elapsed().as_secs_f64();
+        let left = spent / report.epoch as f64 * (epochs - report.epoch.min(epochs)) as f64;
+        let validation = report
+            .validation_loss
+            .map(|loss| format!(", validation loss {loss:.6}"))
+            .unwrap_or_default();
+        notice!(
+            "epoch {} of {epochs}: loss {:.6}{validation}, {} left",
+            report.epoch,
+            report.train_loss,
+            duration(left)
+        );
+    }
+}
+
+/// A span of time as people say it.
+fn duration(seconds: f64) -> String {
+    if seconds < 10.0 {
+        format!("{seconds:.1} s")
+    } else if seconds < 120.0 {
+        format!("{seconds:.0} s")
+    } else {
+        format!("{:.0} min", seconds / 60.0)
+    }
+}

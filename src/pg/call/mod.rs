@@ -1,0 +1,8 @@
+//! Calling a model from SQL, a row at a time.
+
+mod arguments;
+mod site;
+mod snapshot;
+
+pub use arguments::Convert;
+pub use site::{Answer, Site};

@@ -1,0 +1,255 @@
+//! One place in a query that calls a model: resolved once a statement, then only computing.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use pgrx::{PgSqlErrorCode as Code, pg_sys};
+
+use super::arguments::Arguments;
+use super::snapshot::SnapshotKey;
+use crate::nn::Scratch;
+use crate::pg::cache::{self, DecodedModel};
+use crate::pg::error::Report;
+use crate::pg::reader::{self, Resolved};
+
+/// What a call wants of the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// A number: the regression's value or the positive class's probability.
+    Value,
+    /// The class.
+    Class,
+    /// A number for each class or output.
+    All,
+}
+
+/// The state of one call site, kept in its `fn_extra`.
+pub struct Site {
+    model_text: Vec<u8>,
+    key: SnapshotKey,
+    resolved: Rc<Resolved>,
+    model: Rc<DecodedModel>,
+    arguments: Arguments,
+    row: Vec<f32>,
+    out: Vec<f32>,
+    scratch: Scratch,
+}
+
+thread_local! {
+    /// Names lately resolved in this backend. Serves the statements that come one after the other
+    /// over one connection while nothing is written.
+    static RESOLVED: RefCell<Vec<(SnapshotKey, bool, Vec<u8>, Rc<Resolved>)>> =
+        const { RefCell::new(Vec::new()) };
+}
+
+/// Names remembered at once.
+const REMEMBERED: usize = 32;
+
+fn resolve(text: &[u8], pinned: bool, key: SnapshotKey) -> Result<Rc<Resolved>, Report> {
+    if key.outlives_transaction() {
+        let known = RESOLVED.with_borrow(|known| {
+            known
+                .iter()
+                .find(|(k, p, t, _)| *k == key && *p == pinned && t == text)
+                .map(|(_, _, _, resolved)| resolved.clone())
+        });
+        if let Some(resolved) = known {
+            return Ok(resolved);
+        }
+    }
+    let resolved = Rc::new(if pinned {
+        reader::resolve_sha256(text)?
+    } else {
+        reader::resolve(&String::from_utf8_lossy(text))?
+    });
+    if key.outlives_transaction() {
+        RESOLVED.with_borrow_mut(|known| {
+            known.retain(|(k, p, t, _)| *k == key && !(*p == pinned && t == text));
+            if known.len() >= REMEMBERED {
+                known.remove(0);
+            }
+            known.push((key, pinned, text.to_vec(), resolved.clone()));
+        });
+    }
+    Ok(resolved)
+}
+
+impl Site {
+    /// The call site's state, resolved for this moment: the work of a statement's first row, and
+    /// two comparisons for the others.
+    ///
+    /// # Safety
+    /// `fcinfo` is the frame of a call of one of the `predict` functions.
+    #[inline]
+    pub unsafe fn get<'a>(
+        fcinfo: pg_sys::FunctionCallInfo,
+        pinned: bool,
+        answer: Answer,
+    ) -> Result<&'a mut Site, Report> {
+        // SAFETY: the frame and its FmgrInfo outlive the call; fn_extra is ours or null.
+        unsafe {
+            let name = &*(*fcinfo).args.as_ptr();
+            if name.isnull {
+                return Err(Report::new(
+                    Code::ERRCODE_NULL_VALUE_NOT_ALLOWED,
+                    "the model must not be NULL",
+                )
+                .hint("Give the name of a model, as neural.models lists them."));
+            }
+            let text = pg_sys::pg_detoast_datum_packed(name.value.cast_mut_ptr());
+            let text = std::slice::from_raw_parts(
+                pgrx::vardata_any(text).cast::<u8>(),
+                pgrx::varsize_any_exhdr(text),
+            );
+            let key = SnapshotKey::now();
+            let site: *mut Site = (*(*fcinfo).flinfo).fn_extra.cast();
+            if let Some(site) = site.as_mut() {
+                if site.key == key && site.model_text == text {
+                    return Ok(site);
+                }
+                site.refresh(fcinfo, text, key, pinned, answer)?;
+                return Ok(site);
+            }
+            Site::create(fcinfo, text, key, pinned, answer)
+        }
+    }
+
+    #[cold]
+    unsafe fn create<'a>(
+        fcinfo: pg_sys::FunctionCallInfo,
+        text: &[u8],
+        key: SnapshotKey,
+        pinned: bool,
+        answer: Answer,
+    ) -> Result<&'a mut Site, Report> {
+        let resolved = resolve(text, pinned, key)?;
+        let model = cache::model(&resolved)?;
+        check_answer(&model, &resolved, answer)?;
+        // SAFETY: as for `get`.
+        let arguments = unsafe { Arguments::plan(fcinfo, &model, &resolved)? };
+        let site = Box::new(Site {
+            model_text: text.to_vec(),
+            key,
+            row: vec![0.0; model.features.width()],
+            out: vec![0.0; model.outputs()],
+            scratch: model.predictor.scratch(),
+            resolved,
+            model,
+            arguments,
+        });
+        // SAFETY: the callback owns the box from here on and frees it with the context that holds
+        // the FmgrInfo, whichever way that goes.
+        unsafe {
+            let flinfo = (*fcinfo).flinfo;
+            let callback: *mut pg_sys::MemoryContextCallback = pg_sys::MemoryContextAlloc(
+                (*flinfo).fn_mcxt,
+                size_of::<pg_sys::MemoryContextCallback>(),
+            )
+            .cast();
+            let site = Box::into_raw(site);
+            (*callback).func = Some(free_site);
+            (*callback).arg = site.cast();
+            pg_sys::MemoryContextRegisterResetCallback((*flinfo).fn_mcxt, callback);
+            (*flinfo).fn_extra = site.cast();
+            Ok(&mut *site)
+        }
+    }
+
+    #[cold]
+    unsafe fn refresh(
+        &mut self,
+        fcinfo: pg_sys::FunctionCallInfo,
+        text: &[u8],
+        key: SnapshotKey,
+        pinned: bool,
+        answer: Answer,
+    ) -> Result<(), Report> {
+        let resolved = resolve(text, pinned, key)?;
+        if resolved.sha256 != self.resolved.sha256 || self.model_text != text {
+            let model = cache::model(&resolved)?;
+            check_answer(&model, &resolved, answer)?;
+            // SAFETY: as for `get`.
+            self.arguments = unsafe { Arguments::plan(fcinfo, &model, &resolved)? };
+            self.row = vec![0.0; model.features.width()];
+            self.out = vec![0.0; model.outputs()];
+            self.scratch = model.predictor.scratch();
+            self.model = model;
+            self.model_text = text.to_vec();
+        }
+        self.resolved = resolved;
+        self.key = key;
+        Ok(())
+    }
+
+    /// The value that `predict` gives for the outputs last computed.
+    #[inline]
+    pub fn value(&self) -> f64 {
+        self.model.value(&self.out)
+    }
+
+    /// The class that `predict_class` gives for the outputs last computed.
+    pub fn class(&self) -> &str {
+        self.model.class(&self.out)
+    }
+
+    /// The numbers that `predict_proba` gives for the outputs last computed.
+    pub fn all(&self) -> Vec<f64> {
+        self.model.all(&self.out)
+    }
+
+    /// Computes the network's outputs for the call's arguments.
+    ///
+    /// # Safety
+    /// `fcinfo` is the frame [`Site::get`] was given.
+    #[inline]
+    pub unsafe fn outputs(&mut self, fcinfo: pg_sys::FunctionCallInfo) -> Result<(), Report> {
+        // SAFETY: as the caller says.
+        unsafe {
+            self.arguments
+                .encode(fcinfo, &self.model, &self.resolved, &mut self.row)?;
+        }
+        self.model
+            .predictor
+            .forward(&self.row, 1, &mut self.out, &mut self.scratch);
+        Ok(())
+    }
+}
+
+/// Frees a call site with the memory context of its `FmgrInfo`.
+unsafe extern "C-unwind" fn free_site(site: *mut std::ffi::c_void) {
+    // SAFETY: made by Box::into_raw in `create`, freed here once.
+    drop(unsafe { Box::from_raw(site.cast::<Site>()) });
+}
+
+fn check_answer(model: &DecodedModel, resolved: &Resolved, answer: Answer) -> Result<(), Report> {
+    let wrong = |what: &str, right: &str| {
+        Err(Report::new(
+            Code::ERRCODE_INVALID_PARAMETER_VALUE,
+            format!("model \"{}\" {what}", resolved.label()),
+        )
+        .hint(format!("Use neural.{right}.")))
+    };
+    let classes = model.target.classes().len();
+    match answer {
+        Answer::Value if classes > 2 => wrong(
+            "has more than two classes",
+            "predict_class or neural.predict_proba",
+        ),
+        Answer::Value if classes == 0 && model.outputs() > 1 => {
+            wrong("has several outputs", "predict_proba")
+        }
+        Answer::Class if classes == 0 => wrong(
+            "is a regression and has no classes",
+            if model.outputs() > 1 {
+                "predict_proba"
+            } else {
+                "predict"
+            },
+        ),
+        Answer::All if classes == 0 && model.outputs() == 1 => wrong(
+            "is a regression with one output and has no probabilities",
+            "predict",
+        ),
+        _ => Ok(()),
+    }
+}

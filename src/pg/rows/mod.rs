@@ -1,0 +1,10 @@
+//! Rows of a query as the core's typed values, kept in memory or in a temporary file.
+
+mod query;
+mod reading;
+mod spill;
+mod value;
+
+pub use query::{Query, ResultColumn, type_name, with_query};
+pub use reading::{ColumnPlan, Store, Table, read_table};
+pub use value::Reader;

@@ -1,0 +1,234 @@
+//! A user's query, run with the user's rights through a cursor, a thousand rows at a time.
+
+use std::ffi::CString;
+
+use pgrx::pg_sys;
+
+use crate::pg::error::Report;
+use crate::pg::interrupt;
+use pgrx::PgSqlErrorCode as Code;
+
+/// Rows a fetch. A thousand was the fastest measured: more leaves the caches, fewer pays per fetch.
+const FETCH_ROWS: i64 = 1000;
+
+/// A column of a query's result.
+#[derive(Debug, Clone)]
+pub struct ResultColumn {
+    pub name: String,
+    pub type_oid: pg_sys::Oid,
+    /// The type as `format_type` prints it.
+    pub type_name: String,
+}
+
+/// An open query. Lives inside an SPI connection ([`with_query`] makes both).
+pub struct Query {
+    portal: pg_sys::Portal,
+    columns: Vec<ResultColumn>,
+}
+
+/// Runs `body` over the open query `text`: a statement that returns rows, or the name of a table
+/// or view. Sequential scans start at the first row, so that a table's rows come in one order.
+pub fn with_query<R>(
+    text: &str,
+    body: impl FnOnce(&mut Query) -> Result<R, Report>,
+) -> Result<R, Report> {
+    let statement = match relation_name(text) {
+        Some(name) => format!("SELECT * FROM {name}"),
+        None => text.to_string(),
+    };
+    let statement = CString::new(statement).map_err(|_| {
+        Report::new(
+            Code::ERRCODE_INVALID_PARAMETER_VALUE,
+            "the query holds a zero byte",
+        )
+    })?;
+    pgrx::Spi::connect(|_| {
+        // SAFETY: settings changed at a nest level of their own are restored by AtEOXact_GUC, or by
+        // the end of the transaction when an error passes through here.
+        let nest_level = unsafe { pg_sys::NewGUCNestLevel() };
+        set_local(c"synchronize_seqscans", c"off");
+        let mut query = Query::open(&statement)?;
+        let result = body(&mut query)?;
+        // SAFETY: the portal was opened in this SPI connection and is still open.
+        unsafe {
+            pg_sys::SPI_cursor_close(query.portal);
+            pg_sys::AtEOXact_GUC(false, nest_level);
+        }
+        Ok(result)
+    })
+}
+
+fn set_local(name: &std::ffi::CStr, value: &std::ffi::CStr) {
+    // SAFETY: both strings are constants of ours; the call copies them.
+    unsafe {
+        pg_sys::set_config_option(
+            name.as_ptr(),
+            value.as_ptr(),
+            pg_sys::GucContext::PGC_USERSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+            pg_sys::GucAction::GUC_ACTION_SAVE,
+            true,
+            0,
+            false,
+        );
+    }
+}
+
+/// `text` itself if it reads as a possibly qualified name of a relation rather than as a query.
+fn relation_name(text: &str) -> Option<&str> {
+    let text = text.trim();
+    let mut rest = text;
+    loop {
+        rest = if let Some(quoted) = rest.strip_prefix('"') {
+            let mut end = 0;
+            loop {
+                end += quoted[end..].find('"')? + 1;
+                match quoted[end..].strip_prefix('"') {
+                    Some(_) => end += 1,
+                    None => break,
+                }
+            }
+            &quoted[end..]
+        } else {
+            let first = rest.chars().next()?;
+            if !(first.is_alphabetic() || first == '_') {
+                return None;
+            }
+            rest.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_' || c == '$')
+        };
+        match rest.strip_prefix('.') {
+            Some(next) => rest = next,
+            None => return rest.is_empty().then_some(text),
+        }
+    }
+}
+
+impl Query {
+    fn open(statement: &CString) -> Result<Query, Report> {
+        // SAFETY: called inside an SPI connection; errors of the user's query pass on as they are.
+        unsafe {
+            let plan = pg_sys::SPI_prepare_cursor(statement.as_ptr(), 0, std::ptr::null_mut(), 0);
+            if plan.is_null() {
+                return Err(not_rows());
+            }
+            if !pg_sys::SPI_is_cursor_plan(plan) {
+                return Err(not_rows());
+            }
+            let portal = pg_sys::SPI_cursor_open(
+                std::ptr::null(),
+                plan,
+                std::ptr::null_mut(),
+                std::ptr::null(),
+                false,
+            );
+            let descriptor = pgrx::PgTupleDesc::from_pg_unchecked((*portal).tupDesc);
+            let columns: Vec<ResultColumn> = descriptor
+                .iter()
+                .map(|attribute| ResultColumn {
+                    name: attribute.name().to_string(),
+                    type_oid: attribute.atttypid,
+                    type_name: type_name(attribute.atttypid, attribute.atttypmod),
+                })
+                .collect();
+            for (i, column) in columns.iter().enumerate() {
+                if columns[..i].iter().any(|other| other.name == column.name) {
+                    return Err(Report::new(
+                        Code::ERRCODE_DUPLICATE_COLUMN,
+                        format!("the query returns two columns named \"{}\"", column.name),
+                    )
+                    .hint("Give each column of the query a name of its own with AS."));
+                }
+            }
+            Ok(Query { portal, columns })
+        }
+    }
+
+    /// The columns of the result, in the query's order.
+    pub fn columns(&self) -> &[ResultColumn] {
+        &self.columns
+    }
+
+    /// Calls `row` with the values and null flags of every row, in the query's order. Memory that
+    /// `row` pallocs is freed after each thousand rows; interrupts are taken as often.
+    pub fn for_each(
+        &mut self,
+        mut row: impl FnMut(&[pg_sys::Datum], &[bool]) -> Result<(), Report>,
+    ) -> Result<u64, Report> {
+        let width = self.columns.len();
+        let mut values = vec![pg_sys::Datum::from(0usize); width];
+        let mut nulls = vec![false; width];
+        let mut total = 0;
+        loop {
+            interrupt::check();
+            // SAFETY: the portal is open; the tuple table belongs to this fetch until it is freed.
+            unsafe {
+                pg_sys::SPI_cursor_fetch(self.portal, true, FETCH_ROWS);
+                let fetched = pg_sys::SPI_processed as usize;
+                let table = pg_sys::SPI_tuptable;
+                if table.is_null() || fetched == 0 {
+                    if !table.is_null() {
+                        pg_sys::SPI_freetuptable(table);
+                    }
+                    return Ok(total);
+                }
+                // What a row pallocs goes with the fetch's own context.
+                let outer = pg_sys::MemoryContextSwitchTo((*table).tuptabcxt);
+                let result = (0..fetched).try_for_each(|i| {
+                    pg_sys::heap_deform_tuple(
+                        *(*table).vals.add(i),
+                        (*table).tupdesc,
+                        values.as_mut_ptr(),
+                        nulls.as_mut_ptr(),
+                    );
+                    row(&values, &nulls)
+                });
+                pg_sys::MemoryContextSwitchTo(outer);
+                pg_sys::SPI_freetuptable(table);
+                result?;
+                total += fetched as u64;
+            }
+        }
+    }
+}
+
+fn not_rows() -> Report {
+    Report::new(
+        Code::ERRCODE_INVALID_PARAMETER_VALUE,
+        "the query returns no rows",
+    )
+    .hint("Give a SELECT, or the name of a table or view.")
+}
+
+/// A type as `format_type` prints it.
+pub fn type_name(oid: pg_sys::Oid, modifier: i32) -> String {
+    // SAFETY: gives a palloc'ed C string for any OID.
+    unsafe {
+        let text = pg_sys::format_type_with_typemod(oid, modifier);
+        std::ffi::CStr::from_ptr(text)
+            .to_string_lossy()
+            .into_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::relation_name;
+
+    #[test]
+    fn names_and_queries_are_told_apart() {
+        for name in ["t", "public.t", "\"Odd \"\"name\"", " s.\"T\" ", "übung"] {
+            assert!(relation_name(name).is_some(), "{name}");
+        }
+        for query in [
+            "SELECT 1",
+            "TABLE t",
+            "(SELECT 1)",
+            "",
+            "t;",
+            "\"open",
+            "a.b c",
+        ] {
+            assert!(relation_name(query).is_none(), "{query}");
+        }
+    }
+}

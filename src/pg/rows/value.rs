@@ -1,0 +1,330 @@
+//! One datum at a time: from PostgreSQL's types to the numbers and level names of the core.
+
+use std::fmt::Write as _;
+
+use pgrx::pg_sys;
+
+use crate::features::Origin;
+
+/// Days from 1970-01-01 (ours) to 2000-01-01 (PostgreSQL's epoch).
+const DAYS_TO_2000: f64 = 10_957.0;
+const SECONDS_A_DAY: f64 = 86_400.0;
+/// The Julian day of 2000-01-01.
+const JULIAN_2000: i32 = 2_451_545;
+
+/// How a datum of one SQL type is read. Chosen once a column or argument, used once a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    Bool,
+    Int2,
+    Int4,
+    Int8,
+    Float4,
+    Float8,
+    Numeric,
+    Date,
+    Timestamp,
+    Text,
+    /// `char(n)`: trailing blanks do not count.
+    PaddedText,
+    Name,
+    /// The one-byte `"char"`.
+    Byte,
+    Enum,
+    Uuid,
+}
+
+impl Reader {
+    /// The reader for a type, domains looked through; `None` where a feature cannot have the type.
+    pub fn for_type(oid: pg_sys::Oid) -> Option<Reader> {
+        // SAFETY: a catalog look-up by OID; it raises no error for a type that exists.
+        let base = unsafe { pg_sys::getBaseType(oid) };
+        Some(match base {
+            pg_sys::BOOLOID => Reader::Bool,
+            pg_sys::INT2OID => Reader::Int2,
+            pg_sys::INT4OID => Reader::Int4,
+            pg_sys::INT8OID => Reader::Int8,
+            pg_sys::FLOAT4OID => Reader::Float4,
+            pg_sys::FLOAT8OID => Reader::Float8,
+            pg_sys::NUMERICOID => Reader::Numeric,
+            pg_sys::DATEOID => Reader::Date,
+            pg_sys::TIMESTAMPOID | pg_sys::TIMESTAMPTZOID => Reader::Timestamp,
+            pg_sys::TEXTOID | pg_sys::VARCHAROID => Reader::Text,
+            pg_sys::BPCHAROID => Reader::PaddedText,
+            pg_sys::NAMEOID => Reader::Name,
+            pg_sys::CHAROID => Reader::Byte,
+            pg_sys::UUIDOID => Reader::Uuid,
+            // SAFETY: a catalog look-up by OID.
+            other if unsafe { pg_sys::type_is_enum(other) } => Reader::Enum,
+            _ => return None,
+        })
+    }
+
+    /// What the core wants to know of where the value comes from.
+    pub fn origin(self) -> Origin {
+        match self {
+            Reader::Bool => Origin::Boolean,
+            Reader::Int2 | Reader::Int4 | Reader::Int8 => Origin::Integer,
+            Reader::Float4 | Reader::Float8 => Origin::Float,
+            Reader::Numeric => Origin::Numeric,
+            Reader::Date => Origin::Date,
+            Reader::Timestamp => Origin::Timestamp,
+            Reader::Text | Reader::PaddedText | Reader::Name | Reader::Byte => Origin::Text,
+            Reader::Enum => Origin::Enum,
+            Reader::Uuid => Origin::Uuid,
+        }
+    }
+
+    /// Whether [`Reader::number`] can be asked.
+    pub fn is_number(self) -> bool {
+        matches!(
+            self,
+            Reader::Bool
+                | Reader::Int2
+                | Reader::Int4
+                | Reader::Int8
+                | Reader::Float4
+                | Reader::Float8
+                | Reader::Numeric
+                | Reader::Date
+                | Reader::Timestamp
+        )
+    }
+
+    /// The value as a number: false and true as 0 and 1, dates as days and timestamps as seconds
+    /// since 1970, infinite ones as infinities.
+    ///
+    /// # Safety
+    /// `datum` is a non-NULL value of the reader's type.
+    #[inline]
+    pub unsafe fn number(self, datum: pg_sys::Datum) -> f64 {
+        let bits = datum.value();
+        match self {
+            Reader::Float8 => f64::from_bits(bits as u64),
+            Reader::Float4 => f64::from(f32::from_bits(bits as u32)),
+            Reader::Int4 => f64::from(bits as i32),
+            Reader::Int8 => bits as i64 as f64,
+            Reader::Int2 => f64::from(bits as i16),
+            Reader::Bool => f64::from(u8::from(bits as u8 != 0)),
+            Reader::Date => match bits as i32 {
+                i32::MIN => f64::NEG_INFINITY,
+                i32::MAX => f64::INFINITY,
+                days => f64::from(days) + DAYS_TO_2000,
+            },
+            Reader::Timestamp => match bits as i64 {
+                i64::MIN => f64::NEG_INFINITY,
+                i64::MAX => f64::INFINITY,
+                micros => micros as f64 / 1e6 + DAYS_TO_2000 * SECONDS_A_DAY,
+            },
+            // SAFETY: the caller says that the datum is a numeric.
+            Reader::Numeric => unsafe {
+                pgrx::direct_function_call_as_datum(
+                    pg_sys::numeric_float8_no_overflow,
+                    &[Some(datum)],
+                )
+            }
+            .map_or(f64::NAN, |value| f64::from_bits(value.value() as u64)),
+            Reader::Text
+            | Reader::PaddedText
+            | Reader::Name
+            | Reader::Byte
+            | Reader::Enum
+            | Reader::Uuid => f64::NAN,
+        }
+    }
+
+    /// The value's `::text`, free of the session's settings, written over `buffer` where it does
+    /// not stand in the datum itself.
+    ///
+    /// # Safety
+    /// `datum` is a non-NULL value of the reader's type, and stays in place while the answer lives.
+    pub unsafe fn text<'a>(self, datum: pg_sys::Datum, buffer: &'a mut String) -> &'a str {
+        buffer.clear();
+        match self {
+            Reader::Text => unsafe { varlena_text(datum, buffer) },
+            Reader::PaddedText => unsafe { varlena_text(datum, buffer) }.trim_end_matches(' '),
+            Reader::Enum | Reader::Numeric => {
+                // SAFETY: the output functions of the types named give C strings.
+                unsafe {
+                    let output: unsafe fn(pg_sys::FunctionCallInfo) -> pg_sys::Datum =
+                        if self == Reader::Enum {
+                            pg_sys::enum_out
+                        } else {
+                            pg_sys::numeric_out
+                        };
+                    let text = call_output(output, datum);
+                    server_text(
+                        std::slice::from_raw_parts(text.cast(), libc::strlen(text)),
+                        buffer,
+                    )
+                }
+            }
+            // SAFETY: a name is a zero-terminated array of at most 64 bytes.
+            Reader::Name => unsafe {
+                let text: *const libc::c_char = datum.cast_mut_ptr();
+                server_text(
+                    std::slice::from_raw_parts(text.cast(), libc::strlen(text)),
+                    buffer,
+                )
+            },
+            Reader::Byte => {
+                let byte = datum.value() as u8;
+                if byte != 0 {
+                    buffer.push(char::from(byte));
+                }
+                buffer
+            }
+            Reader::Uuid => {
+                // SAFETY: a uuid is 16 bytes by reference.
+                let bytes: [u8; 16] = unsafe { *datum.cast_mut_ptr::<[u8; 16]>() };
+                for (i, byte) in bytes.iter().enumerate() {
+                    if matches!(i, 4 | 6 | 8 | 10) {
+                        buffer.push('-');
+                    }
+                    let _ = write!(buffer, "{byte:02x}");
+                }
+                buffer
+            }
+            Reader::Bool => {
+                buffer.push_str(if datum.value() as u8 != 0 {
+                    "true"
+                } else {
+                    "false"
+                });
+                buffer
+            }
+            Reader::Date => {
+                write_date(datum.value() as i32, buffer);
+                buffer
+            }
+            Reader::Int2 | Reader::Int4 | Reader::Int8 => {
+                let value = match self {
+                    Reader::Int2 => i64::from(datum.value() as i16),
+                    Reader::Int4 => i64::from(datum.value() as i32),
+                    _ => datum.value() as i64,
+                };
+                let _ = write!(buffer, "{value}");
+                buffer
+            }
+            Reader::Float4 => {
+                write_float(
+                    f64::from(f32::from_bits(datum.value() as u32)),
+                    6,
+                    buffer,
+                    |v, out| {
+                        let _ = write!(out, "{}", v as f32);
+                    },
+                );
+                buffer
+            }
+            // SAFETY: both are read by value.
+            Reader::Float8 | Reader::Timestamp => {
+                let value = unsafe { self.number(datum) };
+                write_float(value, 15, buffer, |v, out| {
+                    let _ = write!(out, "{v}");
+                });
+                buffer
+            }
+        }
+    }
+}
+
+/// Calls an output function whatever its binding's calling convention.
+///
+/// # Safety
+/// `output` is the output function of the datum's type.
+unsafe fn call_output(
+    output: unsafe fn(pg_sys::FunctionCallInfo) -> pg_sys::Datum,
+    datum: pg_sys::Datum,
+) -> *const libc::c_char {
+    // SAFETY: the call frame is built as fmgr builds it, with room for one argument.
+    unsafe { pgrx::direct_function_call_as_datum(output, &[Some(datum)]) }
+        .map_or(c"".as_ptr(), |text| text.cast_mut_ptr())
+}
+
+/// # Safety
+/// `datum` is a text, not NULL.
+unsafe fn varlena_text<'a>(datum: pg_sys::Datum, buffer: &'a mut String) -> &'a str {
+    // SAFETY: a varlena; detoasting leaves an inline one where it is.
+    unsafe {
+        let varlena = pg_sys::pg_detoast_datum_packed(datum.cast_mut_ptr());
+        let bytes = std::slice::from_raw_parts(
+            pgrx::vardata_any(varlena).cast::<u8>(),
+            pgrx::varsize_any_exhdr(varlena),
+        );
+        server_text(bytes, buffer)
+    }
+}
+
+/// Text of the database's encoding as UTF-8: in place for UTF-8 databases, else converted.
+fn server_text<'a>(bytes: &'a [u8], buffer: &'a mut String) -> &'a str {
+    // SAFETY: reads a global; conversion gives a zero-terminated palloc'ed string or its input.
+    unsafe {
+        if pg_sys::GetDatabaseEncoding() == pg_sys::pg_enc::PG_UTF8 as i32 {
+            if let Ok(text) = std::str::from_utf8(bytes) {
+                return text;
+            }
+        } else if !bytes.is_ascii() {
+            let converted = pg_sys::pg_server_to_any(
+                bytes.as_ptr().cast(),
+                bytes.len() as i32,
+                pg_sys::pg_enc::PG_UTF8 as i32,
+            );
+            if converted.cast_const() != bytes.as_ptr().cast() {
+                let length = libc::strlen(converted);
+                let utf8 = std::slice::from_raw_parts(converted.cast::<u8>(), length);
+                buffer.push_str(&String::from_utf8_lossy(utf8));
+                return buffer;
+            }
+        }
+    }
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(_) => {
+            buffer.push_str(&String::from_utf8_lossy(bytes));
+            buffer
+        }
+    }
+}
+
+fn write_date(days: i32, buffer: &mut String) {
+    match days {
+        i32::MIN => buffer.push_str("-infinity"),
+        i32::MAX => buffer.push_str("infinity"),
+        days => {
+            let (mut year, mut month, mut day) = (0, 0, 0);
+            // SAFETY: plain arithmetic over out parameters.
+            unsafe { pg_sys::j2date(days + JULIAN_2000, &mut year, &mut month, &mut day) };
+            let _ = if year > 0 {
+                write!(buffer, "{year:04}-{month:02}-{day:02}")
+            } else {
+                write!(buffer, "{:04}-{month:02}-{day:02} BC", 1 - year)
+            };
+        }
+    }
+}
+
+/// A float as PostgreSQL prints it with `extra_float_digits` at its default, whatever it is set to:
+/// class and level names must not depend on the session.
+fn write_float(value: f64, digits: i32, buffer: &mut String, shortest: impl Fn(f64, &mut String)) {
+    if value.is_nan() {
+        buffer.push_str("NaN");
+    } else if value.is_infinite() {
+        buffer.push_str(if value > 0.0 { "Infinity" } else { "-Infinity" });
+    } else {
+        let exponent = if value == 0.0 {
+            0
+        } else {
+            value.abs().log10().floor() as i32
+        };
+        if (-4..digits).contains(&exponent) {
+            shortest(value, buffer);
+        } else {
+            let plain = format!("{value:e}");
+            let (mantissa, exponent) = plain.split_once('e').unwrap_or((&plain, "0"));
+            let exponent: i32 = exponent.parse().unwrap_or(0);
+            let sign = if exponent < 0 { '-' } else { '+' };
+            let _ = write!(buffer, "{mantissa}e{sign}{:02}", exponent.abs());
+        }
+    }
+}

@@ -1,0 +1,371 @@
+//! What is done where the user says nothing, and how what he says becomes the trainer's options.
+
+use super::error::Error;
+use super::options::{ClassWeights, Options, nearest};
+use crate::features::Target;
+use crate::nn::{Head, Initializer, LossSpec, OptimizerSpec, ScheduleSpec, TrainOptions};
+
+/// The arguments of `neural.train` that steer the loop; `None`: the default.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Arguments {
+    /// Passes over the training rows.
+    pub epochs: Option<i64>,
+    /// Rows a step.
+    pub batch_size: Option<i64>,
+    /// The (largest) learning rate.
+    pub learning_rate: Option<f64>,
+    /// The optimizer's name.
+    pub optimizer: Option<String>,
+    /// The share of the rows held out.
+    pub validation: Option<f64>,
+    /// What all chance is drawn from.
+    pub seed: u64,
+}
+
+/// Rows, of all, that are held out unless told otherwise.
+pub const VALIDATION: f64 = 0.2;
+
+const OPTIMIZERS: &[&str] = &["sgd", "rmsprop", "adagrad", "adam", "adamw"];
+const SCHEDULES: &[&str] = &[
+    "constant",
+    "step",
+    "exponential",
+    "cosine",
+    "one_cycle",
+    "reduce_on_plateau",
+];
+const LOSSES: &[&str] = &[
+    "mse",
+    "mae",
+    "huber",
+    "quantile",
+    "binary_crossentropy",
+    "categorical_crossentropy",
+];
+
+/// Rows a step: small tables need the steps, large ones the speed.
+fn batch_size(rows: usize) -> usize {
+    match rows {
+        0..=5_000 => 32,
+        5_001..=20_000 => 64,
+        20_001..=100_000 => 128,
+        _ => 256,
+    }
+}
+
+/// Passes over the rows: about as many steps for a large table as for a middling one.
+fn epochs(rows: usize) -> usize {
+    (1_500_000 / rows.max(1)).clamp(5, 100)
+}
+
+/// An argument that must be a whole number of at least one.
+fn positive(name: &str, value: Option<i64>) -> Result<Option<usize>, Error> {
+    match value {
+        None => Ok(None),
+        Some(number) if number >= 1 && number <= i64::from(i32::MAX) => Ok(Some(number as usize)),
+        Some(_) => Err(Error::argument(name, "must be at least 1")),
+    }
+}
+
+/// The share of the rows that is held out.
+pub fn validation_fraction(arguments: &Arguments, options: &Options) -> Result<f64, Error> {
+    match arguments.validation {
+        None => Ok(VALIDATION),
+        Some(_)
+            if matches!(
+                options.validation_split,
+                Some(super::options::ValidationSplit::Column(_))
+            ) =>
+        {
+            Err(Error::argument(
+                "validation",
+                "must be NULL when option \"validation_split\" names a column",
+            ))
+        }
+        Some(fraction) if (0.0..1.0).contains(&fraction) => Ok(fraction),
+        Some(_) => Err(Error::argument(
+            "validation",
+            "must be at least 0 and less than 1",
+        )),
+    }
+}
+
+/// The loss, with what belongs to it.
+pub fn loss(options: &Options, head: Head) -> Result<LossSpec, Error> {
+    let name = options.loss.as_deref().map(str::to_lowercase);
+    let name = name.as_deref().unwrap_or(match head {
+        Head::Regression { .. } if options.quantiles.is_some() => "quantile",
+        Head::Regression { .. } => "mse",
+        Head::Binary => "binary_crossentropy",
+        Head::Multiclass { .. } => "categorical_crossentropy",
+    });
+    let fits = match name {
+        "mse" | "mae" | "huber" | "quantile" => matches!(head, Head::Regression { .. }),
+        "binary_crossentropy" => head == Head::Binary,
+        "categorical_crossentropy" => !matches!(head, Head::Regression { .. }),
+        _ => return Err(unknown("loss", name, LOSSES)),
+    };
+    if !fits {
+        return Err(Error::Value {
+            name: "option \"loss\"".into(),
+            problem: format!("cannot be \"{name}\" for this target"),
+            hint: Some(match head {
+                Head::Regression { .. } => "Numbers take mse, mae, huber or quantile.".into(),
+                _ => "Classes take binary_crossentropy or categorical_crossentropy.".into(),
+            }),
+        });
+    }
+    let only = |given: bool, option: &str, with: &str| {
+        if given && name != with {
+            return Err(Error::option(
+                option,
+                &format!("goes with the loss {with} only"),
+            ));
+        }
+        Ok(())
+    };
+    only(options.delta.is_some(), "delta", "huber")?;
+    only(options.quantiles.is_some(), "quantiles", "quantile")?;
+    if options
+        .label_smoothing
+        .is_some_and(|smoothing| smoothing > 0.0)
+        && matches!(head, Head::Regression { .. })
+    {
+        return Err(Error::option("label_smoothing", "goes with classes only"));
+    }
+    Ok(match name {
+        "mse" => LossSpec::Mse,
+        "mae" => LossSpec::Mae,
+        "huber" => LossSpec::Huber {
+            delta: options.delta.unwrap_or(1.0) as f32,
+        },
+        "quantile" => LossSpec::Quantile {
+            quantiles: options
+                .quantiles
+                .as_deref()
+                .unwrap_or(&[0.5])
+                .iter()
+                .map(|&quantile| quantile as f32)
+                .collect(),
+        },
+        "binary_crossentropy" => LossSpec::BinaryCrossentropy,
+        _ => LossSpec::CategoricalCrossentropy,
+    })
+}
+
+/// The optimizer with its settings, and the settings that are not its own refused.
+fn optimizer(arguments: &Arguments, options: &Options) -> Result<OptimizerSpec, Error> {
+    let name = arguments.optimizer.as_deref().map(str::to_lowercase);
+    let name = name.as_deref().unwrap_or("adamw");
+    if !OPTIMIZERS.contains(&name) {
+        return Err(unknown("optimizer", name, OPTIMIZERS));
+    }
+    let only = |given: bool, option: &str, with: &[&str]| {
+        if given && !with.contains(&name) {
+            let with = with.join(" and ");
+            return Err(Error::option(
+                option,
+                &format!("goes with the optimizers {with} only"),
+            ));
+        }
+        Ok(())
+    };
+    only(options.momentum.is_some(), "momentum", &["sgd", "rmsprop"])?;
+    only(options.nesterov.is_some(), "nesterov", &["sgd"])?;
+    only(options.rho.is_some(), "rho", &["rmsprop"])?;
+    only(options.beta1.is_some(), "beta1", &["adam", "adamw"])?;
+    only(options.beta2.is_some(), "beta2", &["adam", "adamw"])?;
+    only(
+        options.epsilon.is_some(),
+        "epsilon",
+        &["rmsprop", "adagrad", "adam", "adamw"],
+    )?;
+    let (beta1, beta2) = (options.beta1.unwrap_or(0.9), options.beta2.unwrap_or(0.999));
+    let momentum = options.momentum.unwrap_or(0.0);
+    let epsilon = options.epsilon;
+    if options.nesterov == Some(true) && momentum == 0.0 {
+        return Err(Error::option("nesterov", "needs a momentum above 0"));
+    }
+    Ok(match name {
+        "sgd" => OptimizerSpec::Sgd {
+            momentum,
+            nesterov: options.nesterov.unwrap_or(false),
+        },
+        "rmsprop" => OptimizerSpec::RmsProp {
+            rho: options.rho.unwrap_or(0.99),
+            momentum,
+            epsilon: epsilon.unwrap_or(1e-8),
+        },
+        "adagrad" => OptimizerSpec::Adagrad {
+            epsilon: epsilon.unwrap_or(1e-10),
+        },
+        "adam" => OptimizerSpec::Adam {
+            beta1,
+            beta2,
+            epsilon: epsilon.unwrap_or(1e-8),
+        },
+        _ => OptimizerSpec::AdamW {
+            beta1,
+            beta2,
+            epsilon: epsilon.unwrap_or(1e-8),
+        },
+    })
+}
+
+fn schedule(options: &Options) -> Result<ScheduleSpec, Error> {
+    let name = options.schedule.as_deref().map(str::to_lowercase);
+    let name = name.as_deref().unwrap_or("cosine");
+    let gamma = options.gamma;
+    Ok(match name {
+        "constant" => ScheduleSpec::Constant,
+        "step" => ScheduleSpec::Step {
+            step_size: options.step_size.unwrap_or(10),
+            gamma: gamma.unwrap_or(0.1),
+        },
+        "exponential" => ScheduleSpec::Exponential {
+            gamma: gamma.unwrap_or(0.95),
+        },
+        "cosine" => ScheduleSpec::Cosine,
+        "one_cycle" => ScheduleSpec::OneCycle,
+        "reduce_on_plateau" => ScheduleSpec::ReduceOnPlateau {
+            gamma: gamma.unwrap_or(0.1),
+            patience: options.step_size.unwrap_or(10),
+        },
+        _ => return Err(unknown("schedule", name, SCHEDULES)),
+    })
+}
+
+/// How weights start.
+pub fn initializer(options: &Options) -> Result<Initializer, Error> {
+    match options.initializer.as_deref() {
+        None => Ok(Initializer::default()),
+        Some(name) => Initializer::parse(name).ok_or_else(|| {
+            unknown(
+                "initializer",
+                name,
+                &Initializer::ALL.map(Initializer::name),
+            )
+        }),
+    }
+}
+
+/// The weight of each class in the order of the network's labels: of two, negative and positive.
+fn class_weights(options: &Options, target: &Target) -> Result<Option<Vec<f32>>, Error> {
+    let Some(wanted) = &options.class_weights else {
+        return Ok(None);
+    };
+    let Target::Classes {
+        classes,
+        counts,
+        positive,
+        ..
+    } = target
+    else {
+        return Err(Error::option("class_weights", "goes with classes only"));
+    };
+    let rows: u64 = counts.iter().sum();
+    let mut weights: Vec<f32> = match wanted {
+        ClassWeights::Balanced => counts
+            .iter()
+            .map(|&count| (rows as f64 / (classes.len() as f64 * count.max(1) as f64)) as f32)
+            .collect(),
+        ClassWeights::Named(named) => {
+            let known: Vec<&str> = classes.iter().map(String::as_str).collect();
+            if let Some((class, _)) = named
+                .iter()
+                .find(|(class, _)| target.class(class).is_none())
+            {
+                return Err(unknown("class_weights", class, &known));
+            }
+            classes
+                .iter()
+                .map(|class| {
+                    named
+                        .iter()
+                        .find(|(c, _)| c == class)
+                        .map_or(1.0, |(_, w)| *w as f32)
+                })
+                .collect()
+        }
+    };
+    if *positive == Some(0) {
+        weights.reverse();
+    }
+    Ok(Some(weights))
+}
+
+/// All of the trainer's options.
+pub fn train_options(
+    arguments: &Arguments,
+    options: &Options,
+    target: &Target,
+    head: Head,
+    rows: usize,
+    rows_validated: usize,
+) -> Result<TrainOptions, Error> {
+    let given_epochs = positive("epochs", arguments.epochs)?;
+    let epochs = given_epochs.unwrap_or_else(|| epochs(rows));
+    if let Some(rate) = arguments.learning_rate
+        && !(rate > 0.0 && rate.is_finite())
+    {
+        return Err(Error::argument("learning_rate", "must be greater than 0"));
+    }
+    let held_out = rows_validated > 0;
+    for (given, option) in [
+        (
+            options.early_stopping.is_some_and(|patience| patience > 0),
+            "early_stopping",
+        ),
+        (options.restore_best == Some(true), "restore_best"),
+    ] {
+        if given && !held_out {
+            return Err(Error::Value {
+                name: format!("option \"{option}\""),
+                problem: "needs validation rows".into(),
+                hint: Some("Hold some rows out with validation => 0.2.".into()),
+            });
+        }
+    }
+    let early_stopping = match (options.early_stopping, given_epochs) {
+        (Some(patience), _) => patience,
+        (None, Some(_)) => 0,
+        (None, None) if held_out => (epochs / 4).max(5),
+        (None, None) => 0,
+    };
+    Ok(TrainOptions {
+        epochs,
+        batch_size: positive("batch_size", arguments.batch_size)?
+            .unwrap_or_else(|| batch_size(rows)),
+        learning_rate: arguments.learning_rate.unwrap_or(0.001),
+        optimizer: optimizer(arguments, options)?,
+        loss: loss(options, head)?,
+        schedule: schedule(options)?,
+        warmup: options.warmup.unwrap_or(0.0),
+        gradient_clip: options.gradient_clip,
+        l1: options.l1.unwrap_or(0.0),
+        l2: options.l2.unwrap_or(0.0),
+        weight_decay: options.weight_decay.unwrap_or(0.01),
+        early_stopping,
+        restore_best: options.restore_best.unwrap_or(held_out),
+        shuffle: options.shuffle.unwrap_or(true),
+        label_smoothing: options.label_smoothing.unwrap_or(0.0) as f32,
+        class_weights: class_weights(options, target)?,
+        seed: arguments.seed,
+        keep_optimizer_state: options.keep_optimizer.unwrap_or(false),
+        ..TrainOptions::default()
+    })
+}
+
+fn unknown(what: &str, name: &str, known: &[&str]) -> Error {
+    Error::Value {
+        name: format!("\"{name}\""),
+        problem: format!("is no {what} that is known"),
+        hint: Some(match nearest(name, known) {
+            Some(nearest) => format!(
+                "Perhaps you mean \"{nearest}\"; known are {}.",
+                known.join(", ")
+            ),
+            None => format!("Known are {}.", known.join(", ")),
+        }),
+    }
+}

@@ -1,0 +1,134 @@
+//! What can be wrong with a training before, in and after its loop.
+
+use crate::{artifact, features, metrics, models, nn};
+
+/// Why a model could not be trained.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// `options` is not a JSON object.
+    #[error("options must be a JSON object")]
+    OptionsNotObject,
+    /// A key of `options` that is not known.
+    #[error("unknown option \"{key}\"")]
+    UnknownOption {
+        /// The key.
+        key: String,
+        /// The known one most like it.
+        nearest: Option<String>,
+    },
+    /// A value that an option or an argument cannot take.
+    #[error("{name} {problem}")]
+    Value {
+        /// The option or argument at fault.
+        name: String,
+        /// What is wrong.
+        problem: String,
+        /// What to do, if that is not plain.
+        hint: Option<String>,
+    },
+    /// There is nothing to train on.
+    #[error("{0}")]
+    NoRows(String),
+    /// A column that the options name is not there.
+    #[error("column \"{column}\" does not exist in the query's result")]
+    NoColumn {
+        /// The column asked for.
+        column: String,
+        /// What asked for it.
+        asked_by: String,
+    },
+    /// Later versions keep the first one's features, types and task.
+    #[error("{0}")]
+    Signature(String),
+    /// No shipped architecture has this name.
+    #[error("architecture \"{name}\" does not exist")]
+    NoArchitecture {
+        /// The name.
+        name: String,
+    },
+    /// Working memory would pass the limit.
+    #[error("training would need about {needed} kB, more than the limit of {limit} kB")]
+    Memory {
+        /// What is needed, in kB.
+        needed: usize,
+        /// What may be used, in kB.
+        limit: usize,
+    },
+    /// An error of the network or its training loop.
+    #[error(transparent)]
+    Network(#[from] nn::Error),
+    /// An error of the features or the target.
+    #[error(transparent)]
+    Features(#[from] features::Error),
+    /// An error of the stored form.
+    #[error(transparent)]
+    Artifact(#[from] artifact::Error),
+    /// An error of the metrics.
+    #[error(transparent)]
+    Metrics(#[from] metrics::Error),
+}
+
+impl Error {
+    /// A value that an option cannot take.
+    pub fn option(key: &str, problem: &str) -> Error {
+        Error::Value {
+            name: format!("option \"{key}\""),
+            problem: problem.to_string(),
+            hint: None,
+        }
+    }
+
+    /// A value that an argument cannot take.
+    pub fn argument(name: &str, problem: &str) -> Error {
+        Error::Value {
+            name: name.to_string(),
+            problem: problem.to_string(),
+            hint: None,
+        }
+    }
+
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Error::OptionsNotObject => {
+                Some("Write options as an object, for example {\"weight_decay\": 0.01}.".into())
+            }
+            Error::UnknownOption {
+                nearest: Some(nearest),
+                ..
+            } => Some(format!("Perhaps you mean \"{nearest}\".")),
+            Error::UnknownOption { nearest: None, .. } => {
+                Some("The README's reference lists the options.".into())
+            }
+            Error::Value { hint, .. } => hint.clone(),
+            Error::NoRows(_) => {
+                Some("Check the query's WHERE clause and the target's NULLs.".into())
+            }
+            Error::NoColumn { asked_by, .. } => Some(format!(
+                "{asked_by} names it; add it to the query or correct the name."
+            )),
+            Error::Signature(_) => Some(
+                "Versions of a model keep its columns, types and task; train under another name."
+                    .into(),
+            ),
+            Error::NoArchitecture { name } => {
+                let names: Vec<&str> = models::shipped()
+                    .iter()
+                    .map(|shipped| shipped.name.as_str())
+                    .collect();
+                let nearest = models::nearest(name).map_or("", |shipped| shipped.name.as_str());
+                Some(format!(
+                    "Perhaps you mean \"{nearest}\"; shipped are {}. Or write it as JSON.",
+                    names.join(", ")
+                ))
+            }
+            Error::Memory { .. } => {
+                Some("Raise neural.max_memory, or use a smaller network or batch.".into())
+            }
+            Error::Network(error) => error.hint(),
+            Error::Features(error) => error.hint(),
+            Error::Artifact(error) => error.hint(),
+            Error::Metrics(error) => error.hint(),
+        }
+    }
+}

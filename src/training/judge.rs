@@ -1,0 +1,109 @@
+//! A model's predictions held against what was true.
+
+use serde_json::{Map, Value};
+
+use super::error::Error;
+use crate::features::Target;
+use crate::metrics::{Binary, Multiclass, Regression};
+
+/// What is true of a row.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Truth {
+    /// A class, by its place in the target's list.
+    Class(u32),
+    /// A number, in the target's own unit.
+    Number(f64),
+}
+
+/// Gathers predictions and truths; which metrics come out follows from the target.
+pub struct Judge<'a> {
+    target: &'a Target,
+    kind: Kind,
+}
+
+enum Kind {
+    Binary {
+        metrics: Binary,
+        positive: u32,
+    },
+    Multiclass(Multiclass),
+    Regression(Regression),
+    /// Several numbers a row: the metrics are those of the middle one (of quantiles, the median).
+    Outputs(Regression),
+}
+
+impl<'a> Judge<'a> {
+    /// A judge of predictions of this target.
+    pub fn new(target: &'a Target) -> Judge<'a> {
+        let kind = match target {
+            Target::Classes {
+                positive: Some(positive),
+                threshold,
+                ..
+            } => Kind::Binary {
+                metrics: Binary::new(*threshold),
+                positive: *positive as u32,
+            },
+            Target::Classes { classes, .. } => Kind::Multiclass(Multiclass::new(classes.len())),
+            Target::Regression { outputs, .. } if outputs.len() > 1 => {
+                Kind::Outputs(Regression::default())
+            }
+            Target::Regression { .. } => Kind::Regression(Regression::default()),
+        };
+        Judge { target, kind }
+    }
+
+    /// Adds a row: the network's outputs and the truth.
+    ///
+    /// # Errors
+    /// A truth of the wrong sort, or scores that are not numbers.
+    pub fn push(&mut self, outputs: &[f32], truth: Truth) -> Result<(), Error> {
+        match (&mut self.kind, truth) {
+            (Kind::Binary { metrics, positive }, Truth::Class(class)) => {
+                metrics.push(positive_probability(outputs), class == *positive)?;
+            }
+            (Kind::Multiclass(metrics), Truth::Class(class)) => metrics.push(outputs, class)?,
+            (Kind::Regression(metrics), Truth::Number(actual)) => {
+                let output = outputs.first().copied().unwrap_or(f32::NAN);
+                metrics.push(self.target.decode(0, output), actual);
+            }
+            (Kind::Outputs(metrics), Truth::Number(actual)) => {
+                let middle = outputs.len() / 2;
+                let output = outputs.get(middle).copied().unwrap_or(f32::NAN);
+                metrics.push(self.target.decode(middle, output), actual);
+            }
+            _ => {
+                return Err(Error::argument(
+                    "the target",
+                    "is not what the model predicts",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The metrics by name, in the order of the documentation; `None` where one is not defined,
+    /// as AUC is with one class.
+    pub fn finish(&mut self) -> Vec<(&'static str, Option<f64>)> {
+        match &mut self.kind {
+            Kind::Binary { metrics, .. } => metrics.finish(),
+            Kind::Multiclass(metrics) => metrics.finish(),
+            Kind::Regression(metrics) | Kind::Outputs(metrics) => metrics.finish(),
+        }
+    }
+}
+
+/// The metrics as JSON; an undefined one is null.
+pub fn metrics_json(metrics: &[(&'static str, Option<f64>)]) -> Value {
+    let map: Map<String, Value> = metrics
+        .iter()
+        .map(|(name, value)| ((*name).to_string(), value.map_or(Value::Null, Value::from)))
+        .collect();
+    Value::Object(map)
+}
+
+/// The positive class's probability: the only output of a sigmoid, the second of a softmax.
+#[inline]
+pub fn positive_probability(outputs: &[f32]) -> f64 {
+    outputs.last().copied().map_or(f64::NAN, f64::from)
+}

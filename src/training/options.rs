@@ -1,0 +1,423 @@
+//! The `options` of a training: every knob that is not an argument of its own, checked.
+
+use serde_json::{Map, Value};
+
+use super::error::Error;
+
+/// The known keys, in the order of the documentation.
+const KEYS: &[&str] = &[
+    "l1",
+    "l2",
+    "weight_decay",
+    "dropout",
+    "momentum",
+    "nesterov",
+    "rho",
+    "beta1",
+    "beta2",
+    "epsilon",
+    "schedule",
+    "gamma",
+    "step_size",
+    "warmup",
+    "gradient_clip",
+    "early_stopping",
+    "restore_best",
+    "shuffle",
+    "initializer",
+    "class_weights",
+    "sample_weight",
+    "label_smoothing",
+    "loss",
+    "delta",
+    "quantiles",
+    "target_scale",
+    "validation_split",
+    "validation_group",
+    "threshold",
+    "positive_class",
+    "deploy",
+    "warm_start",
+    "keep_optimizer",
+    "verbose",
+    "threads",
+];
+
+/// How the classes weigh in the loss.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ClassWeights {
+    /// Inversely to their frequency among the training rows: rows / (classes · rows of the class).
+    Balanced,
+    /// By name; a class that is not named weighs 1.
+    Named(Vec<(String, f64)>),
+}
+
+/// Which rows are held out.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum ValidationSplit {
+    /// By lot, each class in proportion (for regression: by lot).
+    #[default]
+    Stratified,
+    /// By lot.
+    Random,
+    /// The last rows in the query's order.
+    Last,
+    /// The rows in which this boolean column is true.
+    Column(String),
+}
+
+/// The options of `neural.train`; `None` is "not given".
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Options {
+    /// Weight of the sum of absolute weights in the gradient.
+    pub l1: Option<f64>,
+    /// Weight of half the sum of squared weights in the gradient.
+    pub l2: Option<f64>,
+    /// Decoupled decay, in PyTorch's sense.
+    pub weight_decay: Option<f64>,
+    /// Rate of the dropout after each hidden layer of the default architecture.
+    pub dropout: Option<f64>,
+    /// Momentum of `sgd` and `rmsprop`.
+    pub momentum: Option<f64>,
+    /// Nesterov's form of momentum.
+    pub nesterov: Option<bool>,
+    /// Decay of `rmsprop`'s mean square.
+    pub rho: Option<f64>,
+    /// Decay of `adam`'s first moment.
+    pub beta1: Option<f64>,
+    /// Decay of `adam`'s second moment.
+    pub beta2: Option<f64>,
+    /// What keeps a denominator from zero.
+    pub epsilon: Option<f64>,
+    /// The learning rate's schedule.
+    pub schedule: Option<String>,
+    /// Factor of the schedules that decay.
+    pub gamma: Option<f64>,
+    /// Epochs between the steps of `step`, or of patience in `reduce_on_plateau`.
+    pub step_size: Option<usize>,
+    /// Epochs over which the learning rate rises from zero; may be a fraction of one.
+    pub warmup: Option<f64>,
+    /// Largest norm of the whole gradient.
+    pub gradient_clip: Option<f64>,
+    /// Epochs without a better validation loss after which training ends; 0 never.
+    pub early_stopping: Option<usize>,
+    /// Whether the weights of the best epoch are kept rather than the last one's.
+    pub restore_best: Option<bool>,
+    /// Whether each epoch has an order of its own.
+    pub shuffle: Option<bool>,
+    /// How weights start.
+    pub initializer: Option<String>,
+    /// How the classes weigh.
+    pub class_weights: Option<ClassWeights>,
+    /// The column that holds each row's weight.
+    pub sample_weight: Option<String>,
+    /// Share of the target spread evenly over the classes.
+    pub label_smoothing: Option<f64>,
+    /// The loss's name.
+    pub loss: Option<String>,
+    /// Where `huber` turns from square to straight.
+    pub delta: Option<f64>,
+    /// The quantiles of the quantile loss, one output each.
+    pub quantiles: Option<Vec<f64>>,
+    /// How a numeric target is scaled.
+    pub target_scale: Option<String>,
+    /// Which rows are held out.
+    pub validation_split: Option<ValidationSplit>,
+    /// The column whose values stay on one side of the split.
+    pub validation_group: Option<String>,
+    /// The probability from which a row belongs to the positive class.
+    pub threshold: Option<f64>,
+    /// The class whose probability `predict` gives.
+    pub positive_class: Option<String>,
+    /// Whether the new version is deployed.
+    pub deploy: Option<bool>,
+    /// Whether training starts from the deployed version.
+    pub warm_start: Option<bool>,
+    /// Whether the optimizer's state is kept in the version, for a warm start.
+    pub keep_optimizer: Option<bool>,
+    /// Whether notices are given.
+    pub verbose: Option<bool>,
+    /// Training threads, instead of the setting.
+    pub threads: Option<usize>,
+}
+
+impl Options {
+    /// Reads the JSON of `options`.
+    ///
+    /// # Errors
+    /// When it is not an object, a key is unknown (the nearest known one is named) or a value is
+    /// of the wrong type or out of range.
+    pub fn parse(json: &Value) -> Result<Options, Error> {
+        let Value::Object(map) = json else {
+            return Err(Error::OptionsNotObject);
+        };
+        for key in map.keys() {
+            if !KEYS.contains(&key.as_str()) {
+                return Err(Error::UnknownOption {
+                    key: key.clone(),
+                    nearest: nearest(key, KEYS),
+                });
+            }
+        }
+        let read = Reader { map };
+        Ok(Options {
+            l1: read.number("l1", 0.0, f64::MAX)?,
+            l2: read.number("l2", 0.0, f64::MAX)?,
+            weight_decay: read.number("weight_decay", 0.0, f64::MAX)?,
+            dropout: read
+                .number("dropout", 0.0, 1.0)?
+                .map(below_one("dropout"))
+                .transpose()?,
+            momentum: read.number("momentum", 0.0, 1.0)?,
+            nesterov: read.boolean("nesterov")?,
+            rho: read.number("rho", 0.0, 1.0)?,
+            beta1: read
+                .number("beta1", 0.0, 1.0)?
+                .map(below_one("beta1"))
+                .transpose()?,
+            beta2: read
+                .number("beta2", 0.0, 1.0)?
+                .map(below_one("beta2"))
+                .transpose()?,
+            epsilon: read.number("epsilon", 0.0, f64::MAX)?,
+            schedule: read.name("schedule")?,
+            gamma: read.number("gamma", 0.0, 1.0)?,
+            step_size: read.whole("step_size", 1)?,
+            warmup: read.number("warmup", 0.0, f64::MAX)?,
+            gradient_clip: read.number("gradient_clip", f64::MIN_POSITIVE, f64::MAX)?,
+            early_stopping: read.whole("early_stopping", 0)?,
+            restore_best: read.boolean("restore_best")?,
+            shuffle: read.boolean("shuffle")?,
+            initializer: read.name("initializer")?,
+            class_weights: read.class_weights()?,
+            sample_weight: read.name("sample_weight")?,
+            label_smoothing: read
+                .number("label_smoothing", 0.0, 1.0)?
+                .map(below_one("label_smoothing"))
+                .transpose()?,
+            loss: read.name("loss")?,
+            delta: read.number("delta", f64::MIN_POSITIVE, f64::MAX)?,
+            quantiles: read.quantiles()?,
+            target_scale: read.name("target_scale")?,
+            validation_split: read
+                .name("validation_split")?
+                .map(|text| match text.as_str() {
+                    "stratified" => ValidationSplit::Stratified,
+                    "random" => ValidationSplit::Random,
+                    "last" => ValidationSplit::Last,
+                    _ => ValidationSplit::Column(text),
+                }),
+            validation_group: read.name("validation_group")?,
+            threshold: read.number("threshold", 0.0, 1.0)?,
+            positive_class: read.class_name("positive_class")?,
+            deploy: read.boolean("deploy")?,
+            warm_start: read.boolean("warm_start")?,
+            keep_optimizer: read.boolean("keep_optimizer")?,
+            verbose: read.boolean("verbose")?,
+            threads: read.whole("threads", 0)?,
+        })
+    }
+
+    /// The columns of the query that the options name for a purpose of their own, so that they are
+    /// no features: option and column.
+    pub fn named_columns(&self) -> Vec<(&'static str, &str)> {
+        let mut named = Vec::new();
+        if let Some(column) = &self.sample_weight {
+            named.push(("sample_weight", column.as_str()));
+        }
+        if let Some(ValidationSplit::Column(column)) = &self.validation_split {
+            named.push(("validation_split", column.as_str()));
+        }
+        if let Some(column) = &self.validation_group {
+            named.push(("validation_group", column.as_str()));
+        }
+        named
+    }
+}
+
+/// The known word most like `word`, if one is like it at all.
+pub(super) fn nearest(word: &str, known: &[&str]) -> Option<String> {
+    let word = word.to_lowercase();
+    known
+        .iter()
+        .map(|k| (strsim::jaro_winkler(&word, k), *k))
+        .filter(|(likeness, _)| *likeness > 0.7)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, k)| k.to_string())
+}
+
+fn below_one(key: &'static str) -> impl Fn(f64) -> Result<f64, Error> {
+    move |value| {
+        if value < 1.0 {
+            Ok(value)
+        } else {
+            Err(Error::option(key, "must be less than 1"))
+        }
+    }
+}
+
+struct Reader<'a> {
+    map: &'a Map<String, Value>,
+}
+
+impl Reader<'_> {
+    /// The value of a key; JSON null is "not given".
+    fn get(&self, key: &str) -> Option<&Value> {
+        self.map.get(key).filter(|value| !value.is_null())
+    }
+
+    fn number(&self, key: &'static str, low: f64, high: f64) -> Result<Option<f64>, Error> {
+        let Some(value) = self.get(key) else {
+            return Ok(None);
+        };
+        match value.as_f64() {
+            Some(number) if (low..=high).contains(&number) => Ok(Some(number)),
+            Some(_) if high == f64::MAX && low > 0.0 => {
+                Err(Error::option(key, "must be a number greater than 0"))
+            }
+            Some(_) if high == f64::MAX => {
+                Err(Error::option(key, "must be a number of at least 0"))
+            }
+            Some(_) => Err(Error::option(
+                key,
+                &format!("must be between {low} and {high}"),
+            )),
+            None => Err(Error::option(key, "must be a number")),
+        }
+    }
+
+    fn whole(&self, key: &'static str, low: usize) -> Result<Option<usize>, Error> {
+        let Some(value) = self.get(key) else {
+            return Ok(None);
+        };
+        value
+            .as_u64()
+            .filter(|&number| number >= low as u64 && number <= u64::from(u32::MAX))
+            .map(|number| Some(number as usize))
+            .ok_or_else(|| Error::option(key, &format!("must be a whole number of at least {low}")))
+    }
+
+    fn boolean(&self, key: &'static str) -> Result<Option<bool>, Error> {
+        let Some(value) = self.get(key) else {
+            return Ok(None);
+        };
+        value
+            .as_bool()
+            .map(Some)
+            .ok_or_else(|| Error::option(key, "must be true or false"))
+    }
+
+    fn name(&self, key: &'static str) -> Result<Option<String>, Error> {
+        let Some(value) = self.get(key) else {
+            return Ok(None);
+        };
+        value
+            .as_str()
+            .map(|text| Some(text.to_string()))
+            .ok_or_else(|| Error::option(key, "must be a string"))
+    }
+
+    /// A class may be written as the value it is in the table: `1`, `true`, `"bad"`.
+    fn class_name(&self, key: &'static str) -> Result<Option<String>, Error> {
+        match self.get(key) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(value @ (Value::Number(_) | Value::Bool(_))) => Ok(Some(value.to_string())),
+            Some(_) => Err(Error::option(key, "must be a class's name")),
+        }
+    }
+
+    fn class_weights(&self) -> Result<Option<ClassWeights>, Error> {
+        let bad = || {
+            Error::option(
+                "class_weights",
+                "must be \"balanced\" or an object from class to a weight of at least 0",
+            )
+        };
+        match self.get("class_weights") {
+            None => Ok(None),
+            Some(Value::String(text)) if text == "balanced" => Ok(Some(ClassWeights::Balanced)),
+            Some(Value::Object(map)) => map
+                .iter()
+                .map(|(class, weight)| match weight.as_f64() {
+                    Some(weight) if weight.is_finite() && weight >= 0.0 => {
+                        Ok((class.clone(), weight))
+                    }
+                    _ => Err(bad()),
+                })
+                .collect::<Result<Vec<_>, _>>()
+                .map(|weights| Some(ClassWeights::Named(weights))),
+            Some(_) => Err(bad()),
+        }
+    }
+
+    fn quantiles(&self) -> Result<Option<Vec<f64>>, Error> {
+        let bad = || {
+            Error::option(
+                "quantiles",
+                "must be a rising list of numbers between 0 and 1, both excluded",
+            )
+        };
+        let Some(value) = self.get("quantiles") else {
+            return Ok(None);
+        };
+        let list = match value {
+            Value::Array(list) => list.as_slice(),
+            one => std::slice::from_ref(one),
+        };
+        let quantiles: Vec<f64> = list
+            .iter()
+            .map(|q| q.as_f64().ok_or_else(bad))
+            .collect::<Result<_, _>>()?;
+        let inside = quantiles.iter().all(|&q| q > 0.0 && q < 1.0);
+        let rising = quantiles.windows(2).all(|pair| pair[0] < pair[1]);
+        if quantiles.is_empty() || quantiles.len() > 100 || !inside || !rising {
+            return Err(bad());
+        }
+        Ok(Some(quantiles))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_unknown_key_names_the_nearest() {
+        let error = Options::parse(&json!({"weight_dekay": 1})).unwrap_err();
+        assert!(
+            error.hint().unwrap_or_default().contains("weight_decay"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn values_are_checked() {
+        for bad in [
+            json!([]),
+            json!({"l1": -1}),
+            json!({"dropout": 1.0}),
+            json!({"nesterov": 1}),
+            json!({"quantiles": [0.9, 0.1]}),
+            json!({"class_weights": "even"}),
+            json!({"early_stopping": 1.5}),
+        ] {
+            assert!(Options::parse(&bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn values_are_read() {
+        let options = Options::parse(&json!({
+            "weight_decay": 0.01, "early_stopping": 5, "quantiles": 0.5, "positive_class": 1,
+            "class_weights": {"bad": 5}, "validation_split": "held_out", "l2": null
+        }))
+        .unwrap();
+        assert_eq!(options.weight_decay, Some(0.01));
+        assert_eq!(options.quantiles, Some(vec![0.5]));
+        assert_eq!(options.positive_class.as_deref(), Some("1"));
+        assert_eq!(options.named_columns(), [("validation_split", "held_out")]);
+        assert_eq!(options.l2, None);
+    }
+}

@@ -1,0 +1,602 @@
+//! From raw rows to a model: split, fit, build, train, judge.
+
+use std::cell::RefCell;
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use super::defaults::{self, Arguments};
+use super::error::Error;
+use super::judge::{Judge, Truth, metrics_json};
+use super::options::{Options, ValidationSplit};
+use super::plan::Plan;
+use super::source::{Encoding, MemorySource, ReadingSource, SharedRows};
+use crate::artifact::Model;
+use crate::features::{
+    self, BitMask, Block, Dictionary, FeatureSet, Profile, RawRows, Scale, Split, Target,
+    TargetRequest, Task,
+};
+use crate::models;
+use crate::nn::{self, Architecture, EpochReport, Head, Network, Predictor, RowSource, Watcher};
+
+/// The architecture of a training that names none.
+pub const DEFAULT_ARCHITECTURE: &str = "tabular";
+/// Rows that are scored at once when a trained model is judged.
+const JUDGE_ROWS: usize = 1024;
+/// Scores from which a version's deciles are taken, at most.
+const SCORE_SAMPLE: usize = 65_536;
+
+/// What is to be trained.
+pub struct Job<'a> {
+    /// The task, if the user or the model's earlier versions fix it.
+    pub task: Option<Task>,
+    /// The name of a shipped architecture, or JSON.
+    pub architecture: Option<&'a str>,
+    /// The arguments that steer the loop.
+    pub arguments: &'a Arguments,
+    /// The options.
+    pub options: &'a Options,
+    /// The parts of the columns.
+    pub plan: &'a Plan,
+    /// The deployed version of the model, if there is one: its signature is kept.
+    pub previous: Option<&'a Model>,
+    /// The dictionary of each column that is read.
+    pub dictionaries: &'a [Option<Dictionary>],
+    /// Bytes that may be used beside the raw rows themselves.
+    pub memory: usize,
+    /// Threads that compute.
+    pub threads: usize,
+    /// Where they live.
+    pub pool: &'a rayon::ThreadPool,
+}
+
+/// Whoever watches a training: told of its progress, asked whether to go on.
+pub trait Observer {
+    /// Whether the training shall end at once. Asked often.
+    fn interrupted(&mut self) -> bool;
+    /// Something the user should know before the loop begins.
+    fn notice(&mut self, text: &str);
+    /// An epoch has ended, of so many.
+    fn epoch(&mut self, report: &EpochReport, epochs: usize);
+}
+
+/// A trained model and how it went.
+pub struct Outcome {
+    /// The model.
+    pub model: Model,
+    /// Its epochs.
+    pub history: Vec<EpochReport>,
+    /// The loss on the training rows in the epoch that was kept.
+    pub train_loss: f64,
+    /// The loss on the validation rows in that epoch.
+    pub validation_loss: Option<f64>,
+    /// The metrics on the validation rows, or on the training rows where there are none.
+    pub metrics: Value,
+    /// Rows trained on.
+    pub rows_trained: usize,
+    /// Rows held out.
+    pub rows_validated: usize,
+    /// Seconds it took, reading the query not counted.
+    pub seconds: f64,
+}
+
+/// Trains a model on the rows, whose columns are as the plan says.
+///
+/// # Errors
+/// See [`Error`]; an interruption comes as the interruption of the part it fell in.
+pub fn run(
+    job: &Job<'_>,
+    rows: &mut dyn RawRows,
+    observer: &mut dyn Observer,
+) -> Result<Outcome, Error> {
+    let started = Instant::now();
+    let total = rows.rows();
+    if total == 0 {
+        return Err(Error::NoRows("there are no rows to train on".into()));
+    }
+    let target_at = job.plan.target_at();
+    let target_words = job.dictionaries.get(target_at).and_then(Option::as_ref);
+    let mut stop = || observer.interrupted();
+
+    // What is learnt, and from which rows.
+    let mut target = match job.previous.filter(|_| warm(job.options)) {
+        Some(previous) => previous.target.clone(),
+        None => Target::find(
+            &target_request(job)?,
+            &job.plan.target,
+            target_at,
+            target_words,
+            rows,
+            &mut stop,
+        )?,
+    };
+    check_task(job, &target)?;
+    let fraction = defaults::validation_fraction(job.arguments, job.options)?;
+    let labels = target.labels(target_words)?;
+    let split = split_of(job);
+    let mask = features::split(
+        split,
+        fraction,
+        job.arguments.seed,
+        rows,
+        Some((&labels, target_at)),
+        &mut stop,
+    )?;
+    let rows_trained = mask.count();
+    let rows_validated = total - rows_trained;
+    if rows_trained == 0 {
+        return Err(Error::NoRows("all rows are held out for validation".into()));
+    }
+    if let Some(weight) = job.plan.weight {
+        check_weights(weight, job.options, rows, &mut stop)?;
+    }
+    if !warm(job.options) || job.previous.is_none() {
+        target.fit(target_at, target_words, rows, &mask, &mut stop)?;
+    }
+    set_quantile_outputs(&mut target, job.options);
+    let head = target.head();
+
+    // The features, and the network over them.
+    let architecture = architecture_of(job, head)?;
+    let (feature_set, left_out) = fit_features(job, &architecture, rows, &mask, &mut stop)?;
+    let architecture = match (job.previous, warm(job.options)) {
+        (Some(_), true) => architecture,
+        _ => architecture.with_embeddings(&feature_set.embeddings())?,
+    };
+    let network = Network::build(&architecture, &feature_set.inputs(), head, Some(job.memory))?;
+    let mut train_options = defaults::train_options(
+        job.arguments,
+        job.options,
+        &target,
+        head,
+        rows_trained,
+        rows_validated,
+    )?;
+    train_options.threads = job.threads;
+    let parameters = match job.previous.filter(|_| warm(job.options)) {
+        Some(previous) => {
+            train_options.optimizer_state = previous
+                .optimizer_state
+                .clone()
+                .filter(|state| state.fits(&train_options.optimizer, network.parameter_count()));
+            previous.parameters.clone()
+        }
+        None => network.initialise(job.arguments.seed, defaults::initializer(job.options)?),
+    };
+    for text in announcement(
+        job,
+        &target,
+        &feature_set,
+        &left_out,
+        rows_trained,
+        rows_validated,
+        fraction,
+    ) {
+        observer.notice(&text);
+    }
+
+    // The loop, over rows encoded once where they fit, else each time they are needed.
+    let encoder = feature_set.block_encoder(job.dictionaries);
+    let labels = target.labels(target_words)?;
+    let outputs = match head {
+        Head::Regression { outputs } => outputs,
+        _ => 1,
+    };
+    let write_target = |block: &Block, y: &mut Vec<f32>| {
+        for row in 0..block.rows {
+            let label = labels.label(block, target_at, row)?;
+            // Every quantile learns from the same number.
+            y.extend(std::iter::repeat_n(label, outputs));
+        }
+        Ok(())
+    };
+    let encoding = Encoding {
+        features: &encoder,
+        target: &write_target,
+        targets: outputs,
+        weight: job.plan.weight,
+    };
+    let fixed = nn::training_bytes(&network, &train_options);
+    let left = job.memory.saturating_sub(fixed);
+    let least = train_options.batch_size * encoding.row_bytes();
+    if left < least {
+        return Err(Error::Memory {
+            needed: (fixed + least) / 1024,
+            limit: job.memory / 1024,
+        });
+    }
+    let shared: SharedRows<'_> = RefCell::new(rows);
+    let in_memory = total.saturating_mul(encoding.row_bytes()) <= left;
+    let mut sides: Vec<Box<dyn RowSource + '_>> = Vec::new();
+    for value in [true, false] {
+        sides.push(if in_memory {
+            let mut stop = || observer.interrupted();
+            Box::new(MemorySource::encode(
+                &shared, &mask, value, &encoding, &mut stop,
+            )?)
+        } else {
+            // Half for each side, and as much again for the order and the block being read.
+            let capacity = left / 4 / encoding.row_bytes();
+            Box::new(ReadingSource::new(
+                &shared, &mask, value, &encoding, capacity,
+            ))
+        });
+    }
+    let [train_side, validation_side] = sides.as_mut_slice() else {
+        return Err(Error::argument("the rows", "have more than two sides"));
+    };
+    let epochs = train_options.epochs;
+    let trained = nn::train(
+        &network,
+        parameters,
+        train_side.as_mut(),
+        (rows_validated > 0).then_some(validation_side.as_mut() as &mut dyn RowSource),
+        &train_options,
+        job.pool,
+        &mut Watch { observer, epochs },
+    )?;
+    drop(sides);
+
+    // The judgement, by the kernel that will serve the model.
+    let predictor = Predictor::new(&network, &trained.parameters)?;
+    let judged_side = rows_validated == 0;
+    let judged = judge_rows(
+        &JudgeInput {
+            predictor: &predictor,
+            target: &target,
+            labels: &labels,
+            target_at,
+            encoder: &encoder,
+            outputs: network.output_units(),
+        },
+        &shared,
+        &mask,
+        judged_side,
+        observer,
+    )?;
+    let kept = trained.history.get(trained.best_epoch.saturating_sub(1));
+    let (train_loss, validation_loss) = kept.map_or((f64::NAN, None), |epoch| {
+        (epoch.train_loss, epoch.validation_loss)
+    });
+    let training = json!({
+        "seed": job.arguments.seed,
+        "rows_trained": rows_trained,
+        "rows_validated": rows_validated,
+        "epochs": trained.history.len(),
+        "train_loss": train_loss,
+        "validation_loss": validation_loss,
+        "metrics": judged.metrics,
+        "extension_version": env!("CARGO_PKG_VERSION"),
+    });
+    Ok(Outcome {
+        model: Model {
+            architecture: network.architecture().clone(),
+            features: feature_set,
+            target,
+            parameters: trained.parameters,
+            training,
+            scores: judged.scores,
+            optimizer_state: trained.optimizer_state,
+        },
+        history: trained.history,
+        train_loss,
+        validation_loss,
+        metrics: judged.metrics,
+        rows_trained,
+        rows_validated,
+        seconds: started.elapsed().as_secs_f64(),
+    })
+}
+
+fn warm(options: &Options) -> bool {
+    options.warm_start == Some(true)
+}
+
+fn target_request(job: &Job<'_>) -> Result<TargetRequest, Error> {
+    let previous = job.previous.map(|model| &model.target);
+    let positive_class = job.options.positive_class.clone().or_else(|| {
+        previous
+            .and_then(Target::positive_class)
+            .map(str::to_string)
+    });
+    Ok(TargetRequest {
+        task: job.task,
+        positive_class,
+        scale: job
+            .options
+            .target_scale
+            .as_deref()
+            .map(Scale::parse)
+            .transpose()?,
+        threshold: job.options.threshold,
+    })
+}
+
+fn check_task(job: &Job<'_>, target: &Target) -> Result<(), Error> {
+    let Some(previous) = job.previous else {
+        return Ok(());
+    };
+    if previous.target.task() != target.task() {
+        return Err(Error::Signature(format!(
+            "the model's earlier versions are for {}, not for {}",
+            previous.target.task().name(),
+            target.task().name()
+        )));
+    }
+    Ok(())
+}
+
+fn split_of(job: &Job<'_>) -> Split {
+    if let Some(position) = job.plan.flag {
+        return Split::Flag { position };
+    }
+    if let Some(position) = job.plan.group {
+        return Split::Group { position };
+    }
+    match job.options.validation_split {
+        Some(ValidationSplit::Random) => Split::Random,
+        Some(ValidationSplit::Last) => Split::Last,
+        _ => Split::Stratified,
+    }
+}
+
+/// One output for each quantile, all on the target's scale.
+fn set_quantile_outputs(target: &mut Target, options: &Options) {
+    if let (Target::Regression { outputs, .. }, Some(quantiles)) = (target, &options.quantiles)
+        && let Some(&scale) = outputs.first()
+    {
+        *outputs = vec![scale; quantiles.len()];
+    }
+}
+
+/// The architecture asked for: JSON, a shipped one's name, or nothing.
+fn architecture_of(job: &Job<'_>, head: Head) -> Result<Architecture, Error> {
+    if let (Some(previous), true) = (job.previous, warm(job.options)) {
+        if job.architecture.is_some() {
+            return Err(Error::option(
+                "warm_start",
+                "goes on with the deployed version's architecture; leave architecture NULL",
+            ));
+        }
+        return Ok(previous.architecture.clone());
+    }
+    let text = job.architecture.unwrap_or(DEFAULT_ARCHITECTURE).trim();
+    let architecture = if text.starts_with(['{', '[']) {
+        Architecture::parse(text)?
+    } else {
+        let shipped = models::find(text).ok_or_else(|| Error::NoArchitecture {
+            name: text.to_string(),
+        })?;
+        Architecture::from_json(&shipped.architecture())?
+    };
+    let architecture = architecture.resolve(head)?;
+    Ok(match job.options.dropout {
+        Some(rate) => architecture.with_dropout(rate as f32)?,
+        None => architecture,
+    })
+}
+
+fn fit_features(
+    job: &Job<'_>,
+    architecture: &Architecture,
+    rows: &mut dyn RawRows,
+    mask: &BitMask,
+    stop: &mut dyn FnMut() -> bool,
+) -> Result<(FeatureSet, Vec<String>), Error> {
+    if let (Some(previous), true) = (job.previous, warm(job.options)) {
+        return Ok((previous.features.clone(), Vec::new()));
+    }
+    let embedded = architecture.embedded_features();
+    Ok(features::fit(
+        &job.plan.requests,
+        &job.plan.features,
+        job.dictionaries,
+        rows,
+        mask,
+        &embedded,
+        stop,
+    )?)
+}
+
+fn check_weights(
+    position: usize,
+    options: &Options,
+    rows: &mut dyn RawRows,
+    stop: &mut dyn FnMut() -> bool,
+) -> Result<(), Error> {
+    let mut bad = false;
+    features::pass(rows, stop, |_, block| {
+        bad |= block
+            .columns
+            .get(position)
+            .is_none_or(|values| !values.all_numbers(|weight| weight >= 0.0 && weight.is_finite()));
+        Ok(())
+    })?;
+    if bad {
+        let column = options.sample_weight.as_deref().unwrap_or_default();
+        return Err(Error::Value {
+            name: "option \"sample_weight\"".into(),
+            problem: format!("names column \"{column}\", which is NULL or negative in a row"),
+            hint: Some("Give every row a weight of at least 0.".into()),
+        });
+    }
+    Ok(())
+}
+
+/// The notices before the loop: task, features, what is left out, the split.
+fn announcement(
+    job: &Job<'_>,
+    target: &Target,
+    feature_set: &FeatureSet,
+    left_out: &[String],
+    rows_trained: usize,
+    rows_validated: usize,
+    fraction: f64,
+) -> Vec<String> {
+    let task = match (target.positive_class(), target.classes().len()) {
+        (Some(positive), _) => format!(
+            "classification of \"{}\", positive class \"{positive}\" (the other: \"{}\")",
+            target.column(),
+            target
+                .classes()
+                .iter()
+                .find(|class| *class != positive)
+                .map_or("", |c| c.as_str()),
+        ),
+        (None, 0) => format!("regression of \"{}\"", target.column()),
+        (None, classes) => format!(
+            "classification of \"{}\" in {classes} classes",
+            target.column()
+        ),
+    };
+    let described: Vec<String> = feature_set
+        .features
+        .iter()
+        .filter(|feature| feature.is_used())
+        .map(features::Feature::describe)
+        .collect();
+    let split = if job.plan.flag.is_some() {
+        "by the column named".to_string()
+    } else if rows_validated == 0 {
+        "none held out".to_string()
+    } else {
+        let how = match (&job.options.validation_split, job.plan.group.is_some()) {
+            (_, true) => "by group",
+            (Some(ValidationSplit::Random), _) => "random",
+            (Some(ValidationSplit::Last), _) => "the last rows",
+            _ if target.classes().is_empty() => "random",
+            _ => "stratified",
+        };
+        format!("{how}, {}%", (fraction * 1000.0).round() / 10.0)
+    };
+    let mut text = format!(
+        "{task}; {} feature{}: {}; {rows_trained} rows to train on, {rows_validated} to validate \
+         ({split}); seed {}",
+        described.len(),
+        if described.len() == 1 { "" } else { "s" },
+        described.join(", "),
+        job.arguments.seed,
+    );
+    for reason in left_out {
+        text.push_str("; ");
+        text.push_str(reason);
+    }
+    vec![text]
+}
+
+/// Passes the trainer's questions on.
+struct Watch<'a> {
+    observer: &'a mut dyn Observer,
+    epochs: usize,
+}
+
+impl Watcher for Watch<'_> {
+    fn interrupted(&mut self) -> bool {
+        self.observer.interrupted()
+    }
+
+    fn epoch(&mut self, report: &EpochReport) -> Result<(), nn::Error> {
+        self.observer.epoch(report, self.epochs);
+        Ok(())
+    }
+}
+
+struct JudgeInput<'a> {
+    predictor: &'a Predictor,
+    target: &'a Target,
+    labels: &'a features::Labels,
+    target_at: usize,
+    encoder: &'a features::BlockEncoder,
+    outputs: usize,
+}
+
+struct Judged {
+    metrics: Value,
+    scores: Profile,
+}
+
+/// Scores one side of the split and gives its metrics and the deciles of its scores.
+fn judge_rows(
+    input: &JudgeInput<'_>,
+    rows: &SharedRows<'_>,
+    mask: &BitMask,
+    value: bool,
+    observer: &mut dyn Observer,
+) -> Result<Judged, Error> {
+    let mut rows = rows.borrow_mut();
+    let total = rows.rows();
+    let mut block = Block::default();
+    let mut scratch = input.predictor.scratch();
+    let mut x = vec![0.0; JUDGE_ROWS * input.encoder.width()];
+    let mut out = vec![0.0; JUDGE_ROWS * input.outputs];
+    let mut judge = Judge::new(input.target);
+    let mut scores = Vec::new();
+    let every = total.div_ceil(SCORE_SAMPLE).max(1);
+    for start in (0..total).step_by(JUDGE_ROWS) {
+        if observer.interrupted() {
+            return Err(Error::Features(features::Error::Interrupted));
+        }
+        let count = JUDGE_ROWS.min(total - start);
+        rows.read(start, count, &mut block)?;
+        let x = &mut x[..count * input.encoder.width()];
+        input.encoder.encode(&block, x)?;
+        let out = &mut out[..count * input.outputs];
+        input.predictor.forward(x, count, out, &mut scratch);
+        for (row, outputs) in out.chunks_exact(input.outputs).enumerate() {
+            if mask.get(start + row) != value {
+                continue;
+            }
+            let truth = match input.labels.class(&block, input.target_at, row) {
+                Some(class) => Truth::Class(class),
+                None => Truth::Number(
+                    block
+                        .columns
+                        .get(input.target_at)
+                        .and_then(|values| values.number(row))
+                        .unwrap_or(f64::NAN),
+                ),
+            };
+            judge.push(outputs, truth)?;
+            if (start + row) % every == 0 {
+                scores.push(score(input.target, outputs));
+            }
+        }
+    }
+    scores.sort_unstable_by(f64::total_cmp);
+    let judged_rows = if value {
+        mask.count()
+    } else {
+        mask.len() - mask.count()
+    };
+    let last = scores.len().saturating_sub(1) as f64;
+    let deciles = (0..=10)
+        .filter_map(|tenth| {
+            scores
+                .get((last * f64::from(tenth) / 10.0).round() as usize)
+                .copied()
+        })
+        .collect();
+    Ok(Judged {
+        metrics: metrics_json(&judge.finish()),
+        scores: Profile::Deciles {
+            deciles,
+            missing: 0,
+            rows: judged_rows as u64,
+        },
+    })
+}
+
+/// The one number that stands for a row's prediction in the drift profile.
+fn score(target: &Target, outputs: &[f32]) -> f64 {
+    match target {
+        Target::Regression { .. } => target.decode(0, outputs.first().copied().unwrap_or(f32::NAN)),
+        Target::Classes { classes, .. } if classes.len() == 2 => {
+            super::judge::positive_probability(outputs)
+        }
+        Target::Classes { .. } => outputs
+            .iter()
+            .copied()
+            .map(f64::from)
+            .fold(f64::NEG_INFINITY, f64::max),
+    }
+}
