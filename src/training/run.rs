@@ -161,7 +161,12 @@ pub fn run(
                 .filter(|state| state.fits(&train_options.optimizer, network.parameter_count()));
             previous.parameters.clone()
         }
-        None => network.initialise(job.arguments.seed, defaults::initializer(job.options)?),
+        None => {
+            let mut parameters =
+                network.initialise(job.arguments.seed, defaults::initializer(job.options)?);
+            start_at_the_prior(&network, &target, &mut parameters);
+            parameters
+        }
     };
     for text in announcement(
         job,
@@ -286,6 +291,48 @@ pub fn run(
         rows_validated,
         seconds: started.elapsed().as_secs_f64(),
     })
+}
+
+/// Sets the output layer's bias so that an untrained network gives each class its share of the
+/// training rows: the first epochs need not learn that.
+fn start_at_the_prior(network: &Network, target: &Target, parameters: &mut [f32]) {
+    let Target::Classes {
+        counts, positive, ..
+    } = target
+    else {
+        return;
+    };
+    let Some(bias) = network
+        .parameters()
+        .last()
+        .filter(|p| p.name.ends_with(".bias"))
+    else {
+        return;
+    };
+    let Some(bias) = parameters.get_mut(bias.range.clone()) else {
+        return;
+    };
+    let share = |class: usize| {
+        let rows: u64 = counts.iter().sum();
+        // Half a row more keeps a class without rows from infinity.
+        (counts.get(class).copied().unwrap_or(0) as f64 + 0.5) / (rows as f64 + 1.0)
+    };
+    match (positive, bias) {
+        (Some(positive), [bias]) => {
+            let p = share(*positive);
+            *bias = (p / (1.0 - p)).ln() as f32;
+        }
+        (Some(positive), [negative_bias, positive_bias]) => {
+            *negative_bias = share(1 - *positive).ln() as f32;
+            *positive_bias = share(*positive).ln() as f32;
+        }
+        (None, biases) if biases.len() == counts.len() => {
+            for (class, bias) in biases.iter_mut().enumerate() {
+                *bias = share(class).ln() as f32;
+            }
+        }
+        _ => {}
+    }
 }
 
 fn warm(options: &Options) -> bool {
