@@ -313,6 +313,35 @@ fn class_weights(options: &Options, target: &Target) -> Result<Option<Vec<f32>>,
     Ok(Some(weights))
 }
 
+/// Checks what can be judged before any row is read.
+///
+/// # Errors
+/// An argument or option out of its range, or a name that is not known.
+pub fn check(arguments: &Arguments, options: &Options) -> Result<(), Error> {
+    positive("epochs", arguments.epochs)?;
+    positive("batch_size", arguments.batch_size)?;
+    check_learning_rate(arguments)?;
+    validation_fraction(arguments, options)?;
+    optimizer(arguments, options)?;
+    schedule(options)?;
+    initializer(options)?;
+    if let Some(name) = options.loss.as_deref()
+        && !LOSSES.contains(&name.to_lowercase().as_str())
+    {
+        return Err(unknown("loss", name, LOSSES));
+    }
+    Ok(())
+}
+
+fn check_learning_rate(arguments: &Arguments) -> Result<(), Error> {
+    match arguments.learning_rate {
+        Some(rate) if !(rate > 0.0 && rate.is_finite()) => {
+            Err(Error::argument("learning_rate", "must be greater than 0"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// All of the trainer's options.
 pub fn train_options(
     arguments: &Arguments,
@@ -324,11 +353,7 @@ pub fn train_options(
 ) -> Result<TrainOptions, Error> {
     let given_epochs = positive("epochs", arguments.epochs)?;
     let epochs = given_epochs.unwrap_or_else(|| epochs(rows));
-    if let Some(rate) = arguments.learning_rate
-        && !(rate > 0.0 && rate.is_finite())
-    {
-        return Err(Error::argument("learning_rate", "must be greater than 0"));
-    }
+    check_learning_rate(arguments)?;
     let held_out = rows_validated > 0;
     for (given, option) in [
         (

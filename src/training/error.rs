@@ -100,6 +100,11 @@ impl Error {
             Error::UnknownOption { nearest: None, .. } => {
                 Some("The README's reference lists the options.".into())
             }
+            Error::Value {
+                hint: None, name, ..
+            } => Some(format!(
+                "Give {name} another value, or leave it out for the default."
+            )),
             Error::Value { hint, .. } => hint.clone(),
             Error::NoRows(_) => {
                 Some("Check the query's WHERE clause and the target's NULLs.".into())

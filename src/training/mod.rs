@@ -14,4 +14,4 @@ pub use error::Error;
 pub use judge::{Judge, Truth, metrics_json, positive_probability};
 pub use options::{ClassWeights, Options, ValidationSplit};
 pub use plan::{Given, Plan, Read};
-pub use run::{DEFAULT_ARCHITECTURE, Job, Observer, Outcome, run};
+pub use run::{DEFAULT_ARCHITECTURE, Job, Observer, Outcome, check, run};

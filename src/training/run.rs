@@ -110,7 +110,9 @@ pub fn run(
             &mut stop,
         )?,
     };
-    check_task(job, &target)?;
+    if let Some(previous) = job.previous {
+        same_task(previous, target.task())?;
+    }
     let fraction = defaults::validation_fraction(job.arguments, job.options)?;
     let labels = target.labels(target_words)?;
     let split = split_of(job);
@@ -359,20 +361,6 @@ fn target_request(job: &Job<'_>) -> Result<TargetRequest, Error> {
     })
 }
 
-fn check_task(job: &Job<'_>, target: &Target) -> Result<(), Error> {
-    let Some(previous) = job.previous else {
-        return Ok(());
-    };
-    if previous.target.task() != target.task() {
-        return Err(Error::Signature(format!(
-            "the model's earlier versions are for {}, not for {}",
-            previous.target.task().name(),
-            target.task().name()
-        )));
-    }
-    Ok(())
-}
-
 fn split_of(job: &Job<'_>) -> Split {
     if let Some(position) = job.plan.flag {
         return Split::Flag { position };
@@ -407,20 +395,55 @@ fn architecture_of(job: &Job<'_>, head: Head) -> Result<Architecture, Error> {
         }
         return Ok(previous.architecture.clone());
     }
-    let text = job.architecture.unwrap_or(DEFAULT_ARCHITECTURE).trim();
-    let architecture = if text.starts_with(['{', '[']) {
-        Architecture::parse(text)?
-    } else {
-        let shipped = models::find(text).ok_or_else(|| Error::NoArchitecture {
-            name: text.to_string(),
-        })?;
-        Architecture::from_json(&shipped.architecture())?
-    };
+    let architecture = read_architecture(job.architecture)?;
     let architecture = architecture.resolve(head)?;
     Ok(match job.options.dropout {
         Some(rate) => architecture.with_dropout(rate as f32)?,
         None => architecture,
     })
+}
+
+/// The architecture that a training names or writes, not yet resolved for a task.
+fn read_architecture(given: Option<&str>) -> Result<Architecture, Error> {
+    let text = given.unwrap_or(DEFAULT_ARCHITECTURE).trim();
+    if text.starts_with(['{', '[']) {
+        return Ok(Architecture::parse(text)?);
+    }
+    let shipped = models::find(text).ok_or_else(|| Error::NoArchitecture {
+        name: text.to_string(),
+    })?;
+    Ok(Architecture::from_json(&shipped.architecture())?)
+}
+
+/// Checks what can be judged before any row is read: the arguments, the options, the architecture
+/// by itself, and that the task is that of the model's earlier versions.
+///
+/// # Errors
+/// The first thing at fault.
+pub fn check(
+    arguments: &Arguments,
+    options: &Options,
+    architecture: Option<&str>,
+    task: Option<Task>,
+    previous: Option<&Model>,
+) -> Result<(), Error> {
+    defaults::check(arguments, options)?;
+    read_architecture(architecture)?;
+    match (task, previous) {
+        (Some(task), Some(previous)) => same_task(previous, task),
+        _ => Ok(()),
+    }
+}
+
+fn same_task(previous: &Model, task: Task) -> Result<(), Error> {
+    if previous.target.task() == task {
+        return Ok(());
+    }
+    Err(Error::Signature(format!(
+        "the model's earlier versions are for {}, not for {}",
+        previous.target.task().name(),
+        task.name()
+    )))
 }
 
 fn fit_features(

@@ -13,7 +13,7 @@ use crate::pg::catalog::{self, Description, Epoch, NewVersion, Training};
 use crate::pg::error::{OrRaise, Report, Result};
 use crate::pg::rows::{ColumnPlan, Query, Reader, read_table, with_query};
 use crate::pg::{interrupt, reader, settings, threads};
-use crate::training::{Arguments, Given, Job, Observer, Options, Outcome, Plan, run};
+use crate::training::{Arguments, Given, Job, Observer, Options, Outcome, Plan, check, run};
 
 /// Trains a model on the rows of a query and stores it as a new version.
 #[pg_extern(sql = false)]
@@ -125,6 +125,13 @@ fn train_and_store(order: &Order<'_>) -> Result<(i32, Outcome, f64)> {
         Some(name) => Some(Task::parse(name)?),
         None => previous.as_ref().map(|model| model.target.task()),
     };
+    check(
+        &order.arguments,
+        &options,
+        order.architecture,
+        task,
+        previous.as_ref(),
+    )?;
     let memory = settings::max_memory();
     let (plan, mut table) = with_query(order.query, |query| {
         let plan = Plan::new(

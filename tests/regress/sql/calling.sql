@@ -28,7 +28,11 @@ WHERE neural.predict('risk', a) IS DISTINCT FROM s.p;
 SELECT count(*) AS different
 FROM (SELECT since, married, purpose, income, age, id FROM applicants) a JOIN scored s USING (id)
 WHERE neural.predict('risk', a) IS DISTINCT FROM s.p;
-SELECT neural.predict('income', 30, 'car') = neural.predict('income', VARIADIC ARRAY['30', 'car']::text[]) AS same;
+SELECT version FROM neural.train('numbers', 'SELECT age, income::float8, bad FROM applicants', 'bad',
+    epochs => 1, seed => 7, options => '{"verbose": false}');
+SELECT neural.predict('numbers', 30, 2000) = neural.predict('numbers', VARIADIC ARRAY[30, 2000]) AS same,
+       neural.predict('numbers', NULL, 2000) = neural.predict('numbers', VARIADIC ARRAY[NULL, 2000.0]) AS same;
+SELECT neural.predict('numbers', VARIADIC ARRAY[30]);
 SELECT neural.predict('income', VARIADIC ARRAY[30, 40]);
 
 -- Other types of numbers, literals without a type, domains.
@@ -78,11 +82,10 @@ EXPLAIN (VERBOSE, COSTS OFF) SELECT predict_risk(age, income, purpose, married, 
 SELECT version FROM neural.train('risk',
     'SELECT bad, since, purpose, married, income, age FROM applicants', 'bad',
     epochs => 2, seed => 8, options => '{"verbose": false}');
-SELECT bool_or(predict_risk(age, income, purpose, married, since) IS DISTINCT FROM p) AS follows,
-       bool_and(risk_v1(age, income, purpose, married, since) = p) AS pinned,
-       bool_and(neural.predict('risk@1', a) = p) AS by_number
-FROM applicants a JOIN scored s ON false OR a.id = s.id
-CROSS JOIN LATERAL (SELECT neural.predict('risk@1', a) AS p) AS first;
+SELECT bool_and(predict_risk(age, income, purpose, married, since) = s.p) AS follows,
+       bool_or(predict_risk(age, income, purpose, married, since) = neural.predict('risk@1', a)) AS as_before,
+       bool_and(risk_v1(age, income, purpose, married, since) = neural.predict('risk@1', a)) AS pinned
+FROM applicants a JOIN scored s USING (id);
 
 -- Within a transaction a query sees what the transaction deployed, and no more after a rollback.
 BEGIN;
@@ -132,7 +135,14 @@ INSERT INTO booked (age, income) SELECT age, income FROM applicants WHERE id <= 
 SELECT count(*) AS rows, bool_and(p = neural.predict('risk@1', age, income, NULL, NULL, NULL)) AS right FROM booked;
 CREATE INDEX booked_risk ON booked (risk_v1(age, income));
 SET enable_seqscan = off;
-EXPLAIN (COSTS OFF) SELECT * FROM booked WHERE risk_v1(age, income) > 2;
+DO $$
+DECLARE line text;
+BEGIN
+    -- The plan itself shows the hash of the weights, which differ by processor.
+    FOR line IN EXPLAIN (COSTS OFF) SELECT * FROM booked WHERE risk_v1(age, income) > 2 LOOP
+        IF line LIKE '%booked_risk%' THEN RAISE WARNING 'the index is used'; END IF;
+    END LOOP;
+END $$;
 RESET enable_seqscan;
 SELECT count(*) FROM booked WHERE risk_v1(age, income) > 2;
 
