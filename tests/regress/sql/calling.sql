@@ -1,4 +1,7 @@
 -- Calling models: every way to give the features, every place a call can stand.
+-- A fresh catalog, whatever ran before: version numbers are never given twice.
+DROP EXTENSION pg_neural;
+CREATE EXTENSION pg_neural;
 SET client_min_messages = warning;
 
 CREATE TYPE purpose AS ENUM ('car', 'house', 'tv');

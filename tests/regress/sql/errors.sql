@@ -1,4 +1,7 @@
 -- What goes wrong, and what the user is told: SQLSTATE, message and hint of each case.
+-- A fresh catalog, whatever ran before: version numbers are never given twice.
+DROP EXTENSION pg_neural;
+CREATE EXTENSION pg_neural;
 \set VERBOSITY terse
 SET client_min_messages = warning;
 

@@ -1,5 +1,8 @@
 -- The catalog: rights, names, deployments, and the type for roles. The rows are written by hand,
 -- so that nothing here depends on a training.
+-- A fresh catalog, whatever ran before: version numbers are never given twice.
+DROP EXTENSION pg_neural;
+CREATE EXTENSION pg_neural;
 SET client_min_messages = warning;
 CREATE ROLE keeping_owner;
 CREATE ROLE keeping_grantee;

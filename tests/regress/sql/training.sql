@@ -1,4 +1,7 @@
 -- Training from a query: what is inferred, what is left out, what is kept.
+-- A fresh catalog, whatever ran before: version numbers are never given twice.
+DROP EXTENSION pg_neural;
+CREATE EXTENSION pg_neural;
 CREATE TYPE grade AS ENUM ('low', 'middle', 'high');
 CREATE TABLE people AS
 SELECT i AS id,
