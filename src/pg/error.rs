@@ -112,12 +112,6 @@ impl Report {
     }
 }
 
-/// Ends the function with an error: `Report::raise` as a function.
-#[track_caller]
-pub(crate) fn raise(report: impl Into<Report>) -> ! {
-    report.into().raise()
-}
-
 /// The value, or the error as PostgreSQL's.
 pub(crate) trait OrRaise<T> {
     /// The value; an error ends the function.

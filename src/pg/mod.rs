@@ -1,8 +1,5 @@
 //! Everything that touches PostgreSQL.
 
-// Parts of the catalog's interface serve functions that are added one by one.
-#![allow(dead_code, unused_imports)]
-
 pub(crate) mod access;
 mod api;
 pub(crate) mod blas;

@@ -45,10 +45,6 @@ pub(crate) struct ModelRow {
     pub(crate) grantees: Vec<pg_sys::Oid>,
     /// The id of the deployed version.
     pub(crate) deployed: Option<i64>,
-    /// Task and features, which later versions keep.
-    pub(crate) signature: serde_json::Value,
-    /// The class that later versions keep as the positive one.
-    pub(crate) positive_class: Option<String>,
 }
 
 impl ModelRow {
@@ -216,8 +212,6 @@ fn read_model(row: &Row<'_>) -> Result<ModelRow> {
         owner: row.get(3)?,
         grantees: grantees.iter().flatten().collect(),
         deployed: row.optional(5),
-        signature: row.get::<pgrx::JsonB>(6)?.0,
-        positive_class: row.optional(7),
     })
 }
 

@@ -5,12 +5,15 @@ use std::cell::RefCell;
 use crate::features::{BitMask, Block, BlockEncoder, Error, RawRows, Values};
 use crate::nn::{self, Loaded, RowSource};
 
+/// Writes the targets of a block behind what the vector holds.
+pub type WriteTarget<'a> = dyn Fn(&Block, &mut Vec<f32>) -> Result<(), Error> + 'a;
+
 /// How a block of raw rows becomes network input, targets and weights.
 pub struct Encoding<'a> {
     /// The features, which are the block's first columns.
     pub features: &'a BlockEncoder,
     /// Writes the targets of a block, `targets` a row.
-    pub target: &'a dyn Fn(&Block, &mut Vec<f32>) -> Result<(), Error>,
+    pub target: &'a WriteTarget<'a>,
     /// Targets a row.
     pub targets: usize,
     /// The column that holds the rows' weights.

@@ -342,19 +342,19 @@ impl Convert {
     ) {
         match &mut self.how {
             How::Number(reader, factor) => {
-                // SAFETY: as the caller says.
                 let value = if null {
                     f64::NAN
                 } else {
+                    // SAFETY: as the caller says.
                     *factor * unsafe { reader.number(datum) }
                 };
                 encoder.number(feature, value, row);
             }
             How::Category(reader) => {
-                // SAFETY: as the caller says.
                 let level = if null {
                     None
                 } else {
+                    // SAFETY: as the caller says.
                     Some(unsafe { reader.text(datum, &mut self.buffer) })
                 };
                 encoder.category(feature, level, row);

@@ -35,11 +35,24 @@ pub struct Site {
     scratch: Scratch,
 }
 
+/// What a text meant at a moment: as a model's name, or pinned as a version's hash.
+struct Known {
+    key: SnapshotKey,
+    pinned: bool,
+    text: Vec<u8>,
+    resolved: Rc<Resolved>,
+}
+
+impl Known {
+    fn is(&self, text: &[u8], pinned: bool) -> bool {
+        self.pinned == pinned && self.text == text
+    }
+}
+
 thread_local! {
     /// Names lately resolved in this backend. Serves the statements that come one after the other
     /// over one connection while nothing is written.
-    static RESOLVED: RefCell<Vec<(SnapshotKey, bool, Vec<u8>, Rc<Resolved>)>> =
-        const { RefCell::new(Vec::new()) };
+    static RESOLVED: RefCell<Vec<Known>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Names remembered at once.
@@ -50,8 +63,8 @@ fn resolve(text: &[u8], pinned: bool, key: SnapshotKey) -> Result<Rc<Resolved>, 
         let known = RESOLVED.with_borrow(|known| {
             known
                 .iter()
-                .find(|(k, p, t, _)| *k == key && *p == pinned && t == text)
-                .map(|(_, _, _, resolved)| resolved.clone())
+                .find(|known| known.key == key && known.is(text, pinned))
+                .map(|known| known.resolved.clone())
         });
         if let Some(resolved) = known {
             return Ok(resolved);
@@ -64,11 +77,16 @@ fn resolve(text: &[u8], pinned: bool, key: SnapshotKey) -> Result<Rc<Resolved>, 
     });
     if key.outlives_transaction() {
         RESOLVED.with_borrow_mut(|known| {
-            known.retain(|(k, p, t, _)| *k == key && !(*p == pinned && t == text));
+            known.retain(|known| known.key == key && !known.is(text, pinned));
             if known.len() >= REMEMBERED {
                 known.remove(0);
             }
-            known.push((key, pinned, text.to_vec(), resolved.clone()));
+            known.push(Known {
+                key,
+                pinned,
+                text: text.to_vec(),
+                resolved: resolved.clone(),
+            });
         });
     }
     Ok(resolved)

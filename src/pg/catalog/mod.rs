@@ -17,9 +17,7 @@ use super::error::{Report, Result};
 use super::reader;
 
 pub(crate) use description::Description;
-pub(crate) use store::{
-    Epoch, Existing, NewVersion, StoredVersion, Training, existing, store_version,
-};
+pub(crate) use store::{Epoch, NewVersion, Training, existing, store_version};
 
 /// Runs one of our own statements as the tables' owner; the number of rows it touched.
 fn execute(_owner: &AsTableOwner, sql: &str, arguments: &[DatumWithOid<'_>]) -> Result<usize> {

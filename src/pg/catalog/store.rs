@@ -63,11 +63,8 @@ pub(crate) struct StoredVersion {
 /// A model that a training of its name adds a version to.
 #[derive(Debug, Clone)]
 pub(crate) struct Existing {
-    pub(crate) model_id: i64,
     /// The id of the deployed version.
     pub(crate) deployed: Option<i64>,
-    pub(crate) signature: Value,
-    pub(crate) positive_class: Option<String>,
 }
 
 /// Before any work: whether the name can be trained by the invoker, and the model that has it.
@@ -78,10 +75,7 @@ pub(crate) fn existing(name: &str) -> Result<Option<Existing>> {
     };
     model.right(invoker()).require(Right::Manage, name)?;
     Ok(Some(Existing {
-        model_id: model.id,
         deployed: model.deployed,
-        signature: model.signature,
-        positive_class: model.positive_class,
     }))
 }
 

@@ -6,5 +6,5 @@ mod spill;
 mod value;
 
 pub use query::{Query, ResultColumn, type_name, with_query};
-pub use reading::{ColumnPlan, Store, Table, read_table};
+pub use reading::{ColumnPlan, read_table};
 pub use value::Reader;

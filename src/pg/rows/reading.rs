@@ -105,7 +105,7 @@ pub fn read_table(
         }
         block.rows += 1;
         // Looked at now and then: a row at a time would cost more than reading it.
-        if block.rows % SPILL_ROWS == 0 {
+        if block.rows.is_multiple_of(SPILL_ROWS) {
             if let Some(file) = &mut file {
                 file.append(&block)?;
                 block.clear();

@@ -138,10 +138,12 @@ impl Reader {
     ///
     /// # Safety
     /// `datum` is a non-NULL value of the reader's type, and stays in place while the answer lives.
-    pub unsafe fn text<'a>(self, datum: pg_sys::Datum, buffer: &'a mut String) -> &'a str {
+    pub unsafe fn text(self, datum: pg_sys::Datum, buffer: &mut String) -> &str {
         buffer.clear();
         match self {
+            // SAFETY: text, varchar and char(n) are all varlenas of characters.
             Reader::Text => unsafe { varlena_text(datum, buffer) },
+            // SAFETY: as before.
             Reader::PaddedText => unsafe { varlena_text(datum, buffer) }.trim_end_matches(' '),
             Reader::Enum | Reader::Numeric => {
                 // SAFETY: the output functions of the types named give C strings.
@@ -217,8 +219,8 @@ impl Reader {
                 );
                 buffer
             }
-            // SAFETY: both are read by value.
             Reader::Float8 | Reader::Timestamp => {
+                // SAFETY: the datum is of this reader's type, as the caller says.
                 let value = unsafe { self.number(datum) };
                 write_float(value, 15, buffer, |v, out| {
                     let _ = write!(out, "{v}");
@@ -244,7 +246,7 @@ unsafe fn call_output(
 
 /// # Safety
 /// `datum` is a text, not NULL.
-unsafe fn varlena_text<'a>(datum: pg_sys::Datum, buffer: &'a mut String) -> &'a str {
+unsafe fn varlena_text(datum: pg_sys::Datum, buffer: &mut String) -> &str {
     // SAFETY: a varlena; detoasting leaves an inline one where it is.
     unsafe {
         let varlena = pg_sys::pg_detoast_datum_packed(datum.cast_mut_ptr());
