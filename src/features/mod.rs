@@ -1,7 +1,7 @@
 //! Columns to tensors and back: treatments, fitting, encoding, labels.
 //!
 //! A query's columns are read as [`RawRows`]: numbers as `f64`, texts as codes into a
-//! [`Dictionary`]. [`fit`] turns the wished treatments ([`Request`]) into a [`FeatureSet`], looking
+//! [`Dictionary`]. [`fit()`] turns the wished treatments ([`Request`]) into a [`FeatureSet`], looking
 //! at the training rows only and passing over them in order, block by block, so that the result
 //! is the same from memory and from a file. A set's [`Encoder`] and [`BlockEncoder`] then write
 //! network inputs with the same bits.

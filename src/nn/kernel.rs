@@ -4,11 +4,11 @@
 //! rows of the call, on how many there are, or on the processor. BLAS promises none of that, and a
 //! function that is IMMUTABLE to PostgreSQL needs it. What fixes them is the order of the sum:
 //!
-//! * More than [`NARROW`] outputs: the sum over the inputs is cut into [`segments`] of equal length.
+//! * More than `NARROW` outputs: the sum over the inputs is cut into `segments` of equal length.
 //!   Each is one accumulator with fused multiply-adds in the order of the inputs, the first starting
 //!   from the bias; the segments are added up in their order. Wide layers have one segment. Narrow
 //!   ones have more so that a single row keeps the processor's multipliers busy.
-//! * Up to [`NARROW`] outputs: the inputs go round sixteen lanes and four accumulators, which are
+//! * Up to `NARROW` outputs: the inputs go round sixteen lanes and four accumulators, which are
 //!   added up pairwise, the bias last.
 //!
 //! Tiles, blocks and vector widths only choose which of these sums run at the same time.

@@ -1,4 +1,4 @@
-//! A learnt factor for each input; parameters: `weight` [width], at first zero.
+//! A learnt factor for each input; parameters: `weight`, one a column, at first zero.
 //!
 //! `y = x · (1 + factor · w)`. It lets training turn features up and down before they are mixed
 //! (Holzmüller et al., "Better by default", 2024, from whom also the idea of a larger learning
