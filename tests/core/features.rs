@@ -487,3 +487,37 @@ fn scaling_agrees_with_scikit_learn() {
         assert_eq!(width, if missing { 2 } else { 1 });
     }
 }
+
+#[test]
+fn neighbouring_numbers_encoded_together_have_the_bits_of_one_by_one() {
+    let column: Vec<f64> = (0..40).map(|i| f64::from(i * i) / 7.0 - 30.0).collect();
+    for treatment in [
+        json!({"type": "numeric", "scale": "robust"}),
+        json!({"type": "numeric", "scale": "none"}),
+    ] {
+        let mut table = Table::default();
+        let mut request = serde_json::Map::new();
+        for i in 0..19 {
+            let values: Vec<f64> = column.iter().map(|v| v * f64::from(i + 1)).collect();
+            table = table.number(&format!("x{i}"), Origin::Float, &values);
+            request.insert(format!("x{i}"), treatment.clone());
+        }
+        let (set, _) = table.fit(Value::Object(request)).unwrap();
+        let encoder = set.encoder();
+        assert_eq!(encoder.run_of_numbers(0), 19);
+        assert_eq!(encoder.run_of_numbers(4), 15);
+        let mut values: Vec<f64> = (0..19).map(|i| f64::from(i) * 13.7 - 80.0).collect();
+        values[3] = f64::NAN;
+        values[5] = f64::INFINITY;
+        values[7] = f64::NEG_INFINITY;
+        values[9] = 1e300;
+        let (mut together, mut single) = (vec![9.0_f32; 19], vec![9.0_f32; 19]);
+        encoder.numbers(0, &values[..2], &mut together);
+        encoder.numbers(2, &values[2..], &mut together);
+        for (i, value) in values.iter().enumerate() {
+            encoder.number(i, *value, &mut single);
+        }
+        let bits = |row: &[f32]| row.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&together), bits(&single));
+    }
+}

@@ -15,7 +15,7 @@ const SECONDS_A_DAY: f64 = 86_400.0;
 /// Where a call's features come from.
 pub enum Arguments {
     /// One argument a feature, in call order.
-    Positional(Vec<Convert>),
+    Positional(Positional),
     /// One composite value, its columns matched by name; planned by the first that is not NULL.
     Composite(Option<Composite>),
     /// `VARIADIC` with an array: one element a feature.
@@ -26,6 +26,16 @@ pub enum Arguments {
         by_value: bool,
         align: i8,
     },
+}
+
+/// One argument a feature: neighbouring numbers together, the others one by one.
+pub struct Positional {
+    convert: Vec<Convert>,
+    /// First feature and length of each run of plain numbers.
+    runs: Vec<(usize, usize)>,
+    /// The other features.
+    single: Vec<usize>,
+    values: Vec<f64>,
 }
 
 /// How one feature's value is made from a datum.
@@ -123,7 +133,10 @@ impl Arguments {
                     Convert::new(feature, argument_type, resolved)
                 })
                 .collect::<Result<_, _>>()?;
-            Ok(Arguments::Positional(convert))
+            Ok(Arguments::Positional(Positional::new(
+                convert,
+                &model.encoder,
+            )))
         }
     }
 
@@ -144,19 +157,7 @@ impl Arguments {
         unsafe {
             let arguments = (*fcinfo).args.as_ptr();
             match self {
-                Arguments::Positional(convert) => {
-                    for (i, convert) in convert.iter_mut().enumerate() {
-                        let argument = &*arguments.add(i + 1);
-                        if let How::Literal { kept: None, .. } = convert.how
-                            && !argument.isnull
-                        {
-                            let constant =
-                                pg_sys::get_fn_expr_arg_stable((*fcinfo).flinfo, i as i32 + 1);
-                            convert.parse(argument.value, constant);
-                        }
-                        convert.encode(i, argument.value, argument.isnull, encoder, row);
-                    }
-                }
+                Arguments::Positional(positional) => positional.encode(fcinfo, encoder, row),
                 Arguments::Composite(composite) => {
                     let argument = &*arguments.add(1);
                     if argument.isnull {
@@ -217,6 +218,74 @@ impl Arguments {
             }
         }
         Ok(())
+    }
+}
+
+impl Positional {
+    fn new(convert: Vec<Convert>, encoder: &Encoder) -> Positional {
+        let (mut runs, mut single) = (Vec::new(), Vec::new());
+        let mut i = 0;
+        while i < convert.len() {
+            let numbers = convert[i..]
+                .iter()
+                .take(encoder.run_of_numbers(i))
+                .take_while(|convert| matches!(convert.how, How::Number(..)))
+                .count();
+            if numbers > 1 {
+                runs.push((i, numbers));
+                i += numbers;
+            } else {
+                single.push(i);
+                i += 1;
+            }
+        }
+        let longest = runs.iter().map(|(_, length)| *length).max().unwrap_or(0);
+        Positional {
+            convert,
+            runs,
+            single,
+            values: vec![0.0; longest],
+        }
+    }
+
+    /// # Safety
+    /// `fcinfo` is the frame of a call at the site that was planned.
+    #[inline]
+    unsafe fn encode(
+        &mut self,
+        fcinfo: pg_sys::FunctionCallInfo,
+        encoder: &Encoder,
+        row: &mut [f32],
+    ) {
+        // SAFETY: the datums are of the types that were planned for.
+        unsafe {
+            let arguments = (*fcinfo).args.as_ptr();
+            for &(first, length) in &self.runs {
+                let values = &mut self.values[..length];
+                let converts = &self.convert[first..first + length];
+                for (i, (value, convert)) in values.iter_mut().zip(converts).enumerate() {
+                    let argument = &*arguments.add(first + i + 1);
+                    *value = match convert.how {
+                        How::Number(reader, factor) if !argument.isnull => {
+                            factor * reader.number(argument.value)
+                        }
+                        _ => f64::NAN,
+                    };
+                }
+                encoder.numbers(first, values, row);
+            }
+            for &i in &self.single {
+                let argument = &*arguments.add(i + 1);
+                let convert = &mut self.convert[i];
+                if let How::Literal { kept: None, .. } = convert.how
+                    && !argument.isnull
+                {
+                    let constant = pg_sys::get_fn_expr_arg_stable((*fcinfo).flinfo, i as i32 + 1);
+                    convert.parse(argument.value, constant);
+                }
+                convert.encode(i, argument.value, argument.isnull, encoder, row);
+            }
+        }
     }
 }
 

@@ -114,7 +114,11 @@ impl Site {
                 )
                 .hint("Give the name of a model, as neural.models lists them."));
             }
-            let text = pg_sys::pg_detoast_datum_packed(name.value.cast_mut_ptr());
+            let mut text: *mut pg_sys::varlena = name.value.cast_mut_ptr();
+            // A constant is stored plainly; only then is the look-up below without a call.
+            if pgrx::varatt_is_1b_e(text) || pgrx::varatt_is_4b_c(text) {
+                text = pg_sys::pg_detoast_datum_packed(text);
+            }
             let text = std::slice::from_raw_parts(
                 pgrx::vardata_any(text).cast::<u8>(),
                 pgrx::varsize_any_exhdr(text),
