@@ -112,6 +112,7 @@ pub fn run(
     };
     if let Some(previous) = job.previous {
         same_task(previous, target.task())?;
+        keep_positive(previous, &mut target)?;
     }
     let fraction = defaults::validation_fraction(job.arguments, job.options)?;
     let labels = target.labels(target_words)?;
@@ -342,15 +343,9 @@ fn warm(options: &Options) -> bool {
 }
 
 fn target_request(job: &Job<'_>) -> Result<TargetRequest, Error> {
-    let previous = job.previous.map(|model| &model.target);
-    let positive_class = job.options.positive_class.clone().or_else(|| {
-        previous
-            .and_then(Target::positive_class)
-            .map(str::to_string)
-    });
     Ok(TargetRequest {
         task: job.task,
-        positive_class,
+        positive_class: job.options.positive_class.clone(),
         scale: job
             .options
             .target_scale
@@ -433,6 +428,38 @@ pub fn check(
         (Some(task), Some(previous)) => same_task(previous, task),
         _ => Ok(()),
     }
+}
+
+/// Later versions keep the positive class unless the options name another.
+fn keep_positive(previous: &Model, target: &mut Target) -> Result<(), Error> {
+    let Some(wanted) = previous.target.positive_class() else {
+        return Ok(());
+    };
+    let Target::Classes {
+        classes, positive, ..
+    } = target
+    else {
+        return Ok(());
+    };
+    if positive.is_some() {
+        return Ok(());
+    }
+    *positive = classes.iter().position(|class| class == wanted);
+    if positive.is_some() && classes.len() == 2 {
+        return Ok(());
+    }
+    let shown: Vec<&str> = classes.iter().take(5).map(String::as_str).collect();
+    Err(Error::Signature(format!(
+        "the model's earlier versions have two classes, \"{wanted}\" the positive one, but the \
+         rows have {}: {}{}",
+        classes.len(),
+        shown.join(", "),
+        if classes.len() > shown.len() {
+            ", …"
+        } else {
+            ""
+        },
+    )))
 }
 
 fn same_task(previous: &Model, task: Task) -> Result<(), Error> {

@@ -99,6 +99,9 @@ fn draw_seed() -> u64 {
 }
 
 fn train_and_store(order: &Order<'_>) -> Result<(i32, Outcome, f64)> {
+    // Here rather than when the result is stored, after all the work.
+    // SAFETY: returns or raises an error, with a command's name that is static.
+    unsafe { pg_sys::PreventCommandIfReadOnly(c"neural.train()".as_ptr()) };
     let started = Instant::now();
     let options = Options::parse(&order.options_json)?;
     // Rights and name come before any work.

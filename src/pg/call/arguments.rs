@@ -389,7 +389,7 @@ impl Convert {
                     feature.name,
                     resolved.label(),
                     feature.sql_type,
-                    type_name(given, -1),
+                    type_name(given),
                 ),
             )
             .hint("Give the features in call order, or cast the value.")),

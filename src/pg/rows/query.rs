@@ -16,7 +16,7 @@ const FETCH_ROWS: i64 = 1000;
 pub struct ResultColumn {
     pub name: String,
     pub type_oid: pg_sys::Oid,
-    /// The type as `format_type` prints it.
+    /// The type as [`type_name`] gives it.
     pub type_name: String,
 }
 
@@ -127,7 +127,7 @@ impl Query {
                 .map(|attribute| ResultColumn {
                     name: attribute.name().to_string(),
                     type_oid: attribute.atttypid,
-                    type_name: type_name(attribute.atttypid, attribute.atttypmod),
+                    type_name: type_name(attribute.atttypid),
                 })
                 .collect();
             for (i, column) in columns.iter().enumerate() {
@@ -199,15 +199,16 @@ fn not_rows() -> Report {
     .hint("Give a SELECT, or the name of a table or view.")
 }
 
-/// A type as `format_type` prints it.
-pub fn type_name(oid: pg_sys::Oid, modifier: i32) -> String {
+/// The name of a type that means it whatever the search path: with its schema, unless it is one of
+/// PostgreSQL's own, and without a length or precision, which belong to a column and not to its type.
+pub fn type_name(oid: pg_sys::Oid) -> String {
+    let flags = pg_sys::FORMAT_TYPE_TYPEMOD_GIVEN | pg_sys::FORMAT_TYPE_FORCE_QUALIFY;
     // SAFETY: gives a palloc'ed C string for any OID.
-    unsafe {
-        let text = pg_sys::format_type_with_typemod(oid, modifier);
-        std::ffi::CStr::from_ptr(text)
-            .to_string_lossy()
-            .into_owned()
-    }
+    let name = unsafe {
+        let text = pg_sys::format_type_extended(oid, -1, flags as pg_sys::bits16);
+        std::ffi::CStr::from_ptr(text).to_string_lossy()
+    };
+    name.strip_prefix("pg_catalog.").unwrap_or(&name).to_owned()
 }
 
 #[cfg(test)]

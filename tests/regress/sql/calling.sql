@@ -43,7 +43,7 @@ CREATE DOMAIN years AS int;
 SELECT neural.predict('risk', 30::smallint, 2000.5, 'car', true, '2020-03-01') =
        neural.predict('risk', 30.0::float8, 2000.5::real, 'car'::text, 't', date '2020-03-01') AS same,
        neural.predict('risk', 30::years, '2000.5', 'car'::purpose, 1, timestamp '2020-03-01 00:00') =
-       neural.predict('risk', '30', 2000.5, 'car'::varchar, 'yes', '2020-03-01'::timestamptz AT TIME ZONE 'UTC') AS same;
+       neural.predict('risk', '30', 2000.5, 'car'::varchar, 'yes', '2020-03-01 00:00+00'::timestamptz AT TIME ZONE 'UTC') AS same;
 
 -- NULL is a missing value, NaN too; a level that was never seen is another one: no errors.
 SELECT neural.predict('risk', NULL, NULL, NULL, NULL, NULL) IS NOT NULL AS answers,

@@ -80,6 +80,11 @@ SELECT * FROM fails($$SELECT neural.train('risk', 'SELECT age, income, bad FROM 
 SELECT * FROM fails($$SELECT neural.train('risk', 'SELECT age, income, purpose, same, bad FROM loans', 'bad')$$);
 SELECT * FROM fails($$SELECT neural.train('risk', 'SELECT age::float8, income, purpose, bad FROM loans', 'bad')$$);
 SELECT * FROM fails($$SELECT neural.train('risk', 'SELECT age, income, purpose, weight FROM loans', 'weight', task => 'regression')$$);
+SELECT * FROM fails($$SELECT neural.train('risk', 'SELECT age, income, purpose, CASE WHEN bad THEN 1 ELSE 2 END AS bad FROM loans', 'bad')$$);
+-- 25006: nothing can be kept
+BEGIN READ ONLY;
+SELECT * FROM fails($$SELECT neural.train('x', 'SELECT age, bad FROM loans', 'bad')$$);
+ROLLBACK;
 -- 42804: types
 SELECT * FROM fails($$SELECT neural.train('x', 'SELECT place, bad FROM loans', 'bad')$$);
 SELECT * FROM fails($$SELECT neural.predict('risk', 'text'::text, 2, 'car')$$);

@@ -126,6 +126,14 @@ SELECT epochs FROM neural.train('graph', 'SELECT age, income, purpose, bad FROM 
 -- Warm start goes on with the weights; the query may be a table or a view.
 CREATE VIEW young AS SELECT age, income, bad FROM people WHERE age < 45;
 SELECT version, epochs FROM neural.train('logistic', 'young', 'bad', epochs => 1, seed => 1, options => '{"verbose": false, "warm_start": true}');
+-- A type is the same whatever the search path, and whatever its length or precision.
+SELECT version FROM neural.train('typed', 'SELECT age, income::numeric(10, 2) AS income, grade, bad FROM people', 'bad', epochs => 1, seed => 1, options => '{"verbose": false}');
+SET search_path = pg_catalog;
+SELECT version FROM neural.train('typed', 'SELECT age, income::numeric AS income, grade, bad FROM public.people', 'bad', epochs => 1, seed => 1, options => '{"verbose": false}');
+SELECT neural.create_function('public.by_type', 'typed');
+RESET search_path;
+DROP FUNCTION by_type;
+
 -- The first notice says what is understood, and what is left out and why.
 SET client_min_messages = notice;
 SELECT version FROM neural.train('told', 'SELECT id, name, age, income, constant, bad FROM people', 'bad',
