@@ -4,6 +4,7 @@ use pgrx::prelude::*;
 use pgrx::spi::{quote_identifier, quote_literal, quote_qualified_identifier};
 use pgrx::{PgSqlErrorCode as Code, Spi, pg_sys};
 
+use super::cost;
 use crate::features::Feature;
 use crate::pg::cache;
 use crate::pg::error::Report;
@@ -108,7 +109,7 @@ fn create(
     let callee = call_text(callee, pinned, model, &resolved);
     let features = &decoded.features.features;
     let volatility = if pinned { "IMMUTABLE" } else { "STABLE" };
-    let cost = 10 + decoded.predictor.size_bytes() / 400;
+    let cost = cost::operators(resolved.size);
     let (parameters, body) = if features.len() > MOST_PARAMETERS {
         // A body in a string: PostgreSQL allows parameters of any row type only there.
         (

@@ -3,6 +3,7 @@
 mod aggregates;
 mod architectures;
 mod calling;
+mod cost;
 mod create_function;
 mod exchange;
 mod judging;
