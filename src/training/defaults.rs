@@ -294,7 +294,7 @@ fn class_weights(options: &Options, target: &Target) -> Result<Option<Vec<f32>>,
                 .iter()
                 .find(|(class, _)| target.class(class).is_none())
             {
-                return Err(unknown("class_weights", class, &known));
+                return Err(unknown("class", class, &known));
             }
             classes
                 .iter()

@@ -43,6 +43,19 @@ const KEYS: &[&str] = &[
     "threads",
 ];
 
+/// Arguments of `neural.train` that are easily taken for options.
+const ARGUMENTS: &[&str] = &[
+    "task",
+    "architecture",
+    "features",
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "optimizer",
+    "validation",
+    "seed",
+];
+
 /// How the classes weigh in the loss.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ClassWeights {
@@ -69,9 +82,9 @@ pub enum ValidationSplit {
 /// The options of `neural.train`; `None` is "not given".
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Options {
-    /// Weight of the sum of absolute weights in the gradient.
+    /// Factor of the sum of absolute weights.
     pub l1: Option<f64>,
-    /// Weight of half the sum of squared weights in the gradient.
+    /// Factor of the sum of squared weights.
     pub l2: Option<f64>,
     /// Decoupled decay, in PyTorch's sense.
     pub weight_decay: Option<f64>,
@@ -95,7 +108,7 @@ pub struct Options {
     pub gamma: Option<f64>,
     /// Epochs between the steps of `step`, or of patience in `reduce_on_plateau`.
     pub step_size: Option<usize>,
-    /// Epochs over which the learning rate rises from zero; may be a fraction of one.
+    /// How long the learning rate first rises: below 1 a share of all steps, else epochs.
     pub warmup: Option<f64>,
     /// Largest norm of the whole gradient.
     pub gradient_clip: Option<f64>,
@@ -152,6 +165,13 @@ impl Options {
             return Err(Error::OptionsNotObject);
         };
         for key in map.keys() {
+            if ARGUMENTS.contains(&key.as_str()) {
+                return Err(Error::Value {
+                    name: format!("option \"{key}\""),
+                    problem: "is an argument of neural.train by itself".into(),
+                    hint: Some(format!("Write {key} => … in the call.")),
+                });
+            }
             if !KEYS.contains(&key.as_str()) {
                 return Err(Error::UnknownOption {
                     key: key.clone(),

@@ -424,7 +424,7 @@ impl Convert {
                     None
                 } else {
                     // SAFETY: as the caller says.
-                    Some(unsafe { reader.text(datum, &mut self.buffer) })
+                    Some(unsafe { reader.level(datum, &mut self.buffer) })
                 };
                 encoder.category(feature, level, row);
             }
@@ -483,7 +483,7 @@ impl Convert {
             *kept = match &then.how {
                 How::Number(reader, factor) => Some(Kept::Number(reader.number(value) * factor)),
                 How::Category(reader) => Some(Kept::Category(
-                    reader.text(value, &mut then.buffer).to_string(),
+                    reader.level(value, &mut then.buffer).to_string(),
                 )),
                 How::Literal { .. } | How::Unused => None,
             };

@@ -93,7 +93,12 @@ pub fn read_table(
                     (Values::Number(column), Some(reader)) => column.push(reader.number(datum)),
                     (Values::Number(column), None) => column.push(f64::NAN),
                     (Values::Category(column), Some(reader)) => {
-                        let text = reader.text(datum, &mut buffer);
+                        // The target's classes are its texts as they are.
+                        let text = if required == Some(i) {
+                            reader.text(datum, &mut buffer)
+                        } else {
+                            reader.level(datum, &mut buffer)
+                        };
                         let code = dictionaries[i]
                             .as_mut()
                             .map_or(MISSING, |words| words.intern(text));

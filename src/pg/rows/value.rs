@@ -133,6 +133,21 @@ impl Reader {
         }
     }
 
+    /// The value as the name of a level: its [`text`](Reader::text), but equal numbers have one
+    /// name. `1.0` and `1.00` are equal as numeric and different as text.
+    ///
+    /// # Safety
+    /// As for [`text`](Reader::text).
+    pub unsafe fn level(self, datum: pg_sys::Datum, buffer: &mut String) -> &str {
+        // SAFETY: as the caller says.
+        let text = unsafe { self.text(datum, buffer) };
+        if self == Reader::Numeric && text.contains('.') {
+            text.trim_end_matches('0').trim_end_matches('.')
+        } else {
+            text
+        }
+    }
+
     /// The value's `::text`, free of the session's settings, written over `buffer` where it does
     /// not stand in the datum itself.
     ///

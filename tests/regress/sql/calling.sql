@@ -51,6 +51,15 @@ SELECT neural.predict('risk', NULL, NULL, NULL, NULL, NULL) IS NOT NULL AS answe
 SELECT neural.predict('risk', NULL::applicants) = neural.predict('risk', NULL, NULL, NULL, NULL, NULL) AS same;
 SELECT neural.predict(NULL::text, 1);
 
+-- A number that is treated as a category has one name, however it is written.
+SELECT version FROM neural.train('levels',
+    'SELECT (i % 3)::numeric(10, 2) AS n, i % 6 < 2 AS b FROM generate_series(1, 300) AS i', 'b', epochs => 3,
+    seed => 1, features => '{"n": "categorical"}', options => '{"verbose": false}');
+SELECT neural.predict('levels', 1) = neural.predict('levels', 1.000) AS same,
+       neural.predict('levels', '1') = neural.predict('levels', 1.0::float8) AS same,
+       neural.predict('levels', 1) <> neural.predict('levels', 10) AS different;
+SELECT neural.drop_model('levels');
+
 -- Classes and probabilities.
 SELECT neural.classes('risk'), neural.classes('kind');
 SELECT count(*) AS rows,

@@ -50,6 +50,7 @@ SELECT * FROM fails($$SELECT neural.predict('risk', VARIADIC ARRAY[1, 2])$$);
 SELECT * FROM fails($$SELECT neural.train('x', 'loans', 'bad', options => '{"weight_dekay": 1}')$$);
 SELECT * FROM fails($$SELECT neural.train('x', 'loans', 'bad', options => '{"weight_decay": -1}')$$);
 SELECT * FROM fails($$SELECT neural.train('x', 'loans', 'bad', options => '[]')$$);
+SELECT * FROM fails($$SELECT neural.train('x', 'loans', 'bad', options => '{"epochs": 3}')$$);
 SELECT * FROM fails($$SELECT neural.train('x', 'loans', 'bad', optimizer => 'adamm')$$);
 SELECT * FROM fails($$SELECT neural.train('x', 'SELECT age, bad FROM loans', 'bad', epochs => 0)$$);
 SELECT * FROM fails($$SELECT neural.train('x', 'SELECT age, bad FROM loans', 'bad', validation => 1)$$);
