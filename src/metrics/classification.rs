@@ -111,7 +111,7 @@ impl Confusion {
     }
 }
 
-/// All metrics of a two-class model in one pass; 8 bytes a row are kept for the ranking.
+/// All metrics of a two-class model in one pass; 4 or 8 bytes a row are kept for the ranking.
 #[derive(Debug, Clone)]
 pub struct Binary {
     threshold: f64,
@@ -150,14 +150,15 @@ impl Binary {
         &self.confusion
     }
 
-    /// accuracy, precision, recall, f1, log_loss, brier, auc, gini and ks, in this order.
-    pub fn finish(&mut self) -> Vec<(&'static str, Option<f64>)> {
+    /// accuracy, precision, recall, f1, log_loss, brier, auc, gini and ks, in this order. `tick`
+    /// is called now and then while the scores are sorted, as by [`super::separation`].
+    pub fn finish(&mut self, tick: impl FnMut()) -> Vec<(&'static str, Option<f64>)> {
         let any = self.confusion.rows() > 0;
         let [precision, recall, f1] = self
             .confusion
             .scores_of(1)
             .map(|score| any.then_some(score));
-        let separation = self.ranking.finish();
+        let separation = self.ranking.finish(tick);
         vec![
             ("accuracy", self.confusion.accuracy()),
             ("precision", precision),

@@ -16,7 +16,7 @@ mod sum;
 
 pub use classification::{Binary, Confusion, Multiclass, is_positive};
 pub use probability::{Brier, LogLoss};
-pub use ranking::{Ranking, Separation, separation};
+pub use ranking::{Ranking, Score, Separation, separation};
 pub use regression::{AbsoluteError, R2, Regression, SquaredError};
 pub use sum::Sum;
 
@@ -126,7 +126,7 @@ fn rank<T: Copy + Into<f64>>(
     for (&score, &label) in scores.iter().zip(labels) {
         ranking.push(score.into(), label);
     }
-    Ok(ranking.finish())
+    Ok(ranking.finish(|| ()))
 }
 
 /// Area under the ROC curve: the chance that a positive row scores above a negative one, a tie
@@ -184,7 +184,7 @@ pub fn binary<T: Copy + Into<f64>>(
     for (&score, &label) in scores.iter().zip(labels) {
         all.push(score.into(), label)?;
     }
-    Ok(all.finish())
+    Ok(all.finish(|| ()))
 }
 
 /// All metrics of a model of several classes: accuracy, macro precision, recall and f1, log_loss.

@@ -1,5 +1,7 @@
 //! AUC, Gini and KS: how well a score separates two classes, whatever its scale.
 
+use std::cmp::Ordering;
+
 /// How far apart two classes are by a score.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Separation {
@@ -16,6 +18,34 @@ impl Separation {
     }
 }
 
+/// A number that ranks rows.
+pub trait Score: Copy + PartialOrd {
+    /// The total order of IEEE 754, NaNs at its ends.
+    fn order(&self, other: &Self) -> Ordering;
+    /// Whether it is NaN.
+    fn is_not_a_number(&self) -> bool;
+}
+
+impl Score for f32 {
+    fn order(&self, other: &f32) -> Ordering {
+        self.total_cmp(other)
+    }
+
+    fn is_not_a_number(&self) -> bool {
+        self.is_nan()
+    }
+}
+
+impl Score for f64 {
+    fn order(&self, other: &f64) -> Ordering {
+        self.total_cmp(other)
+    }
+
+    fn is_not_a_number(&self) -> bool {
+        self.is_nan()
+    }
+}
+
 /// Comparisons between two calls of a sort's `tick`: well below a millisecond.
 const TICK: u32 = 1 << 15;
 
@@ -25,9 +55,9 @@ const TICK: u32 = 1 << 15;
 /// the exactly rounded quotient. NaN anywhere makes it NaN. `tick` is called every few thousand
 /// comparisons, so that a caller can break off by unwinding; the slices then hold the same scores in
 /// some order.
-pub fn separation(
-    positives: &mut [f64],
-    negatives: &mut [f64],
+pub fn separation<S: Score>(
+    positives: &mut [S],
+    negatives: &mut [S],
     mut tick: impl FnMut(),
 ) -> Option<Separation> {
     let mut comparisons = 0u32;
@@ -37,12 +67,12 @@ pub fn separation(
             if comparisons.is_multiple_of(TICK) {
                 tick();
             }
-            a.total_cmp(b)
+            a.order(b)
         });
     }
     // In the total order NaNs come first or last, by their sign.
     let has_nan = [&*positives, &*negatives].into_iter().any(|side| {
-        side.first().is_some_and(|s| s.is_nan()) || side.last().is_some_and(|s| s.is_nan())
+        side.first().is_some_and(S::is_not_a_number) || side.last().is_some_and(S::is_not_a_number)
     });
     if positives.is_empty() || negatives.is_empty() {
         return None;
@@ -60,7 +90,7 @@ pub fn separation(
     let mut widest = 0u128;
     // One step a distinct score, so that a tie is never split.
     while let Some(score) = match (positives.get(i), negatives.get(j)) {
-        (Some(&a), Some(&b)) => Some(a.min(b)),
+        (Some(&a), Some(&b)) => Some(if b < a { b } else { a }),
         (a, b) => a.or(b).copied(),
     } {
         let tied_positives = positives[i..].iter().take_while(|&&s| s == score).count();
@@ -77,22 +107,40 @@ pub fn separation(
     })
 }
 
-/// Scores kept by class: 8 bytes a row.
-#[derive(Debug, Clone, Default)]
+/// Scores kept by class: 4 bytes a row as long as each of them is a number of single precision, as
+/// a network's are, else 8.
+#[derive(Debug, Clone)]
 pub struct Ranking {
-    positives: Vec<f64>,
-    negatives: Vec<f64>,
+    scores: Scores,
+}
+
+/// Negatives and positives.
+#[derive(Debug, Clone)]
+enum Scores {
+    Short([Vec<f32>; 2]),
+    Long([Vec<f64>; 2]),
+}
+
+impl Default for Ranking {
+    fn default() -> Ranking {
+        Ranking {
+            scores: Scores::Short(Default::default()),
+        }
+    }
 }
 
 impl Ranking {
     /// Takes one row in.
     pub fn push(&mut self, score: f64, label: bool) {
-        let side = if label {
-            &mut self.positives
-        } else {
-            &mut self.negatives
-        };
-        side.push(Ranking::canonical(score));
+        let (score, side) = (Ranking::canonical(score), usize::from(label));
+        if let Scores::Short(sides) = &mut self.scores {
+            let short = score as f32;
+            if f64::from(short) == score || score.is_nan() {
+                sides[side].push(short);
+                return;
+            }
+        }
+        self.long()[side].push(score);
     }
 
     /// The score as it is kept: both zeros are one score.
@@ -102,17 +150,87 @@ impl Ranking {
 
     /// Takes in all rows of another ranking.
     pub fn merge(&mut self, other: &Ranking) {
-        self.positives.extend_from_slice(&other.positives);
-        self.negatives.extend_from_slice(&other.negatives);
+        match (&mut self.scores, &other.scores) {
+            (Scores::Short(sides), Scores::Short(more)) => {
+                for (side, more) in sides.iter_mut().zip(more) {
+                    side.extend_from_slice(more);
+                }
+            }
+            (_, Scores::Short(more)) => {
+                for (side, more) in self.long().iter_mut().zip(more) {
+                    side.extend(more.iter().copied().map(f64::from));
+                }
+            }
+            (_, Scores::Long(more)) => {
+                for (side, more) in self.long().iter_mut().zip(more) {
+                    side.extend_from_slice(more);
+                }
+            }
+        }
     }
 
     /// The number of rows.
     pub fn rows(&self) -> usize {
-        self.positives.len() + self.negatives.len()
+        match &self.scores {
+            Scores::Short(sides) => sides.iter().map(Vec::len).sum(),
+            Scores::Long(sides) => sides.iter().map(Vec::len).sum(),
+        }
     }
 
-    /// The separation of the rows so far; `None` unless both classes are there.
-    pub fn finish(&mut self) -> Option<Separation> {
-        separation(&mut self.positives, &mut self.negatives, || ())
+    /// The separation of the rows so far; `None` unless both classes are there. `tick` is called
+    /// as by [`separation`].
+    pub fn finish(&mut self, tick: impl FnMut()) -> Option<Separation> {
+        match &mut self.scores {
+            Scores::Short([negatives, positives]) => separation(positives, negatives, tick),
+            Scores::Long([negatives, positives]) => separation(positives, negatives, tick),
+        }
+    }
+
+    /// The scores in double precision from here on.
+    fn long(&mut self) -> &mut [Vec<f64>; 2] {
+        if let Scores::Short(sides) = &mut self.scores {
+            let sides = std::mem::take(sides);
+            let long = sides.map(|side| side.into_iter().map(f64::from).collect());
+            self.scores = Scores::Long(long);
+        }
+        match &mut self.scores {
+            Scores::Long(sides) => sides,
+            Scores::Short(_) => unreachable!("made long just now"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ranking(scores: &[f64]) -> Ranking {
+        let mut ranking = Ranking::default();
+        for (i, &score) in scores.iter().enumerate() {
+            ranking.push(score, i % 3 == 0);
+        }
+        ranking
+    }
+
+    #[test]
+    fn scores_that_need_double_precision_keep_it() {
+        let close = 0.5 + f64::EPSILON;
+        // The first is the positive one; of single precision it would tie with both others.
+        let mut ranking = ranking(&[close, 0.5, 0.5]);
+        let auc = ranking.finish(|| ()).map(|separation| separation.auc);
+        assert_eq!(auc, Some(1.0));
+    }
+
+    #[test]
+    fn merging_gives_what_pushing_gives_whatever_the_precision() {
+        let short = [0.5, 0.25, 0.75, 0.125, 0.5, 0.0];
+        let long = [0.1, 0.7, 0.5, 0.3, 0.25, 0.9];
+        for (a, b) in [(short, short), (short, long), (long, short), (long, long)] {
+            let mut pushed = ranking(&[a, b].concat());
+            let mut merged = ranking(&a);
+            merged.merge(&ranking(&b));
+            assert_eq!(merged.rows(), 12);
+            assert_eq!(merged.finish(|| ()), pushed.finish(|| ()));
+        }
     }
 }

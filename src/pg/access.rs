@@ -84,6 +84,9 @@ pub(crate) struct AsTableOwner {
 impl AsTableOwner {
     /// Becomes the owner of `neural.model`.
     pub(crate) fn enter() -> Result<Self> {
+        // Before anything takes a transaction id, whose refusal on a standby is no clear error.
+        // SAFETY: raises an error or does nothing; the string is a constant.
+        unsafe { pg_sys::PreventCommandDuringRecovery(c"UPDATE".as_ptr()) };
         let owner = super::reader::table_owner()?;
         let mut invoker = pg_sys::InvalidOid;
         let mut security_context = 0;

@@ -11,6 +11,7 @@ use crate::features::{Encoder, FeatureSet, Target};
 use crate::metrics;
 use crate::nn::Predictor;
 use crate::pg::error::Report;
+use crate::pg::interrupt;
 use crate::pg::reader::{self, Resolved};
 use crate::pg::settings;
 use crate::training::positive_probability;
@@ -142,6 +143,8 @@ pub fn model(version: &Resolved) -> Result<Rc<DecodedModel>, Report> {
         ))
     })?;
     drop(bytes);
+    // A large model takes a while to decode, and again to pack.
+    interrupt::check();
     let model = Rc::new(DecodedModel::new(model)?);
     let limit = settings::model_cache();
     CACHE.with_borrow_mut(|cache| {

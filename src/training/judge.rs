@@ -83,10 +83,11 @@ impl<'a> Judge<'a> {
     }
 
     /// The metrics by name, in the order of the documentation; `None` where one is not defined,
-    /// as AUC is with one class.
-    pub fn finish(&mut self) -> Vec<(&'static str, Option<f64>)> {
+    /// as AUC is with one class. `tick` is called now and then while scores are sorted; it may
+    /// unwind.
+    pub fn finish(&mut self, tick: impl FnMut()) -> Vec<(&'static str, Option<f64>)> {
         match &mut self.kind {
-            Kind::Binary { metrics, .. } => metrics.finish(),
+            Kind::Binary { metrics, .. } => metrics.finish(tick),
             Kind::Multiclass(metrics) => metrics.finish(),
             Kind::Regression(metrics) | Kind::Outputs(metrics) => metrics.finish(),
         }

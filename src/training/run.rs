@@ -21,8 +21,11 @@ use crate::nn::{self, Architecture, EpochReport, Head, Network, Predictor, RowSo
 
 /// The architecture of a training that names none.
 pub const DEFAULT_ARCHITECTURE: &str = "tabular";
-/// Rows that are scored at once when a trained model is judged.
+/// Rows that are scored at once when a trained model is judged, at most.
 const JUDGE_ROWS: usize = 1024;
+/// Products of these rows and the parameters, at most: what takes some ten milliseconds, so that an
+/// interruption is seen in time with a large network, too.
+const JUDGE_PRODUCTS: usize = 1 << 26;
 /// Scores from which a version's deciles are taken, at most.
 const SCORE_SAMPLE: usize = 65_536;
 
@@ -256,6 +259,7 @@ pub fn run(
             target_at,
             encoder: &encoder,
             outputs: network.output_units(),
+            parameters: network.parameter_count(),
         },
         &shared,
         &mask,
@@ -605,6 +609,7 @@ struct JudgeInput<'a> {
     target_at: usize,
     encoder: &'a features::BlockEncoder,
     outputs: usize,
+    parameters: usize,
 }
 
 struct Judged {
@@ -624,16 +629,17 @@ fn judge_rows(
     let total = rows.rows();
     let mut block = Block::default();
     let mut scratch = input.predictor.scratch();
-    let mut x = vec![0.0; JUDGE_ROWS * input.encoder.width()];
-    let mut out = vec![0.0; JUDGE_ROWS * input.outputs];
+    let step = (JUDGE_PRODUCTS / input.parameters.max(1)).clamp(1, JUDGE_ROWS);
+    let mut x = vec![0.0; step * input.encoder.width()];
+    let mut out = vec![0.0; step * input.outputs];
     let mut judge = Judge::new(input.target);
     let mut scores = Vec::new();
     let every = total.div_ceil(SCORE_SAMPLE).max(1);
-    for start in (0..total).step_by(JUDGE_ROWS) {
+    for start in (0..total).step_by(step) {
         if observer.interrupted() {
             return Err(Error::Features(features::Error::Interrupted));
         }
-        let count = JUDGE_ROWS.min(total - start);
+        let count = step.min(total - start);
         rows.read(start, count, &mut block)?;
         let x = &mut x[..count * input.encoder.width()];
         input.encoder.encode(&block, x)?;
@@ -674,7 +680,7 @@ fn judge_rows(
         })
         .collect();
     Ok(Judged {
-        metrics: metrics_json(&judge.finish()),
+        metrics: metrics_json(&judge.finish(|| ())),
         scores: Profile::Deciles {
             deciles,
             missing: 0,

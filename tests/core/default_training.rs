@@ -209,7 +209,7 @@ impl Fitted {
             };
             judge.push(outputs, truth).expect("a judged row");
         }
-        judge.finish()
+        judge.finish(|| ())
     }
 }
 

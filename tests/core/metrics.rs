@@ -194,12 +194,12 @@ fn ranking_does_not_depend_on_the_order() {
     }
     second.merge(&first);
     assert_eq!(second.rows(), 3000);
-    let whole = forwards.finish().unwrap();
-    assert_eq!(second.finish(), Some(whole));
+    let whole = forwards.finish(|| ()).unwrap();
+    assert_eq!(second.finish(|| ()), Some(whole));
     // Finishing again, or after further rows, still works on all rows.
-    assert_eq!(forwards.finish(), Some(whole));
+    assert_eq!(forwards.finish(|| ()), Some(whole));
     forwards.merge(&second);
-    assert_eq!(forwards.finish().unwrap().auc, whole.auc);
+    assert_eq!(forwards.finish(|| ()).unwrap().auc, whole.auc);
 }
 
 #[test]

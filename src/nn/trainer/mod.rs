@@ -152,8 +152,14 @@ pub fn train(
     let slice_rows = slice_rows(train.capacity(), plan.batch_rows, "a batch")?;
     let shared = Shared::new(network, options, &loss, plan, workers);
     let workers = (0..workers)
-        .map(|number| Worker::new(&shared, number, workers, &parameters, &state))
-        .collect();
+        .map(|number| {
+            // Each takes a copy of the parameters, which may be large.
+            if watcher.interrupted() {
+                return Err(Error::Interrupted);
+            }
+            Ok(Worker::new(&shared, number, workers, &parameters, &state))
+        })
+        .collect::<Result<_, _>>()?;
     let schedule = Schedule::new(
         options.schedule,
         options.learning_rate,

@@ -251,6 +251,10 @@ impl Worker {
                 &mut self.workspace,
                 Some(&mut random),
             );
+            // What is left undone here is not used: the step ends at its next barrier.
+            if shared.barrier.check().is_err() {
+                return;
+            }
             let dlogits = &mut self.dlogits[..logits.len()];
             shard.loss +=
                 shared

@@ -10,6 +10,7 @@ use super::given;
 use crate::features::Target;
 use crate::pg::cache::{self, DecodedModel};
 use crate::pg::error::{OrRaise, Report, Result};
+use crate::pg::interrupt;
 use crate::pg::reader::{self, Resolved};
 use crate::pg::rows::{Reader, with_query};
 use crate::pg::scoring::RowScorer;
@@ -85,7 +86,7 @@ fn evaluate_model(
         )
         .hint("Check the query's WHERE clause and the target's NULLs."));
     }
-    Ok(judge.finish())
+    Ok(judge.finish(interrupt::check))
 }
 
 /// How often each class was predicted for each actual one.
