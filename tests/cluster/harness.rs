@@ -52,23 +52,7 @@ impl Cluster {
     /// `fsync` is off unless a setting turns it on: after a crash of the server, though not of the
     /// machine, nothing is lost.
     pub fn with(settings: &[&str]) -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let parent = env::var_os("PGN_DIRECTORY").map_or_else(|| "/tmp".into(), PathBuf::from);
-        let directory = parent.join(format!("pgn-{}-{number}", std::process::id()));
-        let owner = server_user();
-
-        // From here on dropping the cluster cleans up, whatever fails below.
-        let cluster = Self {
-            directory,
-            programs: programs(),
-            owner,
-        };
-        fs::create_dir(&cluster.directory).expect("a fresh directory for the cluster");
-        fs::set_permissions(&cluster.directory, fs::Permissions::from_mode(0o755)).expect("chmod");
-        if let Some((user, group)) = owner {
-            chown(&cluster.directory, Some(user), Some(group)).expect("chown");
-        }
+        let cluster = Self::place();
         succeeds(
             cluster
                 .server_program("initdb")
@@ -82,17 +66,66 @@ impl Cluster {
                     "--no-sync",
                 ]),
         );
+        cluster.configure(settings);
+        cluster.launch();
+        cluster
+    }
+
+    /// A directory for a cluster; from here on dropping it cleans up, whatever fails later.
+    fn place() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let parent = env::var_os("PGN_DIRECTORY").map_or_else(|| "/tmp".into(), PathBuf::from);
+        let cluster = Self {
+            directory: parent.join(format!("pgn-{}-{number}", std::process::id())),
+            programs: programs(),
+            owner: server_user(),
+        };
+        fs::create_dir(&cluster.directory).expect("a fresh directory for the cluster");
+        fs::set_permissions(&cluster.directory, fs::Permissions::from_mode(0o755)).expect("chmod");
+        if let Some((user, group)) = cluster.owner {
+            chown(&cluster.directory, Some(user), Some(group)).expect("chown");
+        }
+        cluster
+    }
+
+    fn configure(&self, settings: &[&str]) {
         let mut configuration = format!(
             "listen_addresses = ''\nunix_socket_directories = '{}'\nfsync = off\n",
-            cluster.directory.display()
+            self.directory.display()
         );
         for setting in settings {
             configuration.push_str(setting);
             configuration.push('\n');
         }
-        append(&cluster.data().join("postgresql.conf"), &configuration);
+        append(&self.data().join("postgresql.conf"), &configuration);
+    }
+
+    /// Starts a hot standby of this cluster, which must be dropped before it.
+    pub fn standby(&self) -> Self {
+        let cluster = Self::place();
+        let mut backup = cluster.server_program("pg_basebackup");
+        self.address(&mut backup);
+        backup.args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync"]);
+        succeeds(backup.arg("--pgdata").arg(cluster.data()));
+        cluster.configure(&[]);
         cluster.launch();
         cluster
+    }
+
+    /// Waits until the standby shows what this cluster has committed.
+    pub fn wait_for(&self, standby: &Self) {
+        let row = self
+            .superuser()
+            .query_one("SELECT pg_current_wal_insert_lsn()::text", &[])
+            .expect("the position");
+        let position: String = row.get(0);
+        let mut client = standby.superuser();
+        wait_until("the standby catches up", || {
+            let sql = format!("SELECT pg_last_wal_replay_lsn() >= '{position}'");
+            let row = client.query_one(&sql, &[]).expect("the position");
+            row.get::<_, Option<bool>>(0) == Some(true)
+        });
     }
 
     /// Starts a cluster and creates the extension in its database `postgres`.
@@ -172,6 +205,25 @@ impl Cluster {
         command.args(["--no-psqlrc", "--quiet", "--no-align", "--tuples-only"]);
         command.args(["--set", "ON_ERROR_STOP=1", "--command", script]);
         command.stdin(Stdio::null()).output().expect("psql runs")
+    }
+
+    /// Dumps a database into a file of that name in the cluster's directory.
+    pub fn dump(&self, database: &str, file: &str, options: &[&str]) -> PathBuf {
+        let path = self.directory.join(file);
+        let mut command = self.program("pg_dump");
+        command.args(options).arg("--file").arg(&path).arg(database);
+        succeeds(&mut command);
+        path
+    }
+
+    /// Runs an SQL file in a database through psql as the superuser, stopping at the first error.
+    pub fn psql_file(&self, database: &str, file: &Path) {
+        let psql = env::var_os("PGN_PSQL").map_or_else(|| self.programs.join("psql"), Into::into);
+        let mut command = Command::new(psql);
+        self.address(&mut command);
+        command.args(["--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1"]);
+        command.args(["--dbname", database, "--file"]).arg(file);
+        succeeds(&mut command);
     }
 
     /// One of the server's client programs (`pg_dump`, `pg_basebackup`, …), set up to connect to
@@ -382,7 +434,8 @@ fn server_user() -> Option<(u32, u32)> {
     (id(&["-u"]) == 0).then(|| (id(&["-u", "postgres"]), id(&["-g", "postgres"])))
 }
 
-fn succeeds(command: &mut Command) -> Output {
+/// Runs a program that must succeed.
+pub fn succeeds(command: &mut Command) -> Output {
     let output = command
         .output()
         .unwrap_or_else(|error| panic!("{command:?}: {error}"));

@@ -1,4 +1,15 @@
 //! Tests from outside against a real server; each starts a private cluster of its own.
 
+mod calls;
+mod cancel;
+mod concurrency;
+mod damage;
+mod determinism;
+mod dump;
 mod extension;
+mod fixture;
 mod harness;
+mod memory;
+mod rights;
+mod rollback;
+mod standby;

@@ -1,0 +1,135 @@
+//! `neural.max_memory` is kept, and what is learnt does not depend on it.
+
+use postgres::Client;
+use postgres::error::SqlState;
+
+use crate::fixture::sha256;
+use crate::harness::{
+    Cluster, backend_pid, error_of, peak_memory, reset_peak_memory, resident_memory,
+};
+
+const MEGABYTE: u64 = 1024 * 1024;
+
+/// Three million rows of 20 float8 and a bool.
+const ROWS: &str = "CREATE UNLOGGED TABLE measured AS
+    SELECT sin(i) AS x0, sin(i * 1.1) AS x1, sin(i * 1.2) AS x2, sin(i * 1.3) AS x3,
+           sin(i * 1.4) AS x4, sin(i * 1.5) AS x5, sin(i * 1.6) AS x6, sin(i * 1.7) AS x7,
+           sin(i * 1.8) AS x8, sin(i * 1.9) AS x9, cos(i) AS x10, cos(i * 1.1) AS x11,
+           cos(i * 1.2) AS x12, cos(i * 1.3) AS x13, cos(i * 1.4) AS x14, cos(i * 1.5) AS x15,
+           cos(i * 1.6) AS x16, cos(i * 1.7) AS x17, cos(i * 1.8) AS x18, cos(i * 1.9) AS x19,
+           sin(i) + cos(i * 1.4) > 0.3 AS y
+    FROM (SELECT generate_series(1, 3000000) AS i) AS s";
+
+fn train(client: &mut Client, model: &str, validation: &str) {
+    let sql = format!(
+        "SELECT neural.train('{model}', 'measured', 'y',
+             architecture => '{{\"layers\": [
+                 {{\"type\": \"dense\", \"units\": 64, \"activation\": \"relu\"}},
+                 {{\"type\": \"dense\", \"units\": 64, \"activation\": \"relu\"}}]}}',
+             epochs => 1, batch_size => 1024, seed => 1, validation => {validation},
+             options => '{{\"verbose\": false, \"threads\": 2}}')"
+    );
+    client.batch_execute(&sql).expect("the training");
+}
+
+/// Memory that a backend takes at the most while it trains with this limit, over what it had.
+fn peak_of_training(cluster: &Cluster, model: &str, limit: &str, validation: &str) -> u64 {
+    let mut client = cluster.superuser();
+    // The libraries and the catalog's caches are not the training's.
+    client
+        .batch_execute(&format!(
+            "LOAD 'pg_neural'; SET neural.max_memory = '{limit}';
+             SELECT count(*) FROM measured WHERE x0 > 0.5 AND y"
+        ))
+        .expect("a first look");
+    let pid = backend_pid(&mut client);
+    reset_peak_memory(pid);
+    let before = resident_memory(pid);
+    train(&mut client, model, validation);
+    let peak = peak_memory(pid).saturating_sub(before);
+    println!(
+        "limit {limit}, validation {validation}: {:.1} MB over the {:.1} MB of the idle backend",
+        peak as f64 / MEGABYTE as f64,
+        before as f64 / MEGABYTE as f64
+    );
+    peak
+}
+
+#[test]
+fn three_million_rows_are_trained_within_32_mb_with_the_bits_of_a_training_in_memory() {
+    let cluster = Cluster::with_extension(&["shared_buffers = '2MB'", "fsync = off"]);
+    let mut client = cluster.superuser();
+    client.batch_execute(ROWS).expect("the table");
+    // Code and catalog that the first training touches are resident, too.
+    let limit = (32 + 4) * MEGABYTE;
+    // Held-out rows, and none: then the metrics are those of all rows.
+    for (validation, name) in [("NULL", "held_out"), ("0", "all")] {
+        let small = format!("{name}_small");
+        let peak = peak_of_training(&cluster, &small, "32MB", validation);
+        assert!(peak <= limit, "{peak} bytes for a limit of {limit}");
+    }
+    let large = peak_of_training(&cluster, "held_out_large", "2GB", "NULL");
+    assert!(
+        large > 500 * MEGABYTE,
+        "{large} bytes: not trained in memory"
+    );
+    assert_eq!(
+        sha256(&mut client, "held_out_small"),
+        sha256(&mut client, "held_out_large")
+    );
+}
+
+#[test]
+fn a_network_that_cannot_fit_is_an_error_before_it_is_made() {
+    let cluster = Cluster::with_extension(&[]);
+    let mut client = cluster.superuser();
+    let pid = backend_pid(&mut client);
+    client
+        .batch_execute("LOAD 'pg_neural'; SET neural.max_memory = '32MB'")
+        .unwrap();
+    reset_peak_memory(pid);
+    let before = resident_memory(pid);
+    let (code, message) = error_of(
+        &mut client,
+        "SELECT neural.train('huge', 'SELECT i * 0.5 AS x, i * 0.7 AS y FROM generate_series(1, 99) AS i',
+             'y', architecture => '{\"layers\": [{\"type\": \"dense\", \"units\": 100000},
+                                               {\"type\": \"dense\", \"units\": 100000}]}')",
+    );
+    assert_eq!(code, SqlState::OUT_OF_MEMORY, "{message}");
+    let peak = peak_memory(pid).saturating_sub(before);
+    assert!(peak < 32 * MEGABYTE, "{peak} bytes");
+}
+
+#[test]
+fn a_long_session_does_not_grow() {
+    let cluster = Cluster::with_extension(&["shared_buffers = '2MB'"]);
+    let mut client = cluster.superuser();
+    crate::fixture::create_loans(&mut client, 500);
+    let pid = backend_pid(&mut client);
+    let round = |client: &mut Client| {
+        for seed in 1..=5 {
+            crate::fixture::train(client, "risk", seed);
+            client
+                .batch_execute(
+                    "SELECT count(neural.predict('risk', age, amount, purpose)) FROM loan;
+                     SELECT count(neural.predict_proba('risk', l)) FROM loan l;
+                     SELECT * FROM neural.evaluate('risk', 'loan');
+                     SELECT length(neural.export_model('risk'));
+                     DO $$ BEGIN PERFORM neural.predict('nobody', 1); EXCEPTION
+                        WHEN undefined_object THEN NULL; END $$;
+                     SELECT neural.drop_model('risk')",
+                )
+                .expect("calls");
+        }
+    };
+    for _ in 0..3 {
+        round(&mut client);
+    }
+    let before = resident_memory(pid);
+    for _ in 0..10 {
+        round(&mut client);
+    }
+    let grown = resident_memory(pid).saturating_sub(before);
+    println!("grown by {} kB over 50 trainings", grown / 1024);
+    assert!(grown < 4 * MEGABYTE, "{grown} bytes");
+}
