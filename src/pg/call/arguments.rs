@@ -163,7 +163,8 @@ impl Arguments {
                     if argument.isnull {
                         encode_missing(&model.features.features, encoder, row);
                     } else {
-                        let header = pg_sys::DatumGetHeapTupleHeader(argument.value);
+                        let header: pg_sys::HeapTupleHeader =
+                            pg_sys::pg_detoast_datum(argument.value.cast_mut_ptr()).cast();
                         let (given, modifier) = row_type(header);
                         let planned = match composite.take() {
                             Some(plan) if (plan.row_type, plan.modifier) == (given, modifier) => {
