@@ -34,8 +34,7 @@ impl Target {
             Some(dictionary) => LabelForm::Codes(
                 (0..dictionary.len() as u32)
                     .map(|code| {
-                        let text = dictionary.text(code);
-                        let class = classes.iter().position(|c| Some(c.as_str()) == text);
+                        let class = dictionary.text(code).and_then(|text| self.class(text));
                         class.map_or(u32::MAX, |class| class as u32)
                     })
                     .collect(),

@@ -170,9 +170,20 @@ impl Target {
         }
     }
 
-    /// The number of the class with this text.
+    /// The number of the class with this text; where the classes are numbers `1.0` is `1`.
     pub fn class(&self, text: &str) -> Option<usize> {
-        self.classes().iter().position(|class| class == text)
+        let classes = self.classes();
+        let exact = classes.iter().position(|class| class == text);
+        exact.or_else(|| match self {
+            Target::Classes {
+                origin: Origin::Integer | Origin::Float | Origin::Numeric,
+                ..
+            } => {
+                let number: f64 = text.parse().ok()?;
+                classes.iter().position(|class| class.parse() == Ok(number))
+            }
+            _ => None,
+        })
     }
 
     /// Checks a description from outside.

@@ -34,7 +34,9 @@ pub struct DecodedModel {
 impl DecodedModel {
     /// Makes a model ready to predict.
     pub fn new(model: Model) -> Result<DecodedModel, Report> {
-        let network = model.network()?;
+        let network = model
+            .network()
+            .map_err(|error| Report::damaged(format!("a stored model is damaged: {error}")))?;
         let predictor = Predictor::new(&network, &model.parameters)?;
         let encoder = model.features.encoder();
         let bytes = predictor.size_bytes() + encoder.size_bytes() + 4096;

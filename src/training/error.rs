@@ -113,7 +113,8 @@ impl Error {
                 "{asked_by} names it; add it to the query or correct the name."
             )),
             Error::Signature(_) => Some(
-                "Versions of a model keep its columns, types and task; train under another name."
+                "Versions of a model keep its columns, types, task and positive class; train under \
+                 another name."
                     .into(),
             ),
             Error::NoArchitecture { name } => {

@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::error::Error;
 use super::options::{Options, nearest};
 use crate::features::{
-    Column, FeatureSet, Kind, Origin, Request, TargetRequest, Task, parse_requests, storage_kind,
-    target_kind,
+    Column, Dictionary, FeatureSet, Kind, Origin, Request, TargetRequest, Task, parse_requests,
+    storage_kind, target_kind,
 };
 
 /// A column of the query's result.
@@ -41,8 +41,13 @@ pub struct Plan {
     pub requests: Vec<Request>,
     /// The column to predict.
     pub target: Column,
+    /// The columns that `features` says to ignore, which are no features.
+    pub ignored: Vec<String>,
     /// Every column that is read.
     pub reads: Vec<Read>,
+    /// For each column read as a category the dictionary to read it with, which holds the levels
+    /// that are fixed beforehand.
+    pub dictionaries: Vec<Option<Dictionary>>,
     /// Where among `reads` the rows' weights are.
     pub weight: Option<usize>,
     /// Where the flag is that holds rows out.
@@ -95,24 +100,17 @@ impl Plan {
             }
             apart.push(at);
         }
-        let mut places: Vec<usize> = (0..given.len())
+        let (ignored, mut places): (Vec<usize>, Vec<usize>) = (0..given.len())
             .filter(|place| !apart.contains(place))
-            .collect();
+            .partition(|&place| is_ignored(features, &given[place].name));
         if let Some(signature) = signature {
             places = in_call_order(given, &places, signature)?;
         }
-        let mut columns = Vec::with_capacity(places.len());
+        let mut columns = Vec::with_capacity(places.len() + ignored.len());
         for &place in &places {
             let column = &given[place];
-            let ignored = features
-                .and_then(|f| f.get(&column.name))
-                .is_some_and(|t| t == "ignore" || t.get("type").is_some_and(|t| t == "ignore"));
             match column.origin {
                 Some(origin) => columns.push(Column::new(&column.name, &column.sql_type, origin)),
-                None if ignored => {
-                    // Never read, but calls still accept it.
-                    columns.push(Column::new(&column.name, &column.sql_type, Origin::Text));
-                }
                 None => {
                     return Err(Error::Features(crate::features::Error::Type {
                         message: format!(
@@ -128,9 +126,34 @@ impl Plan {
                 }
             }
         }
-        let requests = parse_requests(features, &columns)?;
-        for (column, request) in columns.iter_mut().zip(&requests) {
-            column.kind = storage_kind(request, column.origin);
+        // What is ignored is parsed too, so that it is known by name, and then forgotten.
+        columns.extend(ignored.iter().map(|&place| {
+            let column = &given[place];
+            let origin = column.origin.unwrap_or(Origin::Text);
+            Column::new(&column.name, &column.sql_type, origin)
+        }));
+        let mut requests = parse_requests(features, &columns)?;
+        columns.truncate(places.len());
+        requests.truncate(places.len());
+        let kept = signature.filter(|_| options.warm_start == Some(true));
+        if kept.is_some() && requests.iter().any(|request| request.named) {
+            return Err(Error::option(
+                "warm_start",
+                "goes on with the deployed version's treatment of each column, so features can \
+                 only ignore some",
+            ));
+        }
+        let mut dictionaries = Vec::with_capacity(columns.len() + 1);
+        for (i, (column, request)) in columns.iter_mut().zip(&requests).enumerate() {
+            let fitted = kept.and_then(|set| set.features.get(i));
+            column.kind = match fitted {
+                Some(feature) => feature.kind(),
+                None => storage_kind(request, column.origin),
+            };
+            dictionaries.push((column.kind == Kind::Category).then(|| match fitted {
+                Some(feature) => Dictionary::with_levels(feature.levels().unwrap_or_default()),
+                None => request.dictionary(),
+            }));
         }
         let target_column = {
             let column = &given[target_place];
@@ -166,6 +189,7 @@ impl Plan {
             kind: target_column.kind,
             hashed: false,
         });
+        dictionaries.push((target_column.kind == Kind::Category).then(Dictionary::new));
         let (mut weight, mut flag, mut group) = (None, None, None);
         for ((option, name), &place) in named.iter().zip(&apart[1..]) {
             let column = &given[place];
@@ -198,12 +222,18 @@ impl Plan {
                 kind: Kind::Number,
                 hashed,
             });
+            dictionaries.push(None);
         }
         Ok(Plan {
             features: columns,
             requests,
             target: target_column,
+            ignored: ignored
+                .iter()
+                .map(|&place| given[place].name.clone())
+                .collect(),
             reads,
+            dictionaries,
             weight,
             flag,
             group,
@@ -214,6 +244,15 @@ impl Plan {
     pub fn target_at(&self) -> usize {
         self.features.len()
     }
+}
+
+/// Whether `features` says to ignore the column.
+fn is_ignored(features: Option<&Value>, column: &str) -> bool {
+    let treatment = features.and_then(|features| features.get(column));
+    treatment
+        .map(|treatment| treatment.get("type").unwrap_or(treatment))
+        .and_then(Value::as_str)
+        .is_some_and(|name| name.eq_ignore_ascii_case("ignore"))
 }
 
 /// The places of the signature's features, in its order.

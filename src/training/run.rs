@@ -14,7 +14,7 @@ use super::source::{Encoding, MemorySource, ReadingSource, SharedRows};
 use crate::artifact::Model;
 use crate::features::{
     self, BitMask, Block, Dictionary, FeatureSet, Profile, RawRows, Scale, Split, Target,
-    TargetRequest, Task,
+    TargetRequest, Task, Values,
 };
 use crate::models;
 use crate::nn::{self, Architecture, EpochReport, Head, Network, Predictor, RowSource, Watcher};
@@ -103,7 +103,7 @@ pub fn run(
 
     // What is learnt, and from which rows.
     let mut target = match job.previous.filter(|_| warm(job.options)) {
-        Some(previous) => previous.target.clone(),
+        Some(previous) => kept_target(job, previous, target_words, rows, &mut stop)?,
         None => Target::find(
             &target_request(job)?,
             &job.plan.target,
@@ -136,7 +136,8 @@ pub fn run(
     if let Some(weight) = job.plan.weight {
         check_weights(weight, job.options, rows, &mut stop)?;
     }
-    if !warm(job.options) || job.previous.is_none() {
+    // A warm start keeps the scale; how many rows a class has is counted anew.
+    if !warm(job.options) || target.task() == Task::Classification {
         target.fit(target_at, target_words, rows, &mask, &mut stop)?;
     }
     set_quantile_outputs(&mut target, job.options);
@@ -360,6 +361,65 @@ fn target_request(job: &Job<'_>) -> Result<TargetRequest, Error> {
     })
 }
 
+/// The target of the version that a warm start goes on from, once every row is known to fit it.
+fn kept_target(
+    job: &Job<'_>,
+    previous: &Model,
+    words: Option<&Dictionary>,
+    rows: &mut dyn RawRows,
+    stop: &mut dyn FnMut() -> bool,
+) -> Result<Target, Error> {
+    let mut target = previous.target.clone();
+    let (column, at) = (&job.plan.target, job.plan.target_at());
+    let outputs = match &target {
+        Target::Regression { outputs, .. } => outputs.len(),
+        Target::Classes { .. } => 1,
+    };
+    if target.task() == Task::Regression && words.is_some() {
+        return Err(Error::Features(features::Error::Type {
+            message: format!(
+                "the target \"{}\" of type {} is not a number",
+                column.name, column.sql_type
+            ),
+            hint: Some("Convert it to a number in the query.".into()),
+        }));
+    }
+    if outputs != job.options.quantiles.as_ref().map_or(1, Vec::len) {
+        return Err(Error::option(
+            "quantiles",
+            &format!("must name as many as the version that warm_start goes on from: {outputs}"),
+        ));
+    }
+    if let (Target::Classes { threshold, .. }, Some(given)) = (&mut target, job.options.threshold) {
+        *threshold = given;
+    }
+    let labels = target.labels(words)?;
+    features::pass(rows, stop, |_, block| {
+        let wrong = (0..block.rows).find(|&row| labels.label(block, at, row).is_err());
+        let Some(row) = wrong else {
+            return Ok(());
+        };
+        let value = match (words, block.columns.get(at)) {
+            (Some(words), Some(Values::Category(codes))) => codes
+                .get(row)
+                .and_then(|&code| words.text(code))
+                .unwrap_or_default()
+                .to_string(),
+            (_, Some(values)) => values.number(row).unwrap_or(f64::NAN).to_string(),
+            (_, None) => String::new(),
+        };
+        Err(features::Error::Invalid {
+            message: format!(
+                "the target \"{}\" is \"{value}\" in a row, which the version that warm_start \
+                 goes on from does not know",
+                column.name
+            ),
+            hint: Some("Leave such rows out, or train without warm_start.".into()),
+        })
+    })?;
+    Ok(target)
+}
+
 fn split_of(job: &Job<'_>) -> Split {
     if let Some(position) = job.plan.flag {
         return Split::Flag { position };
@@ -392,6 +452,12 @@ fn architecture_of(job: &Job<'_>, head: Head) -> Result<Architecture, Error> {
                 "goes on with the deployed version's architecture; leave architecture NULL",
             ));
         }
+        if job.options.dropout.is_some() {
+            return Err(Error::option(
+                "dropout",
+                "belongs to the architecture, which warm_start keeps",
+            ));
+        }
         return Ok(previous.architecture.clone());
     }
     let architecture = read_architecture(job.architecture)?;
@@ -415,7 +481,7 @@ fn read_architecture(given: Option<&str>) -> Result<Architecture, Error> {
 }
 
 /// Checks what can be judged before any row is read: the arguments, the options, the architecture
-/// by itself, and that the task is that of the model's earlier versions.
+/// by itself, and that task and positive class are those of the model's earlier versions.
 ///
 /// # Errors
 /// The first thing at fault.
@@ -428,24 +494,51 @@ pub fn check(
 ) -> Result<(), Error> {
     defaults::check(arguments, options)?;
     read_architecture(architecture)?;
-    match (task, previous) {
-        (Some(task), Some(previous)) => same_task(previous, task),
+    let Some(previous) = previous else {
+        return Ok(());
+    };
+    if let Some(task) = task {
+        same_task(previous, task)?;
+    }
+    match (
+        previous.target.positive_class(),
+        options.positive_class.as_deref(),
+    ) {
+        (Some(kept), Some(asked)) if kept != asked => Err(Error::Signature(format!(
+            "the positive class of the model's earlier versions is \"{kept}\", not \"{asked}\""
+        ))),
         _ => Ok(()),
     }
 }
 
-/// Later versions keep the positive class unless the options name another.
+/// Later versions keep the positive class, however many rows it has now.
 fn keep_positive(previous: &Model, target: &mut Target) -> Result<(), Error> {
-    let Some(wanted) = previous.target.positive_class() else {
-        return Ok(());
-    };
     let Target::Classes {
         classes, positive, ..
     } = target
     else {
         return Ok(());
     };
-    if positive.is_some() {
+    // A number keeps its spelling: 1 and 1.0 are one class.
+    for place in 0..classes.len() {
+        let known = classes.get(place).and_then(|c| previous.target.class(c));
+        if let Some(known) = known.and_then(|at| previous.target.classes().get(at))
+            && !classes.contains(known)
+            && let Some(class) = classes.get_mut(place)
+        {
+            class.clone_from(known);
+        }
+    }
+    let Some(wanted) = previous.target.positive_class() else {
+        if classes.len() > 2 {
+            return Ok(());
+        }
+        return Err(Error::Signature(format!(
+            "the model's earlier versions have {} classes, but the rows have only two",
+            previous.target.classes().len()
+        )));
+    };
+    if positive.is_some() && classes.len() == 2 {
         return Ok(());
     }
     *positive = classes.iter().position(|class| class == wanted);
@@ -485,7 +578,9 @@ fn fit_features(
     stop: &mut dyn FnMut() -> bool,
 ) -> Result<(FeatureSet, Vec<String>), Error> {
     if let (Some(previous), true) = (job.previous, warm(job.options)) {
-        return Ok((previous.features.clone(), Vec::new()));
+        let kept = &previous.features;
+        let set = features::refresh_profiles(kept, job.dictionaries, rows, mask, stop)?;
+        return Ok((set, Vec::new()));
     }
     let embedded = architecture.embedded_features();
     Ok(features::fit(
@@ -507,17 +602,18 @@ fn check_weights(
 ) -> Result<(), Error> {
     let mut bad = false;
     features::pass(rows, stop, |_, block| {
-        bad |= block
-            .columns
-            .get(position)
-            .is_none_or(|values| !values.all_numbers(|weight| weight >= 0.0 && weight.is_finite()));
+        bad |= block.columns.get(position).is_none_or(|values| {
+            !values.all_numbers(|weight| weight >= 0.0 && weight <= f64::from(f32::MAX))
+        });
         Ok(())
     })?;
     if bad {
         let column = options.sample_weight.as_deref().unwrap_or_default();
         return Err(Error::Value {
             name: "option \"sample_weight\"".into(),
-            problem: format!("names column \"{column}\", which is NULL or negative in a row"),
+            problem: format!(
+                "names column \"{column}\", which is NULL, negative or infinite in a row"
+            ),
             hint: Some("Give every row a weight of at least 0.".into()),
         });
     }
@@ -576,8 +672,12 @@ fn announcement(
         described.len(),
         if described.len() == 1 { "" } else { "s" },
         described.join(", "),
-        job.arguments.seed,
+        // As it was given: SQL's integers have a sign.
+        job.arguments.seed as i64,
     );
+    for column in &job.plan.ignored {
+        text.push_str(&format!("; column \"{column}\" is ignored as asked"));
+    }
     for reason in left_out {
         text.push_str("; ");
         text.push_str(reason);

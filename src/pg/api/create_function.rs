@@ -4,7 +4,7 @@ use pgrx::prelude::*;
 use pgrx::spi::{quote_identifier, quote_literal, quote_qualified_identifier};
 use pgrx::{PgSqlErrorCode as Code, Spi, pg_sys};
 
-use super::cost;
+use super::{cost, given};
 use crate::features::Feature;
 use crate::pg::cache;
 use crate::pg::error::Report;
@@ -23,15 +23,9 @@ fn create_function(
     version: default!(Option<i32>, "NULL"),
     replace: default!(Option<bool>, false),
 ) -> pg_sys::Oid {
-    let missing = |what: &str| {
-        Report::new(
-            Code::ERRCODE_NULL_VALUE_NOT_ALLOWED,
-            format!("{what} must not be NULL"),
-        )
-    };
     let made = || -> Result<pg_sys::Oid, Report> {
-        let function_name = function_name.ok_or_else(|| missing("function_name"))?;
-        let model = model.ok_or_else(|| missing("model"))?;
+        let function_name = given(function_name, "function_name")?;
+        let model = given(model, "model")?;
         let returns = returns.unwrap_or("predict");
         create(
             function_name,
@@ -124,17 +118,17 @@ fn create(
         )
     };
     let function = quote_qualified_identifier(&schema, &name);
-    let same = remove_other(&schema, &name, &parameters, result, replace)?;
-    let or_replace = if same { "OR REPLACE " } else { "" };
-    let identity = if features.len() > MOST_PARAMETERS {
-        "anyelement".to_string()
+    let (names, types): (Vec<String>, Vec<String>) = if features.len() > MOST_PARAMETERS {
+        (vec!["features".into()], vec!["anyelement".into()])
     } else {
         features
             .iter()
-            .map(|f| f.sql_type.clone())
-            .collect::<Vec<_>>()
-            .join(", ")
+            .map(|feature| (feature.name.clone(), feature.sql_type.clone()))
+            .unzip()
     };
+    let identity = types.join(", ");
+    let same = remove_other(&schema, &name, names, types, result, replace)?;
+    let or_replace = if same { "OR REPLACE " } else { "" };
     let comment = format!(
         "{} of model {}{}, {MARK}",
         returns,
@@ -239,7 +233,8 @@ fn target_name(function_name: &str) -> Result<(String, String), Report> {
 fn remove_other(
     schema: &str,
     name: &str,
-    parameters: &str,
+    parameters: Vec<String>,
+    types: Vec<String>,
     result: &str,
     replace: bool,
 ) -> Result<bool, Report> {
@@ -258,7 +253,11 @@ fn remove_other(
             .select(
                 "SELECT p.oid::pg_catalog.regprocedure::text, \
                         coalesce(pg_catalog.obj_description(p.oid, 'pg_proc') LIKE '%' || $3, false), \
-                        pg_catalog.pg_get_function_identity_arguments(p.oid) = $4 \
+                        p.proargnames IS NOT DISTINCT FROM $4::text[] \
+                          AND (SELECT pg_catalog.array_agg(t::pg_catalog.regtype ORDER BY i) \
+                                 FROM pg_catalog.unnest(p.proargtypes::pg_catalog.oid[]) \
+                                      WITH ORDINALITY AS u (t, i)) \
+                              = $6::text[]::pg_catalog.regtype[] \
                           AND p.prorettype = $5::pg_catalog.regtype \
                    FROM pg_catalog.pg_proc p \
                    JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace \
@@ -268,8 +267,9 @@ fn remove_other(
                     schema.into(),
                     name.into(),
                     MARK.into(),
-                    parameters.replace(" DEFAULT NULL", "").into(),
+                    parameters.into(),
                     result.into(),
+                    types.into(),
                 ],
             )?
             .map(|row| {

@@ -175,7 +175,7 @@ enum Actual<'a> {
     Class(&'a str),
 }
 
-/// Calls `each` with the outputs and the truth of every row whose target is not NULL.
+/// Calls `each` with the outputs and the truth of every row whose target is not NULL or NaN.
 fn for_each_row(
     decoded: &DecodedModel,
     resolved: &Resolved,
@@ -233,7 +233,11 @@ fn for_each_row(
             let outputs = unsafe { scorer.outputs(values, nulls) };
             let actual = if numeric {
                 // SAFETY: not NULL, and read as its own type.
-                Actual::Number(unsafe { reader.number(values[place]) })
+                let number = unsafe { reader.number(values[place]) };
+                if number.is_nan() {
+                    return Ok(());
+                }
+                Actual::Number(number)
             } else {
                 // SAFETY: as before.
                 Actual::Class(unsafe { reader.text(values[place], &mut buffer) })

@@ -106,14 +106,14 @@ fn train_and_store(order: &Order<'_>) -> Result<(i32, Outcome, f64)> {
     let options = Options::parse(&order.options_json)?;
     // Rights and name come before any work.
     let existing = catalog::existing(order.model)?;
-    let previous = match existing {
-        Some(existing) => match existing.deployed {
-            Some(_) => Some(stored_model(order.model)?),
-            None => None,
-        },
+    let deployed = existing.as_ref().is_some_and(|e| e.deployed.is_some());
+    // Where none is deployed any version tells the signature.
+    let previous = match existing.and_then(|existing| existing.latest) {
+        Some(_) if deployed => Some(stored_model(order.model)?),
+        Some(latest) => Some(stored_model(&format!("{}@{latest}", order.model))?),
         None => None,
     };
-    if options.warm_start == Some(true) && previous.is_none() {
+    if options.warm_start == Some(true) && !deployed {
         return Err(Report::new(
             Code::ERRCODE_UNDEFINED_OBJECT,
             format!(
@@ -150,15 +150,6 @@ fn train_and_store(order: &Order<'_>) -> Result<(i32, Outcome, f64)> {
         let table = read_table(query, &columns, Some(plan.target_at()), memory / 2)?;
         Ok((plan, table))
     })?;
-    let verbose = options.verbose.unwrap_or(true);
-    if verbose && table.without_target > 0 {
-        notice!(
-            "{} row{} left out because \"{}\" is NULL",
-            table.without_target,
-            if table.without_target == 1 { "" } else { "s" },
-            order.target
-        );
-    }
     let threads = threads::usable(options.threads.filter(|&n| n > 0));
     let pool = threads::pool(threads)?;
     let left = memory.saturating_sub(table.store.memory());
@@ -175,7 +166,9 @@ fn train_and_store(order: &Order<'_>) -> Result<(i32, Outcome, f64)> {
         pool: &pool,
     };
     let mut console = Console {
-        verbose,
+        verbose: options.verbose.unwrap_or(true),
+        target: order.target,
+        without_target: table.without_target,
         started: Instant::now(),
     };
     let outcome = run(&job, table.store.rows_mut(), &mut console);
@@ -269,22 +262,27 @@ pub(super) fn given_columns(query: &Query) -> Vec<Given> {
 fn column_plans(query: &Query, plan: &Plan) -> Vec<ColumnPlan> {
     plan.reads
         .iter()
-        .map(|read| ColumnPlan {
+        .zip(&plan.dictionaries)
+        .map(|(read, dictionary)| ColumnPlan {
             place: read.place,
             reader: Reader::for_type(query.columns()[read.place].type_oid),
             kind: read.kind,
             hashed: read.hashed,
+            dictionary: dictionary.clone(),
         })
         .collect()
 }
 
 /// Reports a training to the user who waits for it.
-struct Console {
+struct Console<'a> {
     verbose: bool,
+    target: &'a str,
+    /// Rows left out because their target is NULL.
+    without_target: u64,
     started: Instant,
 }
 
-impl Observer for Console {
+impl Observer for Console<'_> {
     fn interrupted(&mut self) -> bool {
         interrupt::pending()
     }
@@ -292,6 +290,16 @@ impl Observer for Console {
     fn notice(&mut self, text: &str) {
         if self.verbose {
             notice!("{text}");
+        }
+        // Rows that do not count are told of even where the course of the training is not.
+        if self.without_target > 0 {
+            notice!(
+                "{} row{} left out because \"{}\" is NULL",
+                self.without_target,
+                if self.without_target == 1 { "" } else { "s" },
+                self.target
+            );
+            self.without_target = 0;
         }
         // What came before is preparation: the time left is reckoned from the loop alone.
         self.started = Instant::now();

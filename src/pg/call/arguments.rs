@@ -104,7 +104,7 @@ impl Arguments {
             let given = (*fcinfo).nargs as usize - 1;
             let first_type = pg_sys::get_fn_expr_argtype(flinfo, 1);
             if pg_sys::get_fn_expr_variadic(flinfo) {
-                let element = pg_sys::get_element_type(first_type);
+                let element = pg_sys::get_base_element_type(first_type);
                 let (mut length, mut by_value, mut align) = (0, false, 0);
                 pg_sys::get_typlenbyvalalign(element, &mut length, &mut by_value, &mut align);
                 let convert = features

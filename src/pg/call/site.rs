@@ -123,7 +123,10 @@ impl Site {
                 pgrx::vardata_any(text).cast::<u8>(),
                 pgrx::varsize_any_exhdr(text),
             );
-            let key = SnapshotKey::now();
+            let key = SnapshotKey::now().ok_or_else(|| {
+                Report::not_in_state("a model cannot be called where no snapshot is active")
+                    .hint("Call it from a query.")
+            })?;
             let site: *mut Site = (*(*fcinfo).flinfo).fn_extra.cast();
             if let Some(site) = site.as_mut() {
                 if site.key == key && site.model_text == text {

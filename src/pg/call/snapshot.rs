@@ -26,13 +26,13 @@ pub struct SnapshotKey {
 }
 
 impl SnapshotKey {
-    /// The key of this moment.
+    /// The key of this moment; none where no snapshot is active.
     #[inline]
-    pub fn now() -> SnapshotKey {
-        // SAFETY: a function is called under an active snapshot, which lives on while it runs.
+    pub fn now() -> Option<SnapshotKey> {
+        // SAFETY: null, or a snapshot that stays active while the function called under it runs.
         unsafe {
-            let snapshot = &*GetActiveSnapshot();
-            SnapshotKey {
+            let snapshot = GetActiveSnapshot().as_ref()?;
+            Some(SnapshotKey {
                 xmin: snapshot.xmin,
                 xmax: snapshot.xmax,
                 in_progress: snapshot.xcnt,
@@ -40,7 +40,7 @@ impl SnapshotKey {
                 completed: snapshot.snapXactCompletionCount,
                 subtransaction: GetCurrentSubTransactionId(),
                 user: GetUserId(),
-            }
+            })
         }
     }
 

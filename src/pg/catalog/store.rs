@@ -65,6 +65,8 @@ pub(crate) struct StoredVersion {
 pub(crate) struct Existing {
     /// The id of the deployed version.
     pub(crate) deployed: Option<i64>,
+    /// The number of the newest version.
+    pub(crate) latest: Option<i32>,
 }
 
 /// Before any work: whether the name can be trained by the invoker, and the model that has it.
@@ -74,8 +76,14 @@ pub(crate) fn existing(name: &str) -> Result<Option<Existing>> {
         return Ok(None);
     };
     model.right(invoker()).require(Right::Manage, name)?;
+    let latest = fetch(
+        &AsTableOwner::enter()?,
+        "SELECT max(number) FROM neural.version WHERE model = $1",
+        &[model.id.into()],
+    )?;
     Ok(Some(Existing {
         deployed: model.deployed,
+        latest,
     }))
 }
 

@@ -41,6 +41,7 @@ pub fn with_query<R>(
             Code::ERRCODE_INVALID_PARAMETER_VALUE,
             "the query holds a zero byte",
         )
+        .hint("Give a SELECT, or the name of a table or view.")
     })?;
     pgrx::Spi::connect(|_| {
         // SAFETY: settings changed at a nest level of their own are restored by AtEOXact_GUC, or by
@@ -52,7 +53,8 @@ pub fn with_query<R>(
         // SAFETY: the portal was opened in this SPI connection and is still open.
         unsafe {
             pg_sys::SPI_cursor_close(query.portal);
-            pg_sys::AtEOXact_GUC(false, nest_level);
+            // Settings that the query itself made stay, as they do after a function's SET.
+            pg_sys::AtEOXact_GUC(true, nest_level);
         }
         Ok(result)
     })

@@ -19,6 +19,8 @@ pub struct ColumnPlan {
     /// Whether a text is kept as the number that tells it from others, for columns that only
     /// group rows.
     pub hashed: bool,
+    /// The dictionary that a category begins with.
+    pub dictionary: Option<Dictionary>,
 }
 
 /// Where the rows are.
@@ -67,10 +69,8 @@ pub fn read_table(
     memory_limit: usize,
 ) -> Result<Table, Report> {
     let mut block = Block::new(plans.iter().map(|plan| plan.kind));
-    let mut dictionaries: Vec<Option<Dictionary>> = plans
-        .iter()
-        .map(|plan| (plan.kind == Kind::Category).then(Dictionary::new))
-        .collect();
+    let mut dictionaries: Vec<Option<Dictionary>> =
+        plans.iter().map(|plan| plan.dictionary.clone()).collect();
     let mut file: Option<SpillFile> = None;
     let mut without_target = 0;
     let mut buffer = String::new();
