@@ -109,7 +109,7 @@ SELECT f->>'name' AS feature, f->>'treatment' AS treatment, f->'fitted'->>'type'
 FROM neural.models, jsonb_array_elements(features) f WHERE name = 'treated';
 SELECT l->>'type' AS layer, l->>'name' AS name, l->>'units' AS units, l->>'vocabulary' AS vocabulary
 FROM neural.models, jsonb_array_elements(architecture->'layers') l WHERE name = 'treated' AND l->>'type' IN ('input', 'embedding', 'concat');
-SELECT neural.predict('treated', 30, NULL, 'car', 'low', NULL) IS NOT NULL AS scored;
+SELECT neural.predict('treated', 30, NULL, 'car', 'low') IS NOT NULL AS scored;
 
 -- Architectures: shipped ones, JSON, a wide and deep graph.
 SELECT name FROM neural.architectures ORDER BY name COLLATE "C";
