@@ -30,6 +30,7 @@ impl RowSource for Memory {
             x: &self.x,
             y: &self.y,
             weight: None,
+            fold: None,
             index: rows,
         })
     }

@@ -37,5 +37,5 @@ pub use request::{
     Missing, NumericSettings, Request, Scale, Treatment, parse_requests, storage_kind,
 };
 pub use set::{Feature, FeatureSet, Fitted, MAX_FEATURES, Profile};
-pub use split::{Split, group_key, split};
+pub use split::{Split, folds, group_key, split};
 pub use target::{MAX_CLASSES, OutputScale, Target, TargetRequest, Task, target_kind};

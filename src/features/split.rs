@@ -123,6 +123,46 @@ pub fn split(
     Ok(mask)
 }
 
+/// Divides the rows among as many folds: of each class, whose column `labels` comes with, every
+/// fold takes equally many rows, give or take one; any so many rows of a class in a row go to
+/// folds of their own. A function of the rows' order and the seed only; takes a byte a row.
+///
+/// # Errors
+/// No folds or more than 256, or an interruption.
+pub fn folds(
+    folds: usize,
+    seed: u64,
+    rows: &mut dyn RawRows,
+    (labels, position): (&Labels, usize),
+    interrupted: &mut dyn FnMut() -> bool,
+) -> Result<Vec<u8>, Error> {
+    let all: Vec<u8> = (0..=u8::MAX).take(folds).collect();
+    if all.is_empty() || all.len() < folds {
+        return Err(Error::invalid(format!("rows cannot be in {folds} folds")));
+    }
+    let mut random = Random::new(seed, stream::SPLIT);
+    // Of each class the folds of the next rows.
+    let mut decks: Vec<Vec<u8>> = Vec::new();
+    let mut dealt = Vec::with_capacity(rows.rows());
+    pass(rows, interrupted, |_, block| {
+        for row in 0..block.rows {
+            let class = labels.class(block, position, row).unwrap_or(0) as usize;
+            if decks.len() <= class {
+                decks.resize(class + 1, Vec::new());
+            }
+            let deck = &mut decks[class];
+            let fold = deck.pop().or_else(|| {
+                deck.extend_from_slice(&all);
+                random.shuffle(deck);
+                deck.pop()
+            });
+            dealt.push(fold.unwrap_or(0));
+        }
+        Ok(())
+    })?;
+    Ok(dealt)
+}
+
 /// Rows to hold out of `total`: the fraction rounded, but some on both sides where possible.
 fn held_out(total: usize, fraction: f64) -> usize {
     if fraction <= 0.0 || total < 2 {

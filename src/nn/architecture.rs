@@ -5,11 +5,25 @@ use serde_json::{Map, Value, json};
 use super::activation::Activation;
 use super::initializer::Initializer;
 
+pub use super::architecture_parse::MAX_MEMBERS;
+
 /// A network's layers in the order they are computed.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Architecture {
     /// The layers; each reads earlier ones only, so that there can be no cycles.
     pub layers: Vec<LayerSpec>,
+    /// How many networks of these layers stand side by side, each with parameters of its own; the
+    /// result is the mean of theirs. At least 1.
+    pub members: usize,
+}
+
+impl Default for Architecture {
+    fn default() -> Self {
+        Architecture {
+            layers: Vec::new(),
+            members: 1,
+        }
+    }
 }
 
 /// One layer as it is written.
@@ -206,7 +220,11 @@ fn shortest(value: f32) -> f64 {
 impl Architecture {
     /// The JSON that [`Architecture::parse`] reads back to the same architecture.
     pub fn to_json(&self) -> Value {
-        json!({ "layers": self.layers.iter().map(LayerSpec::to_json).collect::<Vec<_>>() })
+        let layers: Vec<Value> = self.layers.iter().map(LayerSpec::to_json).collect();
+        match self.members {
+            1 => json!({ "layers": layers }),
+            members => json!({ "members": members, "layers": layers }),
+        }
     }
 }
 

@@ -122,7 +122,10 @@ impl Architecture {
                 (None, layer) => layers.push(layer),
             }
         }
-        Ok(Architecture { layers })
+        Ok(Architecture {
+            layers,
+            members: architecture.members,
+        })
     }
 
     /// The architecture with this rate in all its dropout layers; if it has none, with a dropout
@@ -163,7 +166,10 @@ impl Architecture {
                 renamed.push((name, dropout));
             }
         }
-        Ok(Architecture { layers })
+        Ok(Architecture {
+            layers,
+            members: architecture.members,
+        })
     }
 }
 

@@ -13,6 +13,8 @@ pub const MAX_TEXT: usize = 1 << 20;
 pub const MAX_LAYERS: usize = 1000;
 /// Most units of a layer, and most levels of an embedding.
 pub const MAX_UNITS: usize = 1_000_000;
+/// Most networks side by side.
+pub const MAX_MEMBERS: usize = 64;
 /// Longest name of a layer in bytes.
 pub const MAX_NAME: usize = 200;
 
@@ -88,13 +90,13 @@ impl Architecture {
                 hint,
             ));
         };
-        const KEYS: [&str; 3] = ["layers", "name", "description"];
+        const KEYS: [&str; 4] = ["layers", "members", "name", "description"];
         if let Some(key) = map.keys().find(|key| !KEYS.contains(&key.as_str())) {
             return Err(Error::UnknownSetting {
                 layer: "the architecture".into(),
                 given: clip(key),
-                nearest: nearest(key, ["layers"]).into(),
-                known: "layers, name, description".into(),
+                nearest: nearest(key, ["layers", "members"]).into(),
+                known: KEYS.join(", "),
             });
         }
         let Some(Value::Array(layers)) = map.get("layers") else {
@@ -117,7 +119,21 @@ impl Architecture {
             .enumerate()
             .map(|(i, layer)| parse_layer(i + 1, layer))
             .collect::<Result<Vec<_>, _>>()?;
-        Ok(Architecture { layers })
+        let members = match map.get("members") {
+            None => Some(1),
+            Some(members) => members
+                .as_u64()
+                .and_then(|members| usize::try_from(members).ok())
+                .filter(|members| (1..=MAX_MEMBERS).contains(members)),
+        };
+        let Some(members) = members else {
+            return Err(Error::architecture(
+                format!("\"members\" must be a whole number from 1 to {MAX_MEMBERS}"),
+                "It is how many networks of these layers are trained side by side; leave it out \
+                 for one.",
+            ));
+        };
+        Ok(Architecture { layers, members })
     }
 }
 

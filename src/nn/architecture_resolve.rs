@@ -123,7 +123,10 @@ impl Architecture {
                 ));
             }
         }
-        Ok(Architecture { layers })
+        Ok(Architecture {
+            layers,
+            members: self.members,
+        })
     }
 
     /// Of every layer, the places of the layers it reads; empty for one that reads the network's

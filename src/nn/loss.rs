@@ -59,7 +59,7 @@ impl LossSpec {
     }
 }
 
-/// A loss over a network's logits.
+/// A loss over the logits of a network or, where it has several members, of one of them.
 #[derive(Debug, Clone)]
 pub struct Loss {
     form: Form,

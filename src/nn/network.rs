@@ -102,12 +102,31 @@ impl Network {
         self.input_width
     }
 
-    /// Number of values the network gives for a row.
+    /// Number of values the network gives for a row: the mean over its members' of as many.
     pub fn output_units(&self) -> usize {
+        self.logits() / self.members()
+    }
+
+    /// Length of a row of [`Network::forward`]'s result: the output units of each member.
+    pub fn logits(&self) -> usize {
         self.widths.last().copied().unwrap_or(0)
     }
 
-    /// What turns the logits into the result: sigmoid or softmax for classes, else linear.
+    /// How many networks stand side by side in this one, each with parameters of its own.
+    ///
+    /// With more than one, the nodes are those of the first member, then those of the second and
+    /// so on, and a `concat` of their outputs at the end.
+    pub fn members(&self) -> usize {
+        self.architecture.members.max(1)
+    }
+
+    /// The parameters of each member, in the order they lie in the buffer.
+    pub fn member_parameters(&self) -> impl Iterator<Item = &[Parameter]> {
+        let each = self.parameters.len() / self.members();
+        self.parameters.chunks_exact(each.max(1))
+    }
+
+    /// What turns each member's logits into its result: sigmoid or softmax for classes, else linear.
     pub fn output_activation(&self) -> Activation {
         self.output_activation
     }
@@ -196,7 +215,7 @@ impl Network {
         }
     }
 
-    /// Computes the logits of `rows` rows: [rows, output_units], before
+    /// Computes the logits of `rows` rows: [rows, members, output_units], before
     /// [`Network::output_activation`].
     ///
     /// `parameters` is the flat buffer, `x` holds rows of `input_width` values. `dropout` is given
@@ -206,6 +225,46 @@ impl Network {
     /// If a buffer is shorter than these sizes, or the workspace is for fewer rows.
     pub fn forward<'w>(
         &self,
+        parameters: &[f32],
+        x: &[f32],
+        rows: usize,
+        workspace: &'w mut Workspace,
+        dropout: Option<&mut Random>,
+    ) -> &'w [f32] {
+        self.compute(0..self.nodes.len(), parameters, x, rows, workspace, dropout)
+    }
+
+    /// [`Network::forward`] of one member: [rows, output_units].
+    ///
+    /// # Panics
+    /// As [`Network::forward`], and if there is no such member.
+    pub fn forward_member<'w>(
+        &self,
+        member: usize,
+        parameters: &[f32],
+        x: &[f32],
+        rows: usize,
+        workspace: &'w mut Workspace,
+        dropout: Option<&mut Random>,
+    ) -> &'w [f32] {
+        let nodes = self.member_nodes(member);
+        self.compute(nodes, parameters, x, rows, workspace, dropout)
+    }
+
+    fn member_nodes(&self, member: usize) -> Range<usize> {
+        let each = self.nodes.len() / self.members();
+        member * each..(member + 1) * each
+    }
+
+    /// Where the parameters of a member lie in the buffer.
+    pub fn member_range(&self, member: usize) -> Range<usize> {
+        let each = self.parameter_count() / self.members();
+        member * each..(member + 1) * each
+    }
+
+    fn compute<'w>(
+        &self,
+        nodes: Range<usize>,
         parameters: &[f32],
         x: &[f32],
         rows: usize,
@@ -220,7 +279,9 @@ impl Network {
         if rows == 0 {
             return &[];
         }
-        for (i, node) in self.nodes.iter().enumerate() {
+        let last = nodes.end - 1;
+        for i in nodes {
+            let node = &self.nodes[i];
             let (earlier, own) = workspace.values.split_at_mut(i);
             let saved = rows * node.layer.saved_per_row();
             node.layer.forward(Forward {
@@ -232,8 +293,7 @@ impl Network {
                 random: dropout.as_deref_mut(),
             });
         }
-        let last = self.nodes.len() - 1;
-        &workspace.values[last][..rows * self.output_units()]
+        &workspace.values[last][..rows * self.widths[last]]
     }
 
     /// Adds to `gradients` (as long as the parameters) those of a loss whose gradient with
@@ -251,18 +311,53 @@ impl Network {
         gradients: &mut [f32],
         workspace: &mut Workspace,
     ) {
-        let last = self.nodes.len() - 1;
+        let nodes = 0..self.nodes.len();
+        self.propagate(nodes, parameters, x, rows, dlogits, gradients, workspace);
+    }
+
+    /// [`Network::backward`] after [`Network::forward_member`].
+    ///
+    /// # Panics
+    /// As [`Network::forward_member`].
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "those of backward, and the member"
+    )]
+    pub fn backward_member(
+        &self,
+        member: usize,
+        parameters: &[f32],
+        x: &[f32],
+        rows: usize,
+        dlogits: &[f32],
+        gradients: &mut [f32],
+        workspace: &mut Workspace,
+    ) {
+        let nodes = self.member_nodes(member);
+        self.propagate(nodes, parameters, x, rows, dlogits, gradients, workspace);
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "those of backward, and the nodes"
+    )]
+    fn propagate(
+        &self,
+        nodes: Range<usize>,
+        parameters: &[f32],
+        x: &[f32],
+        rows: usize,
+        dlogits: &[f32],
+        gradients: &mut [f32],
+        workspace: &mut Workspace,
+    ) {
+        let last = nodes.end - 1;
         if rows == 0 || !self.nodes[last].learns {
             return;
         }
         workspace.gradients[last][..dlogits.len()].copy_from_slice(dlogits);
-        for (i, node) in self
-            .nodes
-            .iter()
-            .enumerate()
-            .rev()
-            .filter(|(_, node)| node.learns)
-        {
+        for i in nodes.rev().filter(|&i| self.nodes[i].learns) {
+            let node = &self.nodes[i];
             let (earlier, own) = workspace.gradients.split_at_mut(i);
             let saved = rows * node.layer.saved_per_row();
             let size = rows * self.widths[i];

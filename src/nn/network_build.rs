@@ -36,20 +36,33 @@ impl Network {
         memory_limit: Option<usize>,
     ) -> Result<Network, Error> {
         let mut architecture = architecture.resolve(head)?;
-        if architecture.layers.len() > MAX_LAYERS {
+        let members = architecture.members;
+        if members == 0 || architecture.layers.len().saturating_mul(members) > MAX_LAYERS {
             return Err(Error::architecture(
-                format!("the network has more than {MAX_LAYERS} layers"),
-                "Describe the network with fewer layers.",
+                format!("the network has more than {MAX_LAYERS} layers, those of all members"),
+                "Describe the network with fewer layers, or fewer members.",
             ));
         }
         let mut builder = Builder::new(inputs)?;
         let edges = architecture.edges()?;
         let last = edges.len() - 1;
-        let mut slots: Vec<Slot> = Vec::with_capacity(edges.len());
-        for (i, sources) in edges.iter().enumerate() {
-            let read: Vec<Slot> = sources.iter().map(|s| slots[*s].clone()).collect();
-            let head = (i == last).then_some(head);
-            slots.push(builder.add(&mut architecture.layers[i], read, i == 0, head)?);
+        let mut outputs: Vec<Slot> = Vec::with_capacity(members);
+        for member in 1..=members {
+            if members > 1 {
+                builder.prefix = format!("member{member}.");
+            }
+            let mut slots: Vec<Slot> = Vec::with_capacity(edges.len());
+            for (i, sources) in edges.iter().enumerate() {
+                let read: Vec<Slot> = sources.iter().map(|s| slots[*s].clone()).collect();
+                let head = (i == last).then_some(head);
+                slots.push(builder.add(&mut architecture.layers[i], read, i == 0, head)?);
+            }
+            outputs.extend(slots.pop());
+        }
+        if members > 1 {
+            builder.prefix.clear();
+            let mut join = LayerSpec::new(LayerKind::Concat).named("members");
+            builder.add(&mut join, outputs, false, None)?;
         }
         builder.finish(architecture, head, memory_limit)
     }
@@ -66,6 +79,8 @@ struct Builder<'a> {
     parameters: Vec<Parameter>,
     parameter_count: usize,
     output_activation: Activation,
+    /// What stands before the names of the member that is being built.
+    prefix: String,
 }
 
 impl<'a> Builder<'a> {
@@ -114,6 +129,7 @@ impl<'a> Builder<'a> {
             parameters: Vec::new(),
             parameter_count: 0,
             output_activation: Activation::Linear,
+            prefix: String::new(),
         })
     }
 
@@ -368,7 +384,7 @@ impl<'a> Builder<'a> {
                 .filter(|end| *end <= isize::MAX as usize / size_of::<f64>())
                 .ok_or_else(|| too_large(spec))?;
             self.parameters.push(Parameter {
-                name: format!("{}.{}", spec.name(), parameter.name),
+                name: format!("{}{}.{}", self.prefix, spec.name(), parameter.name),
                 shape: parameter.shape,
                 range: self.parameter_count..end,
                 trainable: spec.trainable,
@@ -387,7 +403,7 @@ impl<'a> Builder<'a> {
             Source::Columns { .. } => false,
         });
         self.nodes.push(Node {
-            name: spec.name().to_owned(),
+            name: format!("{}{}", self.prefix, spec.name()),
             layer,
             sources,
             parameters,

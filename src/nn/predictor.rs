@@ -27,6 +27,9 @@ pub struct Predictor {
     input_width: usize,
     output_units: usize,
     tile: usize,
+    members: usize,
+    /// Where the members' results stand side by side; with one member they are the result.
+    member_outputs: Option<Place>,
     /// For a last step that does not apply it itself.
     output_activation: Activation,
 }
@@ -110,7 +113,14 @@ impl Predictor {
         } = Layout::new(network);
         let mut output_activation = network.output_activation();
         let mut steps = Vec::new();
+        let members = network.members();
         let last = network.nodes().len().saturating_sub(1);
+        let is_output = |i: usize| match members {
+            1 => i == last,
+            _ => network.nodes()[last].sources().contains(&Source::Node(i)),
+        };
+        // Each member's output layer applies it, so that only their mean is left to take.
+        let member_activation = output_activation;
         for (i, node) in network.nodes().iter().enumerate() {
             let own = &parameters[node.parameters()];
             let mut sources: Vec<Place> = node
@@ -126,8 +136,9 @@ impl Predictor {
                     units,
                     mut activation,
                 } => {
-                    if i == last && activation == Activation::Linear {
-                        activation = std::mem::take(&mut output_activation);
+                    if is_output(i) && activation == Activation::Linear {
+                        activation = member_activation;
+                        output_activation = Activation::Linear;
                     }
                     let bias = bias.map(|range| &own[range]);
                     Action::Dense(PackedDense::new(
@@ -190,6 +201,8 @@ impl Predictor {
             buffers,
             input_width: network.input_width(),
             output_units: network.output_units(),
+            members,
+            member_outputs: (members > 1).then(|| places[last]),
             tile: tile.min(SCRATCH_BYTES / row_bytes).max(1),
             output_activation,
         })
@@ -203,6 +216,11 @@ impl Predictor {
     /// Number of values a row gives.
     pub fn output_units(&self) -> usize {
         self.output_units
+    }
+
+    /// How many networks the result is the mean of.
+    pub fn members(&self) -> usize {
+        self.members
     }
 
     /// Memory it holds, in bytes, without the callers' [`Scratch`].
@@ -229,6 +247,33 @@ impl Predictor {
     /// # Panics
     /// If `x` or `out` is shorter than that, or the scratch is another predictor's.
     pub fn forward(&self, x: &[f32], rows: usize, out: &mut [f32], scratch: &mut Scratch) {
+        self.compute(x, rows, None, out, scratch);
+    }
+
+    /// [`Predictor::forward`] with the result of one member for each row, given in `folds`, in
+    /// place of the mean: of the member that was not trained on the row, the result is that of a
+    /// network that has not seen it.
+    ///
+    /// # Panics
+    /// As [`Predictor::forward`], and if there are fewer folds than rows.
+    pub fn forward_held_out(
+        &self,
+        x: &[f32],
+        folds: &[u8],
+        out: &mut [f32],
+        scratch: &mut Scratch,
+    ) {
+        self.compute(x, folds.len(), Some(folds), out, scratch);
+    }
+
+    fn compute(
+        &self,
+        x: &[f32],
+        rows: usize,
+        folds: Option<&[u8]>,
+        out: &mut [f32],
+        scratch: &mut Scratch,
+    ) {
         assert_eq!(
             scratch.buffers.len(),
             self.buffers.len(),
@@ -244,6 +289,13 @@ impl Predictor {
             for step in &self.steps {
                 self.run(step, x, count, out, &mut scratch.buffers);
             }
+            if let Some(place) = self.member_outputs {
+                let results = self.rows(place, x, &scratch.buffers);
+                for (row, out) in out.chunks_exact_mut(self.output_units).enumerate() {
+                    let fold = folds.map(|folds| usize::from(folds[begin + row]));
+                    self.join(results.row(row), fold, out);
+                }
+            }
             self.output_activation.apply(out, self.output_units);
             for value in out {
                 if value.is_nan() {
@@ -251,6 +303,22 @@ impl Predictor {
                 }
             }
             begin += count;
+        }
+    }
+
+    /// The mean of the members' results for a row, added up in their order; or that of one.
+    #[inline]
+    fn join(&self, results: &[f32], member: Option<usize>, out: &mut [f32]) {
+        let units = self.output_units;
+        if let Some(member) = member {
+            let start = member.min(self.members - 1) * units;
+            out.copy_from_slice(&results[start..start + units]);
+            return;
+        }
+        for (unit, out) in out.iter_mut().enumerate() {
+            let results = results[unit..].iter().step_by(units);
+            let sum: f64 = results.map(|&result| f64::from(result)).sum();
+            *out = (sum / self.members as f64) as f32;
         }
     }
 
@@ -416,7 +484,8 @@ fn place_of(source: Source, places: &[Place]) -> Place {
 }
 
 /// Which buffer holds each node's values. A node that a `concat` reads is computed where the concat
-/// wants it, unless a step would then read the buffer it writes to.
+/// wants it, unless a step would then read the buffer it writes to. Members are computed one after
+/// the other in the same buffers, but for their outputs.
 struct Layout {
     places: Vec<Place>,
     /// For each node, which of its sources (a concat's) need no copy.
@@ -427,7 +496,18 @@ struct Layout {
 impl Layout {
     fn new(network: &Network) -> Self {
         let (nodes, widths) = (network.nodes(), network.widths());
-        let last = nodes.len().saturating_sub(1);
+        // The outputs of several members stand in a buffer until their mean is taken.
+        let members = network.members();
+        let last = match members {
+            1 => nodes.len().saturating_sub(1),
+            _ => nodes.len(),
+        };
+        let each = nodes.len() / members;
+        // Whether the next member's node takes the place of this one.
+        let shared = |i: usize| {
+            let is_output = (i + 1).is_multiple_of(each);
+            members > 1 && i + each < nodes.len() - 1 && !is_output
+        };
         let is_identity = |i: usize| i != last && nodes[i].operation() == Operation::Identity;
         let mut hosted: Vec<Option<(usize, usize)>> = vec![None; nodes.len()];
         let mut in_place: Vec<Vec<bool>> = nodes
@@ -502,6 +582,12 @@ impl Layout {
                     start: 0,
                     width,
                 },
+                // The same node of the next member has its place already.
+                None if shared(i) => places[i + each].unwrap_or(Place {
+                    home: Home::Input,
+                    start: 0,
+                    width,
+                }),
                 None => {
                     buffers.push(width);
                     Place {

@@ -1,5 +1,7 @@
 //! What is done where the user says nothing, and how what he says becomes the trainer's options.
 
+use std::ops::RangeInclusive;
+
 use super::error::Error;
 use super::options::{ClassWeights, Options, nearest};
 use crate::features::Target;
@@ -24,6 +26,14 @@ pub struct Arguments {
 
 /// Rows, of all, that are held out unless told otherwise.
 pub const VALIDATION: f64 = 0.15;
+
+/// Networks that are trained side by side on a small table unless told otherwise.
+pub const MEMBERS: usize = 8;
+/// The rows of a table that is small in this sense: fewer are too few to hold an eighth out, and
+/// more are enough for one network, which is faster by far.
+pub const MEMBERS_ROWS: RangeInclusive<usize> = 64..=10_000;
+/// The inputs that such a table may have, so that all members fit in little memory.
+pub const MEMBERS_INPUTS: usize = 500;
 
 const OPTIMIZERS: &[&str] = &["sgd", "rmsprop", "adagrad", "adam", "adamw"];
 const SCHEDULES: &[&str] = &[

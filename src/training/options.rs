@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::error::Error;
+use crate::nn::architecture::MAX_MEMBERS;
 
 /// The known keys, in the order of the documentation.
 const KEYS: &[&str] = &[
@@ -10,6 +11,7 @@ const KEYS: &[&str] = &[
     "l2",
     "weight_decay",
     "dropout",
+    "members",
     "momentum",
     "nesterov",
     "rho",
@@ -90,6 +92,8 @@ pub struct Options {
     pub weight_decay: Option<f64>,
     /// Rate of the dropout after each hidden layer of the default architecture.
     pub dropout: Option<f64>,
+    /// How many networks are trained side by side; the prediction is the mean of theirs.
+    pub members: Option<usize>,
     /// Momentum of `sgd` and `rmsprop`.
     pub momentum: Option<f64>,
     /// Nesterov's form of momentum.
@@ -188,6 +192,15 @@ impl Options {
                 .number("dropout", 0.0, 1.0)?
                 .map(below_one("dropout"))
                 .transpose()?,
+            members: match read.whole("members", 1)? {
+                Some(members) if members > MAX_MEMBERS => {
+                    return Err(Error::option(
+                        "members",
+                        &format!("must be at most {MAX_MEMBERS}"),
+                    ));
+                }
+                members => members,
+            },
             momentum: read.number("momentum", 0.0, 1.0)?,
             nesterov: read.boolean("nesterov")?,
             rho: read.number("rho", 0.0, 1.0)?,
@@ -422,6 +435,8 @@ mod tests {
             json!({"quantiles": [0.9, 0.1]}),
             json!({"class_weights": "even"}),
             json!({"early_stopping": 1.5}),
+            json!({"members": 0}),
+            json!({"members": 65}),
         ] {
             assert!(Options::parse(&bad).is_err(), "{bad}");
         }

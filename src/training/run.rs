@@ -119,17 +119,32 @@ pub fn run(
     }
     let fraction = defaults::validation_fraction(job.arguments, job.options)?;
     let labels = target.labels(target_words)?;
-    let split = split_of(job);
-    let mask = features::split(
-        split,
-        fraction,
-        job.arguments.seed,
-        rows,
-        Some((&labels, target_at)),
-        &mut stop,
-    )?;
+    let wished = wished_architecture(job)?;
+    let members = members_of(job, wished.members, total)?;
+    let seed = job.arguments.seed;
+    let folds = if members > 1 && total > 1 && splits_nothing(job) {
+        // Each member is trained on all rows but its own fold, and validated on that.
+        let labels = (&labels, target_at);
+        Some(features::folds(members, seed, rows, labels, &mut stop)?)
+    } else {
+        None
+    };
+    let mask = match &folds {
+        Some(_) => BitMask::new(total, true),
+        None => features::split(
+            split_of(job),
+            fraction,
+            seed,
+            rows,
+            Some((&labels, target_at)),
+            &mut stop,
+        )?,
+    };
     let rows_trained = mask.count();
-    let rows_validated = total - rows_trained;
+    let rows_validated = match &folds {
+        Some(_) => total,
+        None => total - rows_trained,
+    };
     if rows_trained == 0 {
         return Err(Error::NoRows("all rows are held out for validation".into()));
     }
@@ -144,7 +159,7 @@ pub fn run(
     let head = target.head();
 
     // The features, and the network over them.
-    let architecture = architecture_of(job, head)?;
+    let architecture = architecture_of(job, wished, members, head)?;
     let (feature_set, left_out) = fit_features(job, &architecture, rows, &mask, &mut stop)?;
     let architecture = match (job.previous, warm(job.options)) {
         (Some(_), true) => architecture,
@@ -175,6 +190,11 @@ pub fn run(
             parameters
         }
     };
+    let held_out = match &folds {
+        Some(_) => HeldOut::Folds(members),
+        None if rows_validated == 0 => HeldOut::Nothing,
+        None => HeldOut::Share(fraction),
+    };
     for text in announcement(
         job,
         &target,
@@ -182,7 +202,7 @@ pub fn run(
         &left_out,
         rows_trained,
         rows_validated,
-        fraction,
+        held_out,
     ) {
         observer.notice(&text);
     }
@@ -209,6 +229,7 @@ pub fn run(
         weight: job.plan.weight,
     };
     let fixed = nn::training_bytes(&network, &train_options);
+    let fixed = fixed.saturating_add(folds.as_ref().map_or(0, Vec::len));
     let left = job.memory.saturating_sub(fixed);
     let least = train_options.batch_size * encoding.row_bytes();
     if left < least {
@@ -221,16 +242,27 @@ pub fn run(
     let in_memory = total.saturating_mul(encoding.row_bytes()) <= left;
     let mut sides: Vec<Box<dyn RowSource + '_>> = Vec::new();
     for value in [true, false] {
+        // With folds, all rows are on one side.
+        let parts = if folds.is_some() { 2 } else { 4 };
+        let folds = folds.as_deref().filter(|_| value);
         sides.push(if in_memory {
             let mut stop = || observer.interrupted();
             Box::new(MemorySource::encode(
-                &shared, &mask, value, &encoding, &mut stop,
+                &shared,
+                (&mask, value),
+                folds,
+                &encoding,
+                &mut stop,
             )?)
         } else {
             // Half for each side, and as much again for the order and the block being read.
-            let capacity = left / 4 / encoding.row_bytes();
+            let capacity = left / parts / encoding.row_bytes();
             Box::new(ReadingSource::new(
-                &shared, &mask, value, &encoding, capacity,
+                &shared,
+                (&mask, value),
+                folds,
+                &encoding,
+                capacity,
             ))
         });
     }
@@ -242,7 +274,8 @@ pub fn run(
         &network,
         parameters,
         train_side.as_mut(),
-        (rows_validated > 0).then_some(validation_side.as_mut() as &mut dyn RowSource),
+        (rows_validated > 0 && folds.is_none())
+            .then_some(validation_side.as_mut() as &mut dyn RowSource),
         &train_options,
         job.pool,
         &mut Watch { observer, epochs },
@@ -251,7 +284,7 @@ pub fn run(
 
     // The judgement, by the kernel that will serve the model.
     let predictor = Predictor::new(&network, &trained.parameters)?;
-    let judged_side = rows_validated == 0;
+    let judged_side = rows_validated == 0 || folds.is_some();
     let judged = judge_rows(
         &JudgeInput {
             predictor: &predictor,
@@ -261,6 +294,7 @@ pub fn run(
             encoder: &encoder,
             outputs: network.output_units(),
             parameters: network.parameter_count(),
+            folds: folds.as_deref(),
         },
         &shared,
         &mask,
@@ -310,36 +344,35 @@ fn start_at_the_prior(network: &Network, target: &Target, parameters: &mut [f32]
     else {
         return;
     };
-    let Some(bias) = network
-        .parameters()
-        .last()
-        .filter(|p| p.name.ends_with(".bias"))
-    else {
-        return;
-    };
-    let Some(bias) = parameters.get_mut(bias.range.clone()) else {
-        return;
-    };
     let share = |class: usize| {
         let rows: u64 = counts.iter().sum();
         // Half a row more keeps a class without rows from infinity.
         (counts.get(class).copied().unwrap_or(0) as f64 + 0.5) / (rows as f64 + 1.0)
     };
-    match (positive, bias) {
-        (Some(positive), [bias]) => {
-            let p = share(*positive);
-            *bias = (p / (1.0 - p)).ln() as f32;
-        }
-        (Some(positive), [negative_bias, positive_bias]) => {
-            *negative_bias = share(1 - *positive).ln() as f32;
-            *positive_bias = share(*positive).ln() as f32;
-        }
-        (None, biases) if biases.len() == counts.len() => {
-            for (class, bias) in biases.iter_mut().enumerate() {
-                *bias = share(class).ln() as f32;
+    for member in network.member_parameters() {
+        let Some(bias) = member
+            .last()
+            .filter(|parameter| parameter.name.ends_with(".bias"))
+            .and_then(|bias| parameters.get_mut(bias.range.clone()))
+        else {
+            return;
+        };
+        match (positive, bias) {
+            (Some(positive), [bias]) => {
+                let p = share(*positive);
+                *bias = (p / (1.0 - p)).ln() as f32;
             }
+            (Some(positive), [negative_bias, positive_bias]) => {
+                *negative_bias = share(1 - *positive).ln() as f32;
+                *positive_bias = share(*positive).ln() as f32;
+            }
+            (None, biases) if biases.len() == counts.len() => {
+                for (class, bias) in biases.iter_mut().enumerate() {
+                    *bias = share(class).ln() as f32;
+                }
+            }
+            _ => {}
         }
-        _ => {}
     }
 }
 
@@ -443,8 +476,9 @@ fn set_quantile_outputs(target: &mut Target, options: &Options) {
     }
 }
 
-/// The architecture asked for: JSON, a shipped one's name, or nothing.
-fn architecture_of(job: &Job<'_>, head: Head) -> Result<Architecture, Error> {
+/// The architecture asked for: JSON, a shipped one's name, the default or, for a warm start, that
+/// of the deployed version.
+fn wished_architecture(job: &Job<'_>) -> Result<Architecture, Error> {
     if let (Some(previous), true) = (job.previous, warm(job.options)) {
         if job.architecture.is_some() {
             return Err(Error::option(
@@ -460,8 +494,59 @@ fn architecture_of(job: &Job<'_>, head: Head) -> Result<Architecture, Error> {
         }
         return Ok(previous.architecture.clone());
     }
-    let architecture = read_architecture(job.architecture)?;
-    let architecture = architecture.resolve(head)?;
+    read_architecture(job.architecture)
+}
+
+/// How many networks are to be trained side by side: as the options say, else as the architecture
+/// does, else several for a small table about which nothing was said.
+fn members_of(job: &Job<'_>, wished: usize, rows: usize) -> Result<usize, Error> {
+    let given = job.options.members;
+    if warm(job.options) && job.previous.is_some() {
+        return match given {
+            Some(members) if members != wished => Err(Error::option(
+                "members",
+                &format!("must be {wished} with warm_start, as in the deployed version"),
+            )),
+            _ => Ok(wished),
+        };
+    }
+    let small = job.architecture.is_none()
+        && splits_nothing(job)
+        && defaults::MEMBERS_ROWS.contains(&rows)
+        && most_inputs(job) <= defaults::MEMBERS_INPUTS;
+    Ok(given.unwrap_or(if small { defaults::MEMBERS } else { wished }))
+}
+
+/// How many inputs the features make at most, with the usual number of levels.
+fn most_inputs(job: &Job<'_>) -> usize {
+    let of_feature = |at: usize| match job.dictionaries.get(at) {
+        Some(Some(levels)) => levels.len().min(100) + 2,
+        _ => 2,
+    };
+    (0..job.plan.features.len()).map(of_feature).sum()
+}
+
+/// Whether nothing was said about the rows to hold out, so that members may hold out a fold each.
+fn splits_nothing(job: &Job<'_>) -> bool {
+    let options = job.options;
+    job.arguments.validation.is_none()
+        && options.validation_split.is_none()
+        && options.validation_group.is_none()
+        && !warm(options)
+}
+
+/// The architecture with nothing left open but the embeddings.
+fn architecture_of(
+    job: &Job<'_>,
+    wished: Architecture,
+    members: usize,
+    head: Head,
+) -> Result<Architecture, Error> {
+    if job.previous.is_some() && warm(job.options) {
+        return Ok(wished);
+    }
+    let mut architecture = wished.resolve(head)?;
+    architecture.members = members;
     Ok(match job.options.dropout {
         Some(rate) => architecture.with_dropout(rate as f32)?,
         None => architecture,
@@ -628,7 +713,7 @@ fn announcement(
     left_out: &[String],
     rows_trained: usize,
     rows_validated: usize,
-    fraction: f64,
+    held_out: HeldOut,
 ) -> Vec<String> {
     let task = match (target.positive_class(), target.classes().len()) {
         (Some(positive), _) => format!(
@@ -654,8 +739,6 @@ fn announcement(
         .collect();
     let split = if job.plan.flag.is_some() {
         "by the column named".to_string()
-    } else if rows_validated == 0 {
-        "none held out".to_string()
     } else {
         let how = match (&job.options.validation_split, job.plan.group.is_some()) {
             (_, true) => "by group",
@@ -664,7 +747,14 @@ fn announcement(
             _ if target.classes().is_empty() => "random",
             _ => "stratified",
         };
-        format!("{how}, {}%", (fraction * 1000.0).round() / 10.0)
+        match held_out {
+            HeldOut::Nothing => "none held out".to_string(),
+            HeldOut::Share(share) => format!("{how}, {}%", (share * 1000.0).round() / 10.0),
+            HeldOut::Folds(members) => {
+                let share = (1000.0 / members as f64).round() / 10.0;
+                format!("{members} members, each holding out its own {share}%")
+            }
+        }
     };
     let mut text = format!(
         "{task}; {} feature{}: {}; {rows_trained} rows to train on, {rows_validated} to validate \
@@ -702,6 +792,16 @@ impl Watcher for Watch<'_> {
     }
 }
 
+/// What the validation rows are.
+#[derive(Clone, Copy)]
+enum HeldOut {
+    Nothing,
+    /// A share of the rows.
+    Share(f64),
+    /// All rows, each for one of so many members.
+    Folds(usize),
+}
+
 struct JudgeInput<'a> {
     predictor: &'a Predictor,
     target: &'a Target,
@@ -710,6 +810,8 @@ struct JudgeInput<'a> {
     encoder: &'a features::BlockEncoder,
     outputs: usize,
     parameters: usize,
+    /// The member that judges each row, rather than all of them.
+    folds: Option<&'a [u8]>,
 }
 
 struct Judged {
@@ -744,7 +846,15 @@ fn judge_rows(
         let x = &mut x[..count * input.encoder.width()];
         input.encoder.encode(&block, x)?;
         let out = &mut out[..count * input.outputs];
-        input.predictor.forward(x, count, out, &mut scratch);
+        match input
+            .folds
+            .and_then(|folds| folds.get(start..start + count))
+        {
+            Some(folds) => input
+                .predictor
+                .forward_held_out(x, folds, out, &mut scratch),
+            None => input.predictor.forward(x, count, out, &mut scratch),
+        }
         for (row, outputs) in out.chunks_exact(input.outputs).enumerate() {
             if mask.get(start + row) != value {
                 continue;

@@ -48,6 +48,8 @@ struct Encoded {
     x: Vec<f32>,
     y: Vec<f32>,
     weight: Vec<f32>,
+    /// Empty without folds.
+    fold: Vec<u8>,
 }
 
 impl Encoded {
@@ -56,6 +58,7 @@ impl Encoded {
         self.x.clear();
         self.y.clear();
         self.weight.clear();
+        self.fold.clear();
     }
 
     fn loaded<'a>(&'a self, index: &'a [u32]) -> Loaded<'a> {
@@ -63,6 +66,7 @@ impl Encoded {
             x: &self.x,
             y: &self.y,
             weight: (!self.weight.is_empty()).then_some(self.weight.as_slice()),
+            fold: (!self.fold.is_empty()).then_some(self.fold.as_slice()),
             index,
         }
     }
@@ -134,11 +138,12 @@ pub struct MemorySource {
 }
 
 impl MemorySource {
-    /// Encodes all rows of one side, in their order.
+    /// Encodes all rows of one side, in their order. `folds`, if there are any, are those of all
+    /// raw rows.
     pub fn encode(
         rows: &SharedRows<'_>,
-        mask: &BitMask,
-        value: bool,
+        (mask, value): (&BitMask, bool),
+        folds: Option<&[u8]>,
         encoding: &Encoding<'_>,
         interrupted: &mut dyn FnMut() -> bool,
     ) -> Result<MemorySource, Error> {
@@ -152,7 +157,15 @@ impl MemorySource {
             x: Vec::with_capacity(count * encoding.features.width()),
             y: Vec::with_capacity(count * encoding.targets),
             weight: Vec::with_capacity(if encoding.weight.is_some() { count } else { 0 }),
+            fold: Vec::new(),
         };
+        if let Some(folds) = folds {
+            let own = folds
+                .iter()
+                .enumerate()
+                .filter(|(raw, _)| mask.get(*raw) == value);
+            encoded.fold.extend(own.map(|(_, fold)| fold));
+        }
         let mut rows = rows.borrow_mut();
         let (mut block, mut picked) = (Block::default(), Block::default());
         let total = rows.rows();
@@ -176,6 +189,10 @@ impl MemorySource {
 }
 
 impl RowSource for MemorySource {
+    fn has_folds(&self) -> bool {
+        !self.encoded.fold.is_empty()
+    }
+
     fn rows(&self) -> usize {
         self.encoded.rows
     }
@@ -193,6 +210,7 @@ impl RowSource for MemorySource {
 pub struct ReadingSource<'a> {
     rows: &'a SharedRows<'a>,
     side: Side<'a>,
+    folds: Option<&'a [u8]>,
     encoding: &'a Encoding<'a>,
     capacity: usize,
     encoded: Encoded,
@@ -204,17 +222,19 @@ pub struct ReadingSource<'a> {
 }
 
 impl<'a> ReadingSource<'a> {
-    /// A source that holds at most `capacity` encoded rows at once.
+    /// A source that holds at most `capacity` encoded rows at once. `folds`, if there are any, are
+    /// those of all raw rows.
     pub fn new(
         rows: &'a SharedRows<'a>,
-        mask: &'a BitMask,
-        value: bool,
+        (mask, value): (&'a BitMask, bool),
+        folds: Option<&'a [u8]>,
         encoding: &'a Encoding<'a>,
         capacity: usize,
     ) -> ReadingSource<'a> {
         ReadingSource {
             rows,
             side: Side::new(mask, value),
+            folds,
             encoding,
             capacity: capacity.max(1),
             encoded: Encoded::default(),
@@ -244,6 +264,13 @@ impl<'a> ReadingSource<'a> {
         for (slot, &position) in self.order.iter().enumerate() {
             self.index[position as usize] = slot as u32;
         }
+        if let Some(folds) = self.folds {
+            let own = self
+                .raw
+                .iter()
+                .map(|&raw| folds.get(raw).copied().unwrap_or(0));
+            self.encoded.fold.extend(own);
+        }
         let mut rows = self.rows.borrow_mut();
         let mut first = 0;
         while first < self.raw.len() {
@@ -269,6 +296,10 @@ impl<'a> ReadingSource<'a> {
 }
 
 impl RowSource for ReadingSource<'_> {
+    fn has_folds(&self) -> bool {
+        self.folds.is_some()
+    }
+
     fn rows(&self) -> usize {
         self.side.rows
     }

@@ -8,6 +8,7 @@ mod features_target;
 mod gradients;
 mod kernel;
 mod math;
+mod members;
 mod metrics;
 mod network;
 mod optimizer;

@@ -57,6 +57,7 @@ impl RowSource for Rows {
                 x: &self.x,
                 y: &self.y,
                 weight,
+                fold: None,
                 index: rows,
             });
         }
@@ -76,6 +77,7 @@ impl RowSource for Rows {
             x,
             y,
             weight: None,
+            fold: None,
             index,
         })
     }

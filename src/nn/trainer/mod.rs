@@ -75,7 +75,7 @@ pub fn training_bytes(network: &Network, options: &TrainOptions) -> usize {
     // A copy a worker and a gradient a shard, what workers publish and own, what is returned.
     let copies = workers + plan.shards + 2 + 2 * options.optimizer.buffer_names().len() + 3;
     let rows = plan.workspace_rows();
-    let gathered = (network.input_width() + 2 + network.output_units())
+    let gathered = (network.input_width() + 3 + network.output_units())
         .saturating_mul(rows)
         .saturating_mul(size_of::<f32>());
     parameters.saturating_mul(copies).saturating_add(
@@ -87,6 +87,9 @@ pub fn training_bytes(network: &Network, options: &TrainOptions) -> usize {
 }
 
 /// Trains a network from the given parameters.
+///
+/// Without a source of validation rows, one of training rows with folds ([`RowSource::has_folds`])
+/// gives the validation's loss, that of each row by the member that was not trained on it.
 ///
 /// The calling thread loads rows and polls `watcher`; `options.threads` threads of `pool`
 /// compute. Errors are those of the options, of the sources and of the watcher,
@@ -115,7 +118,12 @@ pub fn train(
         return Err(Error::Rows { message });
     }
     let validation = validation.filter(|source| source.rows() > 0);
-    if validation.is_none() && (options.early_stopping > 0 || options.restore_best) {
+    let folds = train.has_folds();
+    if folds && (network.members() < 2 || validation.is_some()) {
+        let message = "folds need several members, and no validation rows beside them".into();
+        return Err(Error::Rows { message });
+    }
+    if validation.is_none() && !folds && (options.early_stopping > 0 || options.restore_best) {
         let name = if options.restore_best {
             "restore_best"
         } else {
@@ -225,6 +233,7 @@ impl Training<'_> {
             let train_loss = self.epoch(epoch, train, &mut index, &mut next)?;
             let validation_loss = match &mut validation {
                 Some(rows) => Some(self.validate(epoch, *rows)?),
+                None if train.has_folds() => Some(self.validate(epoch, train)?),
                 None => None,
             };
             let judged = validation_loss.unwrap_or(train_loss);

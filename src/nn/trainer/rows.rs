@@ -1,5 +1,7 @@
 //! Where the trainer's rows come from, and how a worker gathers those of a shard.
 
+use std::ops::Range;
+
 use crate::nn::Error;
 
 /// Encoded rows, in memory or elsewhere.
@@ -9,6 +11,12 @@ pub trait RowSource {
 
     /// The most rows that one [`RowSource::load`] may ask for; `usize::MAX` in memory.
     fn capacity(&self) -> usize;
+
+    /// Whether rows come with folds. Then the source is the validation's, too: the loss on each
+    /// row is that of the member of its fold, which was not trained on it.
+    fn has_folds(&self) -> bool {
+        false
+    }
 
     /// Makes the rows of these numbers, each below [`RowSource::rows`], available. It is called
     /// on the thread that called [`super::train`].
@@ -25,6 +33,8 @@ pub struct Loaded<'a> {
     pub y: &'a [f32],
     /// Weight of each row, if they differ.
     pub weight: Option<&'a [f32]>,
+    /// Of each row the member, from 0, that is not trained on it; given if the source has folds.
+    pub fold: Option<&'a [u8]>,
     /// Where each asked row stands in the buffers above, in the order asked.
     pub index: &'a [u32],
 }
@@ -37,9 +47,19 @@ pub(super) struct Slice<'a> {
     targets: usize,
 }
 
+/// Which rows of a range, by their folds; all where there are none.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Which {
+    /// Those that this member is trained on.
+    Trained(usize),
+    /// Those that it is not.
+    HeldOut(usize),
+}
+
 /// Rows side by side, as the network takes them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Block<'a> {
+    pub rows: usize,
     pub x: &'a [f32],
     pub y: &'a [f32],
     pub weight: Option<&'a [f32]>,
@@ -51,6 +71,7 @@ pub(super) struct Gathered {
     x: Vec<f32>,
     y: Vec<f32>,
     weight: Vec<f32>,
+    index: Vec<u32>,
 }
 
 impl<'a> Slice<'a> {
@@ -68,6 +89,9 @@ impl<'a> Slice<'a> {
         }
         if loaded.weight.is_some_and(|weight| weight.len() != held) {
             return Err(wrong("gave another number of weights than of rows"));
+        }
+        if loaded.fold.is_some_and(|fold| fold.len() != held) {
+            return Err(wrong("gave another number of folds than of rows"));
         }
         if loaded
             .index
@@ -89,23 +113,41 @@ impl<'a> Slice<'a> {
         self.loaded.index.len()
     }
 
-    /// The rows of a range of the slice: where they are, if they lie side by side, else gathered
-    /// in `into`.
-    pub fn gather<'b>(&'b self, start: usize, count: usize, into: &'b mut Gathered) -> Block<'b> {
+    /// The rows of a range of the slice that are asked for: where they are, if they lie side by
+    /// side, else gathered in `into`.
+    pub fn gather<'b>(
+        &'b self,
+        range: Range<usize>,
+        which: Which,
+        into: &'b mut Gathered,
+    ) -> Block<'b> {
         let (width, targets) = (self.width, self.targets);
         let Loaded {
             x,
             y,
             weight,
+            fold,
             index,
         } = self.loaded;
-        let index = &index[start..start + count];
+        let mut index = &index[range];
+        if let Some(fold) = fold {
+            let (member, held_out) = match which {
+                Which::Trained(member) => (member, false),
+                Which::HeldOut(member) => (member, true),
+            };
+            let asked = |row: &&u32| (usize::from(fold[**row as usize]) == member) == held_out;
+            into.index.clear();
+            into.index.extend(index.iter().filter(asked));
+            index = &into.index;
+        }
+        let count = index.len();
         if index
             .windows(2)
             .all(|pair| pair[1] == pair[0].wrapping_add(1))
         {
             let first = index.first().map_or(0, |&first| first as usize);
             return Block {
+                rows: count,
                 x: &x[first * width..(first + count) * width],
                 y: &y[first * targets..(first + count) * targets],
                 weight: weight.map(|weight| &weight[first..first + count]),
@@ -132,6 +174,7 @@ impl<'a> Slice<'a> {
                 .extend(index.iter().map(|&row| weight[row as usize]));
         }
         Block {
+            rows: count,
             x: &into.x,
             y: &into.y,
             weight: weight.map(|_| &into.weight[..]),
@@ -146,6 +189,7 @@ impl Gathered {
             x: Vec::with_capacity(rows * width),
             y: Vec::with_capacity(rows),
             weight: Vec::with_capacity(rows),
+            index: Vec::with_capacity(rows),
         }
     }
 }
@@ -164,19 +208,27 @@ mod tests {
             x: &x,
             y: &y,
             weight: Some(&weight),
+            fold: Some(&[0, 1, 2, 3, 4]),
             index: &index,
         };
         let slice = Slice::new(loaded, 4, 2).expect("a slice");
         let mut gathered = Gathered::default();
-        let block = slice.gather(0, 2, &mut gathered);
+        let block = slice.gather(0..2, Which::Trained(9), &mut gathered);
         assert_eq!(
             (block.x, block.y),
             (&[8.0, 9.0, 0.0, 1.0][..], &[4.0, 0.0][..])
         );
         assert_eq!(block.weight, Some(&[4.5, 0.5][..]));
-        let block = slice.gather(1, 3, &mut gathered);
+
+        let block = slice.gather(1..4, Which::Trained(9), &mut gathered);
         assert_eq!((block.x, block.y), (&x[..6], &y[..3]));
         assert_eq!(block.weight, Some(&weight[..3]));
+        let block = slice.gather(0..4, Which::Trained(0), &mut gathered);
+        assert_eq!((block.rows, block.y), (3, &[4.0, 1.0, 2.0][..]));
+        let block = slice.gather(0..4, Which::HeldOut(0), &mut gathered);
+        assert_eq!((block.rows, block.x, block.y), (1, &x[..2], &y[..1]));
+        let block = slice.gather(0..4, Which::HeldOut(3), &mut gathered);
+        assert_eq!(block.rows, 0);
     }
 
     #[test]
@@ -188,6 +240,7 @@ mod tests {
                     x,
                     y,
                     weight,
+                    fold: None,
                     index,
                 },
                 asked,

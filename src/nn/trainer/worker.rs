@@ -6,11 +6,11 @@
 //! fetches what the others have updated. The locks are never waited for, as the barriers keep
 //! readers and writers apart; they are what lets the compiler check it.
 
-use std::ops::Range;
+use std::ops::{AddAssign, Range};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::plan::{NORM_BLOCK, Plan, TILE_ROWS, VALIDATION_ROWS, share};
-use super::rows::{Gathered, Slice};
+use super::rows::{Gathered, Slice, Which};
 use crate::nn::loss::Loss;
 use crate::nn::optimizer::{OptimizerState, Update, add_penalties};
 use crate::nn::parallel::{Aborted, Barrier};
@@ -35,7 +35,8 @@ pub(super) struct Shared<'a> {
 struct Shard {
     gradients: Vec<f32>,
     loss: f64,
-    weight: f64,
+    /// Of each member of the network, what its rows weigh.
+    weights: Vec<f64>,
 }
 
 #[derive(Debug)]
@@ -57,7 +58,7 @@ impl<'a> Shared<'a> {
         let shard = || Shard {
             gradients: vec![0.0; count],
             loss: 0.0,
-            weight: 0.0,
+            weights: vec![0.0; network.members()],
         };
         let updated = |worker| {
             let length = worker_range(count, worker, workers).len();
@@ -104,6 +105,8 @@ pub(super) struct Worker {
     parameters: Vec<f32>,
     /// The whole batch's gradients, of its range.
     gradients: Vec<f32>,
+    /// Of each member of the network, what the batch's rows weigh.
+    weights: Vec<f64>,
     /// The optimizer's state, of its range.
     buffers: Vec<Vec<f32>>,
     /// Steps the optimizer took.
@@ -140,6 +143,7 @@ impl Worker {
             workers,
             parameters: parameters.to_vec(),
             gradients: vec![0.0; range.len()],
+            weights: vec![0.0; shared.network.members()],
             buffers: state
                 .buffers
                 .iter()
@@ -229,7 +233,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Computes the gradients of a shard's loss, summed over its rows.
+    /// Computes the gradients of a shard's loss, summed over its rows, member by member.
     fn shard(
         &mut self,
         shared: &Shared,
@@ -238,50 +242,54 @@ impl Worker {
         mut random: Random,
         shard: &mut Shard,
     ) {
+        let (network, loss) = (shared.network, shared.loss);
         shard.loss = 0.0;
-        shard.weight = 0.0;
+        shard.weights.fill(0.0);
         shard.gradients.fill(0.0);
         for start in rows.clone().step_by(TILE_ROWS) {
-            let count = TILE_ROWS.min(rows.end - start);
-            let block = slice.gather(start, count, &mut self.gathered);
-            let logits = shared.network.forward(
-                &self.parameters,
-                block.x,
-                count,
-                &mut self.workspace,
-                Some(&mut random),
-            );
-            // What is left undone here is not used: the step ends at its next barrier.
-            if shared.barrier.check().is_err() {
-                return;
+            let tile = start..rows.end.min(start + TILE_ROWS);
+            for (member, weight) in shard.weights.iter_mut().enumerate() {
+                let which = Which::Trained(member);
+                let block = slice.gather(tile.clone(), which, &mut self.gathered);
+                let logits = network.forward_member(
+                    member,
+                    &self.parameters,
+                    block.x,
+                    block.rows,
+                    &mut self.workspace,
+                    Some(&mut random),
+                );
+                // What is left undone here is not used: the step ends at its next barrier.
+                if shared.barrier.check().is_err() {
+                    return;
+                }
+                let dlogits = &mut self.dlogits[..logits.len()];
+                shard.loss +=
+                    loss.value_and_gradient(logits, block.y, block.weight, block.rows, dlogits);
+                *weight += loss.weight_sum(block.y, block.weight, block.rows);
+                network.backward_member(
+                    member,
+                    &self.parameters,
+                    block.x,
+                    block.rows,
+                    dlogits,
+                    &mut shard.gradients,
+                    &mut self.workspace,
+                );
             }
-            let dlogits = &mut self.dlogits[..logits.len()];
-            shard.loss +=
-                shared
-                    .loss
-                    .value_and_gradient(logits, block.y, block.weight, count, dlogits);
-            shard.weight += shared.loss.weight_sum(block.y, block.weight, count);
-            shared.network.backward(
-                &self.parameters,
-                block.x,
-                count,
-                dlogits,
-                &mut shard.gradients,
-                &mut self.workspace,
-            );
         }
     }
 
-    /// Adds up the shards' gradients of its range, divided by the batch's weight, with the
-    /// penalties'. Returns that weight.
+    /// Adds up the shards' gradients of its range, those of each member divided by what the
+    /// batch's rows weigh for it, with the penalties'. Returns the weight for all members.
     fn reduce(&mut self, shared: &Shared, batch_rows: usize) -> Result<f64, Stop> {
         let used = batch_rows.div_ceil(shared.plan.shard_rows);
         let mut loss = 0.0;
-        let mut weight = 0.0;
+        self.weights.fill(0.0);
         for (number, shard) in shared.shards[..used].iter().enumerate() {
             let shard = read(shard);
             loss += shard.loss;
-            weight += shard.weight;
+            add(&mut self.weights, &shard.weights);
             let gradients = &shard.gradients[self.range.clone()];
             if number == 0 {
                 self.gradients.copy_from_slice(gradients);
@@ -292,13 +300,17 @@ impl Worker {
         if !f64::is_finite(loss) {
             return Err(Stop::NotFinite);
         }
+        let weight = self.weights.iter().sum::<f64>();
         self.loss += loss;
         self.weight += weight;
-        if weight > 0.0 {
-            let scale = (1.0 / weight) as f32;
-            self.gradients
-                .iter_mut()
-                .for_each(|gradient| *gradient *= scale);
+        for (member, &weight) in self.weights.iter().enumerate() {
+            let part = common(&shared.network.member_range(member), &self.range);
+            if weight > 0.0 && !part.is_empty() {
+                let scale = (1.0 / weight) as f32;
+                self.gradients[within(&part, &self.range)]
+                    .iter_mut()
+                    .for_each(|gradient| *gradient *= scale);
+            }
         }
         let (l1, l2) = (shared.options.l1, shared.options.l2);
         if l1 > 0.0 || l2 > 0.0 {
@@ -397,26 +409,31 @@ impl Worker {
                 return;
             }
             let start = block * VALIDATION_ROWS;
-            let count = VALIDATION_ROWS.min(slice.rows() - start);
-            let rows = slice.gather(start, count, &mut self.gathered);
-            let logits =
-                shared
-                    .network
-                    .forward(&self.parameters, rows.x, count, &mut self.workspace, None);
-            let dlogits = &mut self.dlogits[..logits.len()];
-            let loss = shared
-                .loss
-                .value_and_gradient(logits, rows.y, rows.weight, count, dlogits);
-            self.validated
-                .push((loss, shared.loss.weight_sum(rows.y, rows.weight, count)));
+            let range = start..slice.rows().min(start + VALIDATION_ROWS);
+            let (mut loss, mut weight) = (0.0, 0.0);
+            for member in 0..shared.network.members() {
+                let which = Which::HeldOut(member);
+                let rows = slice.gather(range.clone(), which, &mut self.gathered);
+                let logits = shared.network.forward_member(
+                    member,
+                    &self.parameters,
+                    rows.x,
+                    rows.rows,
+                    &mut self.workspace,
+                    None,
+                );
+                loss += shared.loss.value(logits, rows.y, rows.weight, rows.rows);
+                weight += shared.loss.weight_sum(rows.y, rows.weight, rows.rows);
+            }
+            self.validated.push((loss, weight));
         }
     }
 }
 
-fn add(sum: &mut [f32], more: &[f32]) {
+fn add<T: Copy + AddAssign>(sum: &mut [T], more: &[T]) {
     sum.iter_mut()
         .zip(more)
-        .for_each(|(sum, more)| *sum += more);
+        .for_each(|(sum, more)| *sum += *more);
 }
 
 /// What two ranges have in common; empty, and within `other`, if nothing.
