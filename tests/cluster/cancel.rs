@@ -64,29 +64,47 @@ fn cancelled(client: &mut Client, sql: &str, delay: Duration) -> Option<Duration
 fn cancelled_anywhere(client: &mut Client, what: &str, sql: &str, points: u32) {
     // The first run warms caches; a transaction takes back what it stores.
     client.batch_execute("BEGIN").expect("a transaction");
-    let whole = time(client, sql);
+    let mut whole = time(client, sql);
     client.batch_execute("ROLLBACK").expect("a rollback");
     let mut worst = Duration::ZERO;
     let mut hits = 0;
     for point in 0..points {
-        let delay = whole * (2 * point + 1) / (2 * points);
-        client.batch_execute("BEGIN").expect("a transaction");
-        if let Some(took) = cancelled_in_block(client, sql, delay) {
-            println!("{what}: cancelled at {delay:.0?} of {whole:.0?}, ended after {took:.0?}");
-            worst = worst.max(took);
-            hits += 1;
+        // What else runs on the machine changes how long a whole run takes.
+        for _attempt in 0..3 {
+            let delay = whole * (2 * point + 1) / (2 * points);
+            client.batch_execute("BEGIN").expect("a transaction");
+            let outcome = cancelled_in_block(client, sql, delay);
+            client.batch_execute("ROLLBACK").expect("a rollback");
+            match outcome {
+                Ok(took) => {
+                    println!(
+                        "{what}: cancelled at {delay:.1?} of {whole:.1?}, ended after {took:.0?}"
+                    );
+                    worst = worst.max(took);
+                    hits += 1;
+                    break;
+                }
+                Err(ran) => whole = ran,
+            }
         }
-        client.batch_execute("ROLLBACK").expect("a rollback");
     }
     assert!(
         hits > points / 2,
         "{what}: only {hits} of {points} requests came in time"
     );
-    assert!(worst < SOON, "{what}: ended {worst:?} after the request");
+    // A machine so busy that all takes several seconds is not the statement's fault.
+    let allowed = SOON.max(whole / 2);
+    assert!(worst < allowed, "{what}: ended {worst:?} after the request");
 }
 
-/// As [`cancelled`], in a transaction block, which an error aborts.
-fn cancelled_in_block(client: &mut Client, sql: &str, delay: Duration) -> Option<Duration> {
+/// As [`cancelled`], in a transaction block, which an error aborts; the error is how long the
+/// statement ran that was done before.
+fn cancelled_in_block(
+    client: &mut Client,
+    sql: &str,
+    delay: Duration,
+) -> Result<Duration, Duration> {
+    let began = Instant::now();
     let canceller = cancel_after(client, delay);
     let result = client.batch_execute(sql);
     let ended = Instant::now();
@@ -94,10 +112,10 @@ fn cancelled_in_block(client: &mut Client, sql: &str, delay: Duration) -> Option
     let Err(error) = result else {
         // The request may still be on its way to the next statement.
         let _ = client.batch_execute("SELECT pg_sleep(0.05)");
-        return None;
+        return Err(ended.saturating_duration_since(began));
     };
     assert_eq!(error.code(), Some(&SqlState::QUERY_CANCELED), "{error:?}");
-    Some(ended.saturating_duration_since(sent))
+    Ok(ended.saturating_duration_since(sent))
 }
 
 #[test]

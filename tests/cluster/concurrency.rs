@@ -137,7 +137,7 @@ fn statements_in_a_loop_see_each_deployment_once_it_is_committed() {
         .unwrap();
     let seen: Vec<f64> = thread::scope(|scope| {
         let reading = scope.spawn(|| {
-            let rows = reader.query("SELECT watched(1)", &[]).expect("the loop");
+            let rows = reader.query("SELECT watched(2)", &[]).expect("the loop");
             rows.iter().map(|row| row.get(0)).collect()
         });
         thread::sleep(Duration::from_millis(300));
