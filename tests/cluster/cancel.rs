@@ -48,7 +48,7 @@ fn cancelled(client: &mut Client, sql: &str, delay: Duration) -> Option<Duration
     let sent = canceller.join().expect("the canceller");
     // A request that comes too late meets an idle session or the next statement.
     if result.is_ok() {
-        let _ = client.batch_execute("SELECT pg_sleep(0.05)");
+        let _ = client.batch_execute("SELECT pg_sleep(1)");
         return None;
     }
     let error = result.expect_err("just looked at");
@@ -111,7 +111,7 @@ fn cancelled_in_block(
     let sent = canceller.join().expect("the canceller");
     let Err(error) = result else {
         // The request may still be on its way to the next statement.
-        let _ = client.batch_execute("SELECT pg_sleep(0.05)");
+        let _ = client.batch_execute("SELECT pg_sleep(1)");
         return Err(ended.saturating_duration_since(began));
     };
     assert_eq!(error.code(), Some(&SqlState::QUERY_CANCELED), "{error:?}");
@@ -200,7 +200,7 @@ fn scoring_and_evaluating_are_cancelled() {
     }
     // The rows are read by then, and the scores are being ranked.
     let ranking = "SELECT * FROM neural.evaluate('risk',
-        'SELECT age + sin(i) AS age, amount, purpose, bad FROM loan, generate_series(1, 3000) AS i')";
+        'SELECT age + sin(i) AS age, amount, purpose, bad FROM loan, generate_series(1, 600) AS i')";
     cancelled_anywhere(&mut client, "evaluating", ranking, 8);
 }
 
