@@ -14,3 +14,4 @@ mod network;
 mod optimizer;
 mod predictor;
 mod trainer;
+mod training;
