@@ -210,22 +210,17 @@ pub fn run(
     // The loop, over rows encoded once where they fit, else each time they are needed.
     let encoder = feature_set.block_encoder(job.dictionaries);
     let labels = target.labels(target_words)?;
-    let outputs = match head {
-        Head::Regression { outputs } => outputs,
-        _ => 1,
-    };
     let write_target = |block: &Block, y: &mut Vec<f32>| {
         for row in 0..block.rows {
-            let label = labels.label(block, target_at, row)?;
-            // Every quantile learns from the same number.
-            y.extend(std::iter::repeat_n(label, outputs));
+            y.push(labels.label(block, target_at, row)?);
         }
         Ok(())
     };
     let encoding = Encoding {
         features: &encoder,
         target: &write_target,
-        targets: outputs,
+        // One number or class: all quantiles learn from the same number.
+        targets: 1,
         weight: job.plan.weight,
     };
     let fixed = nn::training_bytes(&network, &train_options);
