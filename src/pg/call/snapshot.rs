@@ -11,16 +11,20 @@ unsafe extern "C" {
     fn GetCurrentTransactionIdIfAny() -> pg_sys::TransactionId;
 }
 
-/// What a resolved name depends on. Equal keys see the same rows with the same rights: no
-/// transaction ended in between, no command of this one wrote, no subtransaction was left, and the
-/// user is the same.
+/// What a resolved name depends on. Equal keys see the same rows with the same rights.
+///
+/// Snapshots with one `xmax` look at the same transactions below it, of which those in progress
+/// can only become fewer: whatever ends either was in progress and is counted out, or moves
+/// `xmax`, which is one past the latest that ended. So equal `xmin`, `xmax` and counts mean that
+/// nothing ended in between. What this transaction itself did shows in its command number, and
+/// what it undid in its subtransaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SnapshotKey {
     xmin: pg_sys::TransactionId,
     xmax: pg_sys::TransactionId,
     in_progress: u32,
+    subtransactions_in_progress: i32,
     command: pg_sys::CommandId,
-    completed: u64,
     subtransaction: pg_sys::SubTransactionId,
     user: pg_sys::Oid,
 }
@@ -36,19 +40,18 @@ impl SnapshotKey {
                 xmin: snapshot.xmin,
                 xmax: snapshot.xmax,
                 in_progress: snapshot.xcnt,
+                subtransactions_in_progress: snapshot.subxcnt,
                 command: snapshot.curcid,
-                completed: snapshot.snapXactCompletionCount,
                 subtransaction: GetCurrentSubTransactionId(),
                 user: GetUserId(),
             })
         }
     }
 
-    /// Whether the key also tells statements of different transactions apart: not when this
-    /// transaction has written, nor in a parallel worker, whose snapshot carries no count.
+    /// Whether the key also tells statements of different transactions apart: not while this
+    /// transaction has written, since command numbers begin anew with the next one.
     pub fn outlives_transaction(&self) -> bool {
         // SAFETY: reads this backend's transaction state.
-        self.completed != 0
-            && unsafe { GetCurrentTransactionIdIfAny() } == pg_sys::InvalidTransactionId
+        unsafe { GetCurrentTransactionIdIfAny() == pg_sys::InvalidTransactionId }
     }
 }
