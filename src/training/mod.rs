@@ -1,17 +1,27 @@
 //! From the typed rows of a query to a stored model: what `neural.train` does, without
 //! PostgreSQL.
 
+mod announce;
+mod check;
+mod choose_architecture;
+mod choose_target;
 mod defaults;
 mod error;
+mod fit_rows;
+mod job;
 mod judge;
+mod judge_rows;
 mod options;
 mod plan;
 mod run;
 mod source;
 
+pub use check::check;
+pub use choose_architecture::DEFAULT_ARCHITECTURE;
 pub use defaults::Arguments;
 pub use error::Error;
+pub use job::{Job, Observer, Outcome};
 pub use judge::{Judge, Truth, metrics_json, positive_probability};
 pub use options::{ClassWeights, Options, ValidationSplit};
 pub use plan::{Given, Plan, Read};
-pub use run::{DEFAULT_ARCHITECTURE, Job, Observer, Outcome, check, run};
+pub use run::run;

@@ -1,0 +1,85 @@
+//! What the user is told before the loop begins.
+
+use super::job::Job;
+use super::options::ValidationSplit;
+use crate::features::{self, FeatureSet, Target};
+
+/// What the validation rows are.
+#[derive(Clone, Copy)]
+pub(super) enum HeldOut {
+    Nothing,
+    /// A share of the rows.
+    Share(f64),
+    /// All rows, each for one of so many members.
+    Folds(usize),
+}
+
+/// The notices before the loop: task, features, what is left out, the split.
+pub(super) fn announcement(
+    job: &Job<'_>,
+    target: &Target,
+    feature_set: &FeatureSet,
+    left_out: &[String],
+    rows_trained: usize,
+    rows_validated: usize,
+    held_out: HeldOut,
+) -> Vec<String> {
+    let task = match (target.positive_class(), target.classes().len()) {
+        (Some(positive), _) => format!(
+            "classification of \"{}\", positive class \"{positive}\" (the other: \"{}\")",
+            target.column(),
+            target
+                .classes()
+                .iter()
+                .find(|class| *class != positive)
+                .map_or("", |c| c.as_str()),
+        ),
+        (None, 0) => format!("regression of \"{}\"", target.column()),
+        (None, classes) => format!(
+            "classification of \"{}\" in {classes} classes",
+            target.column()
+        ),
+    };
+    let described: Vec<String> = feature_set
+        .features
+        .iter()
+        .filter(|feature| feature.is_used())
+        .map(features::Feature::describe)
+        .collect();
+    let split = if job.plan.flag.is_some() {
+        "by the column named".to_string()
+    } else {
+        let how = match (&job.options.validation_split, job.plan.group.is_some()) {
+            (_, true) => "by group",
+            (Some(ValidationSplit::Random), _) => "random",
+            (Some(ValidationSplit::Last), _) => "the last rows",
+            _ if target.classes().is_empty() => "random",
+            _ => "stratified",
+        };
+        match held_out {
+            HeldOut::Nothing => "none held out".to_string(),
+            HeldOut::Share(share) => format!("{how}, {}%", (share * 1000.0).round() / 10.0),
+            HeldOut::Folds(members) => {
+                let share = (1000.0 / members as f64).round() / 10.0;
+                format!("{members} members, each holding out its own {share}%")
+            }
+        }
+    };
+    let mut text = format!(
+        "{task}; {} feature{}: {}; {rows_trained} rows to train on, {rows_validated} to validate \
+         ({split}); seed {}",
+        described.len(),
+        if described.len() == 1 { "" } else { "s" },
+        described.join(", "),
+        // As it was given: SQL's integers have a sign.
+        job.arguments.seed as i64,
+    );
+    for column in &job.plan.ignored {
+        text.push_str(&format!("; column \"{column}\" is ignored as asked"));
+    }
+    for reason in left_out {
+        text.push_str("; ");
+        text.push_str(reason);
+    }
+    vec![text]
+}

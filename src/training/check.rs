@@ -1,0 +1,40 @@
+//! What is checked before any row is read.
+
+use super::choose_architecture::read_architecture;
+use super::choose_target::same_task;
+use super::defaults::{self, Arguments};
+use super::error::Error;
+use super::options::Options;
+use crate::artifact::Model;
+use crate::features::Task;
+
+/// Checks what can be judged before any row is read: the arguments, the options, the architecture
+/// by itself, and that task and positive class are those of the model's earlier versions.
+///
+/// # Errors
+/// The first thing at fault.
+pub fn check(
+    arguments: &Arguments,
+    options: &Options,
+    architecture: Option<&str>,
+    task: Option<Task>,
+    previous: Option<&Model>,
+) -> Result<(), Error> {
+    defaults::check(arguments, options)?;
+    read_architecture(architecture)?;
+    let Some(previous) = previous else {
+        return Ok(());
+    };
+    if let Some(task) = task {
+        same_task(previous, task)?;
+    }
+    match (
+        previous.target.positive_class(),
+        options.positive_class.as_deref(),
+    ) {
+        (Some(kept), Some(asked)) if kept != asked => Err(Error::Signature(format!(
+            "the positive class of the model's earlier versions is \"{kept}\", not \"{asked}\""
+        ))),
+        _ => Ok(()),
+    }
+}

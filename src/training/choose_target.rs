@@ -1,0 +1,193 @@
+//! What is learnt: the target as the rows and the options have it, or as the model's earlier
+//! versions do.
+
+use super::error::Error;
+use super::job::Job;
+use super::options::Options;
+use crate::artifact::Model;
+use crate::features::{self, Dictionary, RawRows, Scale, Target, TargetRequest, Task, Values};
+use crate::nn::Network;
+
+/// What the arguments and options say of the target.
+pub(super) fn target_request(job: &Job<'_>) -> Result<TargetRequest, Error> {
+    Ok(TargetRequest {
+        task: job.task,
+        positive_class: job.options.positive_class.clone(),
+        scale: job
+            .options
+            .target_scale
+            .as_deref()
+            .map(Scale::parse)
+            .transpose()?,
+        threshold: job.options.threshold,
+    })
+}
+
+/// The target of the version that a warm start goes on from, once every row is known to fit it.
+pub(super) fn kept_target(
+    job: &Job<'_>,
+    previous: &Model,
+    words: Option<&Dictionary>,
+    rows: &mut dyn RawRows,
+    stop: &mut dyn FnMut() -> bool,
+) -> Result<Target, Error> {
+    let mut target = previous.target.clone();
+    let (column, at) = (&job.plan.target, job.plan.target_at());
+    let outputs = match &target {
+        Target::Regression { outputs, .. } => outputs.len(),
+        Target::Classes { .. } => 1,
+    };
+    if target.task() == Task::Regression && words.is_some() {
+        return Err(Error::Features(features::Error::Type {
+            message: format!(
+                "the target \"{}\" of type {} is not a number",
+                column.name, column.sql_type
+            ),
+            hint: Some("Convert it to a number in the query.".into()),
+        }));
+    }
+    if outputs != job.options.quantiles.as_ref().map_or(1, Vec::len) {
+        return Err(Error::option(
+            "quantiles",
+            &format!("must name as many as the version that warm_start goes on from: {outputs}"),
+        ));
+    }
+    if let (Target::Classes { threshold, .. }, Some(given)) = (&mut target, job.options.threshold) {
+        *threshold = given;
+    }
+    let labels = target.labels(words)?;
+    features::pass(rows, stop, |_, block| {
+        let wrong = (0..block.rows).find(|&row| labels.label(block, at, row).is_err());
+        let Some(row) = wrong else {
+            return Ok(());
+        };
+        let value = match (words, block.columns.get(at)) {
+            (Some(words), Some(Values::Category(codes))) => codes
+                .get(row)
+                .and_then(|&code| words.text(code))
+                .unwrap_or_default()
+                .to_string(),
+            (_, Some(values)) => values.number(row).unwrap_or(f64::NAN).to_string(),
+            (_, None) => String::new(),
+        };
+        Err(features::Error::Invalid {
+            message: format!(
+                "the target \"{}\" is \"{value}\" in a row, which the version that warm_start \
+                 goes on from does not know",
+                column.name
+            ),
+            hint: Some("Leave such rows out, or train without warm_start.".into()),
+        })
+    })?;
+    Ok(target)
+}
+
+/// Later versions keep the task.
+pub(super) fn same_task(previous: &Model, task: Task) -> Result<(), Error> {
+    if previous.target.task() == task {
+        return Ok(());
+    }
+    Err(Error::Signature(format!(
+        "the model's earlier versions are for {}, not for {}",
+        previous.target.task().name(),
+        task.name()
+    )))
+}
+
+/// Later versions keep the positive class, however many rows it has now.
+pub(super) fn keep_positive(previous: &Model, target: &mut Target) -> Result<(), Error> {
+    let Target::Classes {
+        classes, positive, ..
+    } = target
+    else {
+        return Ok(());
+    };
+    // A number keeps its spelling: 1 and 1.0 are one class.
+    for place in 0..classes.len() {
+        let known = classes.get(place).and_then(|c| previous.target.class(c));
+        if let Some(known) = known.and_then(|at| previous.target.classes().get(at))
+            && !classes.contains(known)
+            && let Some(class) = classes.get_mut(place)
+        {
+            class.clone_from(known);
+        }
+    }
+    let Some(wanted) = previous.target.positive_class() else {
+        if classes.len() > 2 {
+            return Ok(());
+        }
+        return Err(Error::Signature(format!(
+            "the model's earlier versions have {} classes, but the rows have only two",
+            previous.target.classes().len()
+        )));
+    };
+    if positive.is_some() && classes.len() == 2 {
+        return Ok(());
+    }
+    *positive = classes.iter().position(|class| class == wanted);
+    if positive.is_some() && classes.len() == 2 {
+        return Ok(());
+    }
+    let shown: Vec<&str> = classes.iter().take(5).map(String::as_str).collect();
+    Err(Error::Signature(format!(
+        "the model's earlier versions have two classes, \"{wanted}\" the positive one, but the \
+         rows have {}: {}{}",
+        classes.len(),
+        shown.join(", "),
+        if classes.len() > shown.len() {
+            ", …"
+        } else {
+            ""
+        },
+    )))
+}
+
+/// One output for each quantile, all on the target's scale.
+pub(super) fn set_quantile_outputs(target: &mut Target, options: &Options) {
+    if let (Target::Regression { outputs, .. }, Some(quantiles)) = (target, &options.quantiles)
+        && let Some(&scale) = outputs.first()
+    {
+        *outputs = vec![scale; quantiles.len()];
+    }
+}
+
+/// Sets the output layer's bias so that an untrained network gives each class its share of the
+/// training rows: the first epochs need not learn that.
+pub(super) fn start_at_the_prior(network: &Network, target: &Target, parameters: &mut [f32]) {
+    let Target::Classes {
+        counts, positive, ..
+    } = target
+    else {
+        return;
+    };
+    let share = |class: usize| {
+        let rows: u64 = counts.iter().sum();
+        // Half a row more keeps a class without rows from infinity.
+        (counts.get(class).copied().unwrap_or(0) as f64 + 0.5) / (rows as f64 + 1.0)
+    };
+    for member in network.member_parameters() {
+        let Some(bias) = member
+            .last()
+            .filter(|parameter| parameter.name.ends_with(".bias"))
+            .and_then(|bias| parameters.get_mut(bias.range.clone()))
+        else {
+            return;
+        };
+        match (positive, bias) {
+            (Some(positive), [bias]) => {
+                let p = share(*positive);
+                *bias = (p / (1.0 - p)).ln() as f32;
+            }
+            (Some(positive), [negative_bias, positive_bias]) => {
+                *negative_bias = share(1 - *positive).ln() as f32;
+                *positive_bias = share(*positive).ln() as f32;
+            }
+            (None, biases) if biases.len() == counts.len() => {
+                for (class, bias) in biases.iter_mut().enumerate() {
+                    *bias = share(class).ln() as f32;
+                }
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! What a training is given, who watches it, and what comes out of it.
+
+use serde_json::Value;
+
+use super::defaults::Arguments;
+use super::options::Options;
+use super::plan::Plan;
+use crate::artifact::Model;
+use crate::features::{Dictionary, Task};
+use crate::nn::{self, EpochReport, Watcher};
+
+/// What is to be trained.
+pub struct Job<'a> {
+    /// The task, if the user or the model's earlier versions fix it.
+    pub task: Option<Task>,
+    /// The name of a shipped architecture, or JSON.
+    pub architecture: Option<&'a str>,
+    /// The arguments that steer the loop.
+    pub arguments: &'a Arguments,
+    /// The options.
+    pub options: &'a Options,
+    /// The parts of the columns.
+    pub plan: &'a Plan,
+    /// The deployed version of the model, if there is one: its signature is kept.
+    pub previous: Option<&'a Model>,
+    /// The dictionary of each column that is read.
+    pub dictionaries: &'a [Option<Dictionary>],
+    /// Bytes that may be used beside the raw rows themselves.
+    pub memory: usize,
+    /// Threads that compute.
+    pub threads: usize,
+    /// Where they live.
+    pub pool: &'a rayon::ThreadPool,
+}
+
+impl Job<'_> {
+    /// Whether the training goes on from the deployed version's weights.
+    pub(super) fn warm_start(&self) -> bool {
+        self.options.warm_start == Some(true)
+    }
+}
+
+/// Whoever watches a training: told of its progress, asked whether to go on.
+pub trait Observer {
+    /// Whether the training shall end at once. Asked often.
+    fn interrupted(&mut self) -> bool;
+    /// Something the user should know before the loop begins.
+    fn notice(&mut self, text: &str);
+    /// An epoch has ended, of so many.
+    fn epoch(&mut self, report: &EpochReport, epochs: usize);
+}
+
+/// Passes the trainer's questions on.
+pub(super) struct Watch<'a> {
+    pub(super) observer: &'a mut dyn Observer,
+    pub(super) epochs: usize,
+}
+
+impl Watcher for Watch<'_> {
+    fn interrupted(&mut self) -> bool {
+        self.observer.interrupted()
+    }
+
+    fn epoch(&mut self, report: &EpochReport) -> Result<(), nn::Error> {
+        self.observer.epoch(report, self.epochs);
+        Ok(())
+    }
+}
+
+/// A trained model and how it went.
+pub struct Outcome {
+    /// The model.
+    pub model: Model,
+    /// Its epochs.
+    pub history: Vec<EpochReport>,
+    /// The loss on the training rows in the epoch that was kept.
+    pub train_loss: f64,
+    /// The loss on the validation rows in that epoch.
+    pub validation_loss: Option<f64>,
+    /// The metrics on the validation rows, or on the training rows where there are none.
+    pub metrics: Value,
+    /// Rows trained on.
+    pub rows_trained: usize,
+    /// Rows held out.
+    pub rows_validated: usize,
+    /// Seconds it took, reading the query not counted.
+    pub seconds: f64,
+}
