@@ -1,6 +1,6 @@
 //! Raw rows, column by column, as they come from the query or a temporary file.
 
-use super::{Error, Kind};
+use super::{Arrays, Error, Kind};
 
 /// The values of one column.
 #[derive(Clone, Debug, PartialEq)]
@@ -9,6 +9,8 @@ pub enum Values {
     Number(Vec<f64>),
     /// Codes into the column's dictionary.
     Category(Vec<u32>),
+    /// Arrays of numbers.
+    Array(Arrays),
 }
 
 impl Values {
@@ -17,6 +19,7 @@ impl Values {
         match kind {
             Kind::Number => Values::Number(Vec::new()),
             Kind::Category => Values::Category(Vec::new()),
+            Kind::Array => Values::Array(Arrays::new()),
         }
     }
 
@@ -25,6 +28,7 @@ impl Values {
         match self {
             Values::Number(values) => values.len(),
             Values::Category(codes) => codes.len(),
+            Values::Array(arrays) => arrays.len(),
         }
     }
 
@@ -38,6 +42,7 @@ impl Values {
         match self {
             Values::Number(_) => Kind::Number,
             Values::Category(_) => Kind::Category,
+            Values::Array(_) => Kind::Array,
         }
     }
 
@@ -46,6 +51,25 @@ impl Values {
         match self {
             Values::Number(values) => values.clear(),
             Values::Category(codes) => codes.clear(),
+            Values::Array(arrays) => arrays.clear(),
+        }
+    }
+
+    /// Bytes of memory they take.
+    pub fn memory(&self) -> usize {
+        match self {
+            Values::Number(values) => values.capacity() * 8,
+            Values::Category(codes) => codes.capacity() * 4,
+            Values::Array(arrays) => arrays.memory(),
+        }
+    }
+
+    /// Bytes that the values fill.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Values::Number(values) => values.len() * 8,
+            Values::Category(codes) => codes.len() * 4,
+            Values::Array(arrays) => arrays.bytes(),
         }
     }
 
@@ -53,7 +77,7 @@ impl Values {
     pub fn number(&self, place: usize) -> Option<f64> {
         match self {
             Values::Number(values) => values.get(place).copied(),
-            Values::Category(_) => None,
+            Values::Category(_) | Values::Array(_) => None,
         }
     }
 
@@ -61,11 +85,16 @@ impl Values {
     pub fn all_numbers(&self, condition: impl Fn(f64) -> bool) -> bool {
         match self {
             Values::Number(values) => values.iter().all(|&value| condition(value)),
-            Values::Category(_) => false,
+            Values::Category(_) | Values::Array(_) => false,
         }
     }
 
-    fn append(&mut self, from: &Values, start: usize, count: usize) -> Result<(), Error> {
+    /// Adds `count` values of others from `start` on; values of another kind take the place of
+    /// these.
+    ///
+    /// # Errors
+    /// Fewer values than that.
+    pub fn append(&mut self, from: &Values, start: usize, count: usize) -> Result<(), Error> {
         let end = start.saturating_add(count);
         match (self, from) {
             (Values::Number(to), Values::Number(from)) => {
@@ -74,9 +103,11 @@ impl Values {
             (Values::Category(to), Values::Category(from)) => {
                 to.extend_from_slice(from.get(start..end).ok_or_else(short)?);
             }
+            (Values::Array(to), Values::Array(from)) => {
+                to.append(from, start, count).ok_or_else(short)?;
+            }
             (to, from) => {
-                *to = from.clone();
-                to.clear();
+                *to = Values::new(from.kind());
                 return to.append(from, start, count);
             }
         }
@@ -115,6 +146,16 @@ impl Block {
         self.columns.iter_mut().for_each(Values::clear);
     }
 
+    /// Bytes of memory it takes.
+    pub fn memory(&self) -> usize {
+        self.columns.iter().map(Values::memory).sum()
+    }
+
+    /// Bytes that its rows fill.
+    pub fn bytes(&self) -> usize {
+        self.columns.iter().map(Values::bytes).sum()
+    }
+
     /// The numbers of a column.
     pub(super) fn numbers(&self, column: usize) -> Result<&[f64], Error> {
         match self.columns.get(column) {
@@ -134,6 +175,20 @@ impl Block {
             ))),
         }
     }
+
+    /// The arrays of a column.
+    ///
+    /// # Errors
+    /// A column that holds something else, or too few.
+    pub fn arrays(&self, column: usize) -> Result<&Arrays, Error> {
+        match self.columns.get(column) {
+            Some(Values::Array(arrays)) if arrays.len() >= self.rows => Ok(arrays),
+            Some(Values::Array(_)) => Err(short()),
+            _ => Err(Error::invalid(format!(
+                "column {column} of the rows does not hold arrays"
+            ))),
+        }
+    }
 }
 
 /// Rows that can be read again and again, front to back.
@@ -143,7 +198,18 @@ pub trait RawRows {
 
     /// Reads `count` rows from `start` on into the block, in place of what it held.
     fn read(&mut self, start: usize, count: usize, into: &mut Block) -> Result<(), Error>;
+
+    /// Bytes that a row takes, on average and rounded up.
+    fn row_bytes(&self) -> usize;
+
+    /// How many rows to read at once: `most`, or fewer where rows are large.
+    fn at_once(&self, most: usize) -> usize {
+        (READ_BYTES / self.row_bytes().max(1)).clamp(1, most.max(1))
+    }
 }
+
+/// Bytes of rows that are read at once, at most.
+const READ_BYTES: usize = 2 << 20;
 
 /// Raw rows held in memory.
 #[derive(Clone, Debug, Default)]
@@ -166,6 +232,10 @@ impl MemoryRows {
 impl RawRows for MemoryRows {
     fn rows(&self) -> usize {
         self.block.rows
+    }
+
+    fn row_bytes(&self) -> usize {
+        self.block.bytes().div_ceil(self.block.rows.max(1))
     }
 
     fn read(&mut self, start: usize, count: usize, into: &mut Block) -> Result<(), Error> {
@@ -199,12 +269,13 @@ pub fn pass(
 ) -> Result<(), Error> {
     let mut block = Block::default();
     let total = rows.rows();
+    let step = rows.at_once(PASS);
     let mut start = 0;
     while start < total {
         if interrupted() {
             return Err(Error::Interrupted);
         }
-        let count = PASS.min(total - start);
+        let count = step.min(total - start);
         rows.read(start, count, &mut block)?;
         if block.rows != count {
             return Err(Error::invalid("a read gave fewer rows than asked for"));

@@ -10,6 +10,8 @@ pub enum Kind {
     Number,
     /// A text, stored as its code in the column's [`Dictionary`](super::Dictionary).
     Category,
+    /// An array of numbers; NaN is a missing one, an empty array a missing array.
+    Array,
 }
 
 /// The family of the column's SQL type, which decides what is done with it unless told otherwise.
@@ -34,18 +36,34 @@ pub enum Origin {
     Enum,
     /// uuid.
     Uuid,
+    /// An array of numbers, of any number of dimensions.
+    NumberArray,
+    /// An array of booleans.
+    BooleanArray,
+    /// bytea.
+    Bytes,
 }
 
 impl Origin {
     /// Whether values of this family are numbers unless told otherwise.
     pub fn is_number(self) -> bool {
-        !matches!(self, Origin::Text | Origin::Enum | Origin::Uuid)
+        !matches!(self, Origin::Text | Origin::Enum | Origin::Uuid) && !self.is_array()
+    }
+
+    /// Whether a value of this family is many numbers.
+    pub fn is_array(self) -> bool {
+        matches!(
+            self,
+            Origin::NumberArray | Origin::BooleanArray | Origin::Bytes
+        )
     }
 
     /// The storage of this family unless a request says otherwise.
     pub fn kind(self) -> Kind {
         if self.is_number() {
             Kind::Number
+        } else if self.is_array() {
+            Kind::Array
         } else {
             Kind::Category
         }

@@ -6,6 +6,7 @@
 //! is the same from memory and from a file. A set's [`Encoder`] and [`BlockEncoder`] then write
 //! network inputs with the same bits.
 
+mod arrays;
 mod block;
 mod column;
 mod describe;
@@ -24,6 +25,7 @@ mod statistics;
 mod target;
 mod target_fit;
 
+pub use arrays::Arrays;
 pub use block::{Block, MemoryRows, RawRows, Values, pass};
 pub use column::{Column, Kind, Origin};
 pub use dictionary::{Dictionary, MISSING, OVERFLOW};

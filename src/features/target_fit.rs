@@ -56,6 +56,15 @@ impl Target {
             ));
         }
         let classes = match column.kind {
+            Kind::Array => {
+                return Err(Error::type_mismatch(
+                    format!(
+                        "the target \"{}\" of type {} cannot be predicted",
+                        column.name, column.sql_type
+                    ),
+                    "Name a column of numbers, booleans or texts.",
+                ));
+            }
             Kind::Number => number_classes(request, column, position, rows, interrupted)?,
             Kind::Category => {
                 let dictionary = dictionary.ok_or_else(|| {

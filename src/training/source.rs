@@ -169,11 +169,12 @@ impl MemorySource {
         let mut rows = rows.borrow_mut();
         let (mut block, mut picked) = (Block::default(), Block::default());
         let total = rows.rows();
-        for start in (0..total).step_by(READ_ROWS) {
+        let step = rows.at_once(READ_ROWS);
+        for start in (0..total).step_by(step) {
             if interrupted() {
                 return Err(Error::Interrupted);
             }
-            let end = total.min(start + READ_ROWS);
+            let end = total.min(start + step);
             rows.read(start, end - start, &mut block)?;
             pick(
                 &block,
@@ -272,13 +273,16 @@ impl<'a> ReadingSource<'a> {
             self.encoded.fold.extend(own);
         }
         let mut rows = self.rows.borrow_mut();
+        let most = rows.at_once(READ_ROWS);
+        // Reading over rows that are not wanted pays while they are small.
+        let gap = GAP.min(most / 8 + 1);
         let mut first = 0;
         while first < self.raw.len() {
             let start = self.raw[first];
             let mut last = first;
             while last + 1 < self.raw.len()
-                && self.raw[last + 1] - self.raw[last] <= GAP
-                && self.raw[last + 1] - start < READ_ROWS
+                && self.raw[last + 1] - self.raw[last] <= gap
+                && self.raw[last + 1] - start < most
             {
                 last += 1;
             }
@@ -335,6 +339,11 @@ fn pick(block: &Block, places: impl Iterator<Item = usize> + Clone, into: &mut B
             }
             (Values::Category(to), Values::Category(from)) => {
                 to.extend(places.clone().filter_map(|place| from.get(place)));
+            }
+            (Values::Array(to), Values::Array(from)) => {
+                for array in places.clone().filter_map(|place| from.get(place)) {
+                    to.push(array);
+                }
             }
             _ => {}
         }

@@ -103,6 +103,7 @@ impl Table {
                         .push(Values::Category(texts.map(code).collect()));
                     dictionaries.push(Some(words));
                 }
+                Kind::Array => unreachable!("the table has no arrays"),
             }
         }
         (block, dictionaries)

@@ -110,6 +110,10 @@ impl RawRows for Counted {
         self.rows.rows()
     }
 
+    fn row_bytes(&self) -> usize {
+        self.rows.row_bytes()
+    }
+
     fn read(
         &mut self,
         start: usize,

@@ -379,7 +379,7 @@ impl Convert {
             (Kind::Category, _) if !reader.is_number() || feature.origin.is_number() => {
                 Some(How::Category(reader))
             }
-            (Kind::Category, _) => None,
+            (Kind::Category | Kind::Array, _) => None,
         });
         match how {
             Some(how) => plain(how),
@@ -614,6 +614,7 @@ fn encode_missing(features: &[Feature], encoder: &Encoder, row: &mut [f32]) {
             _ if !feature.is_used() => {}
             Kind::Number => encoder.number(i, f64::NAN, row),
             Kind::Category => encoder.category(i, None, row),
+            Kind::Array => {}
         }
     }
 }

@@ -43,7 +43,7 @@ impl Store {
     /// The bytes of memory they take.
     pub fn memory(&self) -> usize {
         match self {
-            Store::Memory(rows) => block_bytes(rows.block()),
+            Store::Memory(rows) => rows.block().memory(),
             Store::File(rows) => rows.memory(),
         }
     }
@@ -105,6 +105,7 @@ pub fn read_table(
                         column.push(code);
                     }
                     (Values::Category(column), None) => column.push(MISSING),
+                    (Values::Array(column), _) => column.close(),
                 }
             }
         }
@@ -114,7 +115,7 @@ pub fn read_table(
             if let Some(file) = &mut file {
                 file.append(&block)?;
                 block.clear();
-            } else if block_bytes(&block) + dictionary_bytes(&dictionaries) > memory_limit {
+            } else if block.memory() + dictionary_bytes(&dictionaries) > memory_limit {
                 let mut created = SpillFile::create(plans.iter().map(|plan| plan.kind));
                 created.append(&block)?;
                 block = Block::new(plans.iter().map(|plan| plan.kind));
@@ -135,17 +136,6 @@ pub fn read_table(
         dictionaries,
         without_target,
     })
-}
-
-fn block_bytes(block: &Block) -> usize {
-    block
-        .columns
-        .iter()
-        .map(|values| match values {
-            Values::Number(column) => column.capacity() * 8,
-            Values::Category(column) => column.capacity() * 4,
-        })
-        .sum()
 }
 
 fn dictionary_bytes(dictionaries: &[Option<Dictionary>]) -> usize {

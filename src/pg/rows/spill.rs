@@ -8,16 +8,22 @@ use pgrx::{PgSqlErrorCode as Code, pg_sys};
 use crate::features::{Block, Error, Kind, RawRows, Values};
 use crate::pg::error::Report;
 
-/// Rows of fixed width, one after the other: a number takes 8 bytes, a category's code 4.
+/// Rows one after the other. In a row a number takes 8 bytes, a category's code 4, and an array 4
+/// for its length; behind these cells come the arrays' numbers, 4 bytes each.
 pub struct SpillFile {
     file: *mut pg_sys::BufFile,
     kinds: Vec<Kind>,
+    /// Bytes of a row's cells.
     width: usize,
     rows: usize,
+    /// Bytes in the file.
+    bytes: u64,
+    /// Where each row begins, and the end; only where arrays make rows unequal.
+    starts: Option<Vec<u64>>,
     buffer: Vec<u8>,
 }
 
-/// Rows carried at once between the file and the columns.
+/// Bytes carried at once between the file and the columns, but at least a row.
 const CHUNK_BYTES: usize = 256 << 10;
 /// `BufFile` cuts a file in segments of this size (MAX_PHYSICAL_FILESIZE).
 const SEGMENT: u64 = 0x4000_0000;
@@ -38,45 +44,34 @@ impl SpillFile {
         };
         SpillFile {
             file,
+            starts: kinds.contains(&Kind::Array).then(|| vec![0]),
             kinds,
             width,
             rows: 0,
+            bytes: 0,
             buffer: Vec::new(),
         }
     }
 
     /// The bytes of memory it takes, the file itself not counted.
     pub fn memory(&self) -> usize {
-        self.buffer.capacity() + 16 * 1024
+        let starts = self.starts.as_ref().map_or(0, Vec::capacity) * size_of::<u64>();
+        self.buffer.capacity() + starts + 16 * 1024
     }
 
     /// Adds the rows of a block.
     pub fn append(&mut self, block: &Block) -> Result<(), Report> {
-        self.seek(self.rows)
+        self.seek(self.bytes)
             .map_err(|error| Report::new(Code::ERRCODE_IO_ERROR, error.to_string()))?;
-        let step = (CHUNK_BYTES / self.width).max(1);
         let mut start = 0;
         while start < block.rows {
-            let count = step.min(block.rows - start);
             self.buffer.clear();
-            self.buffer.resize(count * self.width, 0);
-            let mut offset = 0;
-            for values in &block.columns {
-                match values {
-                    Values::Number(column) => {
-                        for (i, value) in column[start..start + count].iter().enumerate() {
-                            let at = i * self.width + offset;
-                            self.buffer[at..at + 8].copy_from_slice(&value.to_ne_bytes());
-                        }
-                        offset += 8;
-                    }
-                    Values::Category(column) => {
-                        for (i, code) in column[start..start + count].iter().enumerate() {
-                            let at = i * self.width + offset;
-                            self.buffer[at..at + 4].copy_from_slice(&code.to_ne_bytes());
-                        }
-                        offset += 4;
-                    }
+            let mut end = start;
+            while end < block.rows && (end == start || self.buffer.len() < CHUNK_BYTES) {
+                self.put(block, end);
+                end += 1;
+                if let Some(starts) = &mut self.starts {
+                    starts.push(self.bytes + self.buffer.len() as u64);
                 }
             }
             // SAFETY: the file is open and the buffer holds that many bytes; a full disk or
@@ -88,14 +83,50 @@ impl SpillFile {
                     self.buffer.len() as _,
                 );
             }
-            start += count;
+            self.bytes += self.buffer.len() as u64;
+            start = end;
         }
         self.rows += block.rows;
         Ok(())
     }
 
-    fn seek(&mut self, row: usize) -> Result<(), Error> {
-        let position = row as u64 * self.width as u64;
+    /// Puts a row of the block behind what the buffer holds.
+    fn put(&mut self, block: &Block, row: usize) {
+        let begin = self.buffer.len();
+        for values in &block.columns {
+            match values {
+                Values::Number(column) => {
+                    self.buffer.extend_from_slice(&column[row].to_ne_bytes());
+                }
+                Values::Category(column) => {
+                    self.buffer.extend_from_slice(&column[row].to_ne_bytes());
+                }
+                Values::Array(column) => {
+                    let length = column.get(row).map_or(0, <[f32]>::len) as u32;
+                    self.buffer.extend_from_slice(&length.to_ne_bytes());
+                }
+            }
+        }
+        self.buffer.resize(begin + self.width, 0);
+        for values in &block.columns {
+            if let Values::Array(column) = values
+                && let Some(numbers) = column.get(row)
+            {
+                self.buffer
+                    .extend(numbers.iter().flat_map(|number| number.to_ne_bytes()));
+            }
+        }
+    }
+
+    /// Where a row begins.
+    fn position(&self, row: usize) -> u64 {
+        match &self.starts {
+            Some(starts) => starts.get(row).copied().unwrap_or(self.bytes),
+            None => row as u64 * self.width as u64,
+        }
+    }
+
+    fn seek(&mut self, position: u64) -> Result<(), Error> {
         // SAFETY: the file is open; the position is within it or at its end.
         let failed = unsafe {
             pg_sys::BufFileSeek(
@@ -113,16 +144,61 @@ impl SpillFile {
     }
 }
 
+/// Bytes of a cell.
 fn size(kind: Kind) -> usize {
     match kind {
         Kind::Number => 8,
-        Kind::Category => 4,
+        Kind::Category | Kind::Array => 4,
     }
+}
+
+/// The first bytes of the slice, which is cut by them.
+fn take<const N: usize>(bytes: &mut &[u8]) -> Result<[u8; N], Error> {
+    let (head, rest) = bytes
+        .split_first_chunk()
+        .ok_or_else(|| unreadable("a row that ends too early"))?;
+    *bytes = rest;
+    Ok(*head)
+}
+
+/// Puts the rows of the bytes behind those of the block.
+fn unpack(mut bytes: &[u8], rows: usize, width: usize, into: &mut Block) -> Result<(), Error> {
+    for _ in 0..rows {
+        let row = bytes;
+        let mut cells = row;
+        let mut numbers = row
+            .get(width..)
+            .ok_or_else(|| unreadable("a row that ends too early"))?;
+        for values in &mut into.columns {
+            match values {
+                Values::Number(column) => column.push(f64::from_ne_bytes(take(&mut cells)?)),
+                Values::Category(column) => column.push(u32::from_ne_bytes(take(&mut cells)?)),
+                Values::Array(column) => {
+                    let length = u32::from_ne_bytes(take(&mut cells)?) as usize;
+                    let (own, rest) = numbers
+                        .split_at_checked(4 * length)
+                        .ok_or_else(|| unreadable("an array that ends too early"))?;
+                    let own = own.as_chunks::<4>().0;
+                    column
+                        .open()
+                        .extend(own.iter().map(|number| f32::from_ne_bytes(*number)));
+                    column.close();
+                    numbers = rest;
+                }
+            }
+        }
+        bytes = numbers;
+    }
+    Ok(())
 }
 
 impl RawRows for SpillFile {
     fn rows(&self) -> usize {
         self.rows
+    }
+
+    fn row_bytes(&self) -> usize {
+        (self.bytes as usize).div_ceil(self.rows.max(1))
     }
 
     fn read(&mut self, start: usize, count: usize, into: &mut Block) -> Result<(), Error> {
@@ -139,13 +215,19 @@ impl RawRows for SpillFile {
             *into = Block::new(self.kinds.iter().copied());
         }
         into.clear();
-        self.seek(start)?;
-        let step = (CHUNK_BYTES / self.width).max(1);
-        let mut done = 0;
-        while done < count {
-            let rows = step.min(count - done);
+        self.seek(self.position(start))?;
+        let (mut row, end) = (start, start + count);
+        while row < end {
+            let from = self.position(row);
+            let rows = match &self.starts {
+                None => (CHUNK_BYTES / self.width).clamp(1, end - row),
+                Some(starts) => starts[row + 1..end]
+                    .partition_point(|&start| start - from <= CHUNK_BYTES as u64)
+                    .max(1),
+            };
+            let bytes = (self.position(row + rows) - from) as usize;
             self.buffer.clear();
-            self.buffer.resize(rows * self.width, 0);
+            self.buffer.resize(bytes, 0);
             // SAFETY: the file is open and the buffer holds that many bytes.
             let read = unsafe {
                 pg_sys::BufFileRead(
@@ -157,29 +239,8 @@ impl RawRows for SpillFile {
             if read as usize != self.buffer.len() {
                 return Err(unreadable("it ends too early"));
             }
-            let mut offset = 0;
-            for values in &mut into.columns {
-                let cells = self.buffer.chunks_exact(self.width);
-                match values {
-                    Values::Number(column) => {
-                        column.extend(cells.map(|row| {
-                            let mut bytes = [0; 8];
-                            bytes.copy_from_slice(&row[offset..offset + 8]);
-                            f64::from_ne_bytes(bytes)
-                        }));
-                        offset += 8;
-                    }
-                    Values::Category(column) => {
-                        column.extend(cells.map(|row| {
-                            let mut bytes = [0; 4];
-                            bytes.copy_from_slice(&row[offset..offset + 4]);
-                            u32::from_ne_bytes(bytes)
-                        }));
-                        offset += 4;
-                    }
-                }
-            }
-            done += rows;
+            unpack(&self.buffer, rows, self.width, into)?;
+            row += rows;
         }
         into.rows = count;
         Ok(())

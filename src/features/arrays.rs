@@ -1,0 +1,96 @@
+//! The arrays of a column, as they come from the query or a temporary file.
+
+/// One array of numbers a row, all of them one after the other.
+///
+/// A row without an array (NULL) has an empty one; within an array NaN stands for a NULL element.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Arrays {
+    values: Vec<f32>,
+    /// Where each row's numbers end in `values`.
+    ends: Vec<usize>,
+}
+
+impl Arrays {
+    /// No rows.
+    pub fn new() -> Arrays {
+        Arrays::default()
+    }
+
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The numbers of a row.
+    #[inline]
+    pub fn get(&self, row: usize) -> Option<&[f32]> {
+        let end = *self.ends.get(row)?;
+        self.values.get(self.end_before(row)..end)
+    }
+
+    /// The rows in their order.
+    pub fn iter(&self) -> impl Iterator<Item = &[f32]> {
+        (0..self.len()).map_while(|row| self.get(row))
+    }
+
+    /// Adds a row.
+    pub fn push(&mut self, values: &[f32]) {
+        self.values.extend_from_slice(values);
+        self.close();
+    }
+
+    /// All numbers, behind which a row's can be written; the row counts once it is
+    /// [closed](Arrays::close), and starts at [`start`](Arrays::start).
+    pub fn open(&mut self) -> &mut Vec<f32> {
+        &mut self.values
+    }
+
+    /// Where the numbers of the row begin that is being written.
+    pub fn start(&self) -> usize {
+        self.ends.last().copied().unwrap_or(0)
+    }
+
+    /// Ends the row that was written.
+    pub fn close(&mut self) {
+        self.ends.push(self.values.len());
+    }
+
+    /// Forgets the rows and keeps the memory.
+    pub fn clear(&mut self) {
+        self.values.clear();
+        self.ends.clear();
+    }
+
+    /// Bytes of memory they take.
+    pub fn memory(&self) -> usize {
+        4 * self.values.capacity() + size_of::<usize>() * self.ends.capacity()
+    }
+
+    /// Bytes that the rows fill.
+    pub fn bytes(&self) -> usize {
+        4 * self.values.len() + size_of::<usize>() * self.ends.len()
+    }
+
+    /// Adds `count` rows of others from `first` on; `None`, and nothing is added, if there are not
+    /// so many.
+    pub(super) fn append(&mut self, from: &Arrays, first: usize, count: usize) -> Option<()> {
+        let ends = from.ends.get(first..first.checked_add(count)?)?;
+        let start = from.end_before(first);
+        let shift = self.values.len();
+        let end = ends.last().copied().unwrap_or(start);
+        self.values.extend_from_slice(from.values.get(start..end)?);
+        self.ends.extend(ends.iter().map(|end| end - start + shift));
+        Some(())
+    }
+
+    fn end_before(&self, row: usize) -> usize {
+        row.checked_sub(1)
+            .and_then(|before| self.ends.get(before).copied())
+            .unwrap_or(0)
+    }
+}
