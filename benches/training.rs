@@ -78,11 +78,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                        {"type": "dense", "units": 64, "activation": "relu"}]}"#,
     )?;
     let inputs: Vec<InputFeature> = (0..WIDTH)
-        .map(|i| InputFeature {
-            name: format!("x{i}"),
-            width: 1,
-            vocabulary: None,
-        })
+        .map(|i| InputFeature::column(format!("x{i}"), 1, None))
         .collect();
     let network = Network::build(&architecture, &inputs, Head::Binary, None)?;
     for &threads in threads {

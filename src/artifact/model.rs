@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::container::{Tensor, TensorFile, TensorSource};
 use super::error::{Error, clip};
-use crate::features::{FeatureSet, Fitted, Profile, Target};
-use crate::nn::{Architecture, Head, InputFeature, Network, OptimizerSpec, OptimizerState};
+use crate::features::{FeatureSet, Profile, Target};
+use crate::nn::{Architecture, Head, Network, OptimizerSpec, OptimizerState};
 
 /// The format this release writes, and the newest it reads.
 pub const FORMAT: u64 = 1;
@@ -88,7 +88,7 @@ impl Model {
     }
 
     fn build(&self, memory_limit: usize) -> Result<Network, Error> {
-        let inputs: Vec<InputFeature> = self.features.features.iter().filter_map(input).collect();
+        let inputs = self.features.inputs();
         Network::build(&self.architecture, &inputs, self.head(), Some(memory_limit))
             .map_err(|e| Error::damaged("the architecture", e.to_string()))
     }
@@ -244,21 +244,6 @@ impl Model {
         }
         Ok(())
     }
-}
-
-/// The network's view of a feature; `None` for one that it does not read.
-fn input(feature: &crate::features::Feature) -> Option<InputFeature> {
-    let vocabulary = match &feature.treatment {
-        Fitted::Ignored { .. } => return None,
-        // Behind the levels come "other" and "missing".
-        Fitted::Index { levels, .. } => Some(levels.len() + 2),
-        Fitted::Numeric { .. } | Fitted::OneHot { .. } => None,
-    };
-    Some(InputFeature {
-        name: feature.name.clone(),
-        width: feature.width(),
-        vocabulary,
-    })
 }
 
 /// Refuses newer files before their unknown fields are stumbled over.

@@ -216,13 +216,12 @@ impl FeatureSet {
         self.features
             .iter()
             .filter(|feature| feature.is_used())
-            .map(|feature| InputFeature {
-                name: feature.name.clone(),
-                width: feature.width(),
-                vocabulary: match &feature.treatment {
+            .map(|feature| {
+                let vocabulary = match &feature.treatment {
                     Fitted::Index { levels, .. } => Some(levels.len() + 2),
                     _ => None,
-                },
+                };
+                InputFeature::column(&feature.name, feature.width(), vocabulary)
             })
             .collect()
     }

@@ -1,9 +1,12 @@
 //! A network as its user writes it: a list of layers, each reading earlier ones.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
 use super::activation::Activation;
 use super::initializer::Initializer;
+use super::layer_types::{self, Rank, Spec};
 
 pub use super::architecture_parse::MAX_MEMBERS;
 
@@ -74,8 +77,22 @@ pub enum LayerKind {
     Add,
     /// The product, element by element, of several inputs of one shape.
     Multiply,
-    /// Several inputs side by side.
+    /// Several inputs side by side: vectors, sequences step by step, images channel after channel.
     Concat,
+    /// A type of layer with settings of its own; see `layer_types`.
+    Typed(Arc<dyn Spec>),
+}
+
+impl PartialEq for dyn Spec {
+    /// Two are equal when they are written the same.
+    fn eq(&self, other: &dyn Spec) -> bool {
+        let written = |spec: &dyn Spec| {
+            let mut settings = Map::new();
+            spec.write(&mut settings);
+            settings
+        };
+        self.type_name() == other.type_name() && written(self) == written(other)
+    }
 }
 
 /// Settings of a dense layer.
@@ -162,6 +179,17 @@ impl LayerKind {
             LayerKind::Add => "add",
             LayerKind::Multiply => "multiply",
             LayerKind::Concat => "concat",
+            LayerKind::Typed(spec) => spec.type_name(),
+        }
+    }
+
+    /// As what the layer wants to read a column that holds many numbers a row.
+    pub(super) fn rank(&self) -> Rank {
+        match self {
+            // It is asked for such columns only: their numbers are levels, step by step.
+            LayerKind::Embedding { .. } => Rank::Sequence,
+            LayerKind::Typed(spec) => layer_types::rank(spec.type_name()),
+            _ => Rank::Any,
         }
     }
 
@@ -204,6 +232,7 @@ impl LayerKind {
             LayerKind::Activation(activation) => {
                 map.insert("activation".into(), activation.name().into());
             }
+            LayerKind::Typed(spec) => spec.write(map),
             LayerKind::Input { features: None }
             | LayerKind::Add
             | LayerKind::Multiply
@@ -213,7 +242,7 @@ impl LayerKind {
 }
 
 /// The shortest decimal that reads back as this f32, not its expansion as f64.
-fn shortest(value: f32) -> f64 {
+pub(super) fn shortest(value: f32) -> f64 {
     value.to_string().parse().unwrap_or(f64::from(value))
 }
 

@@ -4,8 +4,68 @@ use std::collections::HashSet;
 
 use super::architecture::{Architecture, LayerKind, LayerSpec};
 use super::error::Error;
+use super::layer_types::Rank;
 
 impl Architecture {
+    /// As what the network wants to read a feature with many numbers a row: what the first layer
+    /// behind it that is not content with any shape asks for.
+    pub fn input_rank(&self, feature: &str) -> Rank {
+        let Some((layers, readers)) = self.readers() else {
+            return Rank::Any;
+        };
+        let names_it = |layer: &LayerSpec| match &layer.kind {
+            LayerKind::Input { features } => features
+                .as_ref()
+                .is_none_or(|names| names.iter().any(|name| name == feature)),
+            _ => false,
+        };
+        let mut next: Vec<usize> = (0..layers.len())
+            .filter(|&i| names_it(&layers[i]) || (i == 0 && layers[i].inputs.is_empty()))
+            .filter(|&i| names_it(&layers[i]) || !matches!(layers[i].kind, LayerKind::Input { .. }))
+            .collect();
+        let mut seen = vec![false; layers.len()];
+        while let Some(place) = next.pop() {
+            if std::mem::replace(&mut seen[place], true) {
+                continue;
+            }
+            match &layers[place].kind {
+                kind if kind.rank() != Rank::Any => return kind.rank(),
+                // These take any shape and leave it; what is behind them decides.
+                LayerKind::Input { .. }
+                | LayerKind::Dropout { .. }
+                | LayerKind::Scale { .. }
+                | LayerKind::Activation(_)
+                | LayerKind::Add
+                | LayerKind::Multiply
+                | LayerKind::Concat => next.extend(&readers[place]),
+                LayerKind::Typed(spec) if spec.keeps_shape() => next.extend(&readers[place]),
+                _ => {}
+            }
+        }
+        Rank::Any
+    }
+
+    /// Whether an embedding reads the network's input without an input layer in between: the only
+    /// feature is then read as levels.
+    pub fn embeds_input(&self) -> bool {
+        self.layers.first().is_some_and(|first| {
+            first.inputs.is_empty() && matches!(first.kind, LayerKind::Embedding { .. })
+        })
+    }
+
+    /// The layers, named, and of each the places of those that read it.
+    fn readers(&self) -> Option<(Vec<LayerSpec>, Vec<Vec<usize>>)> {
+        let architecture = self.named().ok()?;
+        let edges = architecture.edges().ok()?;
+        let mut readers = vec![Vec::new(); edges.len()];
+        for (reader, sources) in edges.iter().enumerate() {
+            for &source in sources {
+                readers[source].push(reader);
+            }
+        }
+        Some((architecture.layers, readers))
+    }
+
     /// The features that embeddings read: those are encoded as a level's index, not one-hot.
     pub fn embedded_features(&self) -> Vec<String> {
         let mut found: Vec<String> = Vec::new();

@@ -3,9 +3,10 @@
 use serde_json::{Map, Value};
 
 use super::activation::Activation;
-use super::architecture::{Architecture, DenseSpec, LayerKind, LayerSpec};
+use super::architecture::{Architecture, LayerKind, LayerSpec};
 use super::error::{Error, nearest};
-use super::initializer::Initializer;
+use super::layer_types::{self, LAYER_TYPES};
+use super::settings::Settings;
 
 /// Longest architecture text in bytes.
 pub const MAX_TEXT: usize = 1 << 20;
@@ -37,7 +38,6 @@ const ALIASES: [(&str, &str); 4] = [
     ("inputlayer", "input"),
     ("cat", "concat"),
 ];
-const COMMON: [&str; 4] = ["type", "name", "input", "trainable"];
 const DENSE: [&str; 5] = [
     "units",
     "activation",
@@ -45,19 +45,6 @@ const DENSE: [&str; 5] = [
     "kernel_initializer",
     "bias_initializer",
 ];
-/// Settings of other libraries, whose spelling is far from ours.
-const FOREIGN: [(&str, &str); 9] = [
-    ("out_features", "units"),
-    ("embedding_dim", "units"),
-    ("output_dim", "units"),
-    ("num_embeddings", "vocabulary"),
-    ("input_dim", "vocabulary"),
-    ("p", "rate"),
-    ("bias", "use_bias"),
-    ("inputs", "input"),
-    ("columns", "features"),
-];
-
 impl Architecture {
     /// Reads an architecture from its JSON text.
     ///
@@ -163,7 +150,8 @@ fn parse_layer(position: usize, value: &Value) -> Result<LayerSpec, Error> {
         Some(name) => format!("layer \"{name}\""),
         None => format!("layer {position} ({type_name})"),
     };
-    let settings = Settings { label, map };
+    let settings = Settings::new(label, map);
+    let typed = layer_types::find(type_name);
     let own: &[&str] = match type_name {
         "dense" | "output" => &DENSE,
         "embedding" => &["vocabulary", "units"],
@@ -171,7 +159,7 @@ fn parse_layer(position: usize, value: &Value) -> Result<LayerSpec, Error> {
         "scale" => &["factor"],
         "activation" if class_activation.is_none() => &["activation"],
         "input" => &["features"],
-        _ => &[],
+        _ => typed.map_or(&[], |typed| typed.settings),
     };
     settings.check_names(own)?;
     let kind = match type_name {
@@ -182,10 +170,12 @@ fn parse_layer(position: usize, value: &Value) -> Result<LayerSpec, Error> {
             units: settings.required_count("units")?,
         },
         "dropout" => LayerKind::Dropout {
-            rate: settings.rate()?,
+            rate: settings
+                .rate("rate")?
+                .ok_or_else(|| settings.missing("rate"))?,
         },
         "scale" => LayerKind::Scale {
-            factor: settings.factor()?,
+            factor: settings.positive("factor")?.unwrap_or(1.0),
         },
         "activation" => LayerKind::Activation(match class_activation {
             Some(activation) => activation,
@@ -196,8 +186,12 @@ fn parse_layer(position: usize, value: &Value) -> Result<LayerSpec, Error> {
         "add" => LayerKind::Add,
         "multiply" => LayerKind::Multiply,
         "concat" => LayerKind::Concat,
-        _ => LayerKind::Input {
+        "input" => LayerKind::Input {
             features: settings.names("features")?,
+        },
+        _ => match typed {
+            Some(typed) => LayerKind::Typed((typed.read)(typed.name, &settings)?),
+            None => return Err(settings.error("is of an unknown type", "Name a known type.")),
         },
     };
     let inputs = match map.get("input") {
@@ -213,7 +207,7 @@ fn parse_layer(position: usize, value: &Value) -> Result<LayerSpec, Error> {
     Ok(LayerSpec {
         name,
         inputs,
-        trainable: settings.flag("trainable")?,
+        trainable: settings.flag("trainable")?.unwrap_or(true),
         kind,
     })
 }
@@ -227,10 +221,13 @@ fn layer_type(
         return Err(Error::layer(
             format!("layer {position}"),
             "needs a \"type\", which is text",
-            format!("Known types are {}.", TYPES.join(", ")),
+            format!("Known types are {}.", types().join(", ")),
         ));
     };
     let lower = given.to_lowercase();
+    if let Some(known) = layer_types::find(&lower) {
+        return Ok((known.name, None));
+    }
     if let Some(known) = TYPES.iter().find(|known| **known == lower) {
         return Ok((known, None));
     }
@@ -243,9 +240,15 @@ fn layer_type(
     Err(Error::UnknownType {
         position,
         given: clip(given),
-        nearest: nearest(given, TYPES).into(),
-        known: TYPES.join(", "),
+        nearest: nearest(given, types()).into(),
+        known: types().join(", "),
     })
+}
+
+/// The names of all types.
+fn types() -> Vec<&'static str> {
+    let typed = LAYER_TYPES.iter().map(|known| known.name);
+    TYPES.into_iter().chain(typed).collect()
 }
 
 pub(super) fn valid_name(name: &str) -> bool {
@@ -253,180 +256,6 @@ pub(super) fn valid_name(name: &str) -> bool {
 }
 
 /// A user's text, cut to what a message can carry.
-fn clip(text: &str) -> String {
+pub(super) fn clip(text: &str) -> String {
     text.chars().take(64).collect()
-}
-
-/// A layer's JSON object, read setting by setting.
-struct Settings<'a> {
-    label: String,
-    map: &'a Map<String, Value>,
-}
-
-impl Settings<'_> {
-    fn error(&self, message: impl Into<String>, hint: impl Into<String>) -> Error {
-        Error::layer(self.label.clone(), message, hint)
-    }
-
-    fn missing(&self, setting: &str) -> Error {
-        self.error(
-            format!("needs \"{setting}\""),
-            format!("Add \"{setting}\" to the layer."),
-        )
-    }
-
-    fn check_names(&self, own: &[&'static str]) -> Result<(), Error> {
-        let known = || own.iter().chain(&COMMON).copied();
-        let Some(given) = self
-            .map
-            .keys()
-            .find(|key| !known().any(|name| name == key.as_str()))
-        else {
-            return Ok(());
-        };
-        let meant = FOREIGN
-            .iter()
-            .find(|(foreign, ours)| foreign == given && known().any(|name| name == *ours));
-        Err(Error::UnknownSetting {
-            layer: self.label.clone(),
-            given: clip(given),
-            nearest: meant
-                .map_or_else(|| nearest(given, known()), |(_, ours)| ours)
-                .into(),
-            known: known().collect::<Vec<_>>().join(", "),
-        })
-    }
-
-    /// The setting's value; an explicit null counts as absent, as in Keras's configurations.
-    fn get(&self, setting: &str) -> Option<&Value> {
-        self.map.get(setting).filter(|value| !value.is_null())
-    }
-
-    fn count(&self, setting: &str) -> Result<Option<usize>, Error> {
-        let Some(value) = self.get(setting) else {
-            return Ok(None);
-        };
-        let number = value.as_f64().unwrap_or(f64::NAN);
-        if number.fract() == 0.0 && number >= 1.0 && number <= MAX_UNITS as f64 {
-            return Ok(Some(number as usize));
-        }
-        Err(self.error(
-            format!("\"{setting}\" must be a whole number from 1 to {MAX_UNITS}"),
-            format!("Give \"{setting}\" as a number such as 64."),
-        ))
-    }
-
-    fn required_count(&self, setting: &str) -> Result<usize, Error> {
-        self.count(setting)?.ok_or_else(|| self.missing(setting))
-    }
-
-    fn flag(&self, setting: &str) -> Result<bool, Error> {
-        match self.get(setting) {
-            None => Ok(true),
-            Some(Value::Bool(flag)) => Ok(*flag),
-            Some(_) => Err(self.error(
-                format!("\"{setting}\" must be true or false"),
-                format!("Give \"{setting}\" without quotes."),
-            )),
-        }
-    }
-
-    fn rate(&self) -> Result<f32, Error> {
-        let value = self.get("rate").ok_or_else(|| self.missing("rate"))?;
-        let rate = value.as_f64().unwrap_or(f64::NAN) as f32;
-        if (0.0..1.0).contains(&rate) {
-            return Ok(rate);
-        }
-        Err(self.error(
-            "\"rate\" must be a number from 0 to below 1",
-            "The rate is the share of values set to zero, for example 0.2.",
-        ))
-    }
-
-    fn factor(&self) -> Result<f32, Error> {
-        let Some(value) = self.get("factor") else {
-            return Ok(1.0);
-        };
-        let factor = value.as_f64().unwrap_or(f64::NAN) as f32;
-        if factor > 0.0 && factor.is_finite() {
-            return Ok(factor);
-        }
-        Err(self.error(
-            "\"factor\" must be a number above 0",
-            "It multiplies the learnt weights; leave it out for 1.",
-        ))
-    }
-
-    fn activation(&self) -> Result<Option<Activation>, Error> {
-        let Some(value) = self.get("activation") else {
-            return Ok(None);
-        };
-        let given = value.as_str().unwrap_or_default();
-        if let Ok(activation) = Activation::parse(given) {
-            return Ok(Some(activation));
-        }
-        let known = Activation::ALL.map(Activation::name);
-        Err(self.error(
-            format!(
-                "unknown activation \"{}\", the nearest is \"{}\"",
-                clip(value.as_str().map_or(&value.to_string(), |text| text)),
-                nearest(given, known)
-            ),
-            format!("Known activations are {}.", known.join(", ")),
-        ))
-    }
-
-    fn initializer(&self, setting: &str) -> Result<Option<Initializer>, Error> {
-        let Some(value) = self.get(setting) else {
-            return Ok(None);
-        };
-        let given = value.as_str().unwrap_or_default();
-        if let Some(initializer) = Initializer::parse(given) {
-            return Ok(Some(initializer));
-        }
-        let known = Initializer::ALL.map(Initializer::name);
-        Err(self.error(
-            format!(
-                "unknown {setting} \"{}\", the nearest is \"{}\"",
-                clip(value.as_str().map_or(&value.to_string(), |text| text)),
-                nearest(given, known)
-            ),
-            format!("Known initializers are {}.", known.join(", ")),
-        ))
-    }
-
-    fn names(&self, setting: &str) -> Result<Option<Vec<String>>, Error> {
-        let Some(value) = self.get(setting) else {
-            return Ok(None);
-        };
-        let names = value
-            .as_array()
-            .filter(|names| !names.is_empty())
-            .and_then(|names| {
-                names
-                    .iter()
-                    .map(|name| name.as_str().map(str::to_owned))
-                    .collect::<Option<Vec<_>>>()
-            });
-        names.map(Some).ok_or_else(|| {
-            self.error(
-                format!("\"{setting}\" must be a list of names"),
-                format!("Write \"{setting}\": [\"…\", \"…\"]."),
-            )
-        })
-    }
-
-    fn dense(&self, needs_units: bool) -> Result<DenseSpec, Error> {
-        let units = self.count("units")?;
-        if needs_units && units.is_none() {
-            return Err(self.missing("units"));
-        }
-        Ok(DenseSpec {
-            units,
-            activation: self.activation()?,
-            use_bias: self.flag("use_bias")?,
-            kernel_initializer: self.initializer("kernel_initializer")?,
-            bias_initializer: self.initializer("bias_initializer")?,
-        })
-    }
 }

@@ -39,6 +39,13 @@ pub enum ParameterKind {
     Bias,
     /// An embedding's table.
     Embedding,
+    /// What a normalised value is multiplied by; starts at one.
+    Gain,
+    /// The weight of a state that comes back, [gates · units, units].
+    Recurrent,
+    /// What a layer has seen of its inputs, such as a running mean. Neither optimizer nor penalties
+    /// touch it: where its gradient would stand, the layer writes its new value.
+    Statistic,
 }
 
 impl Initializer {
@@ -101,6 +108,8 @@ impl Initializer {
     ) {
         let (fan_in, fan_out) = (fan_in.max(1) as f64, fan_out.max(1) as f64);
         match (self, kind) {
+            (_, ParameterKind::Gain) => values.fill(1.0),
+            (_, ParameterKind::Statistic) => values.fill(0.0),
             (Initializer::Zeros, _) => values.fill(0.0),
             (Initializer::Ones, _) => values.fill(1.0),
             (Initializer::Pytorch, ParameterKind::Embedding) => normal(1.0, random, values),

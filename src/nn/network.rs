@@ -7,18 +7,10 @@ use super::architecture::Architecture;
 use super::architecture_resolve::Head;
 use super::initializer::{Initializer, ParameterKind};
 use super::layers::{Backward, Forward, InputGradients, Inputs, Layer, Operation, Source, Wanted};
+use super::lengths::Steps;
+use super::packed::Packed;
 use super::random::{Random, stream};
-
-/// A feature as the network's input holds it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InputFeature {
-    /// The feature's name.
-    pub name: String,
-    /// Number of columns it takes in the encoded row.
-    pub width: usize,
-    /// `Some(n)`: it takes one column, which holds a level's index in 0..n.
-    pub vocabulary: Option<usize>,
-}
+use super::shape::Shape;
 
 /// A parameter of a network.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,6 +28,7 @@ pub struct Parameter {
     pub(super) fan_in: usize,
     pub(super) fan_out: usize,
     pub(super) initializer: Option<Initializer>,
+    pub(super) start: Option<f32>,
 }
 
 /// A step of the computation.
@@ -49,6 +42,12 @@ pub struct Node {
     /// Whether this node or one before it learns.
     pub(super) learns: bool,
     pub(super) wanted: Vec<Wanted>,
+    /// The shape of its rows.
+    pub(super) shape: Shape,
+    /// How many steps of its rows are there; the rest is kept zero.
+    pub(super) steps: Steps,
+    /// The same of each source.
+    pub(super) source_steps: Vec<Steps>,
 }
 
 impl Node {
@@ -63,9 +62,19 @@ impl Node {
         self.layer.operation()
     }
 
+    /// What computes it where [`Operation::Packed`] does, from its own parameters.
+    pub(super) fn pack(&self, parameters: &[f32]) -> Option<Box<dyn Packed>> {
+        self.layer.pack(parameters)
+    }
+
     /// What it reads.
     pub fn sources(&self) -> &[Source] {
         &self.sources
+    }
+
+    /// The shape of its rows.
+    pub fn shape(&self) -> Shape {
+        self.shape
     }
 
     /// Where its parameters lie in the network's flat buffer.
@@ -94,6 +103,7 @@ pub struct Workspace {
     values: Vec<Vec<f32>>,
     gradients: Vec<Vec<f32>>,
     saved: Vec<Vec<f32>>,
+    scratch: Vec<f32>,
 }
 
 impl Network {
@@ -166,13 +176,18 @@ impl Network {
     pub fn initialise(&self, seed: u64, initializer: Initializer) -> Vec<f32> {
         let mut values = vec![0.0; self.parameter_count()];
         for (i, parameter) in self.parameters.iter().enumerate() {
+            let values = &mut values[parameter.range.clone()];
+            if let Some(start) = parameter.start {
+                values.fill(start);
+                continue;
+            }
             let mut random = Random::new(seed, stream::INITIALISE + i as u64);
             parameter.initializer.unwrap_or(initializer).fill(
                 parameter.kind,
                 parameter.fan_in,
                 parameter.fan_out,
                 &mut random,
-                &mut values[parameter.range.clone()],
+                values,
             );
         }
         values
@@ -191,7 +206,28 @@ impl Network {
             .fold(0, usize::saturating_add);
         per_row
             .saturating_mul(rows)
+            .saturating_add(self.scratch(rows))
             .saturating_mul(size_of::<f32>())
+    }
+
+    /// Working memory that its layers share, in values.
+    fn scratch(&self, rows: usize) -> usize {
+        let each = self.nodes.iter().map(|node| node.layer.scratch(rows));
+        each.max().unwrap_or(0)
+    }
+
+    /// Multiplications that a row takes, about; of all members.
+    pub fn products(&self) -> usize {
+        let each = self.nodes.iter().map(|node| node.layer.products());
+        each.fold(0, usize::saturating_add)
+    }
+
+    /// Whether a row's result depends, in training, on the others of its batch: a batch must then be
+    /// computed as a whole, by [`Network::forward`] and [`Network::backward`] of all its rows.
+    pub fn couples_rows(&self) -> bool {
+        self.nodes
+            .iter()
+            .any(|node| node.trainable && node.layer.couples_rows())
     }
 
     /// Buffers for passes over at most `rows` rows.
@@ -212,6 +248,7 @@ impl Network {
                 }
             }),
             saved: buffers(&|node| self.nodes[node].layer.saved_per_row()),
+            scratch: vec![0.0; self.scratch(rows)],
         }
     }
 
@@ -284,14 +321,19 @@ impl Network {
             let node = &self.nodes[i];
             let (earlier, own) = workspace.values.split_at_mut(i);
             let saved = rows * node.layer.saved_per_row();
+            let output = &mut own[0][..rows * self.widths[i]];
             node.layer.forward(Forward {
                 rows,
                 parameters: &parameters[node.parameters.clone()],
                 inputs: self.inputs(node, x, earlier),
-                output: &mut own[0][..rows * self.widths[i]],
+                output,
                 saved: &mut workspace.saved[i][..saved],
+                scratch: &mut workspace.scratch,
                 random: dropout.as_deref_mut(),
+                frozen: !node.trainable,
             });
+            node.steps
+                .mask(x, self.input_width, output, self.widths[i], rows);
         }
         &workspace.values[last][..rows * self.widths[last]]
     }
@@ -361,13 +403,17 @@ impl Network {
             let (earlier, own) = workspace.gradients.split_at_mut(i);
             let saved = rows * node.layer.saved_per_row();
             let size = rows * self.widths[i];
+            let gradient = &mut own[0][..size];
+            node.steps
+                .mask(x, self.input_width, gradient, self.widths[i], rows);
             node.layer.backward(Backward {
                 rows,
                 parameters: &parameters[node.parameters.clone()],
                 inputs: self.inputs(node, x, &workspace.values[..i]),
                 output: &workspace.values[i][..size],
                 saved: &workspace.saved[i][..saved],
-                gradient: &mut own[0][..size],
+                scratch: &mut workspace.scratch,
+                gradient,
                 parameter_gradient: node
                     .trainable
                     .then(|| &mut gradients[node.parameters.clone()]),
@@ -389,6 +435,7 @@ impl Network {
             values,
             widths: &self.widths,
             sources: &node.sources,
+            steps: &node.source_steps,
         }
     }
 }

@@ -5,23 +5,46 @@ use std::ops::Range;
 
 use super::activation::Activation;
 use super::architecture::{Architecture, DenseSpec, LayerKind, LayerSpec};
-use super::architecture_parse::{MAX_LAYERS, MAX_UNITS};
+use super::architecture_parse::MAX_LAYERS;
 use super::architecture_resolve::Head;
 use super::error::{Error, nearest};
+use super::input::{InputFeature, InputForm};
+use super::layer_types::{Built, Site};
 use super::layers::{
-    ActivationLayer, Add, Concat, Dense, Dropout, Embedding, Layer, Multiply, Scale, Select,
-    Source, Wanted,
+    ActivationLayer, Add, Concat, Dense, Dropout, Embedding, JoinSteps, Layer, Multiply, Scale,
+    Select, Source, Wanted,
 };
-use super::network::{InputFeature, Network, Node, Parameter};
+use super::lengths::{Lengths, Steps};
+use super::network::{Network, Node, Parameter};
+use super::shape::Shape;
 
 /// What a layer of the architecture gives to its readers.
 #[derive(Debug, Clone)]
 struct Slot {
     source: Source,
-    width: usize,
-    /// The vocabulary, if this is a level's index and not a number.
+    shape: Shape,
+    /// The vocabulary, if this is a level's index (or one a step) and not a number.
     level: Option<usize>,
+    /// How many of its steps are there; `None`: all.
+    lengths: Option<Lengths>,
 }
+
+impl Slot {
+    fn width(&self) -> usize {
+        self.shape.size()
+    }
+
+    fn steps(&self) -> Steps {
+        Steps {
+            most: self.shape.steps(),
+            size: self.shape.step_size(),
+            lengths: self.lengths.clone(),
+        }
+    }
+}
+
+/// Most values of a row in any node: what fits a workspace of many rows.
+const MAX_VALUES: usize = 1 << 26;
 
 impl Network {
     /// Builds the network of an architecture over these features for this task.
@@ -90,21 +113,26 @@ impl<'a> Builder<'a> {
         for feature in features {
             starts.push(input_width);
             input_width = input_width
-                .checked_add(feature.width)
-                .filter(|width| *width <= MAX_UNITS)
+                .checked_add(feature.width())
+                .filter(|width| *width <= MAX_VALUES)
                 .ok_or_else(|| {
                     Error::architecture(
-                        format!("the features are encoded in more than {MAX_UNITS} columns"),
+                        format!("the features are encoded in more than {MAX_VALUES} columns"),
                         "Leave features out, or embed those with many levels.",
                     )
                 })?;
-            if feature.vocabulary.is_some() && feature.width != 1 {
+            let tokens = matches!(
+                feature.form,
+                InputForm::Sequence {
+                    features,
+                    vocabulary: Some(_),
+                    ..
+                } if features != 1
+            );
+            if tokens {
                 return Err(Error::architecture(
-                    format!(
-                        "feature \"{}\" is a level but {} wide",
-                        feature.name, feature.width
-                    ),
-                    "A level's index takes one column.",
+                    format!("feature \"{}\" has several levels in a step", feature.name),
+                    "A step's level takes one column.",
                 ));
             }
         }
@@ -152,7 +180,7 @@ impl<'a> Builder<'a> {
         let fail = |message: String, hint: &str| Err(Error::layer(label.clone(), message, hint));
         let join = matches!(
             spec.kind,
-            LayerKind::Add | LayerKind::Multiply | LayerKind::Concat
+            LayerKind::Add | LayerKind::Multiply | LayerKind::Concat | LayerKind::Typed(_)
         );
         if !join && read.len() != 1 {
             return fail(
@@ -160,32 +188,8 @@ impl<'a> Builder<'a> {
                 "Join them by a layer of type concat, add or multiply.",
             );
         }
-        if let LayerKind::Embedding { vocabulary, units } = &mut spec.kind {
-            let Some(levels) = read[0].level else {
-                return fail(
-                    format!(
-                        "must read one categorical feature, not {} numbers",
-                        read[0].width
-                    ),
-                    "Put {\"type\": \"input\", \"features\": [\"a categorical column\"]} before it.",
-                );
-            };
-            let vocabulary = *vocabulary.get_or_insert(levels);
-            if vocabulary < levels {
-                return fail(
-                    format!(
-                        "has a vocabulary of {vocabulary}, but the feature has {levels} levels"
-                    ),
-                    "Leave \"vocabulary\" out: it follows from the feature.",
-                );
-            }
-            let units = *units;
-            return self.push(
-                spec,
-                Box::new(Embedding { vocabulary, units }),
-                &read,
-                units,
-            );
+        if let LayerKind::Embedding { .. } = spec.kind {
+            return self.embedding(spec, &read);
         }
         if read.iter().any(|slot| slot.level.is_some()) {
             return fail(
@@ -196,37 +200,65 @@ impl<'a> Builder<'a> {
         }
         if let LayerKind::Concat = spec.kind {
             // Columns of no width come from an input layer when all features are embedded.
-            read.retain(|slot| slot.width > 0);
+            read.retain(|slot| slot.width() > 0);
         }
-        if read.iter().any(|slot| slot.width == 0) || read.is_empty() {
+        if read.iter().any(|slot| slot.width() == 0) || read.is_empty() {
             return fail(
                 "has no columns to read, as all features are embedded".to_owned(),
                 "Read the embeddings, or leave a feature that is not embedded.",
             );
         }
-        let width = read[0].width;
+        let shape = read[0].shape;
+        let lengths = Lengths::joined(read.iter().map(|slot| slot.lengths.as_ref()));
+        let width = shape.size();
         match &spec.kind {
             LayerKind::Dense(dense) | LayerKind::Output(dense) => {
-                let layer = self.dense(dense, width, head);
+                match (shape, head) {
+                    (Shape::Vector(_), _) | (Shape::Sequence { .. }, None) => {}
+                    (Shape::Sequence { .. }, Some(_)) => {
+                        return fail(
+                            format!("is the output and reads {shape}, but the task is a row's"),
+                            "Put a layer before it that leaves the steps: flatten, \
+                             global_avg_pool, select_step, or a recurrent layer without \
+                             \"return_sequences\".",
+                        );
+                    }
+                    (Shape::Image { .. }, _) => {
+                        return fail(
+                            format!("reads {shape}, but takes a vector"),
+                            "Put {\"type\": \"flatten\"} or {\"type\": \"global_avg_pool\"} \
+                             before it.",
+                        );
+                    }
+                }
+                let layer = self.dense(dense, shape, head);
                 let units = layer.units;
-                self.push(spec, Box::new(layer), &read, units)
+                let shape = match shape {
+                    Shape::Sequence { steps, .. } => Shape::Sequence {
+                        steps,
+                        features: units,
+                    },
+                    _ => Shape::Vector(units),
+                };
+                self.push(spec, Box::new(layer), &read, shape, lengths)
             }
             LayerKind::Dropout { rate } => {
                 let rate = *rate;
-                self.push(spec, Box::new(Dropout { rate, width }), &read, width)
+                let layer = Box::new(Dropout { rate, width });
+                self.push(spec, layer, &read, shape, lengths)
             }
             LayerKind::Scale { factor } => {
                 let factor = *factor;
-                self.push(spec, Box::new(Scale { width, factor }), &read, width)
+                let layer = Box::new(Scale { width, factor });
+                self.push(spec, layer, &read, shape, lengths)
             }
             LayerKind::Activation(activation) => {
-                let activation = *activation;
-                self.push(
-                    spec,
-                    Box::new(ActivationLayer { activation, width }),
-                    &read,
+                let layer = Box::new(ActivationLayer {
+                    activation: *activation,
                     width,
-                )
+                    slice: shape.step_size(),
+                });
+                self.push(spec, layer, &read, shape, lengths)
             }
             LayerKind::Add | LayerKind::Multiply => {
                 if read.len() < 2 {
@@ -235,43 +267,156 @@ impl<'a> Builder<'a> {
                         "Name them: \"input\": [\"…\", \"…\"].",
                     );
                 }
-                if let Some(other) = read.iter().find(|slot| slot.width != width) {
+                if let Some(other) = read.iter().find(|slot| slot.shape != shape) {
                     return fail(
-                        format!("its inputs are {width} and {} wide", other.width),
-                        "Its inputs must have one width; use concat, or dense layers of as many \
-                         units.",
+                        format!("its inputs are {shape} and {}", other.shape),
+                        "Its inputs must have one shape; use concat, or layers of as many units \
+                         or filters.",
                     );
                 }
                 let layer: Box<dyn Layer> = match spec.kind {
                     LayerKind::Add => Box::new(Add { width }),
                     _ => Box::new(Multiply { width }),
                 };
-                self.push(spec, layer, &read, width)
+                self.push(spec, layer, &read, shape, lengths)
             }
-            _ => {
-                let width = read
-                    .iter()
-                    .map(|slot| slot.width)
-                    .fold(0, usize::saturating_add);
-                if width > MAX_UNITS {
-                    return fail(
-                        format!("is {width} wide, more than {MAX_UNITS}"),
-                        "Make its inputs narrower.",
-                    );
+            LayerKind::Typed(typed) => {
+                let shapes: Vec<Shape> = read.iter().map(|slot| slot.shape).collect();
+                let varying: Vec<bool> = read.iter().map(|slot| slot.lengths.is_some()).collect();
+                let site = Site {
+                    label: &label,
+                    shapes: &shapes,
+                    varying: &varying,
+                };
+                match typed.build(&site)? {
+                    Built::Layer {
+                        layer,
+                        shape,
+                        lengths: rule,
+                    } => {
+                        let lengths = lengths.and_then(|lengths| lengths.after(rule));
+                        self.push(spec, layer, &read, shape, lengths)
+                    }
+                    Built::View(shape) => Ok(Slot {
+                        source: read[0].source,
+                        shape,
+                        level: None,
+                        lengths: None,
+                    }),
                 }
-                self.push(spec, Box::new(Concat { width }), &read, width)
+            }
+            _ => self.concat(spec, &read),
+        }
+    }
+
+    fn embedding(&mut self, spec: &mut LayerSpec, read: &[Slot]) -> Result<Slot, Error> {
+        let label = spec.label();
+        let LayerKind::Embedding { vocabulary, units } = &mut spec.kind else {
+            return Err(Error::layer(label, "is no embedding", "Name another type."));
+        };
+        let slot = &read[0];
+        let Some(levels) = slot.level else {
+            return Err(Error::layer(
+                label,
+                format!("must read one categorical feature, not {}", slot.shape),
+                "Put {\"type\": \"input\", \"features\": [\"a categorical column\"]} before it, or \
+                 treat the column as a sequence of whole numbers.",
+            ));
+        };
+        let vocabulary = *vocabulary.get_or_insert(levels);
+        if vocabulary < levels {
+            return Err(Error::layer(
+                label,
+                format!("has a vocabulary of {vocabulary}, but the feature has {levels} levels"),
+                "Leave \"vocabulary\" out: it follows from the feature.",
+            ));
+        }
+        let units = *units;
+        let steps = slot.shape.steps();
+        let shape = match slot.shape {
+            Shape::Sequence { steps, .. } => Shape::Sequence {
+                steps,
+                features: units,
+            },
+            _ => Shape::Vector(units),
+        };
+        let layer = Box::new(Embedding {
+            steps,
+            vocabulary,
+            units,
+        });
+        self.push(spec, layer, read, shape, slot.lengths.clone())
+    }
+
+    /// Vectors side by side; sequences step by step; images channel after channel.
+    fn concat(&mut self, spec: &LayerSpec, read: &[Slot]) -> Result<Slot, Error> {
+        let lengths = Lengths::joined(read.iter().map(|slot| slot.lengths.as_ref()));
+        let sum = |part: &dyn Fn(Shape) -> usize| {
+            let parts = read.iter().map(|slot| part(slot.shape));
+            parts.fold(0, usize::saturating_add)
+        };
+        let alike = |shape: Shape| match (read[0].shape, shape) {
+            (Shape::Vector(_), Shape::Vector(_)) => true,
+            (Shape::Sequence { steps: a, .. }, Shape::Sequence { steps: b, .. }) => a == b,
+            (
+                Shape::Image {
+                    height: a,
+                    width: b,
+                    ..
+                },
+                Shape::Image { height, width, .. },
+            ) => (a, b) == (height, width),
+            _ => false,
+        };
+        if let Some(other) = read.iter().find(|slot| !alike(slot.shape)) {
+            return Err(Error::layer(
+                spec.label(),
+                format!("cannot join {} and {}", read[0].shape, other.shape),
+                "It joins vectors, sequences of as many steps, or images of one height and width; \
+                 a layer of type flatten makes a vector of anything.",
+            ));
+        }
+        let width = sum(&Shape::size);
+        match read[0].shape {
+            Shape::Sequence { steps, .. } => {
+                let features = sum(&Shape::step_size);
+                let shape = Shape::Sequence { steps, features };
+                let layer = Box::new(JoinSteps {
+                    steps,
+                    width: features,
+                });
+                self.push(spec, layer, read, shape, lengths)
+            }
+            Shape::Image {
+                height, width: w, ..
+            } => {
+                let channels = sum(&|shape| match shape {
+                    Shape::Image { channels, .. } => channels,
+                    _ => 0,
+                });
+                let shape = Shape::Image {
+                    channels,
+                    height,
+                    width: w,
+                };
+                self.push(spec, Box::new(Concat { width }), read, shape, None)
+            }
+            Shape::Vector(_) => {
+                let shape = Shape::Vector(width);
+                self.push(spec, Box::new(Concat { width }), read, shape, None)
             }
         }
     }
 
-    fn dense(&mut self, dense: &DenseSpec, width: usize, head: Option<Head>) -> Dense {
+    fn dense(&mut self, dense: &DenseSpec, shape: Shape, head: Option<Head>) -> Dense {
         let mut activation = dense.activation.unwrap_or_default();
         // The loss wants logits, so the activation of classes is left to the caller.
         if matches!(head, Some(Head::Binary | Head::Multiclass { .. })) {
             self.output_activation = std::mem::take(&mut activation);
         }
         Dense {
-            width,
+            steps: shape.steps(),
+            width: shape.step_size(),
             units: dense.units.unwrap_or(1),
             activation,
             use_bias: dense.use_bias,
@@ -280,14 +425,15 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// The columns of the named features, or of all that are numbers.
+    /// The columns of the named features, or of all that are not levels.
     fn columns(&mut self, spec: &LayerSpec, names: Option<&[String]>) -> Result<Slot, Error> {
         let mut chosen: Vec<usize> = Vec::new();
         match names {
             None => {
-                chosen.extend(
-                    (0..self.features.len()).filter(|f| self.features[*f].vocabulary.is_none()),
-                );
+                let is_level = |f: &InputFeature| {
+                    matches!(f.form, InputForm::Level { .. } | InputForm::Numbers(0))
+                };
+                chosen.extend((0..self.features.len()).filter(|f| !is_level(&self.features[*f])));
             }
             Some(names) => {
                 for name in names {
@@ -305,22 +451,15 @@ impl<'a> Builder<'a> {
                 }
             }
         }
-        if let ([place], Some(_)) = (chosen.as_slice(), names)
-            && let Some(vocabulary) = self.features[*place].vocabulary
-        {
-            let source = Source::Columns {
-                start: self.starts[*place],
-                width: 1,
-            };
-            return Ok(Slot {
-                source,
-                width: 1,
-                level: Some(vocabulary),
-            });
+        if let ([place], true) = (
+            chosen.as_slice(),
+            names.is_some() || !self.only_numbers(&chosen),
+        ) {
+            return Ok(self.feature(*place));
         }
         if let Some(level) = chosen
             .iter()
-            .find(|f| self.features[**f].vocabulary.is_some())
+            .find(|f| self.features[**f].vocabulary().is_some())
         {
             return Err(Error::layer(
                 spec.label(),
@@ -331,10 +470,13 @@ impl<'a> Builder<'a> {
                 "Give each embedded feature an input layer of its own.",
             ));
         }
+        if !self.only_numbers(&chosen) {
+            return self.joined_columns(spec, &chosen);
+        }
         let mut ranges: Vec<Range<usize>> = Vec::new();
         for feature in chosen {
             let start = self.starts[feature];
-            let end = start + self.features[feature].width;
+            let end = start + self.features[feature].width();
             match ranges.last_mut() {
                 Some(last) if last.end == start => last.end = end,
                 _ if start == end => {}
@@ -342,16 +484,62 @@ impl<'a> Builder<'a> {
             }
         }
         let width = ranges.iter().map(ExactSizeIterator::len).sum();
+        let shape = Shape::Vector(width);
         if let [] | [_] = ranges.as_slice() {
             let start = ranges.first().map_or(0, |range| range.start);
-            let source = Source::Columns { start, width };
             return Ok(Slot {
-                source,
-                width,
+                source: Source::Columns { start, width },
+                shape,
                 level: None,
+                lengths: None,
             });
         }
-        self.push(spec, Box::new(Select { ranges, width }), &[], width)
+        self.push(spec, Box::new(Select { ranges, width }), &[], shape, None)
+    }
+
+    fn only_numbers(&self, features: &[usize]) -> bool {
+        let is_number = |f: &usize| matches!(self.features[*f].form, InputForm::Numbers(_));
+        features.iter().all(is_number)
+    }
+
+    /// A feature by itself, in its own shape.
+    fn feature(&self, place: usize) -> Slot {
+        let feature = &self.features[place];
+        let column = self.starts[place];
+        let is_sequence = matches!(feature.form, InputForm::Sequence { .. });
+        Slot {
+            source: Source::Columns {
+                // The number of steps stands before them.
+                start: column + usize::from(is_sequence),
+                width: feature.shape().size(),
+            },
+            shape: feature.shape(),
+            level: feature.vocabulary(),
+            lengths: is_sequence.then_some(Lengths::Column(column)),
+        }
+    }
+
+    /// Sequences, or images, joined to one.
+    fn joined_columns(&mut self, spec: &LayerSpec, chosen: &[usize]) -> Result<Slot, Error> {
+        let slots: Vec<Slot> = chosen.iter().map(|place| self.feature(*place)).collect();
+        let mixed = slots.iter().position(|slot| {
+            std::mem::discriminant(&slot.shape) != std::mem::discriminant(&slots[0].shape)
+        });
+        if let Some(other) = mixed {
+            return Err(Error::layer(
+                spec.label(),
+                format!(
+                    "reads feature \"{}\", {}, and feature \"{}\", {}, which cannot be joined",
+                    self.features[chosen[0]].name,
+                    slots[0].shape,
+                    self.features[chosen[other]].name,
+                    slots[other].shape
+                ),
+                "Give each an input layer, {\"type\": \"input\", \"name\": \"a\", \"features\": \
+                 [\"column\"]}, and join what comes of them by concat.",
+            ));
+        }
+        self.concat(spec, &slots)
     }
 
     fn unknown_feature(&self, spec: &LayerSpec, name: &str) -> Error {
@@ -372,8 +560,17 @@ impl<'a> Builder<'a> {
         spec: &LayerSpec,
         layer: Box<dyn Layer>,
         read: &[Slot],
-        width: usize,
+        shape: Shape,
+        lengths: Option<Lengths>,
     ) -> Result<Slot, Error> {
+        let width = shape.size();
+        if width > MAX_VALUES {
+            return Err(Error::layer(
+                spec.label(),
+                format!("gives {shape}, more than {MAX_VALUES} values"),
+                "Make its inputs smaller, or give it fewer units or filters.",
+            ));
+        }
         let start = self.parameter_count;
         for parameter in layer.parameters() {
             let end = parameter
@@ -392,6 +589,7 @@ impl<'a> Builder<'a> {
                 fan_in: parameter.fan_in,
                 fan_out: parameter.fan_out,
                 initializer: parameter.initializer,
+                start: parameter.start,
             });
             self.parameter_count = end;
         }
@@ -410,12 +608,20 @@ impl<'a> Builder<'a> {
             trainable,
             learns: trainable || before,
             wanted: Vec::new(),
+            shape,
+            steps: Steps {
+                most: shape.steps(),
+                size: shape.step_size(),
+                lengths: lengths.clone(),
+            },
+            source_steps: read.iter().map(Slot::steps).collect(),
         });
         self.widths.push(width);
         Ok(Slot {
             source: Source::Node(self.nodes.len() - 1),
-            width,
+            shape,
             level: None,
+            lengths,
         })
     }
 

@@ -3,8 +3,10 @@
 use super::activation::Activation;
 use super::error::Error;
 use super::kernel::PackedDense;
-use super::layers::{Operation, Source, level};
+use super::layers::{Operation, Source, View, level};
+use super::lengths::Steps;
 use super::network::Network;
+use super::packed::{Packed, PackedInputs, PackedPass};
 
 /// Rows taken through all layers before the next ones' turn, so that they stay in cache.
 const TILE: usize = 64;
@@ -38,6 +40,8 @@ pub struct Predictor {
 #[derive(Debug)]
 pub struct Scratch {
     buffers: Vec<Vec<f32>>,
+    /// Working memory of the packed layers.
+    working: Vec<f32>,
 }
 
 /// Where rows of values lie.
@@ -61,37 +65,32 @@ struct Step {
     action: Action,
     sources: Vec<Place>,
     target: Place,
+    /// Which steps of the target's rows are there.
+    steps: Steps,
+    /// The same of each source.
+    source_steps: Vec<Steps>,
 }
 
 #[derive(Debug)]
 enum Action {
-    Dense(PackedDense),
+    /// The layer, applied to so many steps of a row.
+    Dense(PackedDense, usize),
     Embedding {
         vocabulary: usize,
+        units: usize,
         table: Vec<f32>,
     },
-    Activation(Activation),
+    /// The activation, and the length of the slices that a softmax adds up to one.
+    Activation(Activation, usize),
     Scale(Vec<f32>),
     Add,
     Multiply,
     /// Sources side by side; those that are computed in place are not among them. Holds the first
     /// column of each.
     Concat(Vec<usize>),
-}
-
-/// A block of rows to read.
-#[derive(Clone, Copy)]
-struct Rows<'a> {
-    data: &'a [f32],
-    stride: usize,
-    width: usize,
-}
-
-impl<'a> Rows<'a> {
-    #[inline]
-    fn row(&self, row: usize) -> &'a [f32] {
-        &self.data[row * self.stride..][..self.width]
-    }
+    /// Sources side by side, step by step; so many steps.
+    JoinSteps(usize),
+    Packed(Box<dyn Packed>),
 }
 
 impl Predictor {
@@ -130,6 +129,7 @@ impl Predictor {
                 .collect();
             let action = match node.operation() {
                 Operation::Dense {
+                    steps,
                     weight,
                     bias,
                     width,
@@ -141,24 +141,32 @@ impl Predictor {
                         output_activation = Activation::Linear;
                     }
                     let bias = bias.map(|range| &own[range]);
-                    Action::Dense(PackedDense::new(
-                        &own[weight],
-                        bias,
-                        units,
-                        width,
-                        activation,
-                    ))
+                    let layer = PackedDense::new(&own[weight], bias, units, width, activation);
+                    Action::Dense(layer, steps)
                 }
-                Operation::Embedding { vocabulary, .. } => Action::Embedding {
+                Operation::Embedding {
+                    vocabulary, units, ..
+                } => Action::Embedding {
                     vocabulary,
+                    units,
                     table: own.to_vec(),
                 },
-                Operation::Activation(activation) => Action::Activation(activation),
+                Operation::Activation { activation, width } => {
+                    Action::Activation(activation, width)
+                }
                 Operation::Scale { factor } => {
                     Action::Scale(own.iter().map(|w| 1.0 + factor * w).collect())
                 }
                 Operation::Add => Action::Add,
                 Operation::Multiply => Action::Multiply,
+                Operation::JoinSteps { steps } => Action::JoinSteps(steps),
+                Operation::Packed => match node.pack(own) {
+                    Some(packed) => Action::Packed(packed),
+                    None => {
+                        let label = format!("layer \"{}\"", node.name());
+                        return Err(Error::layer(label, "cannot predict", "Report this."));
+                    }
+                },
                 // Whoever reads the node reads its source; only a last one has to be copied.
                 Operation::Identity if i != last => continue,
                 Operation::Identity => Action::Concat(vec![0]),
@@ -191,11 +199,17 @@ impl Predictor {
                 action,
                 sources,
                 target: places[i],
+                steps: node.steps.clone(),
+                source_steps: node.source_steps.clone(),
             });
         }
         let weights: usize = steps.iter().map(Step::size_bytes).sum();
         let row_bytes = buffers.iter().sum::<usize>().max(1) * size_of::<f32>();
-        let tile = if weights < LARGE { TILE } else { LARGE_TILE };
+        let most = if weights < LARGE { TILE } else { LARGE_TILE };
+        let mut tile = most.min(SCRATCH_BYTES / row_bytes).max(1);
+        while tile > 1 && working(&steps, tile) > SCRATCH_BYTES / size_of::<f32>() {
+            tile /= 2;
+        }
         Ok(Self {
             steps,
             buffers,
@@ -203,7 +217,7 @@ impl Predictor {
             output_units: network.output_units(),
             members,
             member_outputs: (members > 1).then(|| places[last]),
-            tile: tile.min(SCRATCH_BYTES / row_bytes).max(1),
+            tile,
             output_activation,
         })
     }
@@ -236,6 +250,7 @@ impl Predictor {
                 .iter()
                 .map(|width| vec![0.0; width * self.tile])
                 .collect(),
+            working: vec![0.0; working(&self.steps, self.tile)],
         }
     }
 
@@ -287,7 +302,7 @@ impl Predictor {
             let x = &x[begin * self.input_width..];
             let out = &mut out[begin * self.output_units..][..count * self.output_units];
             for step in &self.steps {
-                self.run(step, x, count, out, &mut scratch.buffers);
+                self.run(step, x, count, out, scratch);
             }
             if let Some(place) = self.member_outputs {
                 let results = self.rows(place, x, &scratch.buffers);
@@ -323,29 +338,37 @@ impl Predictor {
     }
 
     #[inline]
-    fn run(&self, step: &Step, x: &[f32], count: usize, out: &mut [f32], buffers: &mut [Vec<f32>]) {
+    fn run(&self, step: &Step, x: &[f32], count: usize, out: &mut [f32], scratch: &mut Scratch) {
+        let Scratch { buffers, working } = scratch;
         match step.target.home {
             Home::Buffer(buffer) => {
                 // Out of the list while it is written; no step reads the buffer it writes to.
                 let mut own = std::mem::take(&mut buffers[buffer]);
+                let stride = self.buffers[buffer];
                 let target = &mut own[step.target.start..];
-                step.run(count, target, self.buffers[buffer], |p| {
+                step.run(count, target, stride, (x, self.input_width), working, |p| {
                     self.rows(p, x, buffers)
                 });
+                step.steps.mask(x, self.input_width, target, stride, count);
                 buffers[buffer] = own;
             }
-            _ => step.run(count, out, self.output_units, |p| self.rows(p, x, buffers)),
+            _ => {
+                let stride = self.output_units;
+                step.run(count, out, stride, (x, self.input_width), working, |p| {
+                    self.rows(p, x, buffers)
+                });
+            }
         }
     }
 
     #[inline]
-    fn rows<'a>(&self, place: Place, x: &'a [f32], buffers: &'a [Vec<f32>]) -> Rows<'a> {
+    fn rows<'a>(&self, place: Place, x: &'a [f32], buffers: &'a [Vec<f32>]) -> View<'a> {
         let (data, stride) = match place.home {
             Home::Buffer(buffer) => (&buffers[buffer][..], self.buffers[buffer]),
             // Nothing reads the output.
             Home::Input | Home::Output => (x, self.input_width),
         };
-        Rows {
+        View {
             data: &data[place.start..],
             stride,
             width: place.width,
@@ -356,7 +379,8 @@ impl Predictor {
 impl Step {
     fn size_bytes(&self) -> usize {
         let held = match &self.action {
-            Action::Dense(layer) => layer.size_bytes(),
+            Action::Dense(layer, _) => layer.size_bytes(),
+            Action::Packed(layer) => layer.size_bytes(),
             Action::Embedding { table: values, .. } | Action::Scale(values) => {
                 std::mem::size_of_val(&values[..])
             }
@@ -372,22 +396,68 @@ impl Step {
         count: usize,
         target: &mut [f32],
         stride: usize,
-        rows: impl Fn(Place) -> Rows<'a>,
+        (x, x_width): (&'a [f32], usize),
+        working: &mut [f32],
+        rows: impl Fn(Place) -> View<'a>,
     ) {
         let width = self.target.width;
         match &self.action {
-            Action::Dense(layer) => {
+            Action::Dense(layer, 1) => {
                 let source = rows(self.sources[0]);
                 layer.forward(source.data, source.stride, count, target, stride);
             }
-            Action::Embedding { vocabulary, table } => {
+            Action::Dense(layer, steps) => {
                 let source = rows(self.sources[0]);
-                for (r, row) in target.chunks_mut(stride).take(count).enumerate() {
-                    let entry = level(source.row(r)[0], *vocabulary);
-                    row[..width].copy_from_slice(&table[entry * width..][..width]);
+                let (from, to) = (source.width / steps, width / steps);
+                if source.stride == source.width && stride == width {
+                    layer.forward(source.data, from, count * steps, target, to);
+                } else {
+                    for (r, row) in target.chunks_mut(stride).take(count).enumerate() {
+                        layer.forward(source.row(r), from, *steps, row, to);
+                    }
                 }
             }
-            Action::Activation(activation) => {
+            Action::Packed(layer) => layer.forward(PackedPass {
+                rows: count,
+                inputs: PackedInputs {
+                    views: &|input| rows(self.sources[input]),
+                    steps: &self.source_steps,
+                    x,
+                    x_width,
+                },
+                output: target,
+                stride,
+                scratch: working,
+            }),
+            Action::Embedding {
+                vocabulary,
+                units,
+                table,
+            } => {
+                let source = rows(self.sources[0]);
+                for (r, row) in target.chunks_mut(stride).take(count).enumerate() {
+                    for (target, &x) in row.chunks_exact_mut(*units).zip(source.row(r)) {
+                        let entry = level(x, *vocabulary);
+                        target.copy_from_slice(&table[entry * units..][..*units]);
+                    }
+                }
+            }
+            Action::JoinSteps(steps) => {
+                let size = width / steps;
+                let mut start = 0;
+                for source in &self.sources {
+                    let source = rows(*source);
+                    let own = source.width / steps;
+                    for (r, row) in target.chunks_mut(stride).take(count).enumerate() {
+                        let targets = row[..width].chunks_exact_mut(size);
+                        for (target, x) in targets.zip(source.row(r).chunks_exact(own)) {
+                            target[start..start + own].copy_from_slice(x);
+                        }
+                    }
+                    start += own;
+                }
+            }
+            Action::Activation(activation, slice) => {
                 fold(
                     target,
                     stride,
@@ -396,10 +466,10 @@ impl Step {
                     |y, _| y,
                 );
                 if stride == width {
-                    activation.apply(&mut target[..count * width], width);
+                    activation.apply(&mut target[..count * width], *slice);
                 } else {
                     for row in target.chunks_mut(stride).take(count) {
-                        activation.apply(&mut row[..width], width);
+                        activation.apply(&mut row[..width], *slice);
                     }
                 }
             }
@@ -441,13 +511,22 @@ impl Step {
     }
 }
 
+/// Working memory of the steps for so many rows, in values.
+fn working(steps: &[Step], rows: usize) -> usize {
+    let each = steps.iter().map(|step| match &step.action {
+        Action::Packed(layer) => layer.scratch(rows),
+        _ => 0,
+    });
+    each.max().unwrap_or(0)
+}
+
 /// The first source's rows, each later one combined with what is there.
 #[inline]
 fn fold<'a>(
     target: &mut [f32],
     stride: usize,
     count: usize,
-    sources: impl Iterator<Item = Rows<'a>>,
+    sources: impl Iterator<Item = View<'a>>,
     combine: impl Fn(f32, f32) -> f32,
 ) {
     for (s, source) in sources.enumerate() {

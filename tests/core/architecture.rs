@@ -7,11 +7,7 @@ use pg_neural::nn::{
 const BINARY: Head = Head::Binary;
 
 fn features() -> Vec<InputFeature> {
-    let feature = |name: &str, width, vocabulary| InputFeature {
-        name: name.to_owned(),
-        width,
-        vocabulary,
-    };
+    let feature = |name: &str, width, vocabulary| InputFeature::column(name, width, vocabulary);
     vec![
         feature("age", 2, None),
         feature("purpose", 1, Some(7)),
@@ -279,11 +275,11 @@ fn shapes_that_cannot_meet_are_refused() {
     for (layers, part) in [
         (
             r#"{"type": "add", "input": ["a", "dense2"]}"#,
-            "inputs are 2 and 3 wide",
+            "inputs are a vector of 2 numbers and a vector of 3 numbers",
         ),
         (
             r#"{"type": "multiply", "input": ["a", "dense2"]}"#,
-            "inputs are 2 and 3 wide",
+            "inputs are a vector of 2 numbers and a vector of 3 numbers",
         ),
         (r#"{"type": "add"}"#, "joins two or more"),
         (

@@ -65,21 +65,9 @@ fn features() -> FeatureSet {
 fn model(classes: usize, keep_optimizer: bool) -> Model {
     let features = features();
     let inputs = [
-        InputFeature {
-            name: "amount".into(),
-            width: 2,
-            vocabulary: None,
-        },
-        InputFeature {
-            name: "purpose".into(),
-            width: 5,
-            vocabulary: None,
-        },
-        InputFeature {
-            name: "branch".into(),
-            width: 1,
-            vocabulary: Some(5),
-        },
+        InputFeature::column("amount", 2, None),
+        InputFeature::column("purpose", 5, None),
+        InputFeature::column("branch", 1, Some(5)),
     ];
     let (target, head) = match classes {
         0 => {

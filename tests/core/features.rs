@@ -201,7 +201,7 @@ fn an_embedded_category_is_its_levels_number() {
     assert_eq!(set.embeddings(), [("u".to_owned(), 3)]);
     let input = &set.inputs()[1];
     assert_eq!(
-        (input.name.as_str(), input.width, input.vocabulary),
+        (input.name.as_str(), input.width(), input.vocabulary()),
         ("u", 1, Some(4))
     );
 }

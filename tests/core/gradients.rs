@@ -8,11 +8,7 @@ const ROWS: usize = 5;
 
 /// Numbers `a` (3 wide) and `b` (2 wide) around the level index `c` of 4 levels.
 fn features() -> Vec<InputFeature> {
-    let feature = |name: &str, width, vocabulary| InputFeature {
-        name: name.to_owned(),
-        width,
-        vocabulary,
-    };
+    let feature = |name: &str, width, vocabulary| InputFeature::column(name, width, vocabulary);
     vec![
         feature("a", 3, None),
         feature("c", 1, Some(4)),

@@ -13,5 +13,6 @@ mod metrics;
 mod network;
 mod optimizer;
 mod predictor;
+mod shapes;
 mod trainer;
 mod training;

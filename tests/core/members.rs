@@ -9,11 +9,7 @@ const WIDTH: usize = 6;
 
 fn features() -> Vec<InputFeature> {
     [("a", 3, None), ("c", 1, Some(4)), ("b", 2, None)]
-        .map(|(name, width, vocabulary)| InputFeature {
-            name: name.to_owned(),
-            width,
-            vocabulary,
-        })
+        .map(|(name, width, vocabulary)| InputFeature::column(name, width, vocabulary))
         .into()
 }
 

@@ -35,19 +35,11 @@ fn close(what: &str, found: &[f32], expected: &[f32]) {
 }
 
 fn number(name: &str, width: usize) -> InputFeature {
-    InputFeature {
-        name: name.to_owned(),
-        width,
-        vocabulary: None,
-    }
+    InputFeature::column(name, width, None)
 }
 
 fn level(name: &str, vocabulary: usize) -> InputFeature {
-    InputFeature {
-        name: name.to_owned(),
-        width: 1,
-        vocabulary: Some(vocabulary),
-    }
+    InputFeature::column(name, 1, Some(vocabulary))
 }
 
 fn parameters(network: &Network, file: &SafeTensors<'_>) -> Vec<f32> {

@@ -5,11 +5,7 @@ use pg_neural::nn::{
 /// `a` (20 wide), a level index `c` of 4 levels, and `b` (13 wide).
 fn features() -> Vec<InputFeature> {
     [("a", 20, None), ("c", 1, Some(4)), ("b", 13, None)]
-        .map(|(name, width, vocabulary)| InputFeature {
-            name: name.to_owned(),
-            width,
-            vocabulary,
-        })
+        .map(|(name, width, vocabulary)| InputFeature::column(name, width, vocabulary))
         .into()
 }
 

@@ -106,11 +106,7 @@ fn pool(threads: usize) -> ThreadPool {
 fn network(layers: &str, head: Head) -> Network {
     let architecture = Architecture::parse(&format!("{{\"layers\": [{layers}]}}"));
     let inputs: Vec<InputFeature> = (0..5)
-        .map(|i| InputFeature {
-            name: format!("x{i}"),
-            width: 1,
-            vocabulary: None,
-        })
+        .map(|i| InputFeature::column(format!("x{i}"), 1, None))
         .collect();
     Network::build(&architecture.expect("an architecture"), &inputs, head, None).expect("built")
 }

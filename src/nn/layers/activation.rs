@@ -8,6 +8,8 @@ use crate::nn::activation::Activation;
 pub(crate) struct ActivationLayer {
     pub activation: Activation,
     pub width: usize,
+    /// Length of the slices that a softmax adds up to one: a step, or the whole row.
+    pub slice: usize,
 }
 
 impl Layer for ActivationLayer {
@@ -27,16 +29,19 @@ impl Layer for ActivationLayer {
         if self.activation.backward_needs_input() {
             pass.saved.copy_from_slice(pass.output);
         }
-        self.activation.apply(pass.output, self.width);
+        self.activation.apply(pass.output, self.slice);
     }
 
     fn backward(&self, mut pass: Backward<'_>) {
         self.activation
-            .backward(pass.saved, pass.output, pass.gradient, self.width);
+            .backward(pass.saved, pass.output, pass.gradient, self.slice);
         pass.input_gradients.put(0, |i| pass.gradient[i]);
     }
 
     fn operation(&self) -> Operation {
-        Operation::Activation(self.activation)
+        Operation::Activation {
+            activation: self.activation,
+            width: self.slice,
+        }
     }
 }

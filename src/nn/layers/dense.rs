@@ -1,15 +1,15 @@
 //! The dense layer, `activation(x · Wᵀ + b)`; parameters and layout as in `torch.nn.Linear`.
 
-use ndarray::linalg::general_mat_mul;
-use ndarray::{ArrayView2, ArrayViewMut2, ShapeBuilder};
-
-use super::{Backward, Forward, Layer, Operation, ParameterSpec, View};
+use super::{Backward, Forward, Inputs, Layer, Operation, ParameterSpec};
 use crate::nn::activation::Activation;
 use crate::nn::initializer::{Initializer, ParameterKind};
+use crate::nn::matrix::{Matrix, matrix, matrix_mut, multiply, strided};
 
-/// Rows [rows, width] to rows [rows, units].
+/// Rows [rows, steps, width] to rows [rows, steps, units].
 #[derive(Debug)]
 pub(crate) struct Dense {
+    /// Steps of a row; a vector is one.
+    pub steps: usize,
     pub width: usize,
     pub units: usize,
     pub activation: Activation,
@@ -33,6 +33,7 @@ impl Layer for Dense {
             fan_in: self.width,
             fan_out: self.units,
             initializer: self.kernel_initializer,
+            start: None,
         };
         let bias = ParameterSpec {
             name: "bias",
@@ -50,31 +51,31 @@ impl Layer for Dense {
 
     fn saved_per_row(&self) -> usize {
         if self.activation.backward_needs_input() {
-            self.units
+            self.steps * self.units
         } else {
             0
         }
     }
 
+    fn products(&self) -> usize {
+        self.steps.saturating_mul(self.weights())
+    }
+
     fn forward(&self, pass: Forward<'_>) {
         let (weight, bias) = pass.parameters.split_at(self.weights());
         let beta = if self.use_bias {
-            for row in pass.output.chunks_exact_mut(self.units) {
-                row.copy_from_slice(bias);
+            for step in pass.output.chunks_exact_mut(self.units) {
+                step.copy_from_slice(bias);
             }
             1.0
         } else {
             0.0
         };
-        let x = matrix(pass.inputs.view(0), pass.rows);
-        let w = square(weight, self.units, self.width);
-        general_mat_mul(
-            1.0,
-            &x,
-            &w.t(),
-            beta,
-            &mut square_mut(pass.output, pass.rows, self.units),
-        );
+        let w = matrix(weight, self.units, self.width);
+        for_blocks(&pass.inputs, pass.rows, self.steps, |begin, count, x| {
+            let output = &mut pass.output[begin * self.units..][..count * self.units];
+            multiply(&x, &w.t(), beta, &mut matrix_mut(output, count, self.units));
+        });
         if self.activation.backward_needs_input() {
             pass.saved.copy_from_slice(pass.output);
         }
@@ -84,27 +85,32 @@ impl Layer for Dense {
     fn backward(&self, mut pass: Backward<'_>) {
         self.activation
             .backward(pass.saved, pass.output, pass.gradient, self.units);
-        let gradient = square(pass.gradient, pass.rows, self.units);
+        let count = pass.rows * self.steps;
+        let gradient = matrix(pass.gradient, count, self.units);
         if let Some(parameters) = pass.parameter_gradient {
             let (weight, bias) = parameters.split_at_mut(self.weights());
-            let x = matrix(pass.inputs.view(0), pass.rows);
-            let mut weight = square_mut(weight, self.units, self.width);
-            general_mat_mul(1.0, &gradient.t(), &x, 1.0, &mut weight);
+            let mut weight = matrix_mut(weight, self.units, self.width);
+            for_blocks(&pass.inputs, pass.rows, self.steps, |begin, count, x| {
+                let gradient = &pass.gradient[begin * self.units..][..count * self.units];
+                let gradient = matrix(gradient, count, self.units);
+                multiply(&gradient.t(), &x, 1.0, &mut weight);
+            });
             if self.use_bias {
-                for row in pass.gradient.chunks_exact(self.units) {
-                    bias.iter_mut().zip(row).for_each(|(bias, g)| *bias += g);
+                for step in pass.gradient.chunks_exact(self.units) {
+                    bias.iter_mut().zip(step).for_each(|(bias, g)| *bias += g);
                 }
             }
         }
         if let Some((target, add)) = pass.input_gradients.get(0) {
-            let w = square(&pass.parameters[..self.weights()], self.units, self.width);
-            let mut target = square_mut(target, pass.rows, self.width);
-            general_mat_mul(1.0, &gradient, &w, if add { 1.0 } else { 0.0 }, &mut target);
+            let w = matrix(&pass.parameters[..self.weights()], self.units, self.width);
+            let mut target = matrix_mut(target, count, self.width);
+            multiply(&gradient, &w, if add { 1.0 } else { 0.0 }, &mut target);
         }
     }
 
     fn operation(&self) -> Operation {
         Operation::Dense {
+            steps: self.steps,
             weight: 0..self.weights(),
             bias: self
                 .use_bias
@@ -116,17 +122,24 @@ impl Layer for Dense {
     }
 }
 
-/// Rows that stand apart, as a matrix.
-fn matrix(view: View<'_>, rows: usize) -> ArrayView2<'_, f32> {
-    let data = &view.data[..(rows - 1) * view.stride + view.width];
-    ArrayView2::from_shape((rows, view.width).strides((view.stride, 1)), data)
-        .expect("the slice was cut to these strides")
-}
-
-fn square(data: &[f32], rows: usize, columns: usize) -> ArrayView2<'_, f32> {
-    ArrayView2::from_shape((rows, columns), data).expect("a layer's slices have its sizes")
-}
-
-fn square_mut(data: &mut [f32], rows: usize, columns: usize) -> ArrayViewMut2<'_, f32> {
-    ArrayViewMut2::from_shape((rows, columns), data).expect("a layer's slices have its sizes")
+/// Calls `each` with the input as matrices of steps: one where all rows stand side by side or are
+/// single steps, else one a row. It is given the number of the first step and how many there are.
+fn for_blocks(
+    inputs: &Inputs<'_>,
+    rows: usize,
+    steps: usize,
+    mut each: impl FnMut(usize, usize, Matrix<'_>),
+) {
+    let view = inputs.view(0);
+    let width = view.width / steps;
+    if steps == 1 {
+        each(0, rows, strided(view.data, rows, width, view.stride));
+    } else if view.stride == view.width {
+        let data = &view.data[..rows * view.width];
+        each(0, rows * steps, matrix(data, rows * steps, width));
+    } else {
+        for row in 0..rows {
+            each(row * steps, steps, matrix(view.row(row), steps, width));
+        }
+    }
 }

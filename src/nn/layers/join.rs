@@ -118,3 +118,48 @@ impl Layer for Concat {
         Operation::Concat
     }
 }
+
+/// Inputs [rows, steps, width₁], [rows, steps, width₂] … side by side, step by step.
+#[derive(Debug)]
+pub(crate) struct JoinSteps {
+    pub steps: usize,
+    /// Length of an output step.
+    pub width: usize,
+}
+
+impl Layer for JoinSteps {
+    fn forward(&self, pass: Forward<'_>) {
+        let mut start = 0;
+        for input in 0..pass.inputs.len() {
+            let view = pass.inputs.view(input);
+            let width = view.width / self.steps;
+            for (row, output) in pass
+                .output
+                .chunks_exact_mut(self.steps * self.width)
+                .enumerate()
+            {
+                let steps = output.chunks_exact_mut(self.width);
+                for (output, x) in steps.zip(view.row(row).chunks_exact(width)) {
+                    output[start..start + width].copy_from_slice(x);
+                }
+            }
+            start += width;
+        }
+    }
+
+    fn backward(&self, mut pass: Backward<'_>) {
+        let mut start = 0;
+        for input in 0..pass.inputs.len() {
+            let width = pass.inputs.view(input).width / self.steps;
+            let (gradient, whole) = (&*pass.gradient, self.width);
+            // Steps of all rows stand side by side on both sides.
+            pass.input_gradients
+                .put(input, |i| gradient[i / width * whole + start + i % width]);
+            start += width;
+        }
+    }
+
+    fn operation(&self) -> Operation {
+        Operation::JoinSteps { steps: self.steps }
+    }
+}

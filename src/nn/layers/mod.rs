@@ -8,6 +8,7 @@ mod activation;
 mod dense;
 mod dropout;
 mod embedding;
+pub(super) mod flatten;
 mod join;
 mod scale;
 mod select;
@@ -16,13 +17,15 @@ use std::ops::Range;
 
 use super::activation::Activation;
 use super::initializer::{Initializer, ParameterKind};
+use super::lengths::Steps;
+use super::packed::Packed;
 use super::random::Random;
 
 pub(super) use activation::ActivationLayer;
 pub(super) use dense::Dense;
 pub(super) use dropout::Dropout;
 pub(super) use embedding::Embedding;
-pub(super) use join::{Add, Concat, Multiply};
+pub(super) use join::{Add, Concat, JoinSteps, Multiply};
 pub(super) use scale::Scale;
 pub use scale::scaled;
 pub(super) use select::Select;
@@ -56,34 +59,45 @@ pub struct ParameterSpec {
     pub fan_out: usize,
     /// The layer's own initializer.
     pub initializer: Option<Initializer>,
+    /// What all its values are at first, whatever the initializers.
+    pub start: Option<f32>,
 }
 
 /// What a layer computes, for those who compute it by other means (the predictor's kernels).
 /// Ranges count from the start of the node's own parameters.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Operation {
-    /// `activation(x · Wᵀ + b)`, the weight's shape being [units, width].
+    /// `activation(x · Wᵀ + b)` of each step, the weight's shape being [units, width].
     Dense {
+        /// Steps of a row; a vector is one.
+        steps: usize,
         /// Range of the weight.
         weight: Range<usize>,
         /// Range of the bias.
         bias: Option<Range<usize>>,
-        /// Length of an input row.
+        /// Length of an input step.
         width: usize,
-        /// Length of an output row.
+        /// Length of an output step.
         units: usize,
         /// The activation.
         activation: Activation,
     },
-    /// Row `x` of a table of shape [vocabulary, units]; see [`level`].
+    /// For each step `x` of a row, row `x` of a table of shape [vocabulary, units]; see [`level`].
     Embedding {
+        /// Steps of a row; a single level is one.
+        steps: usize,
         /// Number of rows of the table.
         vocabulary: usize,
-        /// Length of an output row.
+        /// Length of an output step.
         units: usize,
     },
     /// An activation by itself.
-    Activation(Activation),
+    Activation {
+        /// The activation.
+        activation: Activation,
+        /// Length of the slices that a softmax adds up to one.
+        width: usize,
+    },
     /// The input as it is (dropout, outside training).
     Identity,
     /// `x · (1 + factor · w)`, with a weight of the input's width; see [`scaled`].
@@ -97,11 +111,18 @@ pub enum Operation {
     Multiply,
     /// The inputs side by side.
     Concat,
+    /// The inputs side by side, step by step.
+    JoinSteps {
+        /// Steps of each input.
+        steps: usize,
+    },
     /// Ranges of the network's columns side by side; the node has no sources.
     Select {
         /// The ranges, in order.
         ranges: Vec<Range<usize>>,
     },
+    /// Something that only the layer itself knows: [`Layer::pack`].
+    Packed,
 }
 
 /// A layer of a network that is built: sizes are known and agree.
@@ -119,6 +140,26 @@ pub trait Layer: Send + Sync + std::fmt::Debug {
         0
     }
 
+    /// Number of values of working memory for passes of at most so many rows. All nodes share it;
+    /// what stands in it does not outlast a pass.
+    fn scratch(&self, _rows: usize) -> usize {
+        0
+    }
+
+    /// Multiplications that a row takes, about; it tells how long a pass takes.
+    fn products(&self) -> usize {
+        let sizes = self.parameters().into_iter();
+        let size =
+            |spec: ParameterSpec| spec.shape.iter().fold(1_usize, |n, m| n.saturating_mul(*m));
+        sizes.map(size).fold(0, usize::saturating_add)
+    }
+
+    /// Whether a row's result depends, in training, on the others of its batch, so that a batch must
+    /// be computed as a whole.
+    fn couples_rows(&self) -> bool {
+        false
+    }
+
     /// Computes the output of every row.
     fn forward(&self, pass: Forward<'_>);
 
@@ -128,6 +169,12 @@ pub trait Layer: Send + Sync + std::fmt::Debug {
 
     /// What the layer computes outside training.
     fn operation(&self) -> Operation;
+
+    /// The layer with its parameters in the form in which it predicts, if its operation is
+    /// [`Operation::Packed`].
+    fn pack(&self, _parameters: &[f32]) -> Option<Box<dyn Packed>> {
+        None
+    }
 }
 
 /// What a layer's forward pass works on.
@@ -142,8 +189,19 @@ pub struct Forward<'a> {
     pub output: &'a mut [f32],
     /// What the layer keeps for the backward pass.
     pub saved: &'a mut [f32],
+    /// Working memory, at least as long as [`Layer::scratch`] asks for.
+    pub scratch: &'a mut [f32],
     /// Random numbers, in training only.
     pub random: Option<&'a mut Random>,
+    /// Whether training leaves the layer's parameters as they are.
+    pub frozen: bool,
+}
+
+impl Forward<'_> {
+    /// Whether this is training, with a backward pass to follow.
+    pub fn training(&self) -> bool {
+        self.random.is_some()
+    }
 }
 
 /// What a layer's backward pass works on.
@@ -158,6 +216,8 @@ pub struct Backward<'a> {
     pub output: &'a [f32],
     /// What the forward pass kept.
     pub saved: &'a [f32],
+    /// Working memory, at least as long as [`Layer::scratch`] asks for.
+    pub scratch: &'a mut [f32],
     /// The gradient with respect to the output; the layer may change it as it needs.
     pub gradient: &'a mut [f32],
     /// The gradient with respect to the parameters, to be added to; `None` if they are frozen.
@@ -174,6 +234,7 @@ pub struct Inputs<'a> {
     pub(super) values: &'a [Vec<f32>],
     pub(super) widths: &'a [usize],
     pub(super) sources: &'a [Source],
+    pub(super) steps: &'a [Steps],
 }
 
 /// A block of rows, each `width` long and `stride` after the one before.
@@ -224,6 +285,24 @@ impl<'a> Inputs<'a> {
                 }
             }
         }
+    }
+
+    /// How many steps of a row of an input are there; of an input that is no sequence, one.
+    #[inline]
+    pub fn steps(&self, input: usize, row: usize) -> usize {
+        let steps = &self.steps[input];
+        match &steps.lengths {
+            None => steps.most,
+            Some(lengths) => {
+                let x = &self.x[row * self.x_width..][..self.x_width];
+                lengths.steps(x, steps.most)
+            }
+        }
+    }
+
+    /// Whether rows of an input differ in their number of steps.
+    pub fn varying(&self, input: usize) -> bool {
+        self.steps[input].lengths.is_some()
     }
 
     /// The whole rows of the network's input.

@@ -24,6 +24,7 @@ impl Layer for Scale {
             fan_in: 1,
             fan_out: 1,
             initializer: Some(Initializer::Zeros),
+            start: None,
         }]
     }
 

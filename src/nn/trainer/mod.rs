@@ -74,13 +74,13 @@ pub fn training_bytes(network: &Network, options: &TrainOptions) -> usize {
     let parameters = network.parameter_count().saturating_mul(size_of::<f32>());
     // A copy a worker and a gradient a shard, what workers publish and own, what is returned.
     let copies = workers + plan.shards + 2 + 2 * options.optimizer.buffer_names().len() + 3;
-    let rows = plan.workspace_rows();
+    let rows = plan.gathered_rows();
     let gathered = (network.input_width() + 3 + network.output_units())
         .saturating_mul(rows)
         .saturating_mul(size_of::<f32>());
     parameters.saturating_mul(copies).saturating_add(
         network
-            .workspace_bytes(rows)
+            .workspace_bytes(plan.tile_rows)
             .saturating_add(gathered)
             .saturating_mul(workers),
     )

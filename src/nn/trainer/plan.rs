@@ -19,7 +19,10 @@ const GRADIENTS: usize = 32 << 20;
 /// Parameters over which a partial norm is summed.
 pub(super) const NORM_BLOCK: usize = 256;
 /// Rows that are computed at once, at most: more would leave the processor's cache.
-pub(super) const TILE_ROWS: usize = 256;
+const TILE_ROWS: usize = 256;
+/// Memory that the values of these rows take, at most: those of large networks are computed in
+/// smaller tiles.
+const TILE_BYTES: usize = 32 << 20;
 /// Rows that validation computes at once and whose losses are summed.
 pub(super) const VALIDATION_ROWS: usize = 128;
 
@@ -37,7 +40,11 @@ pub(super) struct Plan {
     pub batch_rows: usize,
     pub shards: usize,
     pub shard_rows: usize,
+    /// Rows of a shard that are computed at once, at most.
+    pub tile_rows: usize,
     pub segments: Vec<Segment>,
+    /// Parameters that layers set by themselves; see [`ParameterKind::Statistic`].
+    pub statistics: Vec<Range<usize>>,
 }
 
 impl Plan {
@@ -54,13 +61,31 @@ impl Plan {
             .div_ceil(rows)
             .min(SHARDS)
             .min((GRADIENTS / parameters).max(2));
+        // Where rows depend on each other, the batch stays whole.
+        let whole = network.couples_rows();
+        let shards = if whole { 1 } else { shards };
         let shard_rows = batch_rows.div_ceil(shards);
         let shards = batch_rows.div_ceil(shard_rows);
+        let tile_rows = if whole {
+            shard_rows
+        } else {
+            let row_bytes = network.workspace_bytes(1).max(1);
+            let most = TILE_ROWS.min(shard_rows.max(VALIDATION_ROWS));
+            most.min(TILE_BYTES / row_bytes).max(1)
+        };
+        let statistics = network
+            .parameters()
+            .iter()
+            .filter(|parameter| parameter.trainable && parameter.kind == ParameterKind::Statistic);
         Plan {
             batch_rows,
             shards,
             shard_rows,
+            tile_rows,
             segments: segments(network, options),
+            statistics: statistics
+                .map(|parameter| parameter.range.clone())
+                .collect(),
         }
     }
 
@@ -70,9 +95,9 @@ impl Plan {
         start.min(batch_rows)..(start + self.shard_rows).min(batch_rows)
     }
 
-    /// Rows that a worker computes at once, at most.
-    pub fn workspace_rows(&self) -> usize {
-        self.shard_rows.clamp(VALIDATION_ROWS, TILE_ROWS)
+    /// Rows that a worker gathers at once, at most.
+    pub fn gathered_rows(&self) -> usize {
+        self.tile_rows.max(VALIDATION_ROWS)
     }
 }
 
@@ -87,9 +112,10 @@ fn segments(network: &Network, options: &TrainOptions) -> Vec<Segment> {
     for parameter in network
         .parameters()
         .iter()
-        .filter(|parameter| parameter.trainable)
+        .filter(|parameter| parameter.trainable && parameter.kind != ParameterKind::Statistic)
     {
-        let decayed = options.decay_biases || parameter.kind != ParameterKind::Bias;
+        let plain = matches!(parameter.kind, ParameterKind::Bias | ParameterKind::Gain);
+        let decayed = options.decay_biases || !plain;
         match segments.last_mut() {
             Some(last) if last.decayed == decayed && last.range.end == parameter.range.start => {
                 last.range.end = parameter.range.end;

@@ -9,7 +9,7 @@
 use std::ops::{AddAssign, Range};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::plan::{NORM_BLOCK, Plan, TILE_ROWS, VALIDATION_ROWS, share};
+use super::plan::{NORM_BLOCK, Plan, VALIDATION_ROWS, share};
 use super::rows::{Gathered, Slice, Which};
 use crate::nn::loss::Loss;
 use crate::nn::optimizer::{OptimizerState, Update, add_penalties};
@@ -109,6 +109,8 @@ pub(super) struct Worker {
     weights: Vec<f64>,
     /// The optimizer's state, of its range.
     buffers: Vec<Vec<f32>>,
+    /// New values of the parameters of its range that layers set by themselves.
+    statistics: Vec<f32>,
     /// Steps the optimizer took.
     updates: u64,
     workspace: Workspace,
@@ -137,7 +139,9 @@ impl Worker {
         state: &OptimizerState,
     ) -> Worker {
         let range = worker_range(parameters.len(), number, workers);
-        let rows = shared.plan.workspace_rows();
+        let rows = shared.plan.gathered_rows();
+        let statistics = shared.plan.statistics.iter();
+        let statistics = statistics.map(|whole| common(whole, &range).len()).sum();
         Worker {
             number,
             workers,
@@ -151,7 +155,8 @@ impl Worker {
                 .collect(),
             range,
             updates: state.step,
-            workspace: shared.network.workspace(rows),
+            workspace: shared.network.workspace(shared.plan.tile_rows),
+            statistics: vec![0.0; statistics],
             gathered: Gathered::new(rows, shared.network.input_width()),
             dlogits: vec![0.0; rows * shared.network.output_units()],
             loss: 0.0,
@@ -246,8 +251,9 @@ impl Worker {
         shard.loss = 0.0;
         shard.weights.fill(0.0);
         shard.gradients.fill(0.0);
-        for start in rows.clone().step_by(TILE_ROWS) {
-            let tile = start..rows.end.min(start + TILE_ROWS);
+        let tile_rows = shared.plan.tile_rows;
+        for start in rows.clone().step_by(tile_rows) {
+            let tile = start..rows.end.min(start + tile_rows);
             for (member, weight) in shard.weights.iter_mut().enumerate() {
                 let which = Which::Trained(member);
                 let block = slice.gather(tile.clone(), which, &mut self.gathered);
@@ -300,6 +306,7 @@ impl Worker {
         if !f64::is_finite(loss) {
             return Err(Stop::NotFinite);
         }
+        self.take_statistics(shared);
         let weight = self.weights.iter().sum::<f64>();
         self.loss += loss;
         self.weight += weight;
@@ -326,6 +333,18 @@ impl Worker {
             }
         }
         Ok(weight)
+    }
+
+    /// Takes what layers set by themselves out of the gradients, which nothing is to change.
+    fn take_statistics(&mut self, shared: &Shared) {
+        let mut taken = 0;
+        for whole in &shared.plan.statistics {
+            let own = within(&common(whole, &self.range), &self.range);
+            let gradients = &mut self.gradients[own];
+            self.statistics[taken..taken + gradients.len()].copy_from_slice(gradients);
+            taken += gradients.len();
+            gradients.fill(0.0);
+        }
     }
 
     /// Scales the gradients to the length that is allowed. Partial norms over fixed blocks of
@@ -364,6 +383,12 @@ impl Worker {
 
     /// Updates its range of the parameters.
     fn update(&mut self, shared: &Shared, rate: f64) {
+        let mut taken = 0;
+        for whole in &shared.plan.statistics {
+            let own = &mut self.parameters[common(whole, &self.range)];
+            own.copy_from_slice(&self.statistics[taken..taken + own.len()]);
+            taken += own.len();
+        }
         self.updates += 1;
         let options = shared.options;
         let decaying = Update::new(&options.optimizer, self.updates, rate, options.weight_decay);
@@ -412,18 +437,21 @@ impl Worker {
             let range = start..slice.rows().min(start + VALIDATION_ROWS);
             let (mut loss, mut weight) = (0.0, 0.0);
             for member in 0..shared.network.members() {
-                let which = Which::HeldOut(member);
-                let rows = slice.gather(range.clone(), which, &mut self.gathered);
-                let logits = shared.network.forward_member(
-                    member,
-                    &self.parameters,
-                    rows.x,
-                    rows.rows,
-                    &mut self.workspace,
-                    None,
-                );
-                loss += shared.loss.value(logits, rows.y, rows.weight, rows.rows);
-                weight += shared.loss.weight_sum(rows.y, rows.weight, rows.rows);
+                for start in range.clone().step_by(shared.plan.tile_rows) {
+                    let tile = start..range.end.min(start + shared.plan.tile_rows);
+                    let which = Which::HeldOut(member);
+                    let rows = slice.gather(tile, which, &mut self.gathered);
+                    let logits = shared.network.forward_member(
+                        member,
+                        &self.parameters,
+                        rows.x,
+                        rows.rows,
+                        &mut self.workspace,
+                        None,
+                    );
+                    loss += shared.loss.value(logits, rows.y, rows.weight, rows.rows);
+                    weight += shared.loss.weight_sum(rows.y, rows.weight, rows.rows);
+                }
             }
             self.validated.push((loss, weight));
         }

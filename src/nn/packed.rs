@@ -1,0 +1,72 @@
+//! Layers with their parameters in the form in which they predict.
+
+use std::fmt::Debug;
+
+use super::layers::View;
+use super::lengths::Steps;
+
+/// A layer ready to predict.
+///
+/// The bits of a row's output depend on that row and the parameters alone: not on the rows it
+/// comes with, not on the processor. Nothing is allocated in a pass.
+pub trait Packed: Debug + Send + Sync {
+    /// Memory it holds, in bytes.
+    fn size_bytes(&self) -> usize;
+
+    /// Values of working memory for passes of at most so many rows.
+    fn scratch(&self, _rows: usize) -> usize {
+        0
+    }
+
+    /// Computes the output of every row.
+    fn forward(&self, pass: PackedPass<'_>);
+}
+
+/// What a packed layer works on.
+pub struct PackedPass<'a> {
+    /// Number of rows, at least 1.
+    pub rows: usize,
+    /// The inputs.
+    pub inputs: PackedInputs<'a>,
+    /// The output: row r is `output[r * stride..]`, as long as the layer's shape says.
+    pub output: &'a mut [f32],
+    /// Distance from an output row to the next.
+    pub stride: usize,
+    /// Working memory, at least as long as [`Packed::scratch`] asks for.
+    pub scratch: &'a mut [f32],
+}
+
+/// The inputs of a packed layer.
+#[derive(Clone, Copy)]
+pub struct PackedInputs<'a> {
+    pub(super) views: &'a dyn Fn(usize) -> View<'a>,
+    pub(super) steps: &'a [Steps],
+    pub(super) x: &'a [f32],
+    pub(super) x_width: usize,
+}
+
+impl<'a> PackedInputs<'a> {
+    /// An input by its place.
+    #[inline]
+    pub fn view(&self, input: usize) -> View<'a> {
+        (self.views)(input)
+    }
+
+    /// How many steps of a row of an input are there; of an input that is no sequence, one.
+    #[inline]
+    pub fn steps(&self, input: usize, row: usize) -> usize {
+        let steps = &self.steps[input];
+        match &steps.lengths {
+            None => steps.most,
+            Some(lengths) => {
+                let x = &self.x[row * self.x_width..][..self.x_width];
+                lengths.steps(x, steps.most)
+            }
+        }
+    }
+
+    /// Whether rows of an input differ in their number of steps.
+    pub fn varying(&self, input: usize) -> bool {
+        self.steps[input].lengths.is_some()
+    }
+}
