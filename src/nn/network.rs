@@ -9,6 +9,7 @@ use super::initializer::{Initializer, ParameterKind};
 use super::layers::{Backward, Forward, InputGradients, Inputs, Layer, Operation, Source, Wanted};
 use super::lengths::Steps;
 use super::packed::Packed;
+use super::parallel::StopFlag;
 use super::random::{Random, stream};
 use super::shape::Shape;
 
@@ -104,6 +105,15 @@ pub struct Workspace {
     gradients: Vec<Vec<f32>>,
     saved: Vec<Vec<f32>>,
     scratch: Vec<f32>,
+    stop: StopFlag,
+}
+
+impl Workspace {
+    /// Lets passes end early, with whatever result, once the flag is set: it is looked at between
+    /// two nodes.
+    pub(super) fn stop_with(&mut self, flag: StopFlag) {
+        self.stop = flag;
+    }
 }
 
 impl Network {
@@ -249,6 +259,7 @@ impl Network {
             }),
             saved: buffers(&|node| self.nodes[node].layer.saved_per_row()),
             scratch: vec![0.0; self.scratch(rows)],
+            stop: StopFlag::default(),
         }
     }
 
@@ -318,6 +329,9 @@ impl Network {
         }
         let last = nodes.end - 1;
         for i in nodes {
+            if workspace.stop.is_set() {
+                break;
+            }
             let node = &self.nodes[i];
             let (earlier, own) = workspace.values.split_at_mut(i);
             let saved = rows * node.layer.saved_per_row();
@@ -399,6 +413,9 @@ impl Network {
         }
         workspace.gradients[last][..dlogits.len()].copy_from_slice(dlogits);
         for i in nodes.rev().filter(|&i| self.nodes[i].learns) {
+            if workspace.stop.is_set() {
+                break;
+            }
             let node = &self.nodes[i];
             let (earlier, own) = workspace.gradients.split_at_mut(i);
             let saved = rows * node.layer.saved_per_row();

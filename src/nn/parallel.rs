@@ -5,7 +5,7 @@
 //! whether asked for or caused by a worker that panics, opens every barrier.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use rayon::ThreadPool;
@@ -36,7 +36,22 @@ pub struct Barrier {
     spins: u32,
     arrived: Apart<AtomicUsize>,
     generation: Apart<AtomicUsize>,
-    aborted: Apart<AtomicBool>,
+    /// Shared with what computes for long between two looks.
+    aborted: Arc<Apart<AtomicBool>>,
+}
+
+/// Tells a computation that nobody waits for its result any more; one by default never does.
+#[derive(Clone, Debug, Default)]
+pub struct StopFlag(Option<Arc<Apart<AtomicBool>>>);
+
+impl StopFlag {
+    /// Whether to stop.
+    #[inline]
+    pub fn is_set(&self) -> bool {
+        self.0
+            .as_ref()
+            .is_some_and(|flag| flag.0.load(Ordering::Relaxed))
+    }
 }
 
 /// Proof of having arrived, to wait with.
@@ -54,7 +69,7 @@ impl Barrier {
             spins: if workers <= processors { SPINS } else { 0 },
             arrived: Apart::default(),
             generation: Apart::default(),
-            aborted: Apart::default(),
+            aborted: Arc::default(),
         }
     }
 
@@ -107,6 +122,11 @@ impl Barrier {
         } else {
             Ok(())
         }
+    }
+
+    /// The barrier's flag, for a computation to look at.
+    pub fn stop_flag(&self) -> StopFlag {
+        StopFlag(Some(self.aborted.clone()))
     }
 
     /// Makes every worker stop at its next look.

@@ -12,8 +12,8 @@ use crate::nn::Predictor;
 /// Rows that are scored at once when a trained model is judged, at most.
 const JUDGE_ROWS: usize = 1024;
 
-/// Products of these rows and the parameters, at most: what takes some ten milliseconds, so that an
-/// interruption is seen in time with a large network, too.
+/// Multiplications at once, at most: what takes some ten milliseconds, so that an interruption is
+/// seen in time with a large network, too.
 const JUDGE_PRODUCTS: usize = 1 << 26;
 
 /// Scores from which a version's deciles are taken, at most.
@@ -27,7 +27,8 @@ pub(super) struct JudgeInput<'a> {
     pub(super) target_at: usize,
     pub(super) encoder: &'a BlockEncoder,
     pub(super) outputs: usize,
-    pub(super) parameters: usize,
+    /// Multiplications that a row takes.
+    pub(super) products: usize,
     /// The member that judges each row, rather than all of them.
     pub(super) folds: Option<&'a [u8]>,
 }
@@ -50,7 +51,7 @@ pub(super) fn judge_rows(
     let total = rows.rows();
     let mut block = Block::default();
     let mut scratch = input.predictor.scratch();
-    let step = (JUDGE_PRODUCTS / input.parameters.max(1)).clamp(1, JUDGE_ROWS);
+    let step = (JUDGE_PRODUCTS / input.products.max(1)).clamp(1, JUDGE_ROWS);
     let mut x = vec![0.0; step * input.encoder.width()];
     let mut out = vec![0.0; step * input.outputs];
     let mut judge = Judge::new(input.target);

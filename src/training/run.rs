@@ -227,7 +227,7 @@ pub fn run(
             target_at,
             encoder: &encoder,
             outputs: network.output_units(),
-            parameters: network.parameter_count(),
+            products: network.products(),
             folds: folds.as_deref(),
         },
         &shared,

@@ -142,6 +142,8 @@ impl Worker {
         let rows = shared.plan.gathered_rows();
         let statistics = shared.plan.statistics.iter();
         let statistics = statistics.map(|whole| common(whole, &range).len()).sum();
+        let mut workspace = shared.network.workspace(shared.plan.tile_rows);
+        workspace.stop_with(shared.barrier.stop_flag());
         Worker {
             number,
             workers,
@@ -155,7 +157,7 @@ impl Worker {
                 .collect(),
             range,
             updates: state.step,
-            workspace: shared.network.workspace(shared.plan.tile_rows),
+            workspace,
             statistics: vec![0.0; statistics],
             gathered: Gathered::new(rows, shared.network.input_width()),
             dlogits: vec![0.0; rows * shared.network.output_units()],
