@@ -89,6 +89,50 @@ impl Values {
         }
     }
 
+    /// Adds the values at the places named; nothing if these are of another kind.
+    pub fn pick(&mut self, from: &Values, places: impl Iterator<Item = usize>) {
+        match (self, from) {
+            (Values::Number(to), Values::Number(from)) => {
+                to.extend(places.filter_map(|place| from.get(place)));
+            }
+            (Values::Category(to), Values::Category(from)) => {
+                to.extend(places.filter_map(|place| from.get(place)));
+            }
+            (Values::Array(to), Values::Array(from)) => {
+                for array in places.filter_map(|place| from.get(place)) {
+                    to.push(array);
+                }
+            }
+            (Values::Number(_) | Values::Category(_) | Values::Array(_), _) => {}
+        }
+    }
+
+    /// Whether the values at two places are the same one, all missing values being one.
+    pub fn same(&self, place: usize, other: &Values, other_place: usize) -> bool {
+        match (self, other) {
+            (Values::Number(these), Values::Number(those)) => {
+                match (these.get(place), those.get(other_place)) {
+                    (Some(this), Some(that)) => this == that || (this.is_nan() && that.is_nan()),
+                    _ => false,
+                }
+            }
+            (Values::Category(these), Values::Category(those)) => {
+                these.get(place).is_some() && these.get(place) == those.get(other_place)
+            }
+            (Values::Array(these), Values::Array(those)) => {
+                match (these.get(place), those.get(other_place)) {
+                    (Some(these), Some(those)) => {
+                        let mut pairs = these.iter().zip(those);
+                        these.len() == those.len()
+                            && pairs.all(|(a, b)| a == b || (a.is_nan() && b.is_nan()))
+                    }
+                    _ => false,
+                }
+            }
+            (Values::Number(_) | Values::Category(_) | Values::Array(_), _) => false,
+        }
+    }
+
     /// Adds `count` values of others from `start` on; values of another kind take the place of
     /// these.
     ///
@@ -154,6 +198,20 @@ impl Block {
     /// Bytes that its rows fill.
     pub fn bytes(&self) -> usize {
         self.columns.iter().map(Values::bytes).sum()
+    }
+
+    /// The rows of another block at the places named, in place of what this one held.
+    pub fn pick(&mut self, from: &Block, places: impl Iterator<Item = usize> + Clone) {
+        let fits = self.columns.len() == from.columns.len()
+            && (self.columns.iter().zip(&from.columns)).all(|(a, b)| a.kind() == b.kind());
+        if !fits {
+            *self = Block::new(from.columns.iter().map(Values::kind));
+        }
+        self.clear();
+        for (to, from) in self.columns.iter_mut().zip(&from.columns) {
+            to.pick(from, places.clone());
+        }
+        self.rows = places.count();
     }
 
     /// The numbers of a column.

@@ -260,7 +260,7 @@ impl FeatureSet {
                 .iter()
                 .map(|feature| feature.levels().map(Levels::new).unwrap_or_default())
                 .collect(),
-            width: self.width(),
+            width: self.step_width(),
         }
     }
 

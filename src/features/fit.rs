@@ -102,7 +102,7 @@ pub fn fit(
         });
     }
     let set = FeatureSet::new(features)?;
-    if set.width() == 0 {
+    if set.step_width() == 0 {
         return Err(Error::invalid("no feature is left to learn from").with_hint(
             "Every column is ignored, constant or an identifier; name those to keep in features.",
         ));

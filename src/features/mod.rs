@@ -19,6 +19,7 @@ mod hash;
 mod labels;
 mod mask;
 mod request;
+mod sequences;
 mod set;
 mod split;
 mod statistics;
@@ -38,6 +39,7 @@ pub use request::{
     CategoricalSettings, DEFAULT_CLIP, DEFAULT_LEVELS, DEFAULT_SCALE, Encoding, MAX_LEVELS,
     Missing, NumericSettings, Request, Scale, Treatment, parse_requests, storage_kind,
 };
-pub use set::{Feature, FeatureSet, Fitted, MAX_FEATURES, Profile};
+pub use sequences::{DEFAULT_STEPS, SequenceRows, Sequences, Steps};
+pub use set::{Feature, FeatureSet, Fitted, MAX_FEATURES, Profile, STEPS_INPUT};
 pub use split::{Split, folds, group_key, split};
 pub use target::{MAX_CLASSES, OutputScale, Target, TargetRequest, Task, target_kind};

@@ -3,13 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 use super::request::MAX_LEVELS;
-use super::{Error, Kind, Origin, Scale};
-use crate::nn::InputFeature;
+use super::{Error, Kind, Origin, Scale, Steps};
+use crate::nn::{InputFeature, InputForm};
 
 /// Most feature columns: PostgreSQL's own limit of a table's columns.
 pub const MAX_FEATURES: usize = 1600;
 /// Most inputs that all features may have together.
 const MAX_WIDTH: usize = 1 << 20;
+/// What an architecture calls the only input of a set of sequences.
+pub const STEPS_INPUT: &str = "steps";
 /// The layout of the JSON this release writes.
 const FORMAT: u32 = 1;
 
@@ -124,6 +126,11 @@ impl Feature {
         }
     }
 
+    /// Whether the feature may be one of the steps of sequences.
+    fn fits_a_step(&self) -> bool {
+        !matches!(self.treatment, Fitted::Index { .. })
+    }
+
     fn validate(&self) -> Result<(), String> {
         let name = &self.name;
         let fault = |what: &str| Err(format!("feature {name:?} {what}"));
@@ -185,6 +192,9 @@ pub struct FeatureSet {
     format: u32,
     /// The features in call order, ignored ones included.
     pub features: Vec<Feature>,
+    /// What a set of sequences has beside the features of a step; none where an example is a row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<Steps>,
 }
 
 impl FeatureSet {
@@ -196,13 +206,52 @@ impl FeatureSet {
         let set = FeatureSet {
             format: FORMAT,
             features,
+            steps: None,
         };
         set.validate()?;
         Ok(set)
     }
 
-    /// The width of an encoded row.
+    /// The same features as those of the steps of sequences.
+    ///
+    /// # Errors
+    /// Sequences without a step or beyond all bounds, or a feature that a step cannot have.
+    pub fn with_steps(mut self, steps: Steps) -> Result<FeatureSet, Error> {
+        if steps.length == 0 {
+            return Err(Error::invalid("a sequence must have room for a step"));
+        }
+        if steps.length.saturating_mul(self.step_width()) >= MAX_WIDTH {
+            return Err(Error::invalid(format!(
+                "sequences of {} steps of {} inputs each are too large",
+                steps.length,
+                self.step_width()
+            ))
+            .with_hint("Set option \"sequence_length\", or leave features out."));
+        }
+        if let Some(feature) = self.features.iter().find(|f| !f.fits_a_step()) {
+            return Err(Error::invalid(format!(
+                "feature \"{}\" is an embedding, which the steps of a sequence cannot have",
+                feature.name
+            ))
+            .with_hint(
+                "Give it {\"type\": \"categorical\", \"encoding\": \"one_hot\"} in features.",
+            ));
+        }
+        self.steps = Some(steps);
+        Ok(self)
+    }
+
+    /// The width of what an example is encoded to: a row, or a sequence, whose number of steps
+    /// stands before the steps.
     pub fn width(&self) -> usize {
+        match &self.steps {
+            None => self.step_width(),
+            Some(steps) => (self.step_width().saturating_mul(steps.length)).saturating_add(1),
+        }
+    }
+
+    /// The width of an encoded row; a step of a sequence is one.
+    pub fn step_width(&self) -> usize {
         self.features.iter().map(Feature::width).sum()
     }
 
@@ -211,8 +260,19 @@ impl FeatureSet {
         self.features.iter().position(|f| f.name == name)
     }
 
-    /// What the network's input is made of: the features that are used, in call order.
+    /// What the network's input is made of: the features that are used, in call order; of
+    /// sequences one, whose steps they make up.
     pub fn inputs(&self) -> Vec<InputFeature> {
+        if let Some(steps) = &self.steps {
+            return vec![InputFeature {
+                name: STEPS_INPUT.to_owned(),
+                form: InputForm::Sequence {
+                    steps: steps.length,
+                    features: self.step_width(),
+                    vocabulary: None,
+                },
+            }];
+        }
         self.features
             .iter()
             .filter(|feature| feature.is_used())
@@ -261,6 +321,11 @@ impl FeatureSet {
                 return Err(Error::Damaged(format!("two features {:?}", feature.name)));
             }
             feature.validate().map_err(Error::Damaged)?;
+        }
+        if let Some(steps) = &self.steps
+            && (steps.length == 0 || !self.features.iter().all(Feature::fits_a_step))
+        {
+            return Err(Error::Damaged("its sequences cannot be".to_owned()));
         }
         if self.width() > MAX_WIDTH {
             return Err(Error::Damaged("too many inputs".to_owned()));

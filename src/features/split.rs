@@ -16,6 +16,12 @@ pub enum Split {
     Random,
     /// The last rows in the query's order.
     Last,
+    /// The rows with the largest values of this number, of equal ones the last; missing values are
+    /// the smallest.
+    Newest {
+        /// The number's column.
+        position: usize,
+    },
     /// The rows where this number is 1; 0 and missing are trained on. The fraction is not used.
     Flag {
         /// The flag's column.
@@ -75,6 +81,25 @@ pub fn split(
     let mut random = Random::new(seed, stream::SPLIT);
     match (split, labels) {
         (Split::Last, _) => (total - wanted..total).for_each(|row| mask.set(row, false)),
+        (Split::Newest { position }, _) => {
+            let mut order: Vec<(f64, usize)> = Vec::with_capacity(total);
+            pass(rows, interrupted, |start, block| {
+                let numbers = block.numbers(position)?.iter().enumerate();
+                order.extend(numbers.map(|(row, &number)| {
+                    let known = if number.is_nan() {
+                        f64::NEG_INFINITY
+                    } else {
+                        number
+                    };
+                    (known, start + row)
+                }));
+                Ok(())
+            })?;
+            order.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)));
+            for &(_, row) in order.iter().take(wanted) {
+                mask.set(row, false);
+            }
+        }
         (Split::Group { position }, _) => {
             let salt = random.next_u64();
             groups(

@@ -2,7 +2,7 @@
 
 use super::job::Job;
 use super::options::ValidationSplit;
-use crate::features::{self, FeatureSet, Target};
+use crate::features::{self, BitMask, FeatureSet, Target};
 
 /// What the validation rows are.
 #[derive(Clone, Copy)]
@@ -14,16 +14,28 @@ pub(super) enum HeldOut {
     Folds(usize),
 }
 
+/// What is known when the loop begins.
+pub(super) struct Learnt<'a> {
+    pub(super) target: &'a Target,
+    pub(super) features: &'a FeatureSet,
+    /// Why columns were left out.
+    pub(super) left_out: &'a [String],
+    /// The examples that are trained on.
+    pub(super) trained: &'a BitMask,
+    pub(super) rows_trained: usize,
+    pub(super) rows_validated: usize,
+    pub(super) held_out: HeldOut,
+}
+
 /// The notices before the loop: task, features, what is left out, the split.
-pub(super) fn announcement(
-    job: &Job<'_>,
-    target: &Target,
-    feature_set: &FeatureSet,
-    left_out: &[String],
-    rows_trained: usize,
-    rows_validated: usize,
-    held_out: HeldOut,
-) -> Vec<String> {
+pub(super) fn announcement(job: &Job<'_>, learnt: &Learnt<'_>) -> Vec<String> {
+    let Learnt {
+        target,
+        features: feature_set,
+        rows_trained,
+        rows_validated,
+        ..
+    } = learnt;
     let task = match (target.positive_class(), target.classes().len()) {
         (Some(positive), _) => format!(
             "classification of \"{}\", positive class \"{positive}\" (the other: \"{}\")",
@@ -52,11 +64,12 @@ pub(super) fn announcement(
         let how = match (&job.options.validation_split, job.plan.group.is_some()) {
             (_, true) => "by group",
             (Some(ValidationSplit::Random), _) => "random",
+            (Some(ValidationSplit::Last), _) if job.sequences.is_some() => "the newest",
             (Some(ValidationSplit::Last), _) => "the last rows",
             _ if target.classes().is_empty() => "random",
             _ => "stratified",
         };
-        match held_out {
+        match learnt.held_out {
             HeldOut::Nothing => "none held out".to_string(),
             HeldOut::Share(share) => format!("{how}, {}%", (share * 1000.0).round() / 10.0),
             HeldOut::Folds(members) => {
@@ -65,9 +78,18 @@ pub(super) fn announcement(
             }
         }
     };
+    let examples = match (&feature_set.steps, job.sequences) {
+        (Some(steps), Some(sequences)) => {
+            let rows = sequences.mask_of_rows(learnt.trained, steps.length).count();
+            format!(
+                "{rows_trained} sequences of at most {} steps ({rows} rows) to train on",
+                steps.length
+            )
+        }
+        _ => format!("{rows_trained} rows to train on"),
+    };
     let mut text = format!(
-        "{task}; {} feature{}: {}; {rows_trained} rows to train on, {rows_validated} to validate \
-         ({split}); seed {}",
+        "{task}; {} feature{}: {}; {examples}, {rows_validated} to validate ({split}); seed {}",
         described.len(),
         if described.len() == 1 { "" } else { "s" },
         described.join(", "),
@@ -77,7 +99,7 @@ pub(super) fn announcement(
     for column in &job.plan.ignored {
         text.push_str(&format!("; column \"{column}\" is ignored as asked"));
     }
-    for reason in left_out {
+    for reason in learnt.left_out {
         text.push_str("; ");
         text.push_str(reason);
     }

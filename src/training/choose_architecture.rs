@@ -75,6 +75,7 @@ pub(super) fn members_of(job: &Job<'_>, wished: usize, rows: usize) -> Result<us
         };
     }
     let small = job.architecture.is_none()
+        && job.sequences.is_none()
         && splits_nothing(job)
         && defaults::MEMBERS_ROWS.contains(&rows)
         && most_inputs(job) <= defaults::MEMBERS_INPUTS;

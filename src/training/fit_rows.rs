@@ -4,7 +4,7 @@
 use super::error::Error;
 use super::job::Job;
 use super::options::{Options, ValidationSplit};
-use crate::features::{self, BitMask, FeatureSet, RawRows, Split};
+use crate::features::{self, BitMask, DEFAULT_STEPS, FeatureSet, RawRows, Split, Steps};
 use crate::nn::Architecture;
 
 /// How rows are held out.
@@ -17,7 +17,10 @@ pub(super) fn split_of(job: &Job<'_>) -> Split {
     }
     match job.options.validation_split {
         Some(ValidationSplit::Random) => Split::Random,
-        Some(ValidationSplit::Last) => Split::Last,
+        Some(ValidationSplit::Last) => match job.plan.sequence.as_ref().and_then(|s| s.newest) {
+            Some(position) => Split::Newest { position },
+            None => Split::Last,
+        },
         _ => Split::Stratified,
     }
 }
@@ -53,7 +56,7 @@ pub(super) fn check_weights(
 }
 
 /// The features with their treatments, fitted to the training rows or kept by a warm start, and the
-/// reasons for what is left out.
+/// reasons for what is left out. `mask` has the examples that are trained on.
 pub(super) fn fit_features(
     job: &Job<'_>,
     architecture: &Architecture,
@@ -61,19 +64,59 @@ pub(super) fn fit_features(
     mask: &BitMask,
     stop: &mut dyn FnMut() -> bool,
 ) -> Result<(FeatureSet, Vec<String>), Error> {
-    if let (Some(previous), true) = (job.previous, job.warm_start()) {
-        let kept = &previous.features;
-        let set = features::refresh_profiles(kept, job.dictionaries, rows, mask, stop)?;
-        return Ok((set, Vec::new()));
-    }
-    let embedded = architecture.embedded_features();
-    Ok(features::fit(
-        &job.plan.requests,
-        &job.plan.features,
-        job.dictionaries,
-        rows,
-        mask,
-        &embedded,
-        stop,
-    )?)
+    let steps = steps_of(job, mask)?;
+    let mask_of_steps = match (job.sequences, &steps) {
+        (Some(sequences), Some(steps)) => Some(sequences.mask_of_rows(mask, steps.length)),
+        _ => None,
+    };
+    let mask = mask_of_steps.as_ref().unwrap_or(mask);
+    let (set, left_out) = match job.previous.filter(|_| job.warm_start()) {
+        Some(previous) => {
+            let kept = &previous.features;
+            let set = features::refresh_profiles(kept, job.dictionaries, rows, mask, stop)?;
+            (set, Vec::new())
+        }
+        None => features::fit(
+            &job.plan.requests,
+            &job.plan.features,
+            job.dictionaries,
+            rows,
+            mask,
+            &architecture.embedded_features(),
+            stop,
+        )?,
+    };
+    Ok(match steps {
+        Some(steps) => (set.with_steps(steps)?, left_out),
+        None => (set, left_out),
+    })
+}
+
+/// What sequences have beside their features. Their length is as asked for, else that of the
+/// longest one trained on, and kept by a warm start.
+fn steps_of(job: &Job<'_>, mask: &BitMask) -> Result<Option<Steps>, Error> {
+    let Some(sequences) = job.sequences else {
+        return Ok(None);
+    };
+    let kept = job.previous.filter(|_| job.warm_start());
+    let kept = kept.and_then(|previous| previous.features.steps.as_ref());
+    let length = match (kept, job.options.sequence_length) {
+        (Some(kept), Some(length)) if length != kept.length => {
+            return Err(Error::option(
+                "sequence_length",
+                &format!(
+                    "must be {} with warm_start, as in the deployed version",
+                    kept.length
+                ),
+            ));
+        }
+        (Some(kept), _) => kept.length,
+        (None, Some(length)) => length,
+        (None, None) => sequences.longest(mask).min(DEFAULT_STEPS),
+    };
+    Ok(Some(Steps {
+        length,
+        by: job.options.sequence_by.clone().unwrap_or_default(),
+        order: job.options.order_by.clone().unwrap_or_default(),
+    }))
 }

@@ -6,7 +6,7 @@ use super::defaults::Arguments;
 use super::options::Options;
 use super::plan::Plan;
 use crate::artifact::Model;
-use crate::features::{Dictionary, Task};
+use crate::features::{Dictionary, Sequences, Task};
 use crate::nn::{self, EpochReport, Watcher};
 
 /// What is to be trained.
@@ -23,6 +23,8 @@ pub struct Job<'a> {
     pub plan: &'a Plan,
     /// The deployed version of the model, if there is one: its signature is kept.
     pub previous: Option<&'a Model>,
+    /// Which rows are the steps of which sequence, where the plan makes sequences of them.
+    pub sequences: Option<&'a Sequences>,
     /// The dictionary of each column that is read.
     pub dictionaries: &'a [Option<Dictionary>],
     /// Bytes that may be used beside the raw rows themselves.
@@ -79,9 +81,9 @@ pub struct Outcome {
     pub validation_loss: Option<f64>,
     /// The metrics on the validation rows, or on the training rows where there are none.
     pub metrics: Value,
-    /// Rows trained on.
+    /// Rows, or sequences of them, trained on.
     pub rows_trained: usize,
-    /// Rows held out.
+    /// Rows, or sequences of them, held out.
     pub rows_validated: usize,
     /// Seconds it took, reading the query not counted.
     pub seconds: f64,

@@ -5,15 +5,15 @@ use serde_json::Value;
 use super::error::Error;
 use super::job::Observer;
 use super::judge::{Judge, Truth, metrics_json, positive_probability};
-use super::source::SharedRows;
-use crate::features::{self, BitMask, Block, BlockEncoder, Labels, Profile, Target};
+use super::source::{Encoding, ExampleReader, SharedRows};
+use crate::features::{self, BitMask, Block, Labels, Profile, Target};
 use crate::nn::Predictor;
 
 /// Rows that are scored at once when a trained model is judged, at most.
 const JUDGE_ROWS: usize = 1024;
 
-/// Multiplications at once, at most: what takes some ten milliseconds, so that an interruption is
-/// seen in time with a large network, too.
+/// Multiplications of these rows together, at most: what takes some ten milliseconds, so that an
+/// interruption is seen in time with a large network, too.
 const JUDGE_PRODUCTS: usize = 1 << 26;
 
 /// Scores from which a version's deciles are taken, at most.
@@ -25,11 +25,11 @@ pub(super) struct JudgeInput<'a> {
     pub(super) target: &'a Target,
     pub(super) labels: &'a Labels,
     pub(super) target_at: usize,
-    pub(super) encoder: &'a BlockEncoder,
+    pub(super) encoding: &'a Encoding<'a>,
     pub(super) outputs: usize,
-    /// Multiplications that a row takes.
+    /// Multiplications of an example.
     pub(super) products: usize,
-    /// The member that judges each row, rather than all of them.
+    /// The member that judges each example, rather than all of them.
     pub(super) folds: Option<&'a [u8]>,
 }
 
@@ -47,50 +47,52 @@ pub(super) fn judge_rows(
     value: bool,
     observer: &mut dyn Observer,
 ) -> Result<Judged, Error> {
-    let mut rows = rows.borrow_mut();
-    let total = rows.rows();
-    let mut block = Block::default();
+    let mut reader = ExampleReader::new(rows, input.encoding);
     let mut scratch = input.predictor.scratch();
-    let step = (JUDGE_PRODUCTS / input.products.max(1)).clamp(1, JUDGE_ROWS);
-    let mut x = vec![0.0; step * input.encoder.width()];
-    let mut out = vec![0.0; step * input.outputs];
+    let most = JUDGE_ROWS.min(input.encoding.examples_at_once(rows));
+    let at_once = (JUDGE_PRODUCTS / input.products.max(1)).clamp(1, most);
+    let mut x = Vec::with_capacity(at_once * input.encoding.width());
+    let mut out = vec![0.0; at_once * input.outputs];
+    let mut truths = Vec::with_capacity(at_once);
+    let mut own = Vec::with_capacity(at_once);
+    let mut members = Vec::new();
     let mut judge = Judge::new(input.target);
     let mut scores = Vec::new();
-    let every = total.div_ceil(SCORE_SAMPLE).max(1);
-    for start in (0..total).step_by(step) {
+    let every = mask.len().div_ceil(SCORE_SAMPLE).max(1);
+    for start in (0..mask.len()).step_by(at_once) {
         if observer.interrupted() {
             return Err(Error::Features(features::Error::Interrupted));
         }
-        let count = step.min(total - start);
-        rows.read(start, count, &mut block)?;
-        let x = &mut x[..count * input.encoder.width()];
-        input.encoder.encode(&block, x)?;
-        let out = &mut out[..count * input.outputs];
-        match input
-            .folds
-            .and_then(|folds| folds.get(start..start + count))
-        {
-            Some(folds) => input
-                .predictor
-                .forward_held_out(x, folds, out, &mut scratch),
-            None => input.predictor.forward(x, count, out, &mut scratch),
+        let here = start..mask.len().min(start + at_once);
+        own.clear();
+        own.extend(here.filter(|&example| mask.get(example) == value));
+        if own.is_empty() {
+            continue;
         }
-        for (row, outputs) in out.chunks_exact(input.outputs).enumerate() {
-            if mask.get(start + row) != value {
-                continue;
+        x.clear();
+        truths.clear();
+        reader.read(&own, &mut x, |block| {
+            truths.extend((0..block.rows).map(|row| truth(input, block, row)));
+            Ok(())
+        })?;
+        let out = &mut out[..own.len() * input.outputs];
+        match input.folds {
+            Some(folds) => {
+                members.clear();
+                members.extend(
+                    own.iter()
+                        .map(|&example| folds.get(example).copied().unwrap_or(0)),
+                );
+                input
+                    .predictor
+                    .forward_held_out(&x, &members, out, &mut scratch);
             }
-            let truth = match input.labels.class(&block, input.target_at, row) {
-                Some(class) => Truth::Class(class),
-                None => Truth::Number(
-                    block
-                        .columns
-                        .get(input.target_at)
-                        .and_then(|values| values.number(row))
-                        .unwrap_or(f64::NAN),
-                ),
-            };
+            None => input.predictor.forward(&x, own.len(), out, &mut scratch),
+        }
+        let outputs = out.chunks_exact(input.outputs);
+        for ((outputs, &truth), example) in outputs.zip(&truths).zip(&own) {
             judge.push(outputs, truth)?;
-            if (start + row) % every == 0 {
+            if example % every == 0 {
                 scores.push(score(input.target, outputs));
             }
         }
@@ -117,6 +119,20 @@ pub(super) fn judge_rows(
             rows: judged_rows as u64,
         },
     })
+}
+
+/// What is true of a row.
+fn truth(input: &JudgeInput<'_>, block: &Block, row: usize) -> Truth {
+    match input.labels.class(block, input.target_at, row) {
+        Some(class) => Truth::Class(class),
+        None => Truth::Number(
+            block
+                .columns
+                .get(input.target_at)
+                .and_then(|values| values.number(row))
+                .unwrap_or(f64::NAN),
+        ),
+    }
 }
 
 /// The one number that stands for a row's prediction in the drift profile.

@@ -23,5 +23,5 @@ pub use error::Error;
 pub use job::{Job, Observer, Outcome};
 pub use judge::{Judge, Truth, metrics_json, positive_probability};
 pub use options::{ClassWeights, Options, ValidationSplit};
-pub use plan::{Given, Plan, Read};
+pub use plan::{Given, Plan, Read, SequencePlan};
 pub use run::run;

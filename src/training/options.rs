@@ -36,6 +36,9 @@ const KEYS: &[&str] = &[
     "target_scale",
     "validation_split",
     "validation_group",
+    "sequence_by",
+    "order_by",
+    "sequence_length",
     "threshold",
     "positive_class",
     "deploy",
@@ -142,6 +145,13 @@ pub struct Options {
     pub validation_split: Option<ValidationSplit>,
     /// The column whose values stay on one side of the split.
     pub validation_group: Option<String>,
+    /// The columns whose values tell sequences apart: rows that agree in all of them are the steps
+    /// of one.
+    pub sequence_by: Option<Vec<String>>,
+    /// The columns by which the steps of a sequence are ordered, oldest first.
+    pub order_by: Option<Vec<String>>,
+    /// Most steps of a sequence.
+    pub sequence_length: Option<usize>,
     /// The probability from which a row belongs to the positive class.
     pub threshold: Option<f64>,
     /// The class whose probability `predict` gives.
@@ -184,7 +194,7 @@ impl Options {
             }
         }
         let read = Reader { map };
-        Ok(Options {
+        let options = Options {
             l1: read.number("l1", 0.0, f64::MAX)?,
             l2: read.number("l2", 0.0, f64::MAX)?,
             weight_decay: read.number("weight_decay", 0.0, f64::MAX)?,
@@ -241,6 +251,9 @@ impl Options {
                     _ => ValidationSplit::Column(text),
                 }),
             validation_group: read.name("validation_group")?,
+            sequence_by: read.columns("sequence_by")?,
+            order_by: read.columns("order_by")?,
+            sequence_length: read.whole("sequence_length", 1)?,
             threshold: read.number("threshold", 0.0, 1.0)?,
             positive_class: read.class_name("positive_class")?,
             deploy: read.boolean("deploy")?,
@@ -248,6 +261,38 @@ impl Options {
             keep_optimizer: read.boolean("keep_optimizer")?,
             verbose: read.boolean("verbose")?,
             threads: read.whole("threads", 0)?,
+        };
+        options.check_sequences()?;
+        Ok(options)
+    }
+
+    /// Sequences need both, what tells them apart and what orders their steps.
+    fn check_sequences(&self) -> Result<(), Error> {
+        let (given, missing, hint) = match (&self.sequence_by, &self.order_by) {
+            (Some(_), None) => (
+                "sequence_by",
+                "order_by",
+                "Name the column that orders the steps of a sequence, such as a date: a query's \
+                 rows have no order by themselves.",
+            ),
+            (None, Some(_)) => (
+                "order_by",
+                "sequence_by",
+                "Name the column whose value the steps of a sequence share, such as a customer's \
+                 number.",
+            ),
+            (None, None) if self.sequence_length.is_some() => (
+                "sequence_length",
+                "sequence_by",
+                "Name the column whose value the steps of a sequence share, and with order_by the \
+                 one that orders them.",
+            ),
+            _ => return Ok(()),
+        };
+        Err(Error::Value {
+            name: format!("option \"{given}\""),
+            problem: format!("needs option \"{missing}\""),
+            hint: Some(hint.into()),
         })
     }
 
@@ -350,6 +395,36 @@ impl Reader<'_> {
             .ok_or_else(|| Error::option(key, "must be a string"))
     }
 
+    /// The name of a column, or a list of some.
+    fn columns(&self, key: &'static str) -> Result<Option<Vec<String>>, Error> {
+        let bad = || {
+            Error::option(
+                key,
+                "must be a column's name or a list of different columns' names",
+            )
+        };
+        let Some(value) = self.get(key) else {
+            return Ok(None);
+        };
+        let list = match value {
+            Value::Array(list) => list.as_slice(),
+            one => std::slice::from_ref(one),
+        };
+        let mut columns: Vec<String> = Vec::with_capacity(list.len());
+        for name in list {
+            match name.as_str() {
+                Some(name) if !columns.iter().any(|known| known == name) => {
+                    columns.push(name.to_owned());
+                }
+                _ => return Err(bad()),
+            }
+        }
+        if columns.is_empty() {
+            return Err(bad());
+        }
+        Ok(Some(columns))
+    }
+
     /// A class may be written as the value it is in the table: `1`, `true`, `"bad"`.
     fn class_name(&self, key: &'static str) -> Result<Option<String>, Error> {
         match self.get(key) {
@@ -437,6 +512,13 @@ mod tests {
             json!({"early_stopping": 1.5}),
             json!({"members": 0}),
             json!({"members": 65}),
+            json!({"sequence_by": "customer"}),
+            json!({"order_by": "at"}),
+            json!({"sequence_by": [], "order_by": "at"}),
+            json!({"sequence_by": ["a", "a"], "order_by": "at"}),
+            json!({"sequence_by": 1, "order_by": "at"}),
+            json!({"sequence_length": 3}),
+            json!({"sequence_by": "a", "order_by": "at", "sequence_length": 0}),
         ] {
             assert!(Options::parse(&bad).is_err(), "{bad}");
         }

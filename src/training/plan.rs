@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::error::Error;
-use super::options::{Options, nearest};
+use super::options::{Options, ValidationSplit, nearest};
 use crate::features::{
     Column, Dictionary, FeatureSet, Kind, Origin, Request, TargetRequest, Task, parse_requests,
     storage_kind, target_kind,
@@ -54,6 +54,20 @@ pub struct Plan {
     pub flag: Option<usize>,
     /// Where the group is whose rows stay together.
     pub group: Option<usize>,
+    /// What makes sequences of the rows, if anything does.
+    pub sequence: Option<SequencePlan>,
+}
+
+/// How a query's rows become sequences.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SequencePlan {
+    /// The places in the query's result of the columns in which the steps of a sequence agree.
+    pub by: Vec<usize>,
+    /// The places of the columns that order the steps.
+    pub order: Vec<usize>,
+    /// Where among `reads` the number is by which the newest sequences are told, when they are to
+    /// be held out.
+    pub newest: Option<usize>,
 }
 
 impl Plan {
@@ -99,6 +113,25 @@ impl Plan {
                 return Err(Error::option(option, "names the target"));
             }
             apart.push(at);
+        }
+        let named_places = apart.split_off(1);
+        let mut sequence = sequence_plan(given, target_place, options, &place)?;
+        if let (Some(set), None) | (None, Some(set)) = (
+            signature.filter(|set| set.steps.is_some()),
+            signature.filter(|_| sequence.is_some()),
+        ) {
+            return Err(Error::Signature(match &set.steps {
+                Some(steps) => format!(
+                    "the model's earlier versions are of sequences; give option \"sequence_by\", \
+                     then \"{}\", and option \"order_by\"",
+                    steps.by.join("\", \"")
+                ),
+                None => "the model's earlier versions are of single rows, not of sequences".into(),
+            }));
+        }
+        apart.extend_from_slice(&named_places);
+        if let Some(sequence) = &sequence {
+            apart.extend(sequence.by.iter().chain(&sequence.order));
         }
         let (ignored, mut places): (Vec<usize>, Vec<usize>) = (0..given.len())
             .filter(|place| !apart.contains(place))
@@ -191,7 +224,7 @@ impl Plan {
         });
         dictionaries.push((target_column.kind == Kind::Category).then(Dictionary::new));
         let (mut weight, mut flag, mut group) = (None, None, None);
-        for ((option, name), &place) in named.iter().zip(&apart[1..]) {
+        for ((option, name), &place) in named.iter().zip(&named_places) {
             let column = &given[place];
             let at = reads.len();
             let hashed = match (*option, column.origin) {
@@ -224,6 +257,30 @@ impl Plan {
             });
             dictionaries.push(None);
         }
+        if let Some(sequence) = &mut sequence
+            && options.validation_split == Some(ValidationSplit::Last)
+        {
+            let place = sequence.order.first().copied().unwrap_or_default();
+            let column = &given[place];
+            if !column.origin.is_some_and(Origin::is_number) {
+                return Err(Error::Value {
+                    name: "option \"validation_split\"".into(),
+                    problem: format!(
+                        "cannot be last: order_by's column \"{}\" is of type {}, by which the \
+                         newest sequences cannot be told",
+                        column.name, column.sql_type
+                    ),
+                    hint: Some("Order the steps by a date, a timestamp or a number.".into()),
+                });
+            }
+            sequence.newest = Some(reads.len());
+            reads.push(Read {
+                place,
+                kind: Kind::Number,
+                hashed: false,
+            });
+            dictionaries.push(None);
+        }
         Ok(Plan {
             features: columns,
             requests,
@@ -237,6 +294,7 @@ impl Plan {
             weight,
             flag,
             group,
+            sequence,
         })
     }
 
@@ -244,6 +302,43 @@ impl Plan {
     pub fn target_at(&self) -> usize {
         self.features.len()
     }
+}
+
+/// The columns that `sequence_by` and `order_by` name.
+fn sequence_plan(
+    given: &[Given],
+    target: usize,
+    options: &Options,
+    place: &dyn Fn(&str, &str) -> Result<usize, Error>,
+) -> Result<Option<SequencePlan>, Error> {
+    let (Some(by), Some(order)) = (&options.sequence_by, &options.order_by) else {
+        return Ok(None);
+    };
+    let places = |option: &str, columns: &[String]| {
+        let places = columns.iter().map(|column| {
+            let at = place(column, &format!("option {option}"))?;
+            if at == target {
+                return Err(Error::option(option, "names the target"));
+            }
+            Ok(at)
+        });
+        places.collect::<Result<Vec<usize>, Error>>()
+    };
+    let by = places("sequence_by", by)?;
+    if let Some(column) = by.iter().map(|&at| &given[at]).find(|c| c.origin.is_none()) {
+        return Err(Error::option(
+            "sequence_by",
+            &format!(
+                "names column \"{}\" of type {}, which it cannot take",
+                column.name, column.sql_type
+            ),
+        ));
+    }
+    Ok(Some(SequencePlan {
+        by,
+        order: places("order_by", order)?,
+        newest: None,
+    }))
 }
 
 /// Whether `features` says to ignore the column.

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use super::announce::{HeldOut, announcement};
+use super::announce::{HeldOut, Learnt, announcement};
 use super::choose_architecture::{
     architecture_of, members_of, splits_nothing, wished_architecture,
 };
@@ -19,8 +19,50 @@ use super::job::{Job, Observer, Outcome, Watch};
 use super::judge_rows::{JudgeInput, judge_rows};
 use super::source::{Encoding, MemorySource, ReadingSource, SharedRows};
 use crate::artifact::Model;
-use crate::features::{self, BitMask, Block, RawRows, Target, Task};
+use crate::features::{self, BitMask, Block, RawRows, SequenceRows, Target, Task};
 use crate::nn::{self, Network, Predictor, RowSource};
+
+/// What is learnt from: the raw rows, and one row for each example, which are the same unless
+/// examples are sequences.
+struct Examples<'a> {
+    rows: &'a mut dyn RawRows,
+    sequences: Option<SequenceRows>,
+}
+
+impl<'a> Examples<'a> {
+    fn new(
+        job: &Job<'_>,
+        rows: &'a mut dyn RawRows,
+        stop: &mut dyn FnMut() -> bool,
+    ) -> Result<Examples<'a>, Error> {
+        let (features, plan) = (job.plan.features.len(), job.plan.sequence.as_ref());
+        if plan.is_some() != job.sequences.is_some() {
+            return Err(Error::option(
+                "sequence_by",
+                "makes sequences of rows that were not gathered",
+            ));
+        }
+        let newest = plan.and_then(|plan| plan.newest);
+        let sequences = job
+            .sequences
+            .map(|sequences| SequenceRows::gather(sequences, features, newest, rows, stop))
+            .transpose()?;
+        Ok(Examples { rows, sequences })
+    }
+
+    /// One row for each example, of which only the columns behind the features may be looked at.
+    fn each(&mut self) -> &mut dyn RawRows {
+        match &mut self.sequences {
+            Some(sequences) => sequences,
+            None => self.rows,
+        }
+    }
+
+    /// The bytes of memory they take beside the raw rows.
+    fn memory(&self) -> usize {
+        self.sequences.as_ref().map_or(0, SequenceRows::memory)
+    }
+}
 
 /// Trains a model on the rows, whose columns are as the plan says.
 ///
@@ -32,23 +74,25 @@ pub fn run(
     observer: &mut dyn Observer,
 ) -> Result<Outcome, Error> {
     let started = Instant::now();
-    let total = rows.rows();
-    if total == 0 {
+    if rows.rows() == 0 {
         return Err(Error::NoRows("there are no rows to train on".into()));
     }
     let target_at = job.plan.target_at();
     let target_words = job.dictionaries.get(target_at).and_then(Option::as_ref);
     let mut stop = || observer.interrupted();
+    let mut examples = Examples::new(job, rows, &mut stop)?;
+    let total = examples.each().rows();
+    let memory = job.memory.saturating_sub(examples.memory());
 
     // What is learnt, and from which rows.
     let mut target = match job.previous.filter(|_| job.warm_start()) {
-        Some(previous) => kept_target(job, previous, target_words, rows, &mut stop)?,
+        Some(previous) => kept_target(job, previous, target_words, examples.each(), &mut stop)?,
         None => Target::find(
             &target_request(job)?,
             &job.plan.target,
             target_at,
             target_words,
-            rows,
+            examples.each(),
             &mut stop,
         )?,
     };
@@ -64,7 +108,8 @@ pub fn run(
     let folds = if members > 1 && total > 1 && splits_nothing(job) {
         // Each member is trained on all rows but its own fold, and validated on that.
         let labels = (&labels, target_at);
-        Some(features::folds(members, seed, rows, labels, &mut stop)?)
+        let examples = examples.each();
+        Some(features::folds(members, seed, examples, labels, &mut stop)?)
     } else {
         None
     };
@@ -74,7 +119,7 @@ pub fn run(
             split_of(job),
             fraction,
             seed,
-            rows,
+            examples.each(),
             Some((&labels, target_at)),
             &mut stop,
         )?,
@@ -88,23 +133,24 @@ pub fn run(
         return Err(Error::NoRows("all rows are held out for validation".into()));
     }
     if let Some(weight) = job.plan.weight {
-        check_weights(weight, job.options, rows, &mut stop)?;
+        check_weights(weight, job.options, examples.each(), &mut stop)?;
     }
     // A warm start keeps the scale; how many rows a class has is counted anew.
     if !job.warm_start() || target.task() == Task::Classification {
-        target.fit(target_at, target_words, rows, &mask, &mut stop)?;
+        target.fit(target_at, target_words, examples.each(), &mask, &mut stop)?;
     }
     set_quantile_outputs(&mut target, job.options);
     let head = target.head();
 
     // The features, and the network over them.
     let architecture = architecture_of(job, wished, members, head)?;
-    let (feature_set, left_out) = fit_features(job, &architecture, rows, &mask, &mut stop)?;
+    let (feature_set, left_out) =
+        fit_features(job, &architecture, examples.rows, &mask, &mut stop)?;
     let architecture = match (job.previous, job.warm_start()) {
         (Some(_), true) => architecture,
         _ => architecture.with_embeddings(&feature_set.embeddings())?,
     };
-    let network = Network::build(&architecture, &feature_set.inputs(), head, Some(job.memory))?;
+    let network = Network::build(&architecture, &feature_set.inputs(), head, Some(memory))?;
     let mut train_options = defaults::train_options(
         job.arguments,
         job.options,
@@ -134,19 +180,20 @@ pub fn run(
         None if rows_validated == 0 => HeldOut::Nothing,
         None => HeldOut::Share(fraction),
     };
-    for text in announcement(
-        job,
-        &target,
-        &feature_set,
-        &left_out,
+    let learnt = Learnt {
+        target: &target,
+        features: &feature_set,
+        left_out: &left_out,
+        trained: &mask,
         rows_trained,
         rows_validated,
         held_out,
-    ) {
+    };
+    for text in announcement(job, &learnt) {
         observer.notice(&text);
     }
 
-    // The loop, over rows encoded once where they fit, else each time they are needed.
+    // The loop, over examples encoded once where they fit, else each time they are needed.
     let encoder = feature_set.block_encoder(job.dictionaries);
     let labels = target.labels(target_words)?;
     let write_target = |block: &Block, y: &mut Vec<f32>| {
@@ -157,6 +204,9 @@ pub fn run(
     };
     let encoding = Encoding {
         features: &encoder,
+        sequences: job
+            .sequences
+            .zip(feature_set.steps.as_ref().map(|steps| steps.length)),
         target: &write_target,
         // One number or class: all quantiles learn from the same number.
         targets: 1,
@@ -164,15 +214,15 @@ pub fn run(
     };
     let fixed = nn::training_bytes(&network, &train_options);
     let fixed = fixed.saturating_add(folds.as_ref().map_or(0, Vec::len));
-    let left = job.memory.saturating_sub(fixed);
+    let left = memory.saturating_sub(fixed);
     let least = train_options.batch_size * encoding.row_bytes();
     if left < least {
         return Err(Error::Memory {
             needed: (fixed + least) / 1024,
-            limit: job.memory / 1024,
+            limit: memory / 1024,
         });
     }
-    let shared: SharedRows<'_> = RefCell::new(rows);
+    let shared: SharedRows<'_> = RefCell::new(examples.rows);
     let in_memory = total.saturating_mul(encoding.row_bytes()) <= left;
     let mut sides: Vec<Box<dyn RowSource + '_>> = Vec::new();
     for value in [true, false] {
@@ -225,7 +275,7 @@ pub fn run(
             target: &target,
             labels: &labels,
             target_at,
-            encoder: &encoder,
+            encoding: &encoding,
             outputs: network.output_units(),
             products: network.products(),
             folds: folds.as_deref(),

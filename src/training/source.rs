@@ -1,47 +1,145 @@
-//! Encoded rows for the trainer, made from raw rows wherever these are.
+//! Encoded examples for the trainer, made from raw rows wherever these are.
 
 use std::cell::RefCell;
+use std::ops::Range;
 
-use crate::features::{BitMask, Block, BlockEncoder, Error, RawRows, Values};
+use crate::features::{BitMask, Block, BlockEncoder, Error, RawRows, Sequences, Values};
 use crate::nn::{self, Loaded, RowSource};
 
-/// Writes the targets of a block behind what the vector holds.
+/// Writes the targets of a block's rows behind what the vector holds.
 pub type WriteTarget<'a> = dyn Fn(&Block, &mut Vec<f32>) -> Result<(), Error> + 'a;
 
-/// How a block of raw rows becomes network input, targets and weights.
+/// How examples become network input, targets and weights. An example is a raw row, or a sequence
+/// of them.
 pub struct Encoding<'a> {
-    /// The features, which are the block's first columns.
+    /// The features, which are the blocks' first columns.
     pub features: &'a BlockEncoder,
-    /// Writes the targets of a block, `targets` a row.
+    /// Where examples are sequences, their rows, and how many of the newest are taken.
+    pub sequences: Option<(&'a Sequences, usize)>,
+    /// Writes the targets of a block with a row an example, `targets` a row.
     pub target: &'a WriteTarget<'a>,
-    /// Targets a row.
+    /// Targets an example.
     pub targets: usize,
-    /// The column that holds the rows' weights.
+    /// The column that holds the examples' weights.
     pub weight: Option<usize>,
 }
 
 impl Encoding<'_> {
-    /// Bytes of one encoded row.
-    pub fn row_bytes(&self) -> usize {
-        4 * (self.features.width() + self.targets + usize::from(self.weight.is_some()))
+    /// The width of an encoded example.
+    pub fn width(&self) -> usize {
+        match self.sequences {
+            None => self.features.width(),
+            Some((_, length)) => 1 + length * self.features.width(),
+        }
     }
 
-    fn encode(&self, block: &Block, into: &mut Encoded) -> Result<(), Error> {
-        let filled = into.x.len();
-        into.x
-            .resize(filled + block.rows * self.features.width(), 0.0);
-        self.features.encode(block, &mut into.x[filled..])?;
-        (self.target)(block, &mut into.y)?;
-        if let Some(Values::Number(weights)) = self.weight.and_then(|at| block.columns.get(at)) {
-            into.weight
-                .extend(weights.iter().map(|&weight| weight as f32));
+    /// Bytes of one encoded example.
+    pub fn row_bytes(&self) -> usize {
+        4 * (self.width() + self.targets + usize::from(self.weight.is_some()))
+    }
+
+    /// The raw rows of an example.
+    fn rows_of(&self, example: usize) -> Range<usize> {
+        match self.sequences {
+            None => example..example + 1,
+            Some((sequences, length)) => sequences.newest(example, length),
         }
-        into.rows += block.rows;
+    }
+
+    /// Examples of these rows that can be read between two questions whether to go on.
+    pub fn examples_at_once(&self, rows: &SharedRows<'_>) -> usize {
+        let steps = self.sequences.map_or(1, |(_, length)| length);
+        (rows.borrow().at_once(READ_ROWS) / steps.max(1)).max(1)
+    }
+}
+
+/// Reads and encodes examples by their numbers.
+pub struct ExampleReader<'a, 'r> {
+    rows: &'a SharedRows<'r>,
+    encoding: &'a Encoding<'a>,
+    block: Block,
+    picked: Block,
+    firsts: Block,
+    steps: Vec<f32>,
+}
+
+impl<'a, 'r> ExampleReader<'a, 'r> {
+    /// A reader of these rows.
+    pub fn new(rows: &'a SharedRows<'r>, encoding: &'a Encoding<'a>) -> ExampleReader<'a, 'r> {
+        ExampleReader {
+            rows,
+            encoding,
+            block: Block::default(),
+            picked: Block::default(),
+            firsts: Block::default(),
+            steps: Vec::new(),
+        }
+    }
+
+    /// Adds the encoded examples of these rising numbers to `x`. `each` is given blocks with a row
+    /// for each of them, in order, in which the columns behind the features are to be looked at.
+    pub fn read(
+        &mut self,
+        examples: &[usize],
+        x: &mut Vec<f32>,
+        mut each: impl FnMut(&Block) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let encoding = self.encoding;
+        let mut rows = self.rows.borrow_mut();
+        let most = rows.at_once(READ_ROWS);
+        // Reading over rows that are not wanted pays while they are small.
+        let gap = GAP.min(most / 8 + 1);
+        let mut rest = examples;
+        while let Some(&first) = rest.first() {
+            let Range { start, mut end } = encoding.rows_of(first);
+            let near = |&&example: &&usize| {
+                let next = encoding.rows_of(example);
+                let joins = next.start < end + gap && next.end - start <= most;
+                if joins {
+                    end = next.end;
+                }
+                joins
+            };
+            let count = 1 + rest.iter().skip(1).take_while(near).count();
+            let (run, later) = rest.split_at(count);
+            rest = later;
+            rows.read(start, end - start, &mut self.block)?;
+            let steps = run
+                .iter()
+                .flat_map(|&example| encoding.rows_of(example))
+                .map(|row| row - start);
+            self.picked.pick(&self.block, steps);
+            let Some((_, length)) = encoding.sequences else {
+                let filled = x.len();
+                x.resize(filled + run.len() * encoding.width(), 0.0);
+                encoding.features.encode(&self.picked, &mut x[filled..])?;
+                each(&self.picked)?;
+                continue;
+            };
+            let width = encoding.features.width();
+            self.steps.clear();
+            self.steps.resize(self.picked.rows * width, 0.0);
+            encoding.features.encode(&self.picked, &mut self.steps)?;
+            let mut steps = self.steps.as_slice();
+            for &example in run {
+                let count = encoding.rows_of(example).len();
+                let (own, others) = steps.split_at(count * width);
+                x.push(count as f32);
+                x.extend_from_slice(own);
+                x.resize(x.len() + (length - count) * width, 0.0);
+                steps = others;
+            }
+            let firsts = run
+                .iter()
+                .map(|&example| encoding.rows_of(example).start - start);
+            self.firsts.pick(&self.block, firsts);
+            each(&self.firsts)?;
+        }
         Ok(())
     }
 }
 
-/// Encoded rows side by side.
+/// Encoded examples side by side.
 #[derive(Default)]
 struct Encoded {
     rows: usize,
@@ -59,6 +157,27 @@ impl Encoded {
         self.y.clear();
         self.weight.clear();
         self.fold.clear();
+    }
+
+    /// Adds examples of rising numbers, their folds apart.
+    fn extend(
+        &mut self,
+        reader: &mut ExampleReader<'_, '_>,
+        examples: &[usize],
+    ) -> Result<(), Error> {
+        let Encoded { x, y, weight, .. } = self;
+        let encoding = reader.encoding;
+        reader.read(examples, x, |block| {
+            (encoding.target)(block, y)?;
+            if let Some(Values::Number(weights)) =
+                encoding.weight.and_then(|at| block.columns.get(at))
+            {
+                weight.extend(weights.iter().map(|&weight| weight as f32));
+            }
+            Ok(())
+        })?;
+        self.rows += examples.len();
+        Ok(())
     }
 
     fn loaded<'a>(&'a self, index: &'a [u32]) -> Loaded<'a> {
@@ -82,11 +201,11 @@ const READ_ROWS: usize = 4096;
 /// Unwanted rows in a gap that are cheaper to read over than to leave out.
 const GAP: usize = 64;
 
-/// The rows of one side of the split, by their ordinal on that side.
+/// The examples of one side of the split, by their ordinal on that side.
 struct Side<'a> {
     mask: &'a BitMask,
     value: bool,
-    /// The raw row of every `RANK_STEP`-th ordinal.
+    /// The example of every `RANK_STEP`-th ordinal.
     ranks: Vec<usize>,
     rows: usize,
 }
@@ -109,7 +228,7 @@ impl<'a> Side<'a> {
         }
     }
 
-    /// Calls `each` with the raw row of each ordinal; the ordinals rise.
+    /// Calls `each` with the example of each ordinal; the ordinals rise.
     fn resolve(&self, ordinals: impl Iterator<Item = usize>, mut each: impl FnMut(usize)) {
         let (mut at, mut raw) = (usize::MAX, 0);
         for ordinal in ordinals {
@@ -138,8 +257,8 @@ pub struct MemorySource {
 }
 
 impl MemorySource {
-    /// Encodes all rows of one side, in their order. `folds`, if there are any, are those of all
-    /// raw rows.
+    /// Encodes all examples of one side, in their order. `folds`, if there are any, are those of
+    /// all examples.
     pub fn encode(
         rows: &SharedRows<'_>,
         (mask, value): (&BitMask, bool),
@@ -154,7 +273,7 @@ impl MemorySource {
         };
         let mut encoded = Encoded {
             rows: 0,
-            x: Vec::with_capacity(count * encoding.features.width()),
+            x: Vec::with_capacity(count * encoding.width()),
             y: Vec::with_capacity(count * encoding.targets),
             weight: Vec::with_capacity(if encoding.weight.is_some() { count } else { 0 }),
             fold: Vec::new(),
@@ -163,27 +282,20 @@ impl MemorySource {
             let own = folds
                 .iter()
                 .enumerate()
-                .filter(|(raw, _)| mask.get(*raw) == value);
+                .filter(|(example, _)| mask.get(*example) == value);
             encoded.fold.extend(own.map(|(_, fold)| fold));
         }
-        let mut rows = rows.borrow_mut();
-        let (mut block, mut picked) = (Block::default(), Block::default());
-        let total = rows.rows();
-        let step = rows.at_once(READ_ROWS);
-        for start in (0..total).step_by(step) {
+        let mut reader = ExampleReader::new(rows, encoding);
+        let at_once = encoding.examples_at_once(rows);
+        let mut own = Vec::with_capacity(at_once);
+        for start in (0..mask.len()).step_by(at_once) {
             if interrupted() {
                 return Err(Error::Interrupted);
             }
-            let end = total.min(start + step);
-            rows.read(start, end - start, &mut block)?;
-            pick(
-                &block,
-                (start..end)
-                    .filter(|&r| mask.get(r) == value)
-                    .map(|r| r - start),
-                &mut picked,
-            );
-            encoding.encode(&picked, &mut encoded)?;
+            let here = start..mask.len().min(start + at_once);
+            own.clear();
+            own.extend(here.filter(|&example| mask.get(example) == value));
+            encoded.extend(&mut reader, &own)?;
         }
         Ok(MemorySource { encoded })
     }
@@ -209,22 +321,19 @@ impl RowSource for MemorySource {
 
 /// One side of the split, read and encoded anew each time, a slice at a time.
 pub struct ReadingSource<'a> {
-    rows: &'a SharedRows<'a>,
+    reader: ExampleReader<'a, 'a>,
     side: Side<'a>,
     folds: Option<&'a [u8]>,
-    encoding: &'a Encoding<'a>,
     capacity: usize,
     encoded: Encoded,
-    block: Block,
-    picked: Block,
     order: Vec<u32>,
-    raw: Vec<usize>,
+    examples: Vec<usize>,
     index: Vec<u32>,
 }
 
 impl<'a> ReadingSource<'a> {
-    /// A source that holds at most `capacity` encoded rows at once. `folds`, if there are any, are
-    /// those of all raw rows.
+    /// A source that holds at most `capacity` encoded examples at once. `folds`, if there are any,
+    /// are those of all examples.
     pub fn new(
         rows: &'a SharedRows<'a>,
         (mask, value): (&'a BitMask, bool),
@@ -233,16 +342,13 @@ impl<'a> ReadingSource<'a> {
         capacity: usize,
     ) -> ReadingSource<'a> {
         ReadingSource {
-            rows,
+            reader: ExampleReader::new(rows, encoding),
             side: Side::new(mask, value),
             folds,
-            encoding,
             capacity: capacity.max(1),
             encoded: Encoded::default(),
-            block: Block::default(),
-            picked: Block::default(),
             order: Vec::new(),
-            raw: Vec::new(),
+            examples: Vec::new(),
             index: Vec::new(),
         }
     }
@@ -253,13 +359,14 @@ impl<'a> ReadingSource<'a> {
         self.order.extend(0..asked.len() as u32);
         self.order
             .sort_unstable_by_key(|&position| asked[position as usize]);
-        self.raw.clear();
+        self.examples.clear();
         let ordinals = self
             .order
             .iter()
             .map(|&position| asked[position as usize] as usize);
-        let raw = &mut self.raw;
-        self.side.resolve(ordinals, |row| raw.push(row));
+        let examples = &mut self.examples;
+        self.side
+            .resolve(ordinals, |example| examples.push(example));
         self.index.clear();
         self.index.resize(asked.len(), 0);
         for (slot, &position) in self.order.iter().enumerate() {
@@ -267,35 +374,12 @@ impl<'a> ReadingSource<'a> {
         }
         if let Some(folds) = self.folds {
             let own = self
-                .raw
+                .examples
                 .iter()
-                .map(|&raw| folds.get(raw).copied().unwrap_or(0));
+                .map(|&example| folds.get(example).copied().unwrap_or(0));
             self.encoded.fold.extend(own);
         }
-        let mut rows = self.rows.borrow_mut();
-        let most = rows.at_once(READ_ROWS);
-        // Reading over rows that are not wanted pays while they are small.
-        let gap = GAP.min(most / 8 + 1);
-        let mut first = 0;
-        while first < self.raw.len() {
-            let start = self.raw[first];
-            let mut last = first;
-            while last + 1 < self.raw.len()
-                && self.raw[last + 1] - self.raw[last] <= gap
-                && self.raw[last + 1] - start < most
-            {
-                last += 1;
-            }
-            rows.read(start, self.raw[last] - start + 1, &mut self.block)?;
-            pick(
-                &self.block,
-                self.raw[first..=last].iter().map(|&row| row - start),
-                &mut self.picked,
-            );
-            self.encoding.encode(&self.picked, &mut self.encoded)?;
-            first = last + 1;
-        }
-        Ok(())
+        self.encoded.extend(&mut self.reader, &self.examples)
     }
 }
 
@@ -318,35 +402,4 @@ impl RowSource for ReadingSource<'_> {
         })?;
         Ok(self.encoded.loaded(&self.index))
     }
-}
-
-/// The rows of `block` at the places named, in place of what `into` held.
-fn pick(block: &Block, places: impl Iterator<Item = usize> + Clone, into: &mut Block) {
-    let fits = into.columns.len() == block.columns.len()
-        && into
-            .columns
-            .iter()
-            .zip(&block.columns)
-            .all(|(a, b)| a.kind() == b.kind());
-    if !fits {
-        *into = Block::new(block.columns.iter().map(Values::kind));
-    }
-    into.clear();
-    for (to, from) in into.columns.iter_mut().zip(&block.columns) {
-        match (to, from) {
-            (Values::Number(to), Values::Number(from)) => {
-                to.extend(places.clone().filter_map(|place| from.get(place)));
-            }
-            (Values::Category(to), Values::Category(from)) => {
-                to.extend(places.clone().filter_map(|place| from.get(place)));
-            }
-            (Values::Array(to), Values::Array(from)) => {
-                for array in places.clone().filter_map(|place| from.get(place)) {
-                    to.push(array);
-                }
-            }
-            _ => {}
-        }
-    }
-    into.rows = places.count();
 }

@@ -256,6 +256,7 @@ impl<'a> Training<'a> {
             options: &options,
             plan: &plan,
             previous: self.previous,
+            sequences: None,
             dictionaries: &dictionaries,
             memory: self.memory,
             threads: self.threads,

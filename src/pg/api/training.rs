@@ -160,6 +160,7 @@ fn train_and_store(order: &Order<'_>) -> Result<(i32, Outcome, f64)> {
         options: &options,
         plan: &plan,
         previous: previous.as_ref(),
+        sequences: None,
         dictionaries: &table.dictionaries,
         memory: left,
         threads,
