@@ -2,6 +2,7 @@
 
 use super::activation::{Activation, LEAKY_RELU_SLOPE, SELU_ALPHA, SELU_SCALE};
 use super::math;
+use super::processor::{Processor, Task};
 
 impl Activation {
     /// Whether the derivative is computed from the activation's input; otherwise the output is
@@ -20,6 +21,26 @@ impl Activation {
     /// [`Activation::backward_needs_input`]; `output` is what it gave; both are rows of `width`
     /// values. At a kink the derivative from below is taken, as PyTorch does.
     pub fn backward(self, input: &[f32], output: &[f32], gradient: &mut [f32], width: usize) {
+        if self != Activation::Linear {
+            Processor::detect().run(Derive {
+                activation: self,
+                input,
+                output,
+                gradient,
+                width,
+            });
+        }
+    }
+
+    /// [`Activation::backward`] within a task.
+    #[inline(always)]
+    pub(super) fn backward_inlined(
+        self,
+        input: &[f32],
+        output: &[f32],
+        gradient: &mut [f32],
+        width: usize,
+    ) {
         match self {
             Activation::Linear => {}
             Activation::Relu => by(output, gradient, |y| if y > 0.0 { 1.0 } else { 0.0 }),
@@ -63,6 +84,22 @@ impl Activation {
                 }
             }
         }
+    }
+}
+
+struct Derive<'a> {
+    activation: Activation,
+    input: &'a [f32],
+    output: &'a [f32],
+    gradient: &'a mut [f32],
+    width: usize,
+}
+
+impl Task for Derive<'_> {
+    #[inline(always)]
+    fn run(self) {
+        self.activation
+            .backward_inlined(self.input, self.output, self.gradient, self.width);
     }
 }
 

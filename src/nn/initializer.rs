@@ -43,6 +43,13 @@ pub enum ParameterKind {
     Gain,
     /// The weight of a state that comes back, [gates · units, units].
     Recurrent,
+    /// The weight of what enters a recurrent layer, [gates · units, features].
+    RecurrentInput {
+        /// Values of the state.
+        units: usize,
+    },
+    /// A bias of the gates of an LSTM, [4 · units], the forget gate's second.
+    LstmBias,
     /// What a layer has seen of its inputs, such as a running mean. Neither optimizer nor penalties
     /// touch it: where its gradient would stand, the layer writes its new value.
     Statistic,
@@ -96,8 +103,10 @@ impl Initializer {
 
     /// Fills a parameter's values.
     ///
-    /// Biases are zero unless the initializer is `Pytorch` or a constant; embeddings are uniform
-    /// within 0.05, as in Keras, unless it is `Pytorch` or a constant.
+    /// Unless the initializer is `Pytorch` or a constant, other parameters than weights start as in
+    /// Keras: biases at zero, but an LSTM's forget gate at one (Gers et al., 2000), embeddings
+    /// uniform within 0.05, weights of a state with columns that are orthogonal and of length one
+    /// (Saxe et al., 2014). PyTorch starts all that belongs to a state within 1 / √units.
     pub(super) fn fill(
         self,
         kind: ParameterKind,
@@ -113,7 +122,16 @@ impl Initializer {
             (Initializer::Zeros, _) => values.fill(0.0),
             (Initializer::Ones, _) => values.fill(1.0),
             (Initializer::Pytorch, ParameterKind::Embedding) => normal(1.0, random, values),
+            (Initializer::Pytorch, ParameterKind::RecurrentInput { units }) => {
+                uniform(1.0 / (units.max(1) as f64).sqrt(), random, values)
+            }
             (Initializer::Pytorch, _) => uniform(1.0 / fan_in.sqrt(), random, values),
+            (_, ParameterKind::LstmBias) => {
+                let units = values.len() / 4;
+                values.fill(0.0);
+                values[units..2 * units].fill(1.0);
+            }
+            (_, ParameterKind::Recurrent) => orthogonal(fan_in as usize, random, values),
             (_, ParameterKind::Bias) => values.fill(0.0),
             (_, ParameterKind::Embedding) => uniform(0.05, random, values),
             (Initializer::GlorotUniform, _) => {
@@ -142,4 +160,48 @@ fn normal(deviation: f64, random: &mut Random, values: &mut [f32]) {
     for value in values {
         *value = random.normal_f32() * deviation;
     }
+}
+
+/// A matrix of so many columns, at least as high as wide, whose columns are orthogonal and of length
+/// one: those of a normal one, by Gram and Schmidt's method. That makes all such matrices equally
+/// likely, as a QR decomposition with a positive diagonal does.
+fn orthogonal(columns: usize, random: &mut Random, values: &mut [f32]) {
+    let rows = values.len() / columns;
+    // Column after column.
+    let mut basis: Vec<f64> = (0..values.len())
+        .map(|_| f64::from(random.normal_f32()))
+        .collect();
+    for column in 0..columns {
+        let (before, rest) = basis.split_at_mut(column * rows);
+        let own = &mut rest[..rows];
+        // Twice, as once leaves what rounding made of nearly parallel ones.
+        for _ in 0..2 {
+            for other in before.chunks_exact(rows) {
+                let share = dot(own, other);
+                own.iter_mut()
+                    .zip(other)
+                    .for_each(|(own, other)| *own -= share * other);
+            }
+        }
+        let length = dot(own, own).sqrt();
+        own.iter_mut().for_each(|value| *value /= length);
+    }
+    for (row, values) in values.chunks_exact_mut(columns).enumerate() {
+        for (column, value) in values.iter_mut().enumerate() {
+            *value = basis[column * rows + row] as f32;
+        }
+    }
+}
+
+/// A sum in an order of its own, so that every processor starts from the same values.
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    let mut lanes = [0.0; 8];
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    for (a, b) in a.iter().zip(b) {
+        for (lane, (a, b)) in lanes.iter_mut().zip(a.iter().zip(b)) {
+            *lane += a * b;
+        }
+    }
+    let rest: f64 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
+    lanes.iter().sum::<f64>() + rest
 }

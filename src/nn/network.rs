@@ -428,7 +428,7 @@ impl Network {
                 parameters: &parameters[node.parameters.clone()],
                 inputs: self.inputs(node, x, &workspace.values[..i]),
                 output: &workspace.values[i][..size],
-                saved: &workspace.saved[i][..saved],
+                saved: &mut workspace.saved[i][..saved],
                 scratch: &mut workspace.scratch,
                 gradient,
                 parameter_gradient: node

@@ -27,7 +27,7 @@ impl Dense {
 impl Layer for Dense {
     fn parameters(&self) -> Vec<ParameterSpec> {
         let weight = ParameterSpec {
-            name: "weight",
+            name: "weight".into(),
             shape: vec![self.units, self.width],
             kind: ParameterKind::Weight,
             fan_in: self.width,
@@ -36,7 +36,7 @@ impl Layer for Dense {
             start: None,
         };
         let bias = ParameterSpec {
-            name: "bias",
+            name: "bias".into(),
             shape: vec![self.units],
             kind: ParameterKind::Bias,
             initializer: self.bias_initializer,

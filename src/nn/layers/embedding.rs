@@ -15,7 +15,7 @@ pub(crate) struct Embedding {
 impl Layer for Embedding {
     fn parameters(&self) -> Vec<ParameterSpec> {
         vec![ParameterSpec {
-            name: "weight",
+            name: "weight".into(),
             shape: vec![self.vocabulary, self.units],
             kind: ParameterKind::Embedding,
             fan_in: self.vocabulary,

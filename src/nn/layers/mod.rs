@@ -13,6 +13,7 @@ mod join;
 mod scale;
 mod select;
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use super::activation::Activation;
@@ -48,7 +49,7 @@ pub enum Source {
 #[derive(Debug, Clone)]
 pub struct ParameterSpec {
     /// Name within the layer, PyTorch's (`weight`, `bias`).
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Shape in PyTorch's layout.
     pub shape: Vec<usize>,
     /// What it is for.
@@ -214,8 +215,8 @@ pub struct Backward<'a> {
     pub inputs: Inputs<'a>,
     /// The output of the forward pass.
     pub output: &'a [f32],
-    /// What the forward pass kept.
-    pub saved: &'a [f32],
+    /// What the forward pass kept; the layer may change it as it needs.
+    pub saved: &'a mut [f32],
     /// Working memory, at least as long as [`Layer::scratch`] asks for.
     pub scratch: &'a mut [f32],
     /// The gradient with respect to the output; the layer may change it as it needs.

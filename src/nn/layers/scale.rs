@@ -17,7 +17,7 @@ pub(crate) struct Scale {
 impl Layer for Scale {
     fn parameters(&self) -> Vec<ParameterSpec> {
         vec![ParameterSpec {
-            name: "weight",
+            name: "weight".into(),
             shape: vec![self.width],
             // Like a bias: decay would pull the factors to one, not the network to zero.
             kind: ParameterKind::Bias,

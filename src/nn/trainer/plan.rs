@@ -114,7 +114,10 @@ fn segments(network: &Network, options: &TrainOptions) -> Vec<Segment> {
         .iter()
         .filter(|parameter| parameter.trainable && parameter.kind != ParameterKind::Statistic)
     {
-        let plain = matches!(parameter.kind, ParameterKind::Bias | ParameterKind::Gain);
+        let plain = matches!(
+            parameter.kind,
+            ParameterKind::Bias | ParameterKind::LstmBias | ParameterKind::Gain
+        );
         let decayed = options.decay_biases || !plain;
         match segments.last_mut() {
             Some(last) if last.decayed == decayed && last.range.end == parameter.range.start => {
