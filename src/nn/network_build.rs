@@ -1,6 +1,6 @@
 //! Building a network: columns chosen, shapes met and sizes checked before anything is allocated.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use super::activation::Activation;
@@ -67,6 +67,14 @@ impl Network {
             ));
         }
         let mut builder = Builder::new(inputs)?;
+        for layer in &architecture.layers {
+            if let LayerKind::Input {
+                features: Some(names),
+            } = &layer.kind
+            {
+                builder.named.extend(names.iter().cloned());
+            }
+        }
         let edges = architecture.edges()?;
         let last = edges.len() - 1;
         let mut outputs: Vec<Slot> = Vec::with_capacity(members);
@@ -102,6 +110,8 @@ struct Builder<'a> {
     parameters: Vec<Parameter>,
     parameter_count: usize,
     output_activation: Activation,
+    /// Features that input layers name.
+    named: HashSet<String>,
     /// What stands before the names of the member that is being built.
     prefix: String,
 }
@@ -157,6 +167,7 @@ impl<'a> Builder<'a> {
             parameters: Vec::new(),
             parameter_count: 0,
             output_activation: Activation::Linear,
+            named: HashSet::new(),
             prefix: String::new(),
         })
     }
@@ -434,6 +445,12 @@ impl<'a> Builder<'a> {
                     matches!(f.form, InputForm::Level { .. } | InputForm::Numbers(0))
                 };
                 chosen.extend((0..self.features.len()).filter(|f| !is_level(&self.features[*f])));
+                if !self.only_numbers(&chosen) {
+                    // Sequences and images that are read elsewhere are not meant here.
+                    chosen.retain(|f| {
+                        self.only_numbers(&[*f]) || !self.named.contains(&self.features[*f].name)
+                    });
+                }
             }
             Some(names) => {
                 for name in names {

@@ -160,6 +160,10 @@ fn shapes_that_cannot_meet_are_errors_that_name_the_layer() {
         "layer \"d\": reads feature \"n\", one number, and feature \"s\", a sequence of 4 steps × 3",
     );
     fails(
+        r#"{"type": "dense", "name": "d", "units": 3}"#,
+        "layer \"d\": mixes the embedded feature \"t\"",
+    );
+    fails(
         r#"{"type": "input", "features": ["i"]}, {"type": "dense", "name": "d", "units": 3}"#,
         "layer \"d\": reads an image of 2 channels × 2 high × 3 wide, but takes a vector",
     );
@@ -183,6 +187,29 @@ fn shapes_that_cannot_meet_are_errors_that_name_the_layer() {
         r#"{"type": "input", "features": ["t"]}, {"type": "flatten", "name": "f"}"#,
         "layer \"f\": reads a level's index",
     );
+}
+
+#[test]
+fn an_input_layer_without_names_leaves_out_images_and_sequences_that_others_name() {
+    let network = build(
+        r#"{"type": "input", "name": "s", "features": ["s"]},
+           {"type": "flatten", "name": "steps"},
+           {"type": "input", "name": "i", "features": ["i"]},
+           {"type": "flatten", "name": "pixels"},
+           {"type": "input", "name": "t", "features": ["t"]},
+           {"type": "embedding", "name": "vectors", "units": 2},
+           {"type": "flatten", "name": "tokens"},
+           {"type": "input", "name": "columns"},
+           {"type": "concat", "input": ["columns", "steps", "pixels", "tokens"]},
+           {"type": "output"}"#,
+        &features(),
+    )
+    .unwrap();
+    let output = network
+        .parameters()
+        .iter()
+        .find(|p| p.name == "output1.weight");
+    assert_eq!(output.unwrap().shape, [2, 1 + 12 + 12 + 8]);
 }
 
 #[test]
