@@ -8,13 +8,19 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::error::Error;
+use super::layers::norm::{batch_norm, group_norm, layer_norm};
 use super::layers::{Layer, flatten};
 use super::lengths::LengthRule;
 use super::settings::Settings;
 use super::shape::Shape;
 
 /// The types by name.
-pub(super) const LAYER_TYPES: &[LayerType] = &[flatten::FLATTEN];
+pub(super) const LAYER_TYPES: &[LayerType] = &[
+    flatten::FLATTEN,
+    batch_norm::BATCH_NORM,
+    layer_norm::LAYER_NORM,
+    group_norm::GROUP_NORM,
+];
 
 /// A type of layer as architectures name it.
 pub(super) struct LayerType {

@@ -25,6 +25,7 @@ mod parallel;
 pub mod predictor;
 pub mod processor;
 pub mod random;
+mod reduction;
 pub mod schedule;
 mod settings;
 mod shape;

@@ -21,6 +21,17 @@ const FOREIGN: &[(&str, &str)] = &[
     ("bias", "use_bias"),
     ("inputs", "input"),
     ("columns", "features"),
+    ("eps", "epsilon"),
+    ("layer_norm_eps", "epsilon"),
+    ("affine", "scale"),
+    ("elementwise_affine", "scale"),
+    ("bias", "center"),
+    ("num_groups", "groups"),
+    ("nhead", "num_heads"),
+    ("dim_feedforward", "feed_forward"),
+    ("intermediate_dim", "feed_forward"),
+    ("layer_norm_epsilon", "epsilon"),
+    ("normalize_first", "norm_first"),
 ];
 
 /// The settings of a layer.

@@ -10,6 +10,7 @@ mod dropout;
 mod embedding;
 pub(super) mod flatten;
 mod join;
+pub(super) mod norm;
 mod scale;
 mod select;
 

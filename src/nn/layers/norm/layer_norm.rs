@@ -1,0 +1,212 @@
+//! Layer normalisation (Ba and others, 2016), as `torch.nn.LayerNorm`.
+//!
+//! A vector is normalised over its values, a sequence step by step over the features
+//! (`LayerNorm(features)`), an image over all channels, lines and columns, each with a weight of
+//! its own (`LayerNorm([channels, height, width])`).
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::{Group, NormSettings};
+use crate::nn::Error;
+use crate::nn::layer_types::{Built, LayerType, Rank, Site, Spec};
+use crate::nn::layers::{Backward, Forward, Layer, Operation, ParameterSpec};
+use crate::nn::lengths::LengthRule;
+use crate::nn::packed::{Packed, PackedPass};
+use crate::nn::processor::{Processor, Task};
+use crate::nn::shape::Shape;
+
+/// The type `layer_norm`.
+pub(in crate::nn) const LAYER_NORM: LayerType = LayerType {
+    name: "layer_norm",
+    aliases: &["layernorm", "layernormalization"],
+    settings: &["epsilon", "scale", "center"],
+    rank: Rank::Any,
+    read: |_, settings| Ok(Arc::new(LayerNormSpec(NormSettings::read(settings)?))),
+};
+
+#[derive(Debug)]
+struct LayerNormSpec(NormSettings);
+
+impl Spec for LayerNormSpec {
+    fn type_name(&self) -> &'static str {
+        LAYER_NORM.name
+    }
+
+    fn keeps_shape(&self) -> bool {
+        true
+    }
+
+    fn write(&self, settings: &mut Map<String, Value>) {
+        self.0.write(settings);
+    }
+
+    fn build(&self, site: &Site<'_>) -> Result<Built, Error> {
+        let shape = site.one()?;
+        let normalised = match shape {
+            Shape::Vector(width) => vec![width],
+            Shape::Sequence { features, .. } => vec![features],
+            Shape::Image {
+                channels,
+                height,
+                width,
+            } => vec![channels, height, width],
+        };
+        Ok(Built::Layer {
+            layer: Box::new(LayerNorm {
+                settings: self.0,
+                steps: shape.steps(),
+                width: shape.step_size(),
+                normalised,
+            }),
+            shape,
+            lengths: LengthRule::Keep,
+        })
+    }
+}
+
+/// Rows [rows, steps, width] to rows of the same shape.
+#[derive(Debug)]
+struct LayerNorm {
+    settings: NormSettings,
+    steps: usize,
+    width: usize,
+    /// The shape of what is normalised together, and of the weight.
+    normalised: Vec<usize>,
+}
+
+impl Layer for LayerNorm {
+    fn parameters(&self) -> Vec<ParameterSpec> {
+        self.settings.parameters(&self.normalised)
+    }
+
+    /// The moments of each step.
+    fn saved_per_row(&self) -> usize {
+        2 * self.steps
+    }
+
+    fn products(&self) -> usize {
+        4 * self.steps * self.width
+    }
+
+    fn forward(&self, pass: Forward<'_>) {
+        Processor::detect().run(ForwardTask { layer: self, pass });
+    }
+
+    fn backward(&self, pass: Backward<'_>) {
+        Processor::detect().run(BackwardTask { layer: self, pass });
+    }
+
+    fn operation(&self) -> Operation {
+        Operation::Packed
+    }
+
+    fn pack(&self, parameters: &[f32]) -> Option<Box<dyn Packed>> {
+        Some(Box::new(PackedLayerNorm {
+            settings: self.settings,
+            steps: self.steps,
+            width: self.width,
+            parameters: parameters.into(),
+        }))
+    }
+}
+
+struct ForwardTask<'a> {
+    layer: &'a LayerNorm,
+    pass: Forward<'a>,
+}
+
+impl Task for ForwardTask<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let (layer, pass) = (self.layer, self.pass);
+        let affine = layer.settings.affine(pass.parameters, layer.width);
+        let input = pass.inputs.view(0);
+        let size = layer.steps * layer.width;
+        let rows = pass.output.chunks_exact_mut(size);
+        let rows = rows.zip(pass.saved.chunks_exact_mut(2 * layer.steps));
+        for (row, (output, saved)) in rows.enumerate() {
+            let steps = input.row(row).chunks_exact(layer.width);
+            let steps = steps.zip(output.chunks_exact_mut(layer.width));
+            for ((x, y), saved) in steps.zip(saved.chunks_exact_mut(2)) {
+                let moments = Group::run(layer.width).forward(x, affine, layer.settings.epsilon, y);
+                saved.copy_from_slice(&moments);
+            }
+        }
+    }
+}
+
+struct BackwardTask<'a> {
+    layer: &'a LayerNorm,
+    pass: Backward<'a>,
+}
+
+impl Task for BackwardTask<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let (layer, mut pass) = (self.layer, self.pass);
+        let width = layer.width;
+        let group = Group::run(width);
+        let weight = layer.settings.affine(pass.parameters, width).weight;
+        let mut affine = layer
+            .settings
+            .affine_gradient(pass.parameter_gradient, width);
+        let input = pass.inputs.view(0);
+        let mut target = pass.input_gradients.get(0);
+        let moments = pass.saved.as_chunks::<2>().0;
+        for (i, (gradient, moments)) in pass
+            .gradient
+            .chunks_exact_mut(width)
+            .zip(moments)
+            .enumerate()
+        {
+            let (row, step) = (i / layer.steps, i % layer.steps);
+            let x = &input.row(row)[step * width..][..width];
+            let slope = group.backward(x, *moments, weight, gradient, &mut affine);
+            if let Some((target, add)) = &mut target {
+                let target = &mut target[i * width..][..width];
+                group.input_gradient(x, slope, gradient, *add, target);
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct PackedLayerNorm {
+    settings: NormSettings,
+    steps: usize,
+    width: usize,
+    parameters: Box<[f32]>,
+}
+
+impl Packed for PackedLayerNorm {
+    fn size_bytes(&self) -> usize {
+        size_of_val(&*self.parameters)
+    }
+
+    fn forward(&self, pass: PackedPass<'_>) {
+        Processor::detect().run(PackedTask { layer: self, pass });
+    }
+}
+
+struct PackedTask<'a, 'p> {
+    layer: &'a PackedLayerNorm,
+    pass: PackedPass<'p>,
+}
+
+impl Task for PackedTask<'_, '_> {
+    #[inline(always)]
+    fn run(self) {
+        let (layer, pass) = (self.layer, self.pass);
+        let affine = layer.settings.affine(&layer.parameters, layer.width);
+        let input = pass.inputs.view(0);
+        for row in 0..pass.rows {
+            let output = &mut pass.output[row * pass.stride..][..layer.steps * layer.width];
+            let steps = input.row(row).chunks_exact(layer.width);
+            for (x, y) in steps.zip(output.chunks_exact_mut(layer.width)) {
+                Group::run(layer.width).forward(x, affine, layer.settings.epsilon, y);
+            }
+        }
+    }
+}
