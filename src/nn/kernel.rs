@@ -14,15 +14,12 @@
 //! Tiles, blocks and vector widths only choose which of these sums run at the same time.
 
 use super::Activation;
+use super::packing::{GROUP, Line, NARROW, Packing, ZEROS, lines};
 use super::processor::{Instructions, Processor, Task};
 #[cfg(target_arch = "x86_64")]
 use super::vector::{Avx2, Avx512};
 use super::vector::{Baseline, LANES, Vector};
 
-/// Up to so many outputs a layer is computed by dot products; padding to a vector would cost more.
-const NARROW: usize = 4;
-/// Panels (of sixteen outputs) that are packed together and computed at the same time.
-const GROUP: usize = 4;
 /// Inputs multiplied before the next row tile's turn, so that a group's weights stay in cache.
 const BLOCK: usize = 512;
 /// Accumulators of a dot product.
@@ -45,17 +42,9 @@ fn segments(n: usize, k: usize) -> usize {
     segments
 }
 
-/// Sixteen weights where a vector load never crosses a cache line.
-#[derive(Clone, Copy, Debug)]
-#[repr(C, align(64))]
-struct Line([f32; LANES]);
-
-const ZEROS: Line = Line([0.0; LANES]);
-
 /// A dense layer's weights in the order in which the kernel reads them.
 #[derive(Clone, Debug)]
 pub struct PackedDense {
-    /// Narrow: `[n][k / 16]` lines. Else `[group][k][panel of the group]` lines.
     weight: Vec<Line>,
     bias: Vec<Line>,
     n: usize,
@@ -77,43 +66,47 @@ impl PackedDense {
         k: usize,
         activation: Activation,
     ) -> Self {
-        assert_eq!(
-            Some(weight.len()),
-            n.checked_mul(k),
-            "weights of a {n} by {k} layer"
-        );
-        assert!(
-            bias.is_none_or(|b| b.len() == n),
-            "biases of a layer of {n} units"
-        );
-        let mut packed_bias = vec![ZEROS; n.div_ceil(LANES)];
-        for (j, &b) in bias.unwrap_or_default().iter().enumerate() {
-            packed_bias[j / LANES].0[j % LANES] = b;
+        Self::joined(&[weight], &[k], bias.as_slice(), n, activation)
+    }
+
+    /// Packs several weights of `n` outputs that share a row of inputs, those of the first before
+    /// those of the second: `[n, widths[0]]`, `[n, widths[1]]` and so on. The biases are added up.
+    ///
+    /// # Panics
+    /// When a weight or bias has another size.
+    pub fn joined(
+        weights: &[&[f32]],
+        widths: &[usize],
+        biases: &[&[f32]],
+        n: usize,
+        activation: Activation,
+    ) -> Self {
+        let k = widths.iter().sum();
+        let (lines, bias_lines) = lines(n, k);
+        let mut weight = vec![ZEROS; lines];
+        let mut bias = vec![ZEROS; bias_lines];
+        let mut packing = Packing {
+            weight: &mut weight,
+            bias: &mut bias,
+            n,
+            k,
+        };
+        let mut first = 0;
+        for (weight, width) in weights.iter().zip(widths) {
+            assert_eq!(
+                Some(weight.len()),
+                n.checked_mul(*width),
+                "weights of a {n} by {width} layer"
+            );
+            packing.rows(weight, first, *width);
+            first += width;
         }
-        let mut lines;
-        if n <= NARROW {
-            let blocks = k.div_ceil(LANES);
-            lines = vec![ZEROS; n * blocks];
-            for (j, row) in weight.chunks_exact(k.max(1)).enumerate() {
-                for (i, &w) in row.iter().enumerate() {
-                    lines[j * blocks + i / LANES].0[i % LANES] = w;
-                }
-            }
-        } else {
-            let panels = n.div_ceil(LANES);
-            lines = vec![ZEROS; panels * k];
-            for (j, row) in weight.chunks_exact(k.max(1)).enumerate() {
-                let (panel, lane) = (j / LANES, j % LANES);
-                let first = panel - panel % GROUP;
-                let width = GROUP.min(panels - first);
-                for (i, &w) in row.iter().enumerate() {
-                    lines[first * k + i * width + panel % GROUP].0[lane] = w;
-                }
-            }
+        for bias in biases {
+            packing.bias(bias);
         }
         Self {
-            weight: lines,
-            bias: packed_bias,
+            weight,
+            bias,
             n,
             k,
             segments: segments(n, k),
@@ -143,11 +136,69 @@ impl PackedDense {
         (self.weight.len() + self.bias.len()) * size_of::<Line>()
     }
 
+    /// The weights to compute with.
+    #[inline]
+    pub(super) fn panels(&self) -> Panels<'_> {
+        Panels {
+            weight: &self.weight,
+            bias: &self.bias,
+            n: self.n,
+            k: self.k,
+            segments: self.segments,
+            activation: self.activation,
+            processor: self.processor,
+        }
+    }
+
     /// Computes `rows` rows: row r reads `x[r * stride..][..k]` and writes
     /// `out[r * out_stride..][..n]`, nothing else. Rows of `x` may overlap.
     ///
     /// # Panics
     /// When the slices are too short, or rows of `out` would overlap.
+    pub fn forward(
+        &self,
+        x: &[f32],
+        stride: usize,
+        rows: usize,
+        out: &mut [f32],
+        out_stride: usize,
+    ) {
+        self.panels().forward(x, stride, rows, out, out_stride);
+    }
+}
+
+/// Packed weights in memory of somebody else.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Panels<'a> {
+    weight: &'a [Line],
+    bias: &'a [Line],
+    n: usize,
+    k: usize,
+    segments: usize,
+    activation: Activation,
+    processor: Processor,
+}
+
+impl<'a> Panels<'a> {
+    /// Weights that were packed, to compute with by the best instructions of this machine.
+    pub fn new(packing: Packing<'a>) -> Self {
+        let (n, k) = (packing.n, packing.k);
+        let (weight, bias) = packing.finish();
+        Self {
+            weight,
+            bias,
+            n,
+            k,
+            segments: segments(n, k),
+            activation: Activation::Linear,
+            processor: Processor::detect(),
+        }
+    }
+
+    /// As [`PackedDense::forward`].
+    ///
+    /// # Panics
+    /// Likewise.
     pub fn forward(
         &self,
         x: &[f32],
@@ -193,7 +244,7 @@ impl PackedDense {
 
 /// One call. `x` and `out` are good for all rows.
 struct Product<'a> {
-    layer: &'a PackedDense,
+    layer: &'a Panels<'a>,
     x: *const f32,
     stride: usize,
     rows: usize,
@@ -207,7 +258,7 @@ impl<V: Vector> Task for On<'_, V> {
     #[inline(always)]
     fn run(self) {
         let mut product = self.0;
-        let PackedDense {
+        let Panels {
             n,
             segments,
             activation,
@@ -381,12 +432,12 @@ impl Product<'_> {
     /// Several rows: by groups of panels, blocks or segments of inputs, and row tiles.
     #[inline(always)]
     unsafe fn tiled<V: Vector>(&mut self, segments: usize) {
-        let PackedDense {
+        let Panels {
             n,
             k,
             activation,
-            ref weight,
-            ref bias,
+            weight,
+            bias,
             ..
         } = *self.layer;
         let panels = n.div_ceil(LANES);
@@ -563,12 +614,8 @@ impl Product<'_> {
     /// Few outputs: a dot product each.
     #[inline(always)]
     unsafe fn narrow<V: Vector>(&mut self) {
-        let PackedDense {
-            n,
-            k,
-            ref weight,
-            ref bias,
-            ..
+        let Panels {
+            n, k, weight, bias, ..
         } = *self.layer;
         let blocks = k.div_ceil(LANES);
         let whole = k / (LANES * CHAINS) * CHAINS;

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::error::Error;
 use super::layers::norm::{batch_norm, group_norm, layer_norm};
-use super::layers::{Layer, flatten};
+use super::layers::{Layer, flatten, recurrent, select_step};
 use super::lengths::LengthRule;
 use super::settings::Settings;
 use super::shape::Shape;
@@ -20,6 +20,10 @@ pub(super) const LAYER_TYPES: &[LayerType] = &[
     batch_norm::BATCH_NORM,
     layer_norm::LAYER_NORM,
     group_norm::GROUP_NORM,
+    recurrent::RNN,
+    recurrent::LSTM,
+    recurrent::GRU,
+    select_step::SELECT_STEP,
 ];
 
 /// A type of layer as architectures name it.

@@ -21,6 +21,7 @@ pub mod network;
 mod network_build;
 pub mod optimizer;
 pub mod packed;
+mod packing;
 mod parallel;
 pub mod predictor;
 pub mod processor;

@@ -13,6 +13,8 @@ const COMMON: [&str; 4] = ["type", "name", "input", "trainable"];
 /// Settings of other libraries, whose spelling is far from ours.
 const FOREIGN: &[(&str, &str)] = &[
     ("out_features", "units"),
+    ("hidden_size", "units"),
+    ("nonlinearity", "activation"),
     ("embedding_dim", "units"),
     ("output_dim", "units"),
     ("num_embeddings", "vocabulary"),
@@ -207,7 +209,12 @@ impl<'a> Settings<'a> {
 
     /// An activation by its name.
     pub fn activation(&self) -> Result<Option<Activation>, Error> {
-        let Some(value) = self.get("activation") else {
+        self.activation_named("activation")
+    }
+
+    /// [`Settings::activation`] of another setting.
+    pub fn activation_named(&self, setting: &str) -> Result<Option<Activation>, Error> {
+        let Some(value) = self.get(setting) else {
             return Ok(None);
         };
         let given = value.as_str().unwrap_or_default();

@@ -15,6 +15,7 @@ mod network;
 mod norm;
 mod optimizer;
 mod predictor;
+mod recurrent;
 mod shapes;
 mod trainer;
 mod training;

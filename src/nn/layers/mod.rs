@@ -11,8 +11,10 @@ mod embedding;
 pub(super) mod flatten;
 mod join;
 pub(super) mod norm;
+pub(super) mod recurrent;
 mod scale;
 mod select;
+pub(super) mod select_step;
 
 use std::borrow::Cow;
 use std::ops::Range;
