@@ -45,9 +45,10 @@ CREATE VIEW neural.models WITH (security_barrier) AS
            m.positive_class,
            CASE WHEN neural.may_manage(m.owner) THEN v.features
                 WHEN v.features IS NOT NULL THEN
-                    (SELECT coalesce(jsonb_agg(jsonb_build_object(
+                    (SELECT coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
                                 'name', f -> 'name', 'type', f -> 'type',
-                                'treatment', f -> 'treatment') ORDER BY place), '[]')
+                                'treatment', f -> 'treatment',
+                                'sequence', f -> 'sequence')) ORDER BY place), '[]')
                      FROM jsonb_array_elements(v.features) WITH ORDINALITY AS e(f, place))
            END AS features,
            v.architecture,

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Feature, FeatureSet, Fitted};
+use super::{Feature, FeatureSet, Fitted, Steps};
 
 impl Feature {
     /// Whether the network sees it.
@@ -40,22 +40,26 @@ impl Feature {
         }
     }
 
-    fn public(&self) -> Map<String, Value> {
+    fn public(&self, steps: Option<&Steps>) -> Map<String, Value> {
         let mut map = Map::new();
         map.insert("name".to_owned(), json!(self.name));
         map.insert("type".to_owned(), json!(self.sql_type));
         map.insert("treatment".to_owned(), json!(self.treatment_name()));
+        if let Some(steps) = steps {
+            map.insert("sequence".to_owned(), json!(steps));
+        }
         map
     }
 }
 
 impl FeatureSet {
     /// What whoever may call the model may see: an array of names, types and treatments in call
-    /// order, without anything that was fitted.
+    /// order, without anything that was fitted; those of a sequence's steps with its length and
+    /// the columns that told sequences apart and ordered their steps.
     pub fn public_json(&self) -> Value {
         self.features
             .iter()
-            .map(|feature| Value::Object(feature.public()))
+            .map(|feature| Value::Object(feature.public(self.steps.as_ref())))
             .collect()
     }
 
@@ -65,7 +69,7 @@ impl FeatureSet {
         self.features
             .iter()
             .map(|feature| {
-                let mut map = feature.public();
+                let mut map = feature.public(self.steps.as_ref());
                 let more = match &feature.treatment {
                     Fitted::Numeric {
                         scale,

@@ -323,7 +323,9 @@ impl FeatureSet {
             feature.validate().map_err(Error::Damaged)?;
         }
         if let Some(steps) = &self.steps
-            && (steps.length == 0 || !self.features.iter().all(Feature::fits_a_step))
+            && (steps.length == 0
+                || self.step_width() == 0
+                || !self.features.iter().all(Feature::fits_a_step))
         {
             return Err(Error::Damaged("its sequences cannot be".to_owned()));
         }

@@ -14,6 +14,10 @@ pub(crate) struct RowScorer<'a> {
     model: &'a DecodedModel,
     /// Of each feature that can be read its number, its place in the result, and how.
     columns: Vec<(usize, usize, Convert)>,
+    /// Of a sequence the newest steps, in a ring.
+    steps: Vec<f32>,
+    /// How many steps the sequence has had.
+    seen: usize,
     row: Vec<f32>,
     out: Vec<f32>,
     scratch: Scratch,
@@ -54,6 +58,11 @@ impl<'a> RowScorer<'a> {
         Ok(RowScorer {
             model,
             columns: places,
+            steps: match model.features.steps {
+                Some(_) => vec![0.0; model.features.width() - 1],
+                None => Vec::new(),
+            },
+            seen: 0,
             row: vec![0.0; model.features.width()],
             out: vec![0.0; model.outputs()],
             scratch: model.predictor.scratch(),
@@ -65,21 +74,63 @@ impl<'a> RowScorer<'a> {
     /// # Safety
     /// `values` are of the types of the columns the scorer was made for.
     pub(crate) unsafe fn outputs(&mut self, values: &[pg_sys::Datum], nulls: &[bool]) -> &[f32] {
-        for (i, place, convert) in &mut self.columns {
-            // SAFETY: as the caller says.
-            unsafe {
-                convert.encode(
-                    *i,
-                    values[*place],
-                    nulls[*place],
-                    &self.model.encoder,
-                    &mut self.row,
-                );
-            }
+        // SAFETY: as the caller says.
+        unsafe { encode(&mut self.columns, values, nulls, self.model, &mut self.row) };
+        self.forward()
+    }
+
+    /// Takes a row of the result as the next step of a sequence, for a model of sequences.
+    ///
+    /// # Safety
+    /// As for [`outputs`](RowScorer::outputs).
+    pub(crate) unsafe fn step(&mut self, values: &[pg_sys::Datum], nulls: &[bool]) {
+        let width = self.model.features.step_width();
+        let length = self.steps.len() / width;
+        let start = self.seen % length * width;
+        let step = &mut self.steps[start..start + width];
+        // SAFETY: as the caller says.
+        unsafe { encode(&mut self.columns, values, nulls, self.model, step) };
+        self.seen += 1;
+    }
+
+    /// The network's outputs for the steps taken so far, which are forgotten.
+    pub(crate) fn sequence_outputs(&mut self) -> &[f32] {
+        let width = self.model.features.step_width();
+        let length = self.steps.len() / width;
+        let count = self.seen.min(length);
+        let (first, places) = self.row.split_at_mut(1);
+        first[0] = count as f32;
+        places[count * width..].fill(0.0);
+        let newest = self.seen - count..self.seen;
+        for (step, place) in newest.zip(places.chunks_exact_mut(width)) {
+            let start = step % length * width;
+            place.copy_from_slice(&self.steps[start..start + width]);
         }
+        self.seen = 0;
+        self.forward()
+    }
+
+    fn forward(&mut self) -> &[f32] {
         self.model
             .predictor
             .forward(&self.row, 1, &mut self.out, &mut self.scratch);
         &self.out
+    }
+}
+
+/// Writes the features of a row of the result, found at these places.
+///
+/// # Safety
+/// As for [`RowScorer::outputs`].
+unsafe fn encode(
+    columns: &mut [(usize, usize, Convert)],
+    values: &[pg_sys::Datum],
+    nulls: &[bool],
+    model: &DecodedModel,
+    row: &mut [f32],
+) {
+    for (i, place, convert) in columns {
+        // SAFETY: as the caller says.
+        unsafe { convert.encode(*i, values[*place], nulls[*place], &model.encoder, row) };
     }
 }

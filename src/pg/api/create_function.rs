@@ -104,10 +104,15 @@ fn create(
     let features = &decoded.features.features;
     let volatility = if pinned { "IMMUTABLE" } else { "STABLE" };
     let cost = cost::operators(resolved.size);
-    let (parameters, body) = if features.len() > MOST_PARAMETERS {
+    let single = if decoded.features.steps.is_some() {
+        Some(("steps", "anyarray"))
+    } else {
+        (features.len() > MOST_PARAMETERS).then_some(("features", "anyelement"))
+    };
+    let (parameters, body) = if let Some((name, of)) = single {
         // A body in a string: PostgreSQL allows parameters of any row type only there.
         (
-            "features anyelement".to_string(),
+            format!("{name} {of}"),
             format!("AS {}", quote_literal(format!("SELECT {callee}, $1)"))),
         )
     } else {
@@ -118,8 +123,8 @@ fn create(
         )
     };
     let function = quote_qualified_identifier(&schema, &name);
-    let (names, types): (Vec<String>, Vec<String>) = if features.len() > MOST_PARAMETERS {
-        (vec!["features".into()], vec!["anyelement".into()])
+    let (names, types): (Vec<String>, Vec<String>) = if let Some((name, of)) = single {
+        (vec![name.into()], vec![of.into()])
     } else {
         features
             .iter()

@@ -7,12 +7,13 @@ use pgrx::PgSqlErrorCode as Code;
 use pgrx::prelude::*;
 
 use super::given;
+use super::judging_sequences::{ActualReader, for_each_sequence};
 use crate::features::Target;
 use crate::pg::cache::{self, DecodedModel};
 use crate::pg::error::{OrRaise, Report, Result};
 use crate::pg::interrupt;
 use crate::pg::reader::{self, Resolved};
-use crate::pg::rows::{Reader, with_query};
+use crate::pg::rows::{Grouping, Reader, with_query};
 use crate::pg::scoring::RowScorer;
 use crate::pg::settings;
 use crate::training::{Judge, Truth};
@@ -170,7 +171,7 @@ fn open(model: &str) -> Result<(Resolved, Rc<DecodedModel>)> {
 }
 
 /// What a row's target says.
-enum Actual<'a> {
+pub(super) enum Actual<'a> {
     Number(f64),
     Class(&'a str),
 }
@@ -223,6 +224,29 @@ fn for_each_row(
                 )
                 .hint("Name the right column, or cast it in the query.")
             })?;
+        if let Some(steps) = &decoded.features.steps {
+            let place_of = |column: &String, part: &str| {
+                let mut columns = query.columns().iter();
+                let place = columns.position(|given| given.name == *column);
+                place.ok_or_else(|| missing(column, part))
+            };
+            let by = "by which the model's sequences are told apart";
+            let order = "which orders the steps of the model's sequences";
+            let by = steps.by.iter().map(|column| place_of(column, by));
+            let order = steps.order.iter().map(|column| place_of(column, order));
+            let by = by.collect::<Result<Vec<usize>>>()?;
+            let order = order.collect::<Result<Vec<usize>>>()?;
+            query.sort(&by, &order)?;
+            let mut grouping = Grouping::new(query.columns(), &by, &order, Some(place))?;
+            let actual = ActualReader {
+                reader,
+                numeric,
+                place,
+                what: format!("the target \"{name}\""),
+            };
+            let scorer = RowScorer::new(query.columns(), decoded, resolved)?;
+            return for_each_sequence(query, &mut grouping, &actual, scorer, each);
+        }
         let mut scorer = RowScorer::new(query.columns(), decoded, resolved)?;
         let mut buffer = String::new();
         query.for_each(|values, nulls| {

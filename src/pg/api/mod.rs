@@ -7,6 +7,7 @@ mod cost;
 mod create_function;
 mod exchange;
 mod judging;
+mod judging_sequences;
 mod keeping;
 mod training;
 

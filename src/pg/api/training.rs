@@ -147,12 +147,17 @@ fn train_and_store(order: &Order<'_>) -> Result<(i32, Outcome, f64)> {
         )?;
         let columns = column_plans(query, &plan);
         // Half for the raw rows; the other half is for what is made of them.
-        let table = read_table(query, &columns, Some(plan.target_at()), memory / 2)?;
+        let sequence = plan.sequence.as_ref();
+        if let Some(sequence) = sequence {
+            query.sort(&sequence.by, &sequence.order)?;
+        }
+        let target = Some(plan.target_at());
+        let table = read_table(query, &columns, target, sequence, memory / 2)?;
         Ok((plan, table))
     })?;
     let threads = threads::usable(options.threads.filter(|&n| n > 0));
     let pool = threads::pool(threads)?;
-    let left = memory.saturating_sub(table.store.memory());
+    let left = memory.saturating_sub(table.memory());
     let job = Job {
         task,
         architecture: order.architecture,
@@ -160,7 +165,7 @@ fn train_and_store(order: &Order<'_>) -> Result<(i32, Outcome, f64)> {
         options: &options,
         plan: &plan,
         previous: previous.as_ref(),
-        sequences: None,
+        sequences: table.sequences.as_ref(),
         dictionaries: &table.dictionaries,
         memory: left,
         threads,
@@ -168,8 +173,16 @@ fn train_and_store(order: &Order<'_>) -> Result<(i32, Outcome, f64)> {
     };
     let mut console = Console {
         verbose: options.verbose.unwrap_or(true),
-        target: order.target,
-        without_target: table.without_target,
+        left_out: vec![
+            (
+                table.without_sequence,
+                named(options.sequence_by.as_deref()),
+            ),
+            (
+                table.without_target,
+                named(Some(&[order.target.to_owned()])),
+            ),
+        ],
         started: Instant::now(),
     };
     let outcome = run(&job, table.store.rows_mut(), &mut console);
@@ -274,16 +287,20 @@ fn column_plans(query: &Query, plan: &Plan) -> Vec<ColumnPlan> {
         .collect()
 }
 
+/// Columns as messages name them.
+fn named(columns: Option<&[String]>) -> String {
+    format!("\"{}\"", columns.unwrap_or_default().join("\" or \""))
+}
+
 /// Reports a training to the user who waits for it.
-struct Console<'a> {
+struct Console {
     verbose: bool,
-    target: &'a str,
-    /// Rows left out because their target is NULL.
-    without_target: u64,
+    /// How many rows were left out because one of these columns is NULL.
+    left_out: Vec<(u64, String)>,
     started: Instant,
 }
 
-impl Observer for Console<'_> {
+impl Observer for Console {
     fn interrupted(&mut self) -> bool {
         interrupt::pending()
     }
@@ -293,14 +310,11 @@ impl Observer for Console<'_> {
             notice!("{text}");
         }
         // Rows that do not count are told of even where the course of the training is not.
-        if self.without_target > 0 {
-            notice!(
-                "{} row{} left out because \"{}\" is NULL",
-                self.without_target,
-                if self.without_target == 1 { "" } else { "s" },
-                self.target
-            );
-            self.without_target = 0;
+        for (rows, columns) in std::mem::take(&mut self.left_out) {
+            if rows > 0 {
+                let s = if rows == 1 { "" } else { "s" };
+                notice!("{rows} row{s} left out because {columns} is NULL");
+            }
         }
         // What came before is preparation: the time left is reckoned from the loop alone.
         self.started = Instant::now();

@@ -4,6 +4,7 @@ use std::ffi::CString;
 
 use pgrx::{PgSqlErrorCode as Code, pg_sys};
 
+use super::steps::StepsArgument;
 use crate::features::{Encoder, Feature, Kind, Origin};
 use crate::pg::cache::DecodedModel;
 use crate::pg::error::Report;
@@ -26,6 +27,8 @@ pub enum Arguments {
         by_value: bool,
         align: i8,
     },
+    /// The steps of a sequence in one array.
+    Steps(StepsArgument),
 }
 
 /// One argument a feature: neighbouring numbers together, the others one by one.
@@ -100,6 +103,10 @@ impl Arguments {
         let features = &model.features.features;
         // SAFETY: the FmgrInfo of a planned call knows its expression.
         unsafe {
+            if model.features.steps.is_some() {
+                let steps = StepsArgument::plan(fcinfo, model, resolved)?;
+                return Ok(Arguments::Steps(steps));
+            }
             let flinfo = (*fcinfo).flinfo;
             let given = (*fcinfo).nargs as usize - 1;
             let first_type = pg_sys::get_fn_expr_argtype(flinfo, 1);
@@ -158,6 +165,9 @@ impl Arguments {
             let arguments = (*fcinfo).args.as_ptr();
             match self {
                 Arguments::Positional(positional) => positional.encode(fcinfo, encoder, row),
+                Arguments::Steps(steps) => {
+                    steps.encode(&*arguments.add(1), model, resolved, row)?;
+                }
                 Arguments::Composite(composite) => {
                     let argument = &*arguments.add(1);
                     if argument.isnull {
@@ -167,9 +177,7 @@ impl Arguments {
                             pg_sys::pg_detoast_datum(argument.value.cast_mut_ptr()).cast();
                         let (given, modifier) = row_type(header);
                         let planned = match composite.take() {
-                            Some(plan) if (plan.row_type, plan.modifier) == (given, modifier) => {
-                                plan
-                            }
+                            Some(plan) if plan.is_for(given, modifier) => plan,
                             _ => {
                                 Composite::new(given, modifier, &model.features.features, resolved)?
                             }
@@ -290,7 +298,7 @@ impl Positional {
     }
 }
 
-fn wrong_count(features: &[Feature], given: usize, resolved: &Resolved) -> Report {
+pub(super) fn wrong_count(features: &[Feature], given: usize, resolved: &Resolved) -> Report {
     let names: Vec<&str> = features
         .iter()
         .map(|feature| feature.name.as_str())
@@ -314,7 +322,7 @@ fn wrong_count(features: &[Feature], given: usize, resolved: &Resolved) -> Repor
 ///
 /// # Safety
 /// `header` is a detoasted composite datum.
-unsafe fn row_type(header: pg_sys::HeapTupleHeader) -> (pg_sys::Oid, i32) {
+pub(super) unsafe fn row_type(header: pg_sys::HeapTupleHeader) -> (pg_sys::Oid, i32) {
     // SAFETY: a composite datum carries its type in the header.
     unsafe {
         let datum = (*header).t_choice.t_datum;
@@ -511,7 +519,12 @@ unsafe fn type_by_name(name: &str) -> pg_sys::Oid {
 }
 
 impl Composite {
-    unsafe fn new(
+    /// Whether this is the plan for rows of that type.
+    pub(super) fn is_for(&self, row_type: pg_sys::Oid, modifier: i32) -> bool {
+        (self.row_type, self.modifier) == (row_type, modifier)
+    }
+
+    pub(super) unsafe fn new(
         row_type: pg_sys::Oid,
         modifier: i32,
         features: &[Feature],
@@ -581,7 +594,7 @@ impl Composite {
 
     /// # Safety
     /// `header` is a composite datum of the row type that was planned for.
-    unsafe fn encode(
+    pub(super) unsafe fn encode(
         &mut self,
         header: pg_sys::HeapTupleHeader,
         encoder: &Encoder,

@@ -3,6 +3,7 @@
 mod arguments;
 mod site;
 mod snapshot;
+mod steps;
 
 pub use arguments::Convert;
 pub use site::{Answer, Site};

@@ -3,20 +3,19 @@
 use serde_json::{Value, json};
 
 use crate::artifact::Model;
-use crate::features::Fitted;
 use crate::pg::error::{Report, Result};
 
 /// What `neural.models` shows of a version.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Description {
-    /// What every version of a model shares: the task, and the features' names and types in call
-    /// order.
+    /// What every version of a model shares: the task, the features' names and types in call
+    /// order, and whether they are those of a sequence's steps.
     pub(crate) signature: Value,
     pub(crate) target: Option<String>,
     pub(crate) classes: Option<Vec<String>>,
     pub(crate) positive_class: Option<String>,
-    /// An array in call order of objects with `name`, `type` and `treatment`, which every reader
-    /// of the model sees; whatever else they hold only the owner does.
+    /// An array in call order of objects with `name`, `type`, `treatment` and, for the features of
+    /// a sequence's steps, `sequence`, which every reader of the model sees; whatever else they hold only the owner does.
     pub(crate) features: Value,
     pub(crate) architecture: Value,
     /// Number of trained parameters.
@@ -45,22 +44,25 @@ impl Description {
             .features
             .iter()
             .map(|feature| {
-                let treatment = match &feature.treatment {
-                    Fitted::Numeric { .. } => "numeric",
-                    Fitted::OneHot { .. } | Fitted::Index { .. } => "categorical",
-                    Fitted::Ignored { .. } => "ignore",
-                };
-                Ok(json!({
+                let mut described = json!({
                     "name": feature.name,
                     "type": feature.sql_type,
-                    "treatment": treatment,
+                    "treatment": feature.treatment_name(),
                     "fitted": serde_json::to_value(&feature.treatment).map_err(broken)?,
                     "profile": serde_json::to_value(&feature.profile).map_err(broken)?,
-                }))
+                });
+                if let Some(steps) = &features.steps {
+                    described["sequence"] = serde_json::to_value(steps).map_err(broken)?;
+                }
+                Ok(described)
             })
             .collect::<Result<Vec<Value>>>()?;
+        let mut signature = json!({"task": target.task().name(), "features": names});
+        if features.steps.is_some() {
+            signature["sequences"] = true.into();
+        }
         Ok(Self {
-            signature: json!({"task": target.task().name(), "features": names}),
+            signature,
             target: Some(target.column())
                 .filter(|column| !column.is_empty())
                 .map(str::to_owned),

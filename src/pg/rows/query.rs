@@ -3,6 +3,7 @@
 use std::ffi::CString;
 
 use pgrx::pg_sys;
+use pgrx::spi::quote_identifier;
 
 use crate::pg::error::Report;
 use crate::pg::interrupt;
@@ -22,6 +23,7 @@ pub struct ResultColumn {
 
 /// An open query. Lives inside an SPI connection ([`with_query`] makes both).
 pub struct Query {
+    statement: CString,
     portal: pg_sys::Portal,
     columns: Vec<ResultColumn>,
 }
@@ -48,7 +50,7 @@ pub fn with_query<R>(
         // the end of the transaction when an error passes through here.
         let nest_level = unsafe { pg_sys::NewGUCNestLevel() };
         set_local(c"synchronize_seqscans", c"off");
-        let mut query = Query::open(&statement)?;
+        let mut query = Query::open(statement)?;
         let result = body(&mut query)?;
         // SAFETY: the portal was opened in this SPI connection and is still open.
         unsafe {
@@ -106,23 +108,10 @@ fn relation_name(text: &str) -> Option<&str> {
 }
 
 impl Query {
-    fn open(statement: &CString) -> Result<Query, Report> {
-        // SAFETY: called inside an SPI connection; errors of the user's query pass on as they are.
+    fn open(statement: CString) -> Result<Query, Report> {
+        let portal = open_portal(&statement)?;
+        // SAFETY: the portal has just been opened.
         unsafe {
-            let plan = pg_sys::SPI_prepare_cursor(statement.as_ptr(), 0, std::ptr::null_mut(), 0);
-            if plan.is_null() {
-                return Err(not_rows());
-            }
-            if !pg_sys::SPI_is_cursor_plan(plan) {
-                return Err(not_rows());
-            }
-            let portal = pg_sys::SPI_cursor_open(
-                std::ptr::null(),
-                plan,
-                std::ptr::null_mut(),
-                std::ptr::null(),
-                false,
-            );
             let descriptor = pgrx::PgTupleDesc::from_pg_unchecked((*portal).tupDesc);
             let columns: Vec<ResultColumn> = descriptor
                 .iter()
@@ -141,13 +130,85 @@ impl Query {
                     .hint("Give each column of the query a name of its own with AS."));
                 }
             }
-            Ok(Query { portal, columns })
+            Ok(Query {
+                statement,
+                portal,
+                columns,
+            })
         }
     }
 
     /// The columns of the result, in the query's order.
     pub fn columns(&self) -> &[ResultColumn] {
         &self.columns
+    }
+
+    /// Begins anew with the rows sorted by the columns at the places `by`, then by those at
+    /// `order`. Texts sort in C collation, so that their order is the same everywhere, and rows
+    /// that agree in all of these columns stay in the query's own order.
+    pub fn sort(&mut self, by: &[usize], order: &[usize]) -> Result<(), Report> {
+        let name = |place: usize| quote_identifier(&self.columns[place].name);
+        let mut ordinal = String::from("ordinal");
+        while self.columns.iter().any(|column| column.name == ordinal) {
+            ordinal.push('_');
+        }
+        let keys = by.iter().chain(order).map(|&place| {
+            // SAFETY: a catalog look-up by OID.
+            let collation = unsafe { pg_sys::get_typcollation(self.columns[place].type_oid) };
+            let collate = if collation == pg_sys::InvalidOid {
+                ""
+            } else {
+                " COLLATE pg_catalog.\"C\""
+            };
+            format!("q.{}{collate}", name(place))
+        });
+        let columns = (0..self.columns.len()).map(|place| format!("q.{}", name(place)));
+        let columns: Vec<String> = columns.collect();
+        let keys: Vec<String> = keys.collect();
+        // On a line of its own, since the query may end in a comment.
+        let sorted = format!(
+            "SELECT {} FROM (SELECT q.*, pg_catalog.row_number() OVER () AS {ordinal} FROM (\n{}\n) \
+             AS q) AS q ORDER BY {}, q.{ordinal}",
+            columns.join(", "),
+            self.bare_select()?,
+            keys.join(", "),
+        );
+        self.statement = CString::new(sorted).map_err(|_| not_rows())?;
+        // SAFETY: the portal is open and of no use any more.
+        unsafe { pg_sys::SPI_cursor_close(self.portal) };
+        self.portal = open_portal(&self.statement)?;
+        Ok(())
+    }
+
+    /// The statement without what may follow it, such as a semicolon.
+    fn bare_select(&self) -> Result<&str, Report> {
+        let not_select = || {
+            Report::new(
+                Code::ERRCODE_INVALID_PARAMETER_VALUE,
+                "the rows of this statement cannot be sorted into sequences",
+            )
+            .hint("Give a SELECT, or the name of a table or view.")
+        };
+        // SAFETY: the statement has been parsed before; the parser's list holds RawStmts.
+        let (location, length) = unsafe {
+            let list = pg_sys::raw_parser(
+                self.statement.as_ptr(),
+                pg_sys::RawParseMode::RAW_PARSE_DEFAULT,
+            );
+            let raw: *const pg_sys::RawStmt = pg_sys::list_nth(list, 0).cast();
+            if (*(*raw).stmt).type_ != pg_sys::NodeTag::T_SelectStmt {
+                return Err(not_select());
+            }
+            ((*raw).stmt_location, (*raw).stmt_len)
+        };
+        // A length of zero means up to the end.
+        let text = self.statement.to_str().map_err(|_| not_select())?;
+        let start = usize::try_from(location).unwrap_or(0);
+        let rest = text.get(start..).ok_or_else(not_select)?;
+        match usize::try_from(length) {
+            Ok(length) if length > 0 => rest.get(..length).ok_or_else(not_select),
+            _ => Ok(rest),
+        }
     }
 
     /// Calls `row` with the values and null flags of every row, in the query's order. Memory that
@@ -190,6 +251,24 @@ impl Query {
                 total += fetched as u64;
             }
         }
+    }
+}
+
+/// Opens a cursor of a statement that returns rows.
+fn open_portal(statement: &CString) -> Result<pg_sys::Portal, Report> {
+    // SAFETY: called inside an SPI connection; errors of the user's query pass on as they are.
+    unsafe {
+        let plan = pg_sys::SPI_prepare_cursor(statement.as_ptr(), 0, std::ptr::null_mut(), 0);
+        if plan.is_null() || !pg_sys::SPI_is_cursor_plan(plan) {
+            return Err(not_rows());
+        }
+        Ok(pg_sys::SPI_cursor_open(
+            std::ptr::null(),
+            plan,
+            std::ptr::null_mut(),
+            std::ptr::null(),
+            false,
+        ))
     }
 }
 

@@ -1,9 +1,13 @@
 //! The rows of an open query as typed columns, in memory as long as they fit.
 
+use super::grouping::{Gathering, Row};
 use super::spill::SpillFile;
 use super::{Query, Reader};
-use crate::features::{Block, Dictionary, Kind, MISSING, MemoryRows, RawRows, Values, group_key};
+use crate::features::{
+    Block, Dictionary, Kind, MISSING, MemoryRows, RawRows, Sequences, Values, group_key,
+};
 use crate::pg::error::Report;
+use crate::training::SequencePlan;
 
 /// Rows gathered before they are written to a temporary file.
 const SPILL_ROWS: usize = 4096;
@@ -57,15 +61,28 @@ pub struct Table {
     pub dictionaries: Vec<Option<Dictionary>>,
     /// Rows left out because the target was NULL.
     pub without_target: u64,
+    /// Rows left out because what tells sequences apart was NULL.
+    pub without_sequence: u64,
+    /// Which rows are the steps of which sequence, where they are.
+    pub sequences: Option<Sequences>,
+}
+
+impl Table {
+    /// The bytes of memory it takes.
+    pub fn memory(&self) -> usize {
+        self.store.memory() + self.sequences.as_ref().map_or(0, Sequences::memory)
+    }
 }
 
 /// Reads all rows of the query. Rows whose column `required` (an index into `plans`) is NULL are
-/// left out and counted. When the rows take more than `memory_limit` bytes they go to a temporary
+/// left out and counted; so are those without a sequence, where the rows are sorted into sequences,
+/// which need such a column. When the rows take more than `memory_limit` bytes they go to a temporary
 /// file.
 pub fn read_table(
     query: &mut Query,
     plans: &[ColumnPlan],
     required: Option<usize>,
+    sequence: Option<&SequencePlan>,
     memory_limit: usize,
 ) -> Result<Table, Report> {
     let mut block = Block::new(plans.iter().map(|plan| plan.kind));
@@ -73,8 +90,26 @@ pub fn read_table(
         plans.iter().map(|plan| plan.dictionary.clone()).collect();
     let mut file: Option<SpillFile> = None;
     let mut without_target = 0;
+    let mut without_sequence = 0;
+    let mut gathering = match (sequence, required) {
+        (Some(sequence), Some(target)) => {
+            Some(Gathering::new(sequence, query.columns(), plans, target)?)
+        }
+        _ => None,
+    };
     let mut buffer = String::new();
     query.for_each(|values, nulls| {
+        let mut begins = false;
+        if let Some(gathering) = &mut gathering {
+            // SAFETY: the values are of the query's columns, for which it was made.
+            match unsafe { gathering.next(values, nulls)? } {
+                Row::NoSequence => {
+                    without_sequence += 1;
+                    return Ok(());
+                }
+                row => begins = row == Row::First,
+            }
+        }
         if let Some(required) = required
             && nulls[plans[required].place]
         {
@@ -110,6 +145,9 @@ pub fn read_table(
             }
         }
         block.rows += 1;
+        if let Some(gathering) = &mut gathering {
+            gathering.take(begins, &block.columns, &dictionaries)?;
+        }
         // Looked at now and then: a row at a time would cost more than reading it.
         if block.rows.is_multiple_of(SPILL_ROWS) {
             if let Some(file) = &mut file {
@@ -135,6 +173,8 @@ pub fn read_table(
         store,
         dictionaries,
         without_target,
+        without_sequence,
+        sequences: gathering.map(|gathering| gathering.sequences),
     })
 }
 
