@@ -339,6 +339,7 @@ macro_rules! unrolled {
         })*
     };
 }
+pub(super) use unrolled;
 
 #[inline(always)]
 unsafe fn load<V: Vector>(from: *const f32, count: usize) -> V {

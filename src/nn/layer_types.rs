@@ -9,7 +9,9 @@ use serde_json::{Map, Value};
 
 use super::error::Error;
 use super::layers::norm::{batch_norm, group_norm, layer_norm};
-use super::layers::{Layer, flatten, recurrent, select_step};
+use super::layers::{
+    Layer, attention, flatten, positional_encoding, recurrent, select_step, transformer_encoder,
+};
 use super::lengths::LengthRule;
 use super::settings::Settings;
 use super::shape::Shape;
@@ -24,6 +26,9 @@ pub(super) const LAYER_TYPES: &[LayerType] = &[
     recurrent::LSTM,
     recurrent::GRU,
     select_step::SELECT_STEP,
+    attention::MULTI_HEAD_ATTENTION,
+    transformer_encoder::TRANSFORMER_ENCODER,
+    positional_encoding::POSITIONAL_ENCODING,
 ];
 
 /// A type of layer as architectures name it.

@@ -6,6 +6,7 @@ pub mod architecture;
 mod architecture_adapt;
 mod architecture_parse;
 mod architecture_resolve;
+mod dropout_mask;
 mod epoch_order;
 pub mod error;
 pub mod initializer;
@@ -30,6 +31,7 @@ mod reduction;
 pub mod schedule;
 mod settings;
 mod shape;
+mod small_product;
 pub mod trainer;
 mod vector;
 

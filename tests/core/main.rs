@@ -2,6 +2,7 @@
 
 mod architecture;
 mod artifact;
+mod attention;
 mod default_training;
 mod features;
 mod features_target;

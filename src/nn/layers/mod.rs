@@ -5,16 +5,20 @@
 //! range of the input's columns is read where it is.
 
 mod activation;
+pub(super) mod attention;
 mod dense;
 mod dropout;
 mod embedding;
 pub(super) mod flatten;
 mod join;
+mod linear;
 pub(super) mod norm;
+pub(super) mod positional_encoding;
 pub(super) mod recurrent;
 mod scale;
 mod select;
 pub(super) mod select_step;
+pub(super) mod transformer_encoder;
 
 use std::borrow::Cow;
 use std::ops::Range;

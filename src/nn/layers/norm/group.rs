@@ -218,6 +218,15 @@ pub(in crate::nn::layers) struct Slope {
 }
 
 impl Slope {
+    /// The gradient with respect to `x` in place of the one that [`Group::backward`] left, of a single
+    /// run. To be inlined into a task.
+    #[inline(always)]
+    pub fn in_place(self, x: &[f32], gradient: &mut [f32]) {
+        for (g, x) in gradient.iter_mut().zip(x) {
+            *g = self.at(*x, *g);
+        }
+    }
+
     #[inline(always)]
     fn at(self, x: f32, gradient: f32) -> f32 {
         let z = (x - self.mean) * self.inverse;

@@ -7,6 +7,8 @@ mod group;
 pub(in crate::nn) mod group_norm;
 pub(in crate::nn) mod layer_norm;
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 pub(super) use group::{Affine, AffineGradient, Group};
@@ -90,7 +92,7 @@ impl NormSettings {
 
 /// A parameter that starts at the same value everywhere.
 pub(super) fn parameter(
-    name: &'static str,
+    name: impl Into<Cow<'static, str>>,
     shape: &[usize],
     kind: ParameterKind,
     start: f32,

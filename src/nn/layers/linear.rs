@@ -1,0 +1,174 @@
+//! A linear map of tokens, `x · Wᵀ + b`, as a part of a larger layer.
+
+use super::ParameterSpec;
+use crate::nn::Activation;
+use crate::nn::initializer::{Initializer, ParameterKind};
+use crate::nn::kernel::PackedDense;
+use crate::nn::matrix::{matrix, matrix_mut, multiply};
+use crate::nn::processor::{Processor, Task};
+
+/// Where the weight, [outputs, inputs], and behind it the bias lie in a layer's parameters.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Linear {
+    pub start: usize,
+    pub inputs: usize,
+    pub outputs: usize,
+    pub use_bias: bool,
+}
+
+impl Linear {
+    fn weights(&self) -> usize {
+        self.inputs * self.outputs
+    }
+
+    /// Where its parameters end.
+    pub fn end(&self) -> usize {
+        self.start + self.weights() + if self.use_bias { self.outputs } else { 0 }
+    }
+
+    /// Its parameters; the bias starts at `bias_start` if that is given.
+    pub fn parameters(
+        &self,
+        [weight, bias]: [String; 2],
+        initializer: Option<Initializer>,
+        bias_start: Option<f32>,
+    ) -> impl Iterator<Item = ParameterSpec> + use<> {
+        let weight = ParameterSpec {
+            name: weight.into(),
+            shape: vec![self.outputs, self.inputs],
+            kind: ParameterKind::Weight,
+            fan_in: self.inputs,
+            fan_out: self.outputs,
+            initializer,
+            start: None,
+        };
+        let bias = self.use_bias.then(|| ParameterSpec {
+            name: bias.into(),
+            shape: vec![self.outputs],
+            kind: ParameterKind::Bias,
+            start: bias_start,
+            ..weight.clone()
+        });
+        std::iter::once(weight).chain(bias)
+    }
+
+    /// The weight in the layer's parameters, or its gradient in theirs.
+    pub fn weight<'p>(&self, parameters: &'p [f32]) -> &'p [f32] {
+        &parameters[self.start..][..self.weights()]
+    }
+
+    /// The bias in the layer's parameters.
+    pub fn bias<'p>(&self, parameters: &'p [f32]) -> Option<&'p [f32]> {
+        let bias = self.start + self.weights();
+        self.use_bias.then(|| &parameters[bias..][..self.outputs])
+    }
+
+    /// `y = x · Wᵀ`, without the bias, for so many tokens.
+    pub fn product(&self, parameters: &[f32], x: &[f32], tokens: usize, y: &mut [f32]) {
+        self.add_product(parameters, x, tokens, 0.0, y);
+    }
+
+    /// `y = x · Wᵀ + b`.
+    pub fn forward(&self, parameters: &[f32], x: &[f32], tokens: usize, y: &mut [f32]) {
+        match self.bias(parameters) {
+            None => self.product(parameters, x, tokens, y),
+            Some(bias) => {
+                for y in y.chunks_exact_mut(self.outputs) {
+                    y.copy_from_slice(bias);
+                }
+                self.add_product(parameters, x, tokens, 1.0, y);
+            }
+        }
+    }
+
+    fn add_product(&self, parameters: &[f32], x: &[f32], tokens: usize, beta: f32, y: &mut [f32]) {
+        let weight = matrix(self.weight(parameters), self.outputs, self.inputs);
+        let x = matrix(x, tokens, self.inputs);
+        multiply(
+            &x,
+            &weight.t(),
+            beta,
+            &mut matrix_mut(y, tokens, self.outputs),
+        );
+    }
+
+    /// Adds the gradient with respect to weight and bias, from the one with respect to `y`, to that
+    /// of the layer's parameters.
+    pub fn parameter_gradient(
+        &self,
+        x: &[f32],
+        gradient: &[f32],
+        tokens: usize,
+        parameters: &mut [f32],
+    ) {
+        let weight = &mut parameters[self.start..][..self.weights()];
+        multiply(
+            &matrix(gradient, tokens, self.outputs).t(),
+            &matrix(x, tokens, self.inputs),
+            1.0,
+            &mut matrix_mut(weight, self.outputs, self.inputs),
+        );
+        if self.use_bias {
+            let bias = self.start + self.weights();
+            Processor::detect().run(AddRows {
+                rows: gradient,
+                sum: &mut parameters[bias..][..self.outputs],
+            });
+        }
+    }
+
+    /// `x = gradient · W + beta · x`: the gradient with respect to the input.
+    pub fn input_gradient(
+        &self,
+        parameters: &[f32],
+        gradient: &[f32],
+        tokens: usize,
+        beta: f32,
+        x: &mut [f32],
+    ) {
+        multiply(
+            &matrix(gradient, tokens, self.outputs),
+            &matrix(self.weight(parameters), self.outputs, self.inputs),
+            beta,
+            &mut matrix_mut(x, tokens, self.inputs),
+        );
+    }
+
+    /// The map in the form in which it predicts.
+    pub fn pack(&self, parameters: &[f32], activation: Activation) -> PackedDense {
+        PackedDense::new(
+            self.weight(parameters),
+            self.bias(parameters),
+            self.outputs,
+            self.inputs,
+            activation,
+        )
+    }
+}
+
+/// Adds rows, each as long as the sum, to it.
+struct AddRows<'a> {
+    rows: &'a [f32],
+    sum: &'a mut [f32],
+}
+
+impl Task for AddRows<'_> {
+    #[inline(always)]
+    fn run(self) {
+        // Four rows at a time, so that the sum is read and written less often.
+        let width = self.sum.len();
+        let mut fours = self.rows.chunks_exact(4 * width);
+        for four in &mut fours {
+            let (a, rest) = four.split_at(width);
+            let (b, rest) = rest.split_at(width);
+            let (c, d) = rest.split_at(width);
+            let rows = a.iter().zip(b).zip(c.iter().zip(d));
+            for (sum, ((a, b), (c, d))) in self.sum.iter_mut().zip(rows) {
+                *sum += (a + b) + (c + d);
+            }
+        }
+        for row in fours.remainder().chunks_exact(width) {
+            self.sum.iter_mut().zip(row).for_each(|(sum, g)| *sum += g);
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! What happens to each token between the products of a block, in one go over the token.
+
+use crate::nn::Activation;
+use crate::nn::dropout_mask::DropoutMask;
+use crate::nn::layers::norm::{Affine, AffineGradient, Group};
+use crate::nn::processor::Task;
+
+/// A layer norm, and where its weight and its bias are.
+#[derive(Clone, Copy)]
+pub(super) struct Norm<'a> {
+    pub affine: Affine<'a>,
+    pub epsilon: f32,
+}
+
+/// Adds to a product its bias, drops of that what the mask says, adds a residual, and norms the sum.
+pub(super) struct AddAndNorm<'a> {
+    pub width: usize,
+    /// The product; afterwards the sum of everything.
+    pub sum: &'a mut [f32],
+    pub bias: Option<&'a [f32]>,
+    pub mask: Option<DropoutMask>,
+    pub residual: &'a [f32],
+    /// The norm, its output, and [mean, 1 / deviation] of each token.
+    pub norm: Option<(Norm<'a>, &'a mut [f32], &'a mut [f32])>,
+}
+
+impl Task for AddAndNorm<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let width = self.width;
+        let mut norm = self.norm;
+        let tokens = self.sum.chunks_exact_mut(width);
+        for (token, (sum, residual)) in tokens.zip(self.residual.chunks_exact(width)).enumerate() {
+            if let Some(bias) = self.bias {
+                sum.iter_mut().zip(bias).for_each(|(sum, b)| *sum += b);
+            }
+            if let Some(mask) = self.mask {
+                for (i, sum) in sum.iter_mut().enumerate() {
+                    *sum *= mask.factor(token * width + i);
+                }
+            }
+            sum.iter_mut().zip(residual).for_each(|(sum, r)| *sum += r);
+            if let Some((norm, y, moments)) = &mut norm {
+                let y = &mut y[token * width..][..width];
+                let found = Group::run(width).forward(sum, norm.affine, norm.epsilon, y);
+                moments[2 * token..][..2].copy_from_slice(&found);
+            }
+        }
+    }
+}
+
+/// A norm over tokens that nothing is added to.
+pub(super) struct NormTokens<'a> {
+    pub width: usize,
+    pub x: &'a [f32],
+    pub norm: Norm<'a>,
+    pub y: &'a mut [f32],
+    pub moments: &'a mut [f32],
+}
+
+impl Task for NormTokens<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let tokens = self.x.chunks_exact(self.width);
+        let tokens = tokens.zip(self.y.chunks_exact_mut(self.width));
+        for ((x, y), moments) in tokens.zip(self.moments.chunks_exact_mut(2)) {
+            let Norm { affine, epsilon } = self.norm;
+            moments.copy_from_slice(&Group::run(self.width).forward(x, affine, epsilon, y));
+        }
+    }
+}
+
+/// The gradient through a norm: from the one with respect to its output, in place, to the one with
+/// respect to its input `x`, which is also added to `sum` if there is one.
+pub(super) struct NormBackward<'a> {
+    pub width: usize,
+    pub x: &'a [f32],
+    pub moments: &'a [f32],
+    pub weight: Option<&'a [f32]>,
+    pub gradient: &'a mut [f32],
+    pub affine: AffineGradient<'a>,
+    pub sum: Option<&'a mut [f32]>,
+}
+
+impl Task for NormBackward<'_> {
+    #[inline(always)]
+    fn run(mut self) {
+        let group = Group::run(self.width);
+        let tokens = self.gradient.chunks_exact_mut(self.width);
+        let tokens = tokens.zip(self.x.chunks_exact(self.width));
+        let moments = self.moments.as_chunks::<2>().0;
+        for (token, ((gradient, x), moments)) in tokens.zip(moments).enumerate() {
+            let slope = group.backward(x, *moments, self.weight, gradient, &mut self.affine);
+            match &mut self.sum {
+                Some(sum) => {
+                    let sum = &mut sum[token * self.width..][..self.width];
+                    group.input_gradient(x, slope, gradient, true, sum);
+                }
+                None => slope.in_place(x, gradient),
+            }
+        }
+    }
+}
+
+/// From the product of the first dense layer to the hidden values: bias, activation, dropout.
+pub(super) struct Activate<'a> {
+    pub width: usize,
+    pub hidden: &'a mut [f32],
+    pub bias: Option<&'a [f32]>,
+    pub activation: Activation,
+    pub mask: Option<DropoutMask>,
+    /// Takes the activation's input, where its derivative needs it.
+    pub input: &'a mut [f32],
+}
+
+impl Task for Activate<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let width = self.width;
+        for (token, hidden) in self.hidden.chunks_exact_mut(width).enumerate() {
+            if let Some(bias) = self.bias {
+                hidden.iter_mut().zip(bias).for_each(|(h, b)| *h += b);
+            }
+            if let Some(input) = self.input.chunks_exact_mut(width).nth(token) {
+                input.copy_from_slice(hidden);
+            }
+            self.activation.apply_inlined(hidden, width);
+            if let Some(mask) = self.mask {
+                for (i, hidden) in hidden.iter_mut().enumerate() {
+                    *hidden *= mask.factor(token * width + i);
+                }
+            }
+        }
+    }
+}
+
+/// From the gradient with respect to the hidden values, in place, to the one with respect to the
+/// activation's input.
+pub(super) struct ActivateBackward<'a> {
+    pub width: usize,
+    pub hidden: &'a [f32],
+    pub input: &'a [f32],
+    pub activation: Activation,
+    pub mask: Option<DropoutMask>,
+    pub gradient: &'a mut [f32],
+}
+
+impl Task for ActivateBackward<'_> {
+    #[inline(always)]
+    fn run(self) {
+        if let Some(mask) = self.mask {
+            for (i, g) in self.gradient.iter_mut().enumerate() {
+                *g *= mask.factor(i);
+            }
+        }
+        // Dropout leaves a value's sign, all that relu's derivative is told from.
+        self.activation
+            .backward_inlined(self.input, self.hidden, self.gradient, self.width);
+    }
+}
+
+/// Values as a mask leaves them.
+pub(super) struct Masked<'a> {
+    pub x: &'a [f32],
+    pub mask: DropoutMask,
+    pub y: &'a mut [f32],
+}
+
+impl Task for Masked<'_> {
+    #[inline(always)]
+    fn run(self) {
+        for (i, (y, x)) in self.y.iter_mut().zip(self.x).enumerate() {
+            *y = x * self.mask.factor(i);
+        }
+    }
+}
