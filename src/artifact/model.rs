@@ -60,15 +60,7 @@ struct OptimizerDescription {
 impl Model {
     /// What the target demands of the network's output.
     pub fn head(&self) -> Head {
-        match &self.target {
-            Target::Regression { outputs, .. } => Head::Regression {
-                outputs: outputs.len(),
-            },
-            Target::Classes { classes, .. } if classes.len() == 2 => Head::Binary,
-            Target::Classes { classes, .. } => Head::Multiclass {
-                classes: classes.len(),
-            },
-        }
+        self.target.head()
     }
 
     /// The network that the parameters are for.

@@ -1,18 +1,28 @@
 //! The arrays of a column, as they come from the query or a temporary file.
 
-/// One array of numbers a row, all of them one after the other.
+/// One array a row, all of them one after the other.
 ///
-/// A row without an array (NULL) has an empty one; within an array NaN stands for a NULL element.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Arrays {
-    values: Vec<f32>,
-    /// Where each row's numbers end in `values`.
+/// A row without an array (NULL) has an empty one; within an array of numbers NaN stands for a NULL
+/// element.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Arrays<T = f32> {
+    values: Vec<T>,
+    /// Where each row's values end in `values`.
     ends: Vec<usize>,
 }
 
-impl Arrays {
+impl<T> Default for Arrays<T> {
+    fn default() -> Self {
+        Arrays {
+            values: Vec::new(),
+            ends: Vec::new(),
+        }
+    }
+}
+
+impl<T: Copy> Arrays<T> {
     /// No rows.
-    pub fn new() -> Arrays {
+    pub fn new() -> Self {
         Arrays::default()
     }
 
@@ -26,31 +36,31 @@ impl Arrays {
         self.ends.is_empty()
     }
 
-    /// The numbers of a row.
+    /// The values of a row.
     #[inline]
-    pub fn get(&self, row: usize) -> Option<&[f32]> {
+    pub fn get(&self, row: usize) -> Option<&[T]> {
         let end = *self.ends.get(row)?;
         self.values.get(self.end_before(row)..end)
     }
 
     /// The rows in their order.
-    pub fn iter(&self) -> impl Iterator<Item = &[f32]> {
+    pub fn iter(&self) -> impl Iterator<Item = &[T]> {
         (0..self.len()).map_while(|row| self.get(row))
     }
 
     /// Adds a row.
-    pub fn push(&mut self, values: &[f32]) {
+    pub fn push(&mut self, values: &[T]) {
         self.values.extend_from_slice(values);
         self.close();
     }
 
-    /// All numbers, behind which a row's can be written; the row counts once it is
+    /// All values, behind which a row's can be written; the row counts once it is
     /// [closed](Arrays::close), and starts at [`start`](Arrays::start).
-    pub fn open(&mut self) -> &mut Vec<f32> {
+    pub fn open(&mut self) -> &mut Vec<T> {
         &mut self.values
     }
 
-    /// Where the numbers of the row begin that is being written.
+    /// Where the values of the row begin that is being written.
     pub fn start(&self) -> usize {
         self.ends.last().copied().unwrap_or(0)
     }
@@ -68,17 +78,17 @@ impl Arrays {
 
     /// Bytes of memory they take.
     pub fn memory(&self) -> usize {
-        4 * self.values.capacity() + size_of::<usize>() * self.ends.capacity()
+        size_of::<T>() * self.values.capacity() + size_of::<usize>() * self.ends.capacity()
     }
 
     /// Bytes that the rows fill.
     pub fn bytes(&self) -> usize {
-        4 * self.values.len() + size_of::<usize>() * self.ends.len()
+        size_of::<T>() * self.values.len() + size_of::<usize>() * self.ends.len()
     }
 
     /// Adds `count` rows of others from `first` on; `None`, and nothing is added, if there are not
     /// so many.
-    pub(super) fn append(&mut self, from: &Arrays, first: usize, count: usize) -> Option<()> {
+    pub(super) fn append(&mut self, from: &Arrays<T>, first: usize, count: usize) -> Option<()> {
         let ends = from.ends.get(first..first.checked_add(count)?)?;
         let start = from.end_before(first);
         let shift = self.values.len();
@@ -86,6 +96,29 @@ impl Arrays {
         self.values.extend_from_slice(from.values.get(start..end)?);
         self.ends.extend(ends.iter().map(|end| end - start + shift));
         Some(())
+    }
+
+    /// Adds the rows of others at these places, as far as they are there.
+    pub fn pick(&mut self, from: &Arrays<T>, places: impl Iterator<Item = usize>) {
+        for row in places.filter_map(|place| from.get(place)) {
+            self.push(row);
+        }
+    }
+
+    /// Whether the arrays at two places have values that are the same, one by one.
+    pub(super) fn same(
+        &self,
+        place: usize,
+        other: &Arrays<T>,
+        other_place: usize,
+        same: impl Fn(&T, &T) -> bool,
+    ) -> bool {
+        match (self.get(place), other.get(other_place)) {
+            (Some(these), Some(those)) => {
+                these.len() == those.len() && these.iter().zip(those).all(|(a, b)| same(a, b))
+            }
+            _ => false,
+        }
     }
 
     fn end_before(&self, row: usize) -> usize {

@@ -11,6 +11,10 @@ pub enum Values {
     Category(Vec<u32>),
     /// Arrays of numbers.
     Array(Arrays),
+    /// Arrays of numbers in full precision.
+    Numbers(Arrays<f64>),
+    /// Arrays of codes into the column's dictionary.
+    Labels(Arrays<u32>),
 }
 
 impl Values {
@@ -20,6 +24,8 @@ impl Values {
             Kind::Number => Values::Number(Vec::new()),
             Kind::Category => Values::Category(Vec::new()),
             Kind::Array => Values::Array(Arrays::new()),
+            Kind::Numbers => Values::Numbers(Arrays::new()),
+            Kind::Labels => Values::Labels(Arrays::new()),
         }
     }
 
@@ -29,6 +35,8 @@ impl Values {
             Values::Number(values) => values.len(),
             Values::Category(codes) => codes.len(),
             Values::Array(arrays) => arrays.len(),
+            Values::Numbers(arrays) => arrays.len(),
+            Values::Labels(arrays) => arrays.len(),
         }
     }
 
@@ -43,6 +51,8 @@ impl Values {
             Values::Number(_) => Kind::Number,
             Values::Category(_) => Kind::Category,
             Values::Array(_) => Kind::Array,
+            Values::Numbers(_) => Kind::Numbers,
+            Values::Labels(_) => Kind::Labels,
         }
     }
 
@@ -52,6 +62,8 @@ impl Values {
             Values::Number(values) => values.clear(),
             Values::Category(codes) => codes.clear(),
             Values::Array(arrays) => arrays.clear(),
+            Values::Numbers(arrays) => arrays.clear(),
+            Values::Labels(arrays) => arrays.clear(),
         }
     }
 
@@ -61,6 +73,8 @@ impl Values {
             Values::Number(values) => values.capacity() * 8,
             Values::Category(codes) => codes.capacity() * 4,
             Values::Array(arrays) => arrays.memory(),
+            Values::Numbers(arrays) => arrays.memory(),
+            Values::Labels(arrays) => arrays.memory(),
         }
     }
 
@@ -70,6 +84,8 @@ impl Values {
             Values::Number(values) => values.len() * 8,
             Values::Category(codes) => codes.len() * 4,
             Values::Array(arrays) => arrays.bytes(),
+            Values::Numbers(arrays) => arrays.bytes(),
+            Values::Labels(arrays) => arrays.bytes(),
         }
     }
 
@@ -77,7 +93,7 @@ impl Values {
     pub fn number(&self, place: usize) -> Option<f64> {
         match self {
             Values::Number(values) => values.get(place).copied(),
-            Values::Category(_) | Values::Array(_) => None,
+            _ => None,
         }
     }
 
@@ -85,7 +101,7 @@ impl Values {
     pub fn all_numbers(&self, condition: impl Fn(f64) -> bool) -> bool {
         match self {
             Values::Number(values) => values.iter().all(|&value| condition(value)),
-            Values::Category(_) | Values::Array(_) => false,
+            _ => false,
         }
     }
 
@@ -98,12 +114,10 @@ impl Values {
             (Values::Category(to), Values::Category(from)) => {
                 to.extend(places.filter_map(|place| from.get(place)));
             }
-            (Values::Array(to), Values::Array(from)) => {
-                for array in places.filter_map(|place| from.get(place)) {
-                    to.push(array);
-                }
-            }
-            (Values::Number(_) | Values::Category(_) | Values::Array(_), _) => {}
+            (Values::Array(to), Values::Array(from)) => to.pick(from, places),
+            (Values::Numbers(to), Values::Numbers(from)) => to.pick(from, places),
+            (Values::Labels(to), Values::Labels(from)) => to.pick(from, places),
+            _ => {}
         }
     }
 
@@ -120,16 +134,17 @@ impl Values {
                 these.get(place).is_some() && these.get(place) == those.get(other_place)
             }
             (Values::Array(these), Values::Array(those)) => {
-                match (these.get(place), those.get(other_place)) {
-                    (Some(these), Some(those)) => {
-                        let mut pairs = these.iter().zip(those);
-                        these.len() == those.len()
-                            && pairs.all(|(a, b)| a == b || (a.is_nan() && b.is_nan()))
-                    }
-                    _ => false,
-                }
+                let same = |a: &f32, b: &f32| a == b || (a.is_nan() && b.is_nan());
+                these.same(place, those, other_place, same)
             }
-            (Values::Number(_) | Values::Category(_) | Values::Array(_), _) => false,
+            (Values::Numbers(these), Values::Numbers(those)) => {
+                let same = |a: &f64, b: &f64| a == b || (a.is_nan() && b.is_nan());
+                these.same(place, those, other_place, same)
+            }
+            (Values::Labels(these), Values::Labels(those)) => {
+                these.same(place, those, other_place, |a, b| a == b)
+            }
+            _ => false,
         }
     }
 
@@ -148,6 +163,12 @@ impl Values {
                 to.extend_from_slice(from.get(start..end).ok_or_else(short)?);
             }
             (Values::Array(to), Values::Array(from)) => {
+                to.append(from, start, count).ok_or_else(short)?;
+            }
+            (Values::Numbers(to), Values::Numbers(from)) => {
+                to.append(from, start, count).ok_or_else(short)?;
+            }
+            (Values::Labels(to), Values::Labels(from)) => {
                 to.append(from, start, count).ok_or_else(short)?;
             }
             (to, from) => {
@@ -230,6 +251,26 @@ impl Block {
             Some(Values::Category(codes)) => codes.get(..self.rows).ok_or_else(short),
             _ => Err(Error::invalid(format!(
                 "column {column} of the rows does not hold categories"
+            ))),
+        }
+    }
+
+    /// The arrays of a column in full precision.
+    pub(super) fn number_arrays(&self, column: usize) -> Result<&Arrays<f64>, Error> {
+        match self.columns.get(column) {
+            Some(Values::Numbers(arrays)) if arrays.len() >= self.rows => Ok(arrays),
+            _ => Err(Error::invalid(format!(
+                "column {column} of the rows does not hold arrays of numbers"
+            ))),
+        }
+    }
+
+    /// The arrays of codes of a column.
+    pub(super) fn code_arrays(&self, column: usize) -> Result<&Arrays<u32>, Error> {
+        match self.columns.get(column) {
+            Some(Values::Labels(arrays)) if arrays.len() >= self.rows => Ok(arrays),
+            _ => Err(Error::invalid(format!(
+                "column {column} of the rows does not hold arrays of texts"
             ))),
         }
     }

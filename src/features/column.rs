@@ -12,6 +12,22 @@ pub enum Kind {
     Category,
     /// An array of numbers; NaN is a missing one, an empty array a missing array.
     Array,
+    /// A target's array of numbers, in full precision.
+    Numbers,
+    /// A target's array of texts, each stored as its code.
+    Labels,
+}
+
+impl Kind {
+    /// Whether values are codes into a dictionary.
+    pub fn is_coded(self) -> bool {
+        matches!(self, Kind::Category | Kind::Labels)
+    }
+
+    /// Whether a row has as many values as its array.
+    pub fn is_array(self) -> bool {
+        matches!(self, Kind::Array | Kind::Numbers | Kind::Labels)
+    }
 }
 
 /// The family of the column's SQL type, which decides what is done with it unless told otherwise.

@@ -52,7 +52,7 @@ pub(super) fn gather(
                 high: f64::NEG_INFINITY,
                 count: 0,
             },
-            Kind::Array => return Err(wrong_kind(column)),
+            Kind::Array | Kind::Numbers | Kind::Labels => return Err(wrong_kind(column)),
             Kind::Category => {
                 let dictionary = dictionaries.get(i).and_then(Option::as_ref);
                 Gathered::Category {

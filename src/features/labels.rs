@@ -1,5 +1,6 @@
 //! From raw target values to what the network learns.
 
+use super::target_fit::UNSCALED;
 use super::{Block, Dictionary, Error, Origin, OutputScale, Target, Values};
 
 impl Target {
@@ -10,15 +11,32 @@ impl Target {
     pub fn labels(&self, dictionary: Option<&Dictionary>) -> Result<Labels, Error> {
         let (column, classes, positive, origin) = match self {
             Target::Regression {
-                column, outputs, ..
+                column,
+                outputs,
+                array,
+                ..
             } => {
-                let scale = outputs.first().copied().unwrap_or(OutputScale {
-                    center: 0.0,
-                    divisor: 1.0,
-                });
+                let form = match array {
+                    true => LabelForm::Numbers(outputs.clone()),
+                    false => LabelForm::Number(outputs.first().copied().unwrap_or(UNSCALED)),
+                };
                 return Ok(Labels {
                     column: column.clone(),
-                    form: LabelForm::Number(scale),
+                    form,
+                    positive: None,
+                });
+            }
+            Target::Labels { column, labels, .. } => {
+                let form = match dictionary {
+                    Some(dictionary) => LabelForm::Sets {
+                        codes: self.places(dictionary),
+                        labels: labels.len(),
+                    },
+                    None => LabelForm::Places(labels.len()),
+                };
+                return Ok(Labels {
+                    column: column.clone(),
+                    form,
                     positive: None,
                 });
             }
@@ -31,14 +49,7 @@ impl Target {
             } => (column, classes, positive, origin),
         };
         let form = match dictionary {
-            Some(dictionary) => LabelForm::Codes(
-                (0..dictionary.len() as u32)
-                    .map(|code| {
-                        let class = dictionary.text(code).and_then(|text| self.class(text));
-                        class.map_or(u32::MAX, |class| class as u32)
-                    })
-                    .collect(),
-            ),
+            Some(dictionary) => LabelForm::Codes(self.places(dictionary)),
             None => LabelForm::Values(
                 classes
                     .iter()
@@ -53,7 +64,20 @@ impl Target {
             positive: positive.map(|p| p as u32),
         })
     }
+
+    /// The class or label of each of a dictionary's texts.
+    fn places(&self, dictionary: &Dictionary) -> Vec<u32> {
+        (0..dictionary.len() as u32)
+            .map(|code| {
+                let class = dictionary.text(code).and_then(|text| self.class(text));
+                class.map_or(NONE, |class| class as u32)
+            })
+            .collect()
+    }
 }
+
+/// A text that is no class.
+const NONE: u32 = u32::MAX;
 
 /// The value of a class's text.
 pub(super) fn number(text: &str, origin: Origin) -> f64 {
@@ -75,21 +99,118 @@ pub struct Labels {
 #[derive(Clone, Debug)]
 enum LabelForm {
     Number(OutputScale),
-    /// The class of each code; u32::MAX for none.
+    /// An array of as many numbers.
+    Numbers(Vec<OutputScale>),
+    /// The class of each code.
     Codes(Vec<u32>),
     /// Values and their classes.
     Values(Vec<(f64, u32)>),
+    /// An array of texts: the label of each code, and how many labels there are.
+    Sets {
+        codes: Vec<u32>,
+        labels: usize,
+    },
+    /// An array of as many truth values.
+    Places(usize),
 }
 
 impl Labels {
+    /// How many numbers [`write`](Labels::write) gives a row.
+    pub fn targets(&self) -> usize {
+        match &self.form {
+            LabelForm::Number(_) | LabelForm::Codes(_) | LabelForm::Values(_) => 1,
+            LabelForm::Numbers(outputs) => outputs.len(),
+            LabelForm::Sets { labels, .. } | LabelForm::Places(labels) => *labels,
+        }
+    }
+
+    /// Writes what the network learns of a row behind what `into` holds: its
+    /// [`label`](Labels::label), or of an array each number scaled, or for each label 1 where it
+    /// applies and 0 where not.
+    ///
+    /// # Errors
+    /// A value that is missing, infinite or none of the classes, or an array of another length.
+    #[inline]
+    pub fn write(
+        &self,
+        block: &Block,
+        position: usize,
+        row: usize,
+        into: &mut Vec<f32>,
+    ) -> Result<(), Error> {
+        let targets = self.targets();
+        match &self.form {
+            LabelForm::Number(_) | LabelForm::Codes(_) | LabelForm::Values(_) => {
+                into.push(self.label(block, position, row)?);
+            }
+            LabelForm::Numbers(outputs) => {
+                let values = block.number_arrays(position)?.get(row).unwrap_or_default();
+                if values.len() != targets {
+                    return Err(self.wrong_length(values.len()));
+                }
+                if !values.iter().all(|value| value.is_finite()) {
+                    return Err(self.fault("is missing or infinite"));
+                }
+                let scaled = values
+                    .iter()
+                    .zip(outputs)
+                    .map(|(v, scale)| scaled(*v, scale));
+                into.extend(scaled);
+            }
+            LabelForm::Places(_) => {
+                let values = block.number_arrays(position)?.get(row).unwrap_or_default();
+                if values.len() != targets {
+                    return Err(self.wrong_length(values.len()));
+                }
+                if !values.iter().all(|value| *value == 0.0 || *value == 1.0) {
+                    return Err(self.fault("is neither true nor false"));
+                }
+                into.extend(values.iter().map(|value| *value as f32));
+            }
+            LabelForm::Sets { codes, .. } => {
+                let start = into.len();
+                into.resize(start + targets, 0.0);
+                for &code in block.code_arrays(position)?.get(row).unwrap_or_default() {
+                    let label = codes.get(code as usize).map(|label| *label as usize);
+                    match label.and_then(|label| into.get_mut(start..)?.get_mut(label)) {
+                        Some(applies) => *applies = 1.0,
+                        None => return Err(self.fault("has a label the model does not know")),
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what is true of a row in place of what `into` held: an array's numbers as they are;
+    /// of labels 1 for each that applies and else 0. Nothing for a target that is no array.
+    pub fn actual(&self, block: &Block, position: usize, row: usize, into: &mut Vec<f64>) {
+        into.clear();
+        match (&self.form, block.columns.get(position)) {
+            (LabelForm::Sets { codes, labels }, Some(Values::Labels(arrays))) => {
+                into.resize(*labels, 0.0);
+                for &code in arrays.get(row).unwrap_or_default() {
+                    let label = codes.get(code as usize).map_or(NONE, |label| *label);
+                    if let Some(applies) = into.get_mut(label as usize) {
+                        *applies = 1.0;
+                    }
+                }
+            }
+            (_, Some(Values::Numbers(arrays))) => {
+                into.extend_from_slice(arrays.get(row).unwrap_or_default())
+            }
+            _ => {}
+        }
+    }
+
     /// The class of a row, whose target is the block's column `position`; none for a regression,
-    /// a missing value and a class that the target does not have.
+    /// an array, a missing value and a class that the target does not have.
     #[inline]
     pub fn class(&self, block: &Block, position: usize, row: usize) -> Option<u32> {
         match (&self.form, block.columns.get(position)?) {
             (LabelForm::Codes(classes), Values::Category(codes)) => {
                 let class = *classes.get(*codes.get(row)? as usize)?;
-                (class != u32::MAX).then_some(class)
+                (class != NONE).then_some(class)
             }
             (LabelForm::Values(values), Values::Number(numbers)) => {
                 let value = *numbers.get(row)?;
@@ -103,7 +224,7 @@ impl Labels {
         }
     }
 
-    /// The label of a row: the scaled number of a regression, 1 for the positive of two classes
+    /// The label of a row whose target is no array: the scaled number of a regression, 1 for the positive of two classes
     /// and 0 for the other one, the class's number of more.
     ///
     /// # Errors
@@ -113,7 +234,7 @@ impl Labels {
         if let LabelForm::Number(scale) = &self.form {
             let value = block.numbers(position)?.get(row).copied();
             return match value.filter(|value| value.is_finite()) {
-                Some(value) => Ok(((value - scale.center) / scale.divisor) as f32),
+                Some(value) => Ok(scaled(value, scale)),
                 None => Err(self.fault("is missing or infinite")),
             };
         }
@@ -124,8 +245,17 @@ impl Labels {
         }
     }
 
+    fn wrong_length(&self, length: usize) -> Error {
+        self.fault(&format!("has {length} values and not {}", self.targets()))
+    }
+
     fn fault(&self, what: &str) -> Error {
         Error::invalid(format!("the target \"{}\" {what} in a row", self.column))
             .with_hint("Leave such rows out with a WHERE clause in the query.")
     }
+}
+
+#[inline]
+fn scaled(value: f64, scale: &OutputScale) -> f32 {
+    ((value - scale.center) / scale.divisor) as f32
 }

@@ -16,6 +16,7 @@ mod error;
 mod fit;
 mod gather;
 mod hash;
+mod label_set;
 mod labels;
 mod mask;
 mod request;
@@ -24,6 +25,7 @@ mod set;
 mod split;
 mod statistics;
 mod target;
+mod target_array;
 mod target_fit;
 
 pub use arrays::Arrays;

@@ -6,7 +6,7 @@ use super::error::unknown;
 use super::{Error, Kind, Origin, Scale};
 use crate::nn::Head;
 
-/// Most classes of a target.
+/// Most classes, labels or outputs of a target.
 pub const MAX_CLASSES: usize = 1000;
 
 /// What is predicted.
@@ -78,6 +78,10 @@ pub enum Target {
         scale: Scale,
         /// The scale of each output, at least one.
         outputs: Vec<OutputScale>,
+        /// Whether a row's target is an array with a number for each output. Without, all outputs
+        /// are of one number: it, or quantiles of it.
+        #[serde(default, skip_serializing_if = "is_false")]
+        array: bool,
     },
     /// Classes.
     #[serde(rename = "classification")]
@@ -99,12 +103,41 @@ pub enum Target {
         #[serde(default)]
         counts: Vec<u64>,
     },
+    /// Labels, any number of which apply to a row.
+    #[serde(rename = "multi_label")]
+    Labels {
+        /// The target's column, which has arrays.
+        column: String,
+        /// The name of its SQL type.
+        sql_type: String,
+        /// The family of its elements' type: texts name the labels that apply; of truth values
+        /// and numbers there is one for each label in order, which is named by its place from 1.
+        origin: Origin,
+        /// The labels; texts in C collation.
+        labels: Vec<String>,
+        /// From which probability on a label is predicted.
+        threshold: f64,
+        /// Training rows of each label.
+        #[serde(default)]
+        counts: Vec<u64>,
+        /// Training rows.
+        #[serde(default)]
+        rows: u64,
+    },
 }
 
-/// How the target's raw values are to be stored. Numbers asked to be classes are read as texts,
-/// so that each class is exactly what `::text` gives.
-pub fn target_kind(request: &TargetRequest, origin: Origin) -> Kind {
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+/// How the raw values of a target are to be stored whose elements, if it is an array, are of this
+/// family. Numbers asked to be classes are read as texts, so that each class is exactly what
+/// `::text` gives.
+pub fn target_kind(request: &TargetRequest, origin: Origin, is_array: bool) -> Kind {
     match (request.task, origin) {
+        _ if is_array && origin.is_number() => Kind::Numbers,
+        _ if is_array => Kind::Labels,
         (_, Origin::Boolean) => Kind::Number,
         (Some(Task::Classification), _) => Kind::Category,
         _ => origin.kind(),
@@ -122,6 +155,18 @@ impl Target {
             Target::Classes { classes, .. } => Head::Multiclass {
                 classes: classes.len(),
             },
+            Target::Labels { labels, .. } => Head::MultiLabel {
+                labels: labels.len(),
+            },
+        }
+    }
+
+    /// Whether a row's target is an array.
+    pub fn is_array(&self) -> bool {
+        match self {
+            Target::Regression { array, .. } => *array,
+            Target::Classes { .. } => false,
+            Target::Labels { .. } => true,
         }
     }
 
@@ -129,22 +174,25 @@ impl Target {
     pub fn task(&self) -> Task {
         match self {
             Target::Regression { .. } => Task::Regression,
-            Target::Classes { .. } => Task::Classification,
+            Target::Classes { .. } | Target::Labels { .. } => Task::Classification,
         }
     }
 
     /// The target column's name.
     pub fn column(&self) -> &str {
         match self {
-            Target::Regression { column, .. } | Target::Classes { column, .. } => column,
+            Target::Regression { column, .. }
+            | Target::Classes { column, .. }
+            | Target::Labels { column, .. } => column,
         }
     }
 
-    /// The classes' texts in order; none for a regression.
+    /// The classes' or labels' texts in order; none for a regression.
     pub fn classes(&self) -> &[String] {
         match self {
             Target::Regression { .. } => &[],
             Target::Classes { classes, .. } => classes,
+            Target::Labels { labels, .. } => labels,
         }
     }
 
@@ -154,7 +202,7 @@ impl Target {
             Target::Classes {
                 classes, positive, ..
             } => positive.and_then(|p| classes.get(p)).map(String::as_str),
-            Target::Regression { .. } => None,
+            Target::Regression { .. } | Target::Labels { .. } => None,
         }
     }
 
@@ -166,11 +214,11 @@ impl Target {
                 Some(scale) => f64::from(value) * scale.divisor + scale.center,
                 None => f64::from(value),
             },
-            Target::Classes { .. } => f64::from(value),
+            Target::Classes { .. } | Target::Labels { .. } => f64::from(value),
         }
     }
 
-    /// The number of the class with this text; where the classes are numbers `1.0` is `1`.
+    /// The number of the class or label with this text; where the classes are numbers `1.0` is `1`.
     pub fn class(&self, text: &str) -> Option<usize> {
         let classes = self.classes();
         let exact = classes.iter().position(|class| class == text);
@@ -227,6 +275,29 @@ impl Target {
                 }
                 if !counts.is_empty() && counts.len() != classes.len() {
                     return fault("has counts of other classes");
+                }
+            }
+            Target::Labels {
+                labels,
+                threshold,
+                counts,
+                rows,
+                ..
+            } => {
+                if !(1..=MAX_CLASSES).contains(&labels.len()) {
+                    return fault("has no label or too many");
+                }
+                let mut seen = std::collections::HashSet::new();
+                if !labels.iter().all(|label| seen.insert(label)) {
+                    return fault("has the same label twice");
+                }
+                if !(0.0..=1.0).contains(threshold) {
+                    return fault("has a threshold that is no probability");
+                }
+                if !counts.is_empty() && counts.len() != labels.len()
+                    || counts.iter().any(|count| count > rows)
+                {
+                    return fault("has counts of other labels");
                 }
             }
         }

@@ -14,6 +14,9 @@ use super::{
 const FEW: usize = 20;
 /// Training rows from which the quantiles of robust scaling are taken.
 const SAMPLE: usize = 65_536;
+/// Numbers that the samples of all outputs hold together, and rows that each has at least.
+const SAMPLE_TOTAL: usize = 1 << 20;
+const SAMPLE_LEAST: usize = 1024;
 
 impl Target {
     /// Decides task and classes from all rows, whose target is the blocks' column `position`.
@@ -33,10 +36,7 @@ impl Target {
         if rows.rows() == 0 {
             return Err(Error::NoRows);
         }
-        let regressible = matches!(
-            column.origin,
-            Origin::Integer | Origin::Float | Origin::Numeric | Origin::Boolean
-        );
+        let regressible = is_plain_number(column.origin);
         if !regressible && request.task == Some(Task::Regression) {
             return Err(Error::type_mismatch(
                 format!(
@@ -55,21 +55,13 @@ impl Target {
                 "Convert it to a number in the query, or set task to 'classification'.",
             ));
         }
+        if column.kind.is_array() {
+            return Target::find_array(request, column, position, dictionary, rows, interrupted);
+        }
         let classes = match column.kind {
-            Kind::Array => {
-                return Err(Error::type_mismatch(
-                    format!(
-                        "the target \"{}\" of type {} cannot be predicted",
-                        column.name, column.sql_type
-                    ),
-                    "Name a column of numbers, booleans or texts.",
-                ));
-            }
             Kind::Number => number_classes(request, column, position, rows, interrupted)?,
-            Kind::Category => {
-                let dictionary = dictionary.ok_or_else(|| {
-                    Error::invalid(format!("there is no dictionary for \"{}\"", column.name))
-                })?;
+            _ => {
+                let dictionary = dictionary.ok_or_else(|| no_dictionary(column))?;
                 Some(text_classes(
                     column,
                     position,
@@ -81,19 +73,14 @@ impl Target {
         };
         let (name, sql_type) = (column.name.clone(), column.sql_type.clone());
         let Some(classes) = classes else {
-            if request.positive_class.is_some() {
-                return Err(Error::invalid("positive_class is set for a regression")
-                    .with_hint("Leave it out, or set task to 'classification'."));
-            }
+            refuse_positive_class(request)?;
             return Ok(Target::Regression {
                 column: name,
                 sql_type,
                 origin: column.origin,
                 scale: request.scale.unwrap_or(Scale::Standard),
-                outputs: vec![OutputScale {
-                    center: 0.0,
-                    divisor: 1.0,
-                }],
+                outputs: vec![UNSCALED],
+                array: false,
             });
         };
         if let [class] = classes.as_slice() {
@@ -102,10 +89,7 @@ impl Target {
                 class: class.clone(),
             });
         }
-        if request.scale.is_some_and(|scale| scale != Scale::None) {
-            return Err(Error::invalid("target_scale is set for a classification")
-                .with_hint("Leave it out, or set task to 'regression'."));
-        }
+        refuse_scale(request)?;
         let positive = match &request.positive_class {
             None => None,
             Some(_) if classes.len() > 2 => {
@@ -123,11 +107,7 @@ impl Target {
                 found => found,
             },
         };
-        let threshold = request.threshold.unwrap_or(0.5);
-        if !(0.0..=1.0).contains(&threshold) {
-            return Err(Error::invalid(format!("threshold is {threshold}"))
-                .with_hint("It is a probability, from 0 to 1."));
-        }
+        let threshold = threshold(request)?;
         Ok(Target::Classes {
             column: name,
             sql_type,
@@ -160,28 +140,70 @@ impl Target {
         }
         let labels = self.labels(dictionary)?;
         match self {
-            Target::Regression { scale, outputs, .. } => {
-                let mut moments = Moments::new();
-                let mut sampled = Sample::new(training, SAMPLE);
-                let mut sample = Vec::new();
-                let mut ordinal = 0;
+            Target::Regression {
+                scale,
+                outputs,
+                array,
+                ..
+            } => {
+                let number = match array {
+                    false => 1,
+                    true => outputs.len(),
+                };
                 let quantiles = *scale == Scale::Robust;
+                let size = SAMPLE.min((SAMPLE_TOTAL / number.max(1)).max(SAMPLE_LEAST));
+                let mut sampled = Sample::new(training, size);
+                let mut fits = vec![(Moments::new(), Vec::new()); number];
+                let mut ordinal = 0;
                 pass(rows, interrupted, |start, block| {
-                    for (row, &value) in block.numbers(position)?.iter().enumerate() {
-                        if is_training.get(start + row) {
+                    let plain = match array {
+                        false => block.numbers(position)?,
+                        true => &[],
+                    };
+                    for row in (0..block.rows).filter(|row| is_training.get(start + row)) {
+                        let values = match array {
+                            false => std::slice::from_ref(&plain[row]),
+                            true => block.number_arrays(position)?.get(row).unwrap_or_default(),
+                        };
+                        let keep = quantiles && sampled.takes(ordinal);
+                        for ((moments, sample), &value) in fits.iter_mut().zip(values) {
                             moments.add(value);
-                            if quantiles && sampled.takes(ordinal) {
+                            if keep {
                                 sample.push(value);
                             }
-                            ordinal += 1;
                         }
+                        ordinal += 1;
                     }
                     Ok(())
                 })?;
-                moments.finish();
-                sample.sort_unstable_by(f64::total_cmp);
-                *outputs = vec![output_scale(*scale, &moments, &sample)];
+                *outputs = fits
+                    .into_iter()
+                    .map(|(mut moments, mut sample)| {
+                        moments.finish();
+                        sample.sort_unstable_by(f64::total_cmp);
+                        output_scale(*scale, &moments, &sample)
+                    })
+                    .collect();
                 Ok(())
+            }
+            Target::Labels {
+                labels: names,
+                counts,
+                rows: counted,
+                ..
+            } => {
+                *counts = vec![0; names.len()];
+                *counted = training as u64;
+                let mut applies = Vec::new();
+                pass(rows, interrupted, |start, block| {
+                    for row in (0..block.rows).filter(|row| is_training.get(start + row)) {
+                        labels.actual(block, position, row, &mut applies);
+                        for (count, applies) in counts.iter_mut().zip(&applies) {
+                            *count += u64::from(*applies != 0.0);
+                        }
+                    }
+                    Ok(())
+                })
             }
             Target::Classes {
                 column,
@@ -252,16 +274,7 @@ fn number_classes(
         Ok(())
     })?;
     if let Some(value) = fault {
-        let value = if value.is_nan() {
-            "missing".to_owned()
-        } else {
-            "infinite".to_owned()
-        };
-        return Err(Error::invalid(format!(
-            "the target \"{}\" is {value} in a row",
-            column.name
-        ))
-        .with_hint("Leave such rows out with a WHERE clause in the query."));
+        return Err(not_a_number(column, value));
     }
     let only_01 = values.iter().all(|v| *v == 0.0 || *v == 1.0);
     let is_class = match (request.task, column.origin) {
@@ -281,6 +294,60 @@ fn number_classes(
         _ => format!("{value}"),
     };
     Ok(Some(values.into_iter().map(text).collect()))
+}
+
+/// An output that is learnt as it comes.
+pub(super) const UNSCALED: OutputScale = OutputScale {
+    center: 0.0,
+    divisor: 1.0,
+};
+
+/// Whether values of this family can be learnt as they are.
+pub(super) fn is_plain_number(origin: Origin) -> bool {
+    matches!(
+        origin,
+        Origin::Integer | Origin::Float | Origin::Numeric | Origin::Boolean
+    )
+}
+
+pub(super) fn no_dictionary(column: &Column) -> Error {
+    Error::invalid(format!("there is no dictionary for \"{}\"", column.name))
+}
+
+/// The error of a target that is not a number in some row.
+pub(super) fn not_a_number(column: &Column, value: f64) -> Error {
+    let what = if value.is_nan() {
+        "missing"
+    } else {
+        "infinite"
+    };
+    Error::invalid(format!("the target \"{}\" is {what} in a row", column.name))
+        .with_hint("Leave such rows out with a WHERE clause in the query.")
+}
+
+pub(super) fn refuse_positive_class(request: &TargetRequest) -> Result<(), Error> {
+    match request.positive_class {
+        None => Ok(()),
+        Some(_) => Err(Error::invalid("positive_class is set for a regression")
+            .with_hint("Leave it out, or set task to 'classification'.")),
+    }
+}
+
+pub(super) fn refuse_scale(request: &TargetRequest) -> Result<(), Error> {
+    match request.scale {
+        None | Some(Scale::None) => Ok(()),
+        Some(_) => Err(Error::invalid("target_scale is set for a classification")
+            .with_hint("Leave it out, or set task to 'regression'.")),
+    }
+}
+
+pub(super) fn threshold(request: &TargetRequest) -> Result<f64, Error> {
+    let threshold = request.threshold.unwrap_or(0.5);
+    if (0.0..=1.0).contains(&threshold) {
+        return Ok(threshold);
+    }
+    Err(Error::invalid(format!("threshold is {threshold}"))
+        .with_hint("It is a probability, from 0 to 1."))
 }
 
 fn too_many(column: &Column) -> Error {

@@ -12,12 +12,14 @@ mod classification;
 mod probability;
 mod ranking;
 mod regression;
+mod several;
 mod sum;
 
 pub use classification::{Binary, Confusion, Multiclass, is_positive};
 pub use probability::{Brier, LogLoss};
 pub use ranking::{Ranking, Score, Separation, separation};
 pub use regression::{AbsoluteError, R2, Regression, SquaredError};
+pub use several::{MultiLabel, MultiOutput};
 pub use sum::Sum;
 
 /// What is wrong with the data a metric was asked of.
@@ -219,6 +221,39 @@ pub fn regression<T: Copy + Into<f64>>(
     let mut all = Regression::default();
     for (&p, &a) in predicted.iter().zip(actual) {
         all.push(p.into(), a);
+    }
+    Ok(all.finish())
+}
+
+/// All metrics of a regression of several outputs: those of [`regression`], averaged over the
+/// outputs. Both sides are row-major, `outputs` to a row.
+pub fn multi_output<T: Copy + Into<f64>>(
+    predicted: &[T],
+    actual: &[f64],
+    outputs: usize,
+) -> Result<Vec<(&'static str, Option<f64>)>, Error> {
+    same_length("evaluation", predicted.len(), actual.len())?;
+    let mut all = MultiOutput::new(outputs);
+    let outputs = outputs.max(1);
+    for (p, a) in predicted.chunks(outputs).zip(actual.chunks(outputs)) {
+        all.push(p.iter().zip(a).map(|(&p, &a)| (p.into(), a)))?;
+    }
+    Ok(all.finish())
+}
+
+/// All metrics of a multi-label model; see [`MultiLabel::finish`]. Both sides are row-major,
+/// `labels` to a row.
+pub fn multi_label<T: Copy + Into<f64>>(
+    probabilities: &[T],
+    actual: &[bool],
+    labels: usize,
+    threshold: f64,
+) -> Result<Vec<(&'static str, Option<f64>)>, Error> {
+    same_length("evaluation", probabilities.len(), actual.len())?;
+    let mut all = MultiLabel::new(labels, threshold);
+    let labels = labels.max(1);
+    for (p, a) in probabilities.chunks(labels).zip(actual.chunks(labels)) {
+        all.push(p.iter().zip(a).map(|(&p, &a)| (p.into(), a)))?;
     }
     Ok(all.finish())
 }

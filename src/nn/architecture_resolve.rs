@@ -23,6 +23,11 @@ pub enum Head {
         /// Number of classes.
         classes: usize,
     },
+    /// Labels any number of which apply, one logit each.
+    MultiLabel {
+        /// Number of labels.
+        labels: usize,
+    },
 }
 
 impl Head {
@@ -32,6 +37,7 @@ impl Head {
             Head::Regression { outputs } => outputs,
             Head::Binary => 1,
             Head::Multiclass { classes } => classes,
+            Head::MultiLabel { labels } => labels,
         }
     }
 
@@ -46,6 +52,7 @@ impl Head {
             Head::Regression { .. } => None,
             Head::Binary if units == 1 => Some(Activation::Sigmoid),
             Head::Binary | Head::Multiclass { .. } => Some(Activation::Softmax),
+            Head::MultiLabel { .. } => Some(Activation::Sigmoid),
         }
     }
 }

@@ -30,7 +30,7 @@ pub enum LossSpec {
         /// The quantiles, each in (0, 1).
         quantiles: Vec<f32>,
     },
-    /// The cross-entropy of two classes.
+    /// The cross-entropy of two classes, or of each of several labels.
     BinaryCrossentropy,
     /// The cross-entropy of any number of classes.
     CategoricalCrossentropy,
@@ -41,7 +41,7 @@ impl LossSpec {
     pub fn default_for(head: Head) -> LossSpec {
         match head {
             Head::Regression { .. } => LossSpec::Mse,
-            Head::Binary => LossSpec::BinaryCrossentropy,
+            Head::Binary | Head::MultiLabel { .. } => LossSpec::BinaryCrossentropy,
             Head::Multiclass { .. } => LossSpec::CategoricalCrossentropy,
         }
     }
@@ -65,7 +65,7 @@ pub struct Loss {
     form: Form,
     units: usize,
     smoothing: f32,
-    /// One weight a class; empty: all 1.
+    /// One weight a class, or for the presence of each label; empty: all 1.
     class_weights: Vec<f32>,
 }
 
@@ -83,13 +83,16 @@ enum Form {
     Sigmoid,
     /// One unit a class.
     Softmax,
+    /// One unit a label, its logit.
+    Sigmoids,
 }
 
 impl Loss {
     /// The loss of a network's logits.
     ///
     /// `label_smoothing` in [0, 1) spreads that share of a label evenly over the classes;
-    /// `class_weights` holds a weight for each class (of two: negative, positive).
+    /// `class_weights` holds a weight for each class (of two: negative, positive), or for the
+    /// presence of each label (`pos_weight` of `torch.nn.BCEWithLogitsLoss`).
     ///
     /// # Errors
     /// A loss that does not fit the task, or a setting out of range.
@@ -104,6 +107,7 @@ impl Loss {
             Head::Regression { .. } => None,
             Head::Binary => Some(2),
             Head::Multiclass { classes } => Some(classes),
+            Head::MultiLabel { labels } => Some(labels),
         };
         let form = match (spec, network.head()) {
             (LossSpec::Mse, Head::Regression { .. }) => Form::Mse,
@@ -128,11 +132,13 @@ impl Loss {
                 }
             }
             (LossSpec::CategoricalCrossentropy, Head::Multiclass { .. }) => Form::Softmax,
+            (LossSpec::BinaryCrossentropy, Head::MultiLabel { .. }) => Form::Sigmoids,
             (_, head) => {
                 let fits = match head {
                     Head::Regression { .. } => "mse, mae, huber and quantile are for regression",
                     Head::Binary => "binary_crossentropy is for two classes",
                     Head::Multiclass { .. } => "categorical_crossentropy is for several classes",
+                    Head::MultiLabel { .. } => "binary_crossentropy is for labels",
                 };
                 return Err(Error::option(
                     format!("the loss {} does not fit the task", spec.name()),
@@ -176,10 +182,10 @@ impl Loss {
         })
     }
 
-    /// Number of values a row of targets holds: the outputs of a regression, else 1.
+    /// Number of values a row of targets holds: the outputs of a regression, the labels, else 1.
     pub fn targets(&self) -> usize {
         match self.form {
-            Form::Mse | Form::Mae | Form::Huber { .. } => self.units,
+            Form::Mse | Form::Mae | Form::Huber { .. } | Form::Sigmoids => self.units,
             Form::Quantile { .. } | Form::Sigmoid | Form::Softmax => 1,
         }
     }
@@ -205,17 +211,18 @@ impl Loss {
     }
 
     /// What a mean over these rows divides by: the sum of their weights, each times the weight of
-    /// its class.
+    /// its class. Labels' weights do not count, as in PyTorch.
     pub fn weight_sum(&self, y: &[f32], weight: Option<&[f32]>, rows: usize) -> f64 {
-        if weight.is_none() && self.class_weights.is_empty() {
+        let by_class = !self.class_weights.is_empty() && !matches!(self.form, Form::Sigmoids);
+        if weight.is_none() && !by_class {
             return rows as f64;
         }
         (0..rows)
             .map(|row| {
                 let own = weight.map_or(1.0, |weight| f64::from(weight[row]));
-                match self.class_weights.is_empty() {
-                    true => own,
-                    false => own * f64::from(self.class_weight(self.class(y[row]))),
+                match by_class {
+                    false => own,
+                    true => own * f64::from(self.class_weight(self.class(y[row]))),
                 }
             })
             .sum()
@@ -283,30 +290,32 @@ impl Loss {
                 }
                 total * f64::from(scale)
             }
-            Form::Sigmoid => self.sigmoid(p[0], self.class(y[0]), weight, gradient),
+            Form::Sigmoid => {
+                let class = self.class(y[0]);
+                let share = |k| self.share(k, class, 2);
+                let (loss, slope) = sigmoid(p[0], share(0), share(1));
+                if let Some(gradient) = gradient.first_mut() {
+                    *gradient = (f64::from(weight) * slope) as f32;
+                }
+                loss
+            }
+            Form::Sigmoids => {
+                let scale = 1.0 / p.len() as f64;
+                let mut total = 0.0;
+                for (k, (z, y)) in p.iter().zip(y).enumerate() {
+                    let even = 0.5 * self.smoothing;
+                    let positive = y * (1.0 - self.smoothing) + even;
+                    let negative = (1.0 - y) * (1.0 - self.smoothing) + even;
+                    let (loss, slope) = sigmoid(*z, negative, positive * self.class_weight(k));
+                    total += loss;
+                    if let Some(gradient) = gradient.get_mut(k) {
+                        *gradient = (f64::from(weight) * scale * slope) as f32;
+                    }
+                }
+                total * scale
+            }
             Form::Softmax => self.softmax(p, self.class(y[0]), weight, gradient),
         }
-    }
-
-    /// The cross-entropy of two classes from the logit `z` of the positive one.
-    fn sigmoid(&self, z: f32, class: usize, weight: f32, gradient: &mut [f32]) -> f64 {
-        let share = |k| self.share(k, class, 2);
-        let (negative, positive) = (f64::from(share(0)), f64::from(share(1)));
-        let z = f64::from(z);
-        let tail = (-z.abs()).exp();
-        let softplus = tail.ln_1p();
-        // -ln σ(z) = softplus(-z), and -ln(1 - σ(z)) = softplus(z).
-        let loss = positive * ((-z).max(0.0) + softplus) + negative * (z.max(0.0) + softplus);
-        if let Some(gradient) = gradient.first_mut() {
-            let above = 1.0 / (1.0 + tail);
-            let (p, rest) = if z >= 0.0 {
-                (above, tail * above)
-            } else {
-                (tail * above, above)
-            };
-            *gradient = (f64::from(weight) * (negative * p - positive * rest)) as f32;
-        }
-        loss
     }
 
     /// The cross-entropy of one logit a class.
@@ -365,6 +374,25 @@ impl Loss {
     fn class(&self, y: f32) -> usize {
         (y as usize).min(self.units.max(2) - 1)
     }
+}
+
+/// The cross-entropy of two classes from the logit `z` of the positive one, and its slope, where
+/// these shares of the label fall to each.
+#[inline(always)]
+fn sigmoid(z: f32, negative: f32, positive: f32) -> (f64, f64) {
+    let (negative, positive) = (f64::from(negative), f64::from(positive));
+    let z = f64::from(z);
+    let tail = (-z.abs()).exp();
+    let softplus = tail.ln_1p();
+    // -ln σ(z) = softplus(-z), and -ln(1 - σ(z)) = softplus(z).
+    let loss = positive * ((-z).max(0.0) + softplus) + negative * (z.max(0.0) + softplus);
+    let above = 1.0 / (1.0 + tail);
+    let (p, rest) = if z >= 0.0 {
+        (above, tail * above)
+    } else {
+        (tail * above, above)
+    };
+    (loss, negative * p - positive * rest)
 }
 
 /// Mean over a row's outputs of a function of the error, and its gradient.

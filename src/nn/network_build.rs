@@ -422,7 +422,7 @@ impl<'a> Builder<'a> {
     fn dense(&mut self, dense: &DenseSpec, shape: Shape, head: Option<Head>) -> Dense {
         let mut activation = dense.activation.unwrap_or_default();
         // The loss wants logits, so the activation of classes is left to the caller.
-        if matches!(head, Some(Head::Binary | Head::Multiclass { .. })) {
+        if !matches!(head, None | Some(Head::Regression { .. })) {
             self.output_activation = std::mem::take(&mut activation);
         }
         Dense {

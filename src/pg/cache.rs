@@ -3,6 +3,7 @@
 //! A version's bytes never change, so an entry keyed by their hash cannot be stale. What a call
 //! site holds lives on when the cache lets it go.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -62,7 +63,7 @@ impl DecodedModel {
             Target::Regression { .. } => self
                 .target
                 .decode(0, outputs.first().copied().unwrap_or(f32::NAN)),
-            Target::Classes { .. } => positive_probability(outputs),
+            Target::Classes { .. } | Target::Labels { .. } => positive_probability(outputs),
         }
     }
 
@@ -89,15 +90,20 @@ impl DecodedModel {
         }
     }
 
-    /// The predicted class; empty for a regression.
-    pub fn class(&self, outputs: &[f32]) -> &str {
+    /// The predicted class; of several labels those predicted, as the text of an array; empty for
+    /// a regression.
+    pub fn class(&self, outputs: &[f32]) -> Cow<'_, str> {
+        if let Target::Labels { .. } = &self.target {
+            return self.target.label_set(outputs).into();
+        }
         self.target
             .classes()
             .get(self.class_index(outputs))
             .map_or("", String::as_str)
+            .into()
     }
 
-    /// A probability for each class in the classes' order, or each output of a regression.
+    /// A probability for each class or label in their order, or each output of a regression.
     pub fn all(&self, outputs: &[f32]) -> Vec<f64> {
         match &self.target {
             Target::Regression { .. } => outputs
@@ -116,7 +122,9 @@ impl DecodedModel {
                     vec![1.0 - p, p]
                 }
             }
-            Target::Classes { .. } => outputs.iter().copied().map(f64::from).collect(),
+            Target::Classes { .. } | Target::Labels { .. } => {
+                outputs.iter().copied().map(f64::from).collect()
+            }
         }
     }
 }

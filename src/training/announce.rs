@@ -37,6 +37,18 @@ pub(super) fn announcement(job: &Job<'_>, learnt: &Learnt<'_>) -> Vec<String> {
         ..
     } = learnt;
     let task = match (target.positive_class(), target.classes().len()) {
+        _ if target.is_array() => {
+            let (what, each) = match target.classes().len() {
+                0 => ("regression", "output"),
+                _ => ("classification", "label"),
+            };
+            let units = target.head().units();
+            format!(
+                "{what} of \"{}\", {units} {each}{} a row",
+                target.column(),
+                if units == 1 { "" } else { "s" }
+            )
+        }
         (Some(positive), _) => format!(
             "classification of \"{}\", positive class \"{positive}\" (the other: \"{}\")",
             target.column(),
@@ -66,7 +78,7 @@ pub(super) fn announcement(job: &Job<'_>, learnt: &Learnt<'_>) -> Vec<String> {
             (Some(ValidationSplit::Random), _) => "random",
             (Some(ValidationSplit::Last), _) if job.sequences.is_some() => "the newest",
             (Some(ValidationSplit::Last), _) => "the last rows",
-            _ if target.classes().is_empty() => "random",
+            _ if target.classes().is_empty() || target.is_array() => "random",
             _ => "stratified",
         };
         match learnt.held_out {

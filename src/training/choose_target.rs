@@ -33,9 +33,16 @@ pub(super) fn kept_target(
 ) -> Result<Target, Error> {
     let mut target = previous.target.clone();
     let (column, at) = (&job.plan.target, job.plan.target_at());
+    if target.is_array() != column.kind.is_array() {
+        return Err(other_form(previous));
+    }
     let outputs = match &target {
-        Target::Regression { outputs, .. } => outputs.len(),
-        Target::Classes { .. } => 1,
+        Target::Regression {
+            outputs,
+            array: false,
+            ..
+        } => outputs.len(),
+        _ => 1,
     };
     if target.task() == Task::Regression && words.is_some() {
         return Err(Error::Features(features::Error::Type {
@@ -52,15 +59,25 @@ pub(super) fn kept_target(
             &format!("must name as many as the version that warm_start goes on from: {outputs}"),
         ));
     }
-    if let (Target::Classes { threshold, .. }, Some(given)) = (&mut target, job.options.threshold) {
+    if let (Target::Classes { threshold, .. } | Target::Labels { threshold, .. }, Some(given)) =
+        (&mut target, job.options.threshold)
+    {
         *threshold = given;
     }
     let labels = target.labels(words)?;
+    let mut learnt = Vec::with_capacity(labels.targets());
     features::pass(rows, stop, |_, block| {
-        let wrong = (0..block.rows).find(|&row| labels.label(block, at, row).is_err());
-        let Some(row) = wrong else {
+        let wrong = (0..block.rows).find_map(|row| {
+            learnt.clear();
+            let error = labels.write(block, at, row, &mut learnt).err()?;
+            Some((row, error))
+        });
+        let Some((row, error)) = wrong else {
             return Ok(());
         };
+        if target.is_array() {
+            return Err(error);
+        }
         let value = match (words, block.columns.get(at)) {
             (Some(words), Some(Values::Category(codes))) => codes
                 .get(row)
@@ -80,6 +97,42 @@ pub(super) fn kept_target(
         })
     })?;
     Ok(target)
+}
+
+/// Later versions keep the task, and what a row's target is: one value or an array, and of what.
+pub(super) fn same_form(previous: &Model, target: &Target) -> Result<(), Error> {
+    same_task(previous, target.task())?;
+    let by_place = |target: &Target| match target {
+        Target::Labels { origin, .. } => origin.is_number(),
+        _ => true,
+    };
+    let same = previous.target.is_array() == target.is_array()
+        && by_place(&previous.target) == by_place(target);
+    if !same {
+        return Err(other_form(previous));
+    }
+    if !target.is_array() || !by_place(target) {
+        return Ok(());
+    }
+    let (known, found) = (previous.head().units(), target.head().units());
+    if known == found {
+        return Ok(());
+    }
+    Err(Error::Signature(format!(
+        "the model's earlier versions have {known} outputs, but the rows have {found}"
+    )))
+}
+
+fn other_form(previous: &Model) -> Error {
+    let known = match &previous.target {
+        Target::Labels { origin, .. } if !origin.is_number() => "an array of labels",
+        Target::Labels { .. } => "an array of truth values",
+        Target::Regression { array: true, .. } => "an array of numbers",
+        _ => "one value a row",
+    };
+    Error::Signature(format!(
+        "the target of the model's earlier versions is {known}"
+    ))
 }
 
 /// Later versions keep the task.
@@ -143,28 +196,42 @@ pub(super) fn keep_positive(previous: &Model, target: &mut Target) -> Result<(),
 }
 
 /// One output for each quantile, all on the target's scale.
-pub(super) fn set_quantile_outputs(target: &mut Target, options: &Options) {
-    if let (Target::Regression { outputs, .. }, Some(quantiles)) = (target, &options.quantiles)
-        && let Some(&scale) = outputs.first()
-    {
+///
+/// # Errors
+/// Quantiles of a target that is an array.
+pub(super) fn set_quantile_outputs(target: &mut Target, options: &Options) -> Result<(), Error> {
+    let (Target::Regression { outputs, array, .. }, Some(quantiles)) = (target, &options.quantiles)
+    else {
+        return Ok(());
+    };
+    if *array {
+        return Err(Error::Value {
+            name: "option \"quantiles\"".into(),
+            problem: "goes with a target that is one number".into(),
+            hint: Some("Train a model for each element of the array, or leave it out.".into()),
+        });
+    }
+    if let Some(&scale) = outputs.first() {
         *outputs = vec![scale; quantiles.len()];
     }
+    Ok(())
 }
 
-/// Sets the output layer's bias so that an untrained network gives each class its share of the
-/// training rows: the first epochs need not learn that.
+/// Sets the output layer's bias so that an untrained network gives each class or label its share of
+/// the training rows: the first epochs need not learn that.
 pub(super) fn start_at_the_prior(network: &Network, target: &Target, parameters: &mut [f32]) {
-    let Target::Classes {
-        counts, positive, ..
-    } = target
-    else {
-        return;
+    let (counts, rows, positive) = match target {
+        Target::Classes {
+            counts, positive, ..
+        } => (counts, counts.iter().sum::<u64>(), *positive),
+        Target::Labels { counts, rows, .. } => (counts, *rows, None),
+        Target::Regression { .. } => return,
     };
     let share = |class: usize| {
-        let rows: u64 = counts.iter().sum();
         // Half a row more keeps a class without rows from infinity.
         (counts.get(class).copied().unwrap_or(0) as f64 + 0.5) / (rows as f64 + 1.0)
     };
+    let logit = |class: usize| (share(class) / (1.0 - share(class))).ln() as f32;
     for member in network.member_parameters() {
         let Some(bias) = member
             .last()
@@ -174,17 +241,17 @@ pub(super) fn start_at_the_prior(network: &Network, target: &Target, parameters:
             return;
         };
         match (positive, bias) {
-            (Some(positive), [bias]) => {
-                let p = share(*positive);
-                *bias = (p / (1.0 - p)).ln() as f32;
-            }
+            (Some(positive), [bias]) => *bias = logit(positive),
             (Some(positive), [negative_bias, positive_bias]) => {
-                *negative_bias = share(1 - *positive).ln() as f32;
-                *positive_bias = share(*positive).ln() as f32;
+                *negative_bias = share(1 - positive).ln() as f32;
+                *positive_bias = share(positive).ln() as f32;
             }
             (None, biases) if biases.len() == counts.len() => {
                 for (class, bias) in biases.iter_mut().enumerate() {
-                    *bias = share(class).ln() as f32;
+                    *bias = match target {
+                        Target::Labels { .. } => logit(class),
+                        _ => share(class).ln() as f32,
+                    };
                 }
             }
             _ => {}

@@ -125,13 +125,13 @@ pub fn loss(options: &Options, head: Head) -> Result<LossSpec, Error> {
     let name = name.as_deref().unwrap_or(match head {
         Head::Regression { .. } if options.quantiles.is_some() => "quantile",
         Head::Regression { .. } => "mse",
-        Head::Binary => "binary_crossentropy",
+        Head::Binary | Head::MultiLabel { .. } => "binary_crossentropy",
         Head::Multiclass { .. } => "categorical_crossentropy",
     });
     let fits = match name {
         "mse" | "mae" | "huber" | "quantile" => matches!(head, Head::Regression { .. }),
-        "binary_crossentropy" => head == Head::Binary,
-        "categorical_crossentropy" => !matches!(head, Head::Regression { .. }),
+        "binary_crossentropy" => matches!(head, Head::Binary | Head::MultiLabel { .. }),
+        "categorical_crossentropy" => matches!(head, Head::Binary | Head::Multiclass { .. }),
         _ => return Err(unknown("loss", name, LOSSES)),
     };
     if !fits {
@@ -140,6 +140,7 @@ pub fn loss(options: &Options, head: Head) -> Result<LossSpec, Error> {
             problem: format!("cannot be \"{name}\" for this target"),
             hint: Some(match head {
                 Head::Regression { .. } => "Numbers take mse, mae, huber or quantile.".into(),
+                Head::MultiLabel { .. } => "Labels take binary_crossentropy.".into(),
                 _ => "Classes take binary_crossentropy or categorical_crossentropy.".into(),
             }),
         });
@@ -279,25 +280,34 @@ pub fn initializer(options: &Options) -> Result<Initializer, Error> {
 }
 
 /// The weight of each class in the order of the network's labels: of two, negative and positive.
+/// Of several labels, the weight of each one's presence.
 fn class_weights(options: &Options, target: &Target) -> Result<Option<Vec<f32>>, Error> {
     let Some(wanted) = &options.class_weights else {
         return Ok(None);
     };
-    let Target::Classes {
-        classes,
-        counts,
-        positive,
-        ..
-    } = target
-    else {
-        return Err(Error::option("class_weights", "goes with classes only"));
+    let classes = target.classes();
+    let (balanced, positive): (Vec<f32>, _) = match target {
+        Target::Classes {
+            counts, positive, ..
+        } => {
+            let rows: u64 = counts.iter().sum();
+            let weight =
+                |count: &u64| rows as f64 / (classes.len() * (*count).max(1) as usize) as f64;
+            let weights = counts.iter().map(|count| weight(count) as f32);
+            (weights.collect(), *positive)
+        }
+        Target::Labels { counts, rows, .. } => {
+            // The rows without the label weigh as much as those with it.
+            let weight = |count: &u64| (rows - count).max(1) as f64 / (*count).max(1) as f64;
+            let weights = counts.iter().map(|count| weight(count) as f32);
+            (weights.collect(), None)
+        }
+        Target::Regression { .. } => {
+            return Err(Error::option("class_weights", "goes with classes only"));
+        }
     };
-    let rows: u64 = counts.iter().sum();
     let mut weights: Vec<f32> = match wanted {
-        ClassWeights::Balanced => counts
-            .iter()
-            .map(|&count| (rows as f64 / (classes.len() as f64 * count.max(1) as f64)) as f32)
-            .collect(),
+        ClassWeights::Balanced => balanced,
         ClassWeights::Named(named) => {
             let known: Vec<&str> = classes.iter().map(String::as_str).collect();
             if let Some((class, _)) = named
@@ -317,7 +327,7 @@ fn class_weights(options: &Options, target: &Target) -> Result<Option<Vec<f32>>,
                 .collect()
         }
     };
-    if *positive == Some(0) {
+    if positive == Some(0) {
         weights.reverse();
     }
     Ok(Some(weights))

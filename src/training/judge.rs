@@ -4,15 +4,17 @@ use serde_json::{Map, Value};
 
 use super::error::Error;
 use crate::features::Target;
-use crate::metrics::{Binary, Multiclass, Regression};
+use crate::metrics::{Binary, MultiLabel, MultiOutput, Multiclass, Regression};
 
 /// What is true of a row.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Truth {
+pub enum Truth<'a> {
     /// A class, by its place in the target's list.
     Class(u32),
     /// A number, in the target's own unit.
     Number(f64),
+    /// An array: a number for each output, or for each label 1 where it applies and else 0.
+    Numbers(&'a [f64]),
 }
 
 /// Gathers predictions and truths; which metrics come out follows from the target.
@@ -28,8 +30,10 @@ enum Kind {
     },
     Multiclass(Multiclass),
     Regression(Regression),
-    /// Several numbers a row: the metrics are those of the middle one (of quantiles, the median).
-    Outputs(Regression),
+    /// Several quantiles of a number: the metrics are those of the middle one, the median.
+    Quantiles(Regression),
+    Outputs(MultiOutput),
+    Labels(MultiLabel),
 }
 
 impl<'a> Judge<'a> {
@@ -45,8 +49,16 @@ impl<'a> Judge<'a> {
                 positive: *positive as u32,
             },
             Target::Classes { classes, .. } => Kind::Multiclass(Multiclass::new(classes.len())),
+            Target::Labels {
+                labels, threshold, ..
+            } => Kind::Labels(MultiLabel::new(labels.len(), *threshold)),
+            Target::Regression {
+                outputs,
+                array: true,
+                ..
+            } => Kind::Outputs(MultiOutput::new(outputs.len())),
             Target::Regression { outputs, .. } if outputs.len() > 1 => {
-                Kind::Outputs(Regression::default())
+                Kind::Quantiles(Regression::default())
             }
             Target::Regression { .. } => Kind::Regression(Regression::default()),
         };
@@ -57,7 +69,7 @@ impl<'a> Judge<'a> {
     ///
     /// # Errors
     /// A truth of the wrong sort, or scores that are not numbers.
-    pub fn push(&mut self, outputs: &[f32], truth: Truth) -> Result<(), Error> {
+    pub fn push(&mut self, outputs: &[f32], truth: Truth<'_>) -> Result<(), Error> {
         match (&mut self.kind, truth) {
             (Kind::Binary { metrics, positive }, Truth::Class(class)) => {
                 metrics.push(positive_probability(outputs), class == *positive)?;
@@ -67,7 +79,15 @@ impl<'a> Judge<'a> {
                 let output = outputs.first().copied().unwrap_or(f32::NAN);
                 metrics.push(self.target.decode(0, output), actual);
             }
-            (Kind::Outputs(metrics), Truth::Number(actual)) => {
+            (Kind::Outputs(metrics), Truth::Numbers(actual)) if actual.len() == outputs.len() => {
+                let pairs = outputs.iter().zip(actual).enumerate();
+                metrics.push(pairs.map(|(i, (&y, &a))| (self.target.decode(i, y), a)))?;
+            }
+            (Kind::Labels(metrics), Truth::Numbers(actual)) if actual.len() == outputs.len() => {
+                let pairs = outputs.iter().zip(actual);
+                metrics.push(pairs.map(|(&p, &a)| (f64::from(p), a != 0.0)))?;
+            }
+            (Kind::Quantiles(metrics), Truth::Number(actual)) => {
                 let middle = outputs.len() / 2;
                 let output = outputs.get(middle).copied().unwrap_or(f32::NAN);
                 metrics.push(self.target.decode(middle, output), actual);
@@ -82,6 +102,15 @@ impl<'a> Judge<'a> {
         Ok(())
     }
 
+    /// Bytes that a row takes from when it is pushed until the end: scores that are to be ranked
+    /// are kept.
+    pub fn row_bytes(&self) -> usize {
+        match self.kind {
+            Kind::Binary { .. } => 16,
+            _ => 0,
+        }
+    }
+
     /// The metrics by name, in the order of the documentation; `None` where one is not defined,
     /// as AUC is with one class. `tick` is called now and then while scores are sorted; it may
     /// unwind.
@@ -89,7 +118,9 @@ impl<'a> Judge<'a> {
         match &mut self.kind {
             Kind::Binary { metrics, .. } => metrics.finish(tick),
             Kind::Multiclass(metrics) => metrics.finish(),
-            Kind::Regression(metrics) | Kind::Outputs(metrics) => metrics.finish(),
+            Kind::Regression(metrics) | Kind::Quantiles(metrics) => metrics.finish(),
+            Kind::Outputs(metrics) => metrics.finish(),
+            Kind::Labels(metrics) => metrics.finish(),
         }
     }
 }

@@ -6,7 +6,7 @@ use super::error::Error;
 use super::job::Observer;
 use super::judge::{Judge, Truth, metrics_json, positive_probability};
 use super::source::{Encoding, ExampleReader, SharedRows};
-use crate::features::{self, BitMask, Block, Labels, Profile, Target};
+use crate::features::{self, Arrays, BitMask, Block, Labels, Profile, Target};
 use crate::nn::Predictor;
 
 /// Rows that are scored at once when a trained model is judged, at most.
@@ -54,6 +54,8 @@ pub(super) fn judge_rows(
     let mut x = Vec::with_capacity(at_once * input.encoding.width());
     let mut out = vec![0.0; at_once * input.outputs];
     let mut truths = Vec::with_capacity(at_once);
+    let mut arrays = Arrays::new();
+    let mut actual = Vec::new();
     let mut own = Vec::with_capacity(at_once);
     let mut members = Vec::new();
     let mut judge = Judge::new(input.target);
@@ -71,8 +73,18 @@ pub(super) fn judge_rows(
         }
         x.clear();
         truths.clear();
+        arrays.clear();
         reader.read(&own, &mut x, |block| {
-            truths.extend((0..block.rows).map(|row| truth(input, block, row)));
+            if input.target.is_array() {
+                for row in 0..block.rows {
+                    input
+                        .labels
+                        .actual(block, input.target_at, row, &mut actual);
+                    arrays.push(&actual);
+                }
+            } else {
+                truths.extend((0..block.rows).map(|row| truth(input, block, row)));
+            }
             Ok(())
         })?;
         let out = &mut out[..own.len() * input.outputs];
@@ -90,7 +102,11 @@ pub(super) fn judge_rows(
             None => input.predictor.forward(&x, own.len(), out, &mut scratch),
         }
         let outputs = out.chunks_exact(input.outputs);
-        for ((outputs, &truth), example) in outputs.zip(&truths).zip(&own) {
+        for (place, (outputs, example)) in outputs.zip(&own).enumerate() {
+            let truth = match arrays.get(place) {
+                Some(actual) => Truth::Numbers(actual),
+                None => truths[place],
+            };
             judge.push(outputs, truth)?;
             if example % every == 0 {
                 scores.push(score(input.target, outputs));
@@ -122,7 +138,7 @@ pub(super) fn judge_rows(
 }
 
 /// What is true of a row.
-fn truth(input: &JudgeInput<'_>, block: &Block, row: usize) -> Truth {
+fn truth(input: &JudgeInput<'_>, block: &Block, row: usize) -> Truth<'static> {
     match input.labels.class(block, input.target_at, row) {
         Some(class) => Truth::Class(class),
         None => Truth::Number(
@@ -138,9 +154,16 @@ fn truth(input: &JudgeInput<'_>, block: &Block, row: usize) -> Truth {
 /// The one number that stands for a row's prediction in the drift profile.
 fn score(target: &Target, outputs: &[f32]) -> f64 {
     match target {
+        Target::Regression { array: true, .. } => {
+            let decoded = outputs
+                .iter()
+                .enumerate()
+                .map(|(i, &y)| target.decode(i, y));
+            decoded.sum::<f64>() / outputs.len() as f64
+        }
         Target::Regression { .. } => target.decode(0, outputs.first().copied().unwrap_or(f32::NAN)),
         Target::Classes { classes, .. } if classes.len() == 2 => positive_probability(outputs),
-        Target::Classes { .. } => outputs
+        Target::Classes { .. } | Target::Labels { .. } => outputs
             .iter()
             .copied()
             .map(f64::from)

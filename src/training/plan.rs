@@ -18,6 +18,8 @@ pub struct Given {
     pub sql_type: String,
     /// Its type's family; `None` for a type that nothing here can read.
     pub origin: Option<Origin>,
+    /// The family of an array's elements; `None` for what is no array.
+    pub element: Option<Origin>,
 }
 
 /// A column that is read.
@@ -190,13 +192,20 @@ impl Plan {
         }
         let target_column = {
             let column = &given[target_place];
-            let origin = column.origin.ok_or_else(|| {
+            let element = column
+                .element
+                .filter(|element| !matches!(element, Origin::Date | Origin::Timestamp));
+            let origin = column.origin.or(element).ok_or_else(|| {
                 Error::Features(crate::features::Error::Type {
                     message: format!(
                         "the target \"{}\" is of type {}, which cannot be predicted",
                         column.name, column.sql_type
                     ),
-                    hint: Some("Cast it to a number, a boolean or text in the query.".into()),
+                    hint: Some(
+                        "Cast it to a number, a boolean or text, or an array of these, in the \
+                         query."
+                            .into(),
+                    ),
                 })
             })?;
             let request = TargetRequest {
@@ -204,7 +213,7 @@ impl Plan {
                 ..TargetRequest::default()
             };
             Column {
-                kind: target_kind(&request, origin),
+                kind: target_kind(&request, origin, column.origin.is_none()),
                 ..Column::new(&column.name, &column.sql_type, origin)
             }
         };
@@ -222,7 +231,7 @@ impl Plan {
             kind: target_column.kind,
             hashed: false,
         });
-        dictionaries.push((target_column.kind == Kind::Category).then(Dictionary::new));
+        dictionaries.push(target_column.kind.is_coded().then(Dictionary::new));
         let (mut weight, mut flag, mut group) = (None, None, None);
         for ((option, name), &place) in named.iter().zip(&named_places) {
             let column = &given[place];

@@ -10,7 +10,7 @@ use super::choose_architecture::{
     architecture_of, members_of, splits_nothing, wished_architecture,
 };
 use super::choose_target::{
-    keep_positive, kept_target, same_task, set_quantile_outputs, start_at_the_prior, target_request,
+    keep_positive, kept_target, same_form, set_quantile_outputs, start_at_the_prior, target_request,
 };
 use super::defaults;
 use super::error::Error;
@@ -97,7 +97,7 @@ pub fn run(
         )?,
     };
     if let Some(previous) = job.previous {
-        same_task(previous, target.task())?;
+        same_form(previous, &target)?;
         keep_positive(previous, &mut target)?;
     }
     let fraction = defaults::validation_fraction(job.arguments, job.options)?;
@@ -139,7 +139,7 @@ pub fn run(
     if !job.warm_start() || target.task() == Task::Classification {
         target.fit(target_at, target_words, examples.each(), &mask, &mut stop)?;
     }
-    set_quantile_outputs(&mut target, job.options);
+    set_quantile_outputs(&mut target, job.options)?;
     let head = target.head();
 
     // The features, and the network over them.
@@ -198,7 +198,7 @@ pub fn run(
     let labels = target.labels(target_words)?;
     let write_target = |block: &Block, y: &mut Vec<f32>| {
         for row in 0..block.rows {
-            y.push(labels.label(block, target_at, row)?);
+            labels.write(block, target_at, row, y)?;
         }
         Ok(())
     };
@@ -208,8 +208,7 @@ pub fn run(
             .sequences
             .zip(feature_set.steps.as_ref().map(|steps| steps.length)),
         target: &write_target,
-        // One number or class: all quantiles learn from the same number.
-        targets: 1,
+        targets: labels.targets(),
         weight: job.plan.weight,
     };
     let fixed = nn::training_bytes(&network, &train_options);

@@ -80,6 +80,7 @@ fn model(classes: usize, keep_optimizer: bool) -> Model {
                 sql_type: "double precision".into(),
                 origin: Origin::Float,
                 scale: Scale::Standard,
+                array: false,
                 outputs,
             };
             (target, Head::Regression { outputs: 1 })

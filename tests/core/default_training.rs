@@ -69,6 +69,7 @@ impl Table {
                 name: name.clone(),
                 sql_type: sql_type(origin).into(),
                 origin: Some(origin),
+                element: None,
             })
             .collect()
     }
@@ -103,7 +104,9 @@ impl Table {
                         .push(Values::Category(texts.map(code).collect()));
                     dictionaries.push(Some(words));
                 }
-                Kind::Array => unreachable!("the table has no arrays"),
+                Kind::Array | Kind::Numbers | Kind::Labels => {
+                    unreachable!("the table has no arrays")
+                }
             }
         }
         (block, dictionaries)

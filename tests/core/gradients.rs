@@ -169,6 +169,12 @@ fn every_loss_has_the_gradient_of_finite_differences() {
             0.1,
         ),
         (
+            LossSpec::BinaryCrossentropy,
+            Head::MultiLabel { labels: 3 },
+            Some([0.4, 1.7, 1.0].as_slice()),
+            0.1,
+        ),
+        (
             LossSpec::CategoricalCrossentropy,
             several,
             Some([0.4, 1.7, 1.0].as_slice()),
@@ -185,6 +191,7 @@ fn every_loss_has_the_gradient_of_finite_differences() {
             .collect();
         let y: Vec<f32> = match head {
             Head::Regression { .. } => (0..ROWS * 3).map(|_| random.normal_f32()).collect(),
+            Head::MultiLabel { .. } => (0..ROWS * 3).map(|i| (i % 2) as f32).collect(),
             _ => (0..ROWS).map(|row| (row % units.max(2)) as f32).collect(),
         };
         let weight: Vec<f32> = (0..ROWS).map(|_| 0.5 + random.uniform_f32()).collect();

@@ -17,6 +17,7 @@ mod norm;
 mod optimizer;
 mod predictor;
 mod recurrent;
+mod several_outputs;
 mod shapes;
 mod trainer;
 mod training;

@@ -58,6 +58,39 @@ fn assert_agrees(case: &Value, found: &[(&'static str, Option<f64>)]) {
 }
 
 #[test]
+fn metrics_of_several_outputs_agree_with_scikit_learn() {
+    for case in reference("multi_output") {
+        let (predicted, actual) = (numbers(&case, "predicted"), numbers(&case, "actual"));
+        let outputs = case["outputs"].as_u64().unwrap() as usize;
+        assert_agrees(
+            &case,
+            &metrics::multi_output(&predicted, &actual, outputs).unwrap(),
+        );
+    }
+    assert!(metrics::multi_output(&[1.0, 2.0, 3.0], &[1.0, 2.0, 3.0], 2).is_err());
+    let none = metrics::multi_output::<f64>(&[], &[], 2).unwrap();
+    assert!(none.iter().all(|(_, value)| value.is_none()));
+}
+
+#[test]
+fn metrics_of_labels_agree_with_scikit_learn() {
+    for case in reference("multi_label") {
+        let (scores, labels) = (numbers(&case, "probabilities"), bools(&case, "labels"));
+        let count = case["count"].as_u64().unwrap() as usize;
+        let threshold = case["threshold"].as_f64().unwrap();
+        assert_agrees(
+            &case,
+            &metrics::multi_label(&scores, &labels, count, threshold).unwrap(),
+        );
+    }
+    assert!(matches!(
+        metrics::multi_label(&[0.5, 1.5], &[true, false], 2, 0.5),
+        Err(Error::NotAProbability { .. })
+    ));
+    assert!(metrics::multi_label(&[0.5; 3], &[true; 3], 2, 0.5).is_err());
+}
+
+#[test]
 fn binary_metrics_agree_with_scikit_learn() {
     for case in reference("binary") {
         let (scores, labels) = (numbers(&case, "scores"), bools(&case, "labels"));

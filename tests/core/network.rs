@@ -197,6 +197,20 @@ fn every_loss_agrees_with_pytorch_with_weights_and_smoothing() {
             check_loss(&file, &format!("categorical{classes}{suffix}"), &loss);
         }
     }
+    let network = head_of(3, Head::MultiLabel { labels: 3 });
+    let weights = tensor(&file, "label_weights");
+    for (suffix, weights, smoothing) in [
+        ("", None, 0.0),
+        ("_smooth", None, 0.125),
+        ("_weights", Some(weights.as_slice()), 0.0),
+        ("_both", Some(weights.as_slice()), 0.125),
+    ] {
+        let spec = LossSpec::BinaryCrossentropy;
+        let loss = Loss::from_spec(&spec, &network, weights, smoothing).unwrap();
+        assert_eq!(loss.targets(), 3);
+        check_loss(&file, &format!("labels{suffix}"), &loss);
+    }
+
     let network = head_of(1, Head::Binary);
     let weights = tensor(&file, "class_weights2");
     for (suffix, smoothing) in [("", 0.0), ("_smooth", 0.125)] {

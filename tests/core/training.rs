@@ -14,24 +14,27 @@ use serde_json::{Value, json};
 
 /// A column of a query's result.
 #[derive(Clone)]
-enum Cells {
+pub enum Cells {
     Numbers(Vec<f64>),
     Texts(Vec<Option<String>>),
+    NumberArrays(Vec<Vec<f64>>),
+    TextArrays(Vec<Vec<&'static str>>),
 }
 
 /// The result of a query.
 #[derive(Clone, Default)]
-struct Query {
-    given: Vec<Given>,
-    cells: Vec<Cells>,
+pub struct Query {
+    pub given: Vec<Given>,
+    pub cells: Vec<Cells>,
 }
 
 impl Query {
-    fn number(mut self, name: &str, origin: Origin, values: Vec<f64>) -> Query {
+    pub fn number(mut self, name: &str, origin: Origin, values: Vec<f64>) -> Query {
         self.given.push(Given {
             name: name.into(),
             sql_type: format!("{origin:?}").to_lowercase(),
             origin: Some(origin),
+            element: None,
         });
         self.cells.push(Cells::Numbers(values));
         self
@@ -42,13 +45,26 @@ impl Query {
             name: name.into(),
             sql_type: "text".into(),
             origin: Some(Origin::Text),
+            element: None,
         });
         self.cells.push(Cells::Texts(values));
         self
     }
 
+    /// A column of arrays whose elements are of this family.
+    pub fn arrays(mut self, name: &str, element: Origin, cells: Cells) -> Query {
+        self.given.push(Given {
+            name: name.into(),
+            sql_type: format!("{element:?}[]").to_lowercase(),
+            origin: None,
+            element: Some(element),
+        });
+        self.cells.push(cells);
+        self
+    }
+
     /// The same rows with these columns only, in this order.
-    fn select(&self, names: &[&str]) -> Query {
+    pub fn select(&self, names: &[&str]) -> Query {
         let mut selected = Query::default();
         for name in names {
             let place = self.given.iter().position(|g| g.name == *name).unwrap();
@@ -127,8 +143,8 @@ impl RawRows for Counted {
 
 /// Records what it is told, and asks to stop after so many questions or epochs.
 #[derive(Default)]
-struct Log {
-    notices: Vec<String>,
+pub struct Log {
+    pub notices: Vec<String>,
     epochs: usize,
     asked: usize,
     stop_after: Option<usize>,
@@ -154,22 +170,22 @@ impl Observer for Log {
 }
 
 /// A training as `neural.train` is called.
-struct Training<'a> {
-    target: &'a str,
-    task: Option<Task>,
-    architecture: Option<&'a str>,
-    features: Option<Value>,
-    arguments: Arguments,
-    options: Value,
-    previous: Option<&'a Model>,
-    memory: usize,
-    threads: usize,
-    log: Log,
+pub struct Training<'a> {
+    pub target: &'a str,
+    pub task: Option<Task>,
+    pub architecture: Option<&'a str>,
+    pub features: Option<Value>,
+    pub arguments: Arguments,
+    pub options: Value,
+    pub previous: Option<&'a Model>,
+    pub memory: usize,
+    pub threads: usize,
+    pub log: Log,
     reads: usize,
 }
 
 impl<'a> Training<'a> {
-    fn of(target: &'a str) -> Training<'a> {
+    pub fn of(target: &'a str) -> Training<'a> {
         Training {
             target,
             task: None,
@@ -189,12 +205,12 @@ impl<'a> Training<'a> {
         }
     }
 
-    fn options(mut self, options: Value) -> Training<'a> {
+    pub fn options(mut self, options: Value) -> Training<'a> {
         self.options = options;
         self
     }
 
-    fn after(mut self, previous: &'a Model) -> Training<'a> {
+    pub fn after(mut self, previous: &'a Model) -> Training<'a> {
         self.previous = Some(previous);
         self
     }
@@ -216,7 +232,7 @@ impl<'a> Training<'a> {
             .or_else(|| self.previous.map(|model| model.target.task()))
     }
 
-    fn run(&mut self, query: &Query) -> Result<Outcome, Error> {
+    pub fn run(&mut self, query: &Query) -> Result<Outcome, Error> {
         let options = Options::parse(&self.options)?;
         let task = self.task();
         check(
@@ -240,6 +256,16 @@ impl<'a> Training<'a> {
                 }
                 (Values::Category(to), Cells::Numbers(from), Some(words)) => {
                     to.extend(from.iter().map(|number| words.intern(&number.to_string())));
+                }
+                (Values::Numbers(to), Cells::NumberArrays(from), _) => {
+                    from.iter().for_each(|row| to.push(row));
+                }
+                (Values::Labels(to), Cells::TextArrays(from), Some(words)) => {
+                    for row in from {
+                        let codes = row.iter().map(|text| words.intern(text));
+                        to.open().extend(codes);
+                        to.close();
+                    }
                 }
                 _ => panic!("column {i} is read as what it is not"),
             }
@@ -272,13 +298,13 @@ impl<'a> Training<'a> {
     }
 }
 
-fn metric(outcome: &Outcome, name: &str) -> f64 {
+pub fn metric(outcome: &Outcome, name: &str) -> f64 {
     outcome.metrics[name]
         .as_f64()
         .unwrap_or_else(|| panic!("{name} of {}", outcome.metrics))
 }
 
-fn message<T>(result: Result<T, Error>) -> String {
+pub fn message<T>(result: Result<T, Error>) -> String {
     match result {
         Ok(_) => "it went through".into(),
         Err(error) => {
@@ -288,7 +314,7 @@ fn message<T>(result: Result<T, Error>) -> String {
     }
 }
 
-fn bits(outcome: &Outcome) -> Vec<u32> {
+pub fn bits(outcome: &Outcome) -> Vec<u32> {
     outcome
         .model
         .parameters

@@ -63,7 +63,7 @@ unsafe fn class(
 ) -> Result<pg_sys::Datum, Report> {
     // SAFETY: as the caller says.
     unsafe { site.outputs(fcinfo)? };
-    Ok(server_text(site.class()))
+    Ok(server_text(&site.class()))
 }
 
 unsafe fn all(site: &mut Site, fcinfo: pg_sys::FunctionCallInfo) -> Result<pg_sys::Datum, Report> {
@@ -123,7 +123,10 @@ fn classes(model: &str) -> Vec<String> {
                     resolved.label()
                 ),
             )
-            .hint("Use neural.predict for its value.")),
+            .hint(match decoded.outputs() {
+                1 => "Use neural.predict for its value.",
+                _ => "Use neural.predict_proba for its outputs.",
+            })),
             classes => Ok(classes.to_vec()),
         }
     };

@@ -61,13 +61,20 @@ fn create(
         Err(Report::new(Code::ERRCODE_INVALID_PARAMETER_VALUE, message).hint(hint))
     };
     let (callee, result) = match returns {
-        "predict" if classes > 2 || (classes == 0 && outputs > 1) => {
+        "predict"
+            if classes > 2
+                || (classes == 0 && outputs > 1)
+                || (classes > 0 && decoded.target.is_array()) =>
+        {
             return wrong(
                 format!(
                     "model \"{}\" has more than one number to give",
                     resolved.label()
                 ),
-                "Use returns => 'class' or returns => 'proba'.",
+                match classes {
+                    0 => "Use returns => 'proba'.",
+                    _ => "Use returns => 'class' or returns => 'proba'.",
+                },
             );
         }
         "class" if classes == 0 => {

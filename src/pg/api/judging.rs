@@ -7,19 +7,16 @@ use pgrx::PgSqlErrorCode as Code;
 use pgrx::prelude::*;
 
 use super::given;
-use super::judging_sequences::{ActualReader, for_each_sequence};
-use crate::features::Target;
+use super::judged_target::{Actual, TargetReader, no_class};
+use super::judging_sequences::for_each_sequence;
 use crate::pg::cache::{self, DecodedModel};
 use crate::pg::error::{OrRaise, Report, Result};
 use crate::pg::interrupt;
 use crate::pg::reader::{self, Resolved};
-use crate::pg::rows::{Grouping, Reader, with_query};
+use crate::pg::rows::{Grouping, with_query};
 use crate::pg::scoring::RowScorer;
 use crate::pg::settings;
 use crate::training::{Judge, Truth};
-
-/// Bytes that a judged row takes: a score and a label, kept for the ranking metrics.
-const BYTES_A_ROW: usize = 16;
 
 /// The metrics of a model on the rows of a query.
 #[pg_extern(sql = false)]
@@ -44,8 +41,10 @@ fn evaluate_model(
     target: Option<&str>,
 ) -> Result<Vec<(&'static str, Option<f64>)>> {
     let (resolved, decoded) = open(model)?;
-    let limit = settings::max_memory() / BYTES_A_ROW;
     let mut judge = Judge::new(&decoded.target);
+    let limit = settings::max_memory()
+        .checked_div(judge.row_bytes())
+        .unwrap_or(usize::MAX);
     let mut rows = 0_usize;
     for_each_row(&decoded, &resolved, query, target, |outputs, actual| {
         rows += 1;
@@ -61,21 +60,10 @@ fn evaluate_model(
         }
         let truth = match &actual {
             Actual::Number(number) => Truth::Number(*number),
+            Actual::Numbers(numbers) => Truth::Numbers(numbers),
             Actual::Class(text) => {
-                let class = decoded.target.class(text).ok_or_else(|| {
-                    Report::new(
-                        Code::ERRCODE_INVALID_PARAMETER_VALUE,
-                        format!(
-                            "the target's value \"{text}\" is no class of model \"{}\"",
-                            resolved.label()
-                        ),
-                    )
-                    .hint(format!(
-                        "Its classes are: {}.",
-                        decoded.target.classes().join(", ")
-                    ))
-                })?;
-                Truth::Class(class as u32)
+                let class = decoded.target.class(text);
+                Truth::Class(class.ok_or_else(|| no_class(text, &decoded, &resolved))? as u32)
             }
         };
         Ok(judge.push(outputs, truth)?)
@@ -115,6 +103,13 @@ fn count_confusion(
     target: Option<&str>,
 ) -> Result<Vec<(String, String, i64)>> {
     let (resolved, decoded) = open(model)?;
+    if decoded.target.is_array() && !decoded.target.classes().is_empty() {
+        return Err(Report::invalid(format!(
+            "model \"{}\" predicts labels, any number of which apply, and confuses no classes",
+            resolved.label()
+        ))
+        .hint("Use neural.evaluate."));
+    }
     if decoded.target.classes().is_empty() {
         return Err(Report::new(
             Code::ERRCODE_INVALID_PARAMETER_VALUE,
@@ -170,12 +165,6 @@ fn open(model: &str) -> Result<(Resolved, Rc<DecodedModel>)> {
     Ok((resolved, decoded))
 }
 
-/// What a row's target says.
-pub(super) enum Actual<'a> {
-    Number(f64),
-    Class(&'a str),
-}
-
 /// Calls `each` with the outputs and the truth of every row whose target is not NULL or NaN.
 fn for_each_row(
     decoded: &DecodedModel,
@@ -209,21 +198,7 @@ fn for_each_row(
             .position(|column| column.name == name)
             .ok_or_else(|| missing(name, "the target"))?;
         let column = &query.columns()[place];
-        let reader = Reader::for_type(column.type_oid);
-        let numeric = matches!(decoded.target, Target::Regression { .. });
-        let reader = reader
-            .filter(|reader| !numeric || reader.is_number())
-            .ok_or_else(|| {
-                Report::new(
-                    Code::ERRCODE_DATATYPE_MISMATCH,
-                    format!(
-                        "the target \"{name}\" is of type {}, which model \"{}\" does not predict",
-                        column.type_name,
-                        resolved.label()
-                    ),
-                )
-                .hint("Name the right column, or cast it in the query.")
-            })?;
+        let mut reader = TargetReader::new(decoded, resolved, name, column)?;
         if let Some(steps) = &decoded.features.steps {
             let place_of = |column: &String, part: &str| {
                 let mut columns = query.columns().iter();
@@ -238,34 +213,20 @@ fn for_each_row(
             let order = order.collect::<Result<Vec<usize>>>()?;
             query.sort(&by, &order)?;
             let mut grouping = Grouping::new(query.columns(), &by, &order, Some(place))?;
-            let actual = ActualReader {
-                reader,
-                numeric,
-                place,
-                what: format!("the target \"{name}\""),
-            };
             let scorer = RowScorer::new(query.columns(), decoded, resolved)?;
-            return for_each_sequence(query, &mut grouping, &actual, scorer, each);
+            return for_each_sequence(query, &mut grouping, &mut reader, place, scorer, each);
         }
         let mut scorer = RowScorer::new(query.columns(), decoded, resolved)?;
-        let mut buffer = String::new();
         query.for_each(|values, nulls| {
             if nulls[place] {
                 return Ok(());
             }
+            // SAFETY: not NULL, and of the type of the reader's column.
+            let Some(actual) = (unsafe { reader.read(values[place])? }) else {
+                return Ok(());
+            };
             // SAFETY: the datums are of the query's column types.
             let outputs = unsafe { scorer.outputs(values, nulls) };
-            let actual = if numeric {
-                // SAFETY: not NULL, and read as its own type.
-                let number = unsafe { reader.number(values[place]) };
-                if number.is_nan() {
-                    return Ok(());
-                }
-                Actual::Number(number)
-            } else {
-                // SAFETY: as before.
-                Actual::Class(unsafe { reader.text(values[place], &mut buffer) })
-            };
             each(outputs, actual)
         })?;
         Ok(())

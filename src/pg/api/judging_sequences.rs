@@ -1,79 +1,69 @@
 //! Judging a model of sequences on the rows of a long table.
 
-use pgrx::pg_sys;
-
-use super::judging::Actual;
+use super::judged_target::{Actual, TargetReader};
 use crate::pg::error::Result;
-use crate::pg::rows::{Grouping, Query, Reader, Row};
+use crate::pg::rows::{Grouping, Query, Row};
 use crate::pg::scoring::RowScorer;
-
-/// How the target is read.
-pub(super) struct ActualReader {
-    pub(super) reader: Reader,
-    /// Whether it is a number rather than a class.
-    pub(super) numeric: bool,
-    pub(super) place: usize,
-    /// What messages call it.
-    pub(super) what: String,
-}
 
 /// The target of a sequence.
 #[derive(PartialEq)]
 enum Truth {
+    /// It does not count.
+    Missing,
     Number(f64),
+    Numbers(Vec<f64>),
     Class(String),
 }
 
-impl ActualReader {
-    /// # Safety
-    /// The datum is of the target's type, and not NULL.
-    unsafe fn read(&self, datum: pg_sys::Datum, buffer: &mut String) -> Truth {
-        // SAFETY: as the caller says.
-        unsafe {
-            if self.numeric {
-                Truth::Number(self.reader.number(datum))
-            } else {
-                Truth::Class(self.reader.text(datum, buffer).to_owned())
-            }
+impl Truth {
+    fn of(actual: Option<Actual<'_>>) -> Truth {
+        match actual {
+            None => Truth::Missing,
+            Some(Actual::Number(number)) => Truth::Number(number),
+            Some(Actual::Numbers(numbers)) => Truth::Numbers(numbers.to_vec()),
+            Some(Actual::Class(class)) => Truth::Class(class.to_owned()),
         }
     }
-}
 
-impl Truth {
-    fn is(&self, other: &Truth) -> bool {
-        match (self, other) {
-            (Truth::Number(a), Truth::Number(b)) if a.is_nan() => b.is_nan(),
-            _ => self == other,
+    fn actual(&self) -> Option<Actual<'_>> {
+        match self {
+            Truth::Missing => None,
+            Truth::Number(number) => Some(Actual::Number(*number)),
+            Truth::Numbers(numbers) => Some(Actual::Numbers(numbers)),
+            Truth::Class(class) => Some(Actual::Class(class)),
         }
     }
 
     fn shown(&self) -> String {
         match self {
+            Truth::Missing => f64::NAN.to_string(),
             Truth::Number(number) => number.to_string(),
+            Truth::Numbers(numbers) => format!("{numbers:?}"),
             Truth::Class(class) => format!("\"{class}\""),
         }
     }
 }
 
-/// Calls `each` with the outputs and the truth of every sequence whose target is not NULL or NaN.
-/// The query's rows are sorted as `grouping` needs them.
+/// Calls `each` with the outputs and the truth of every sequence whose target, in column `place`,
+/// counts. The query's rows are sorted as `grouping` needs them.
 pub(super) fn for_each_sequence(
     query: &mut Query,
     grouping: &mut Grouping,
-    target: &ActualReader,
+    target: &mut TargetReader<'_>,
+    place: usize,
     mut scorer: RowScorer<'_>,
     mut each: impl FnMut(&[f32], Actual<'_>) -> Result<()>,
 ) -> Result<()> {
+    let what = format!("the target \"{}\"", target.name());
     let mut truth: Option<Truth> = None;
-    let mut buffer = String::new();
-    let mut judge = |scorer: &mut RowScorer<'_>, truth: Option<Truth>| match truth {
-        Some(Truth::Number(number)) if number.is_nan() => {
-            scorer.sequence_outputs();
-            Ok(())
-        }
-        Some(Truth::Number(number)) => each(scorer.sequence_outputs(), Actual::Number(number)),
-        Some(Truth::Class(class)) => each(scorer.sequence_outputs(), Actual::Class(&class)),
-        None => Ok(()),
+    let mut judge = |scorer: &mut RowScorer<'_>, truth: Option<Truth>| {
+        let Some(truth) = truth else {
+            return Ok(());
+        };
+        let outputs = scorer.sequence_outputs();
+        truth
+            .actual()
+            .map_or(Ok(()), |actual| each(outputs, actual))
     };
     query.for_each(|values, nulls| {
         // SAFETY: the datums are of the query's column types; a target is there for a step.
@@ -82,11 +72,10 @@ pub(super) fn for_each_sequence(
             if !matches!(row, Row::First | Row::Next) {
                 return Ok(());
             }
-            let actual = target.read(values[target.place], &mut buffer);
+            let actual = Truth::of(target.read(values[place])?);
             match (&truth, row) {
-                (Some(first), Row::Next) if !first.is(&actual) => {
-                    let (first, other) = (first.shown(), actual.shown());
-                    return Err(grouping.differs(&target.what, &first, &other));
+                (Some(first), Row::Next) if *first != actual => {
+                    return Err(grouping.differs(&what, &first.shown(), &actual.shown()));
                 }
                 (Some(_), Row::Next) => {}
                 _ => {

@@ -6,6 +6,7 @@ mod calling;
 mod cost;
 mod create_function;
 mod exchange;
+mod judged_target;
 mod judging;
 mod judging_sequences;
 mod keeping;

@@ -7,11 +7,11 @@ use pgrx::{JsonB, PgSqlErrorCode as Code, pg_sys};
 
 use super::given;
 use crate::artifact::Model;
-use crate::features::Task;
+use crate::features::{Kind, Task};
 use crate::nn::EpochReport;
 use crate::pg::catalog::{self, Description, Epoch, NewVersion, Training};
 use crate::pg::error::{OrRaise, Report, Result};
-use crate::pg::rows::{ColumnPlan, Query, Reader, read_table, with_query};
+use crate::pg::rows::{ColumnPlan, Elements, Query, Reader, read_table, with_query};
 use crate::pg::{interrupt, reader, settings, threads};
 use crate::training::{Arguments, Given, Job, Observer, Options, Outcome, Plan, check, run};
 
@@ -177,10 +177,12 @@ fn train_and_store(order: &Order<'_>) -> Result<(i32, Outcome, f64)> {
             (
                 table.without_sequence,
                 named(options.sequence_by.as_deref()),
+                false,
             ),
             (
                 table.without_target,
                 named(Some(&[order.target.to_owned()])),
+                plan.target.kind.is_array(),
             ),
         ],
         started: Instant::now(),
@@ -269,6 +271,7 @@ pub(super) fn given_columns(query: &Query) -> Vec<Given> {
             name: column.name.clone(),
             sql_type: column.type_name.clone(),
             origin: Reader::for_type(column.type_oid).map(Reader::origin),
+            element: Elements::for_type(column.type_oid).map(|elements| elements.reader.origin()),
         })
         .collect()
 }
@@ -280,6 +283,9 @@ fn column_plans(query: &Query, plan: &Plan) -> Vec<ColumnPlan> {
         .map(|(read, dictionary)| ColumnPlan {
             place: read.place,
             reader: Reader::for_type(query.columns()[read.place].type_oid),
+            elements: matches!(read.kind, Kind::Numbers | Kind::Labels)
+                .then(|| Elements::for_type(query.columns()[read.place].type_oid))
+                .flatten(),
             kind: read.kind,
             hashed: read.hashed,
             dictionary: dictionary.clone(),
@@ -295,8 +301,9 @@ fn named(columns: Option<&[String]>) -> String {
 /// Reports a training to the user who waits for it.
 struct Console {
     verbose: bool,
-    /// How many rows were left out because one of these columns is NULL.
-    left_out: Vec<(u64, String)>,
+    /// How many rows were left out because one of these columns is NULL, or where it is an array
+    /// has a NULL in it.
+    left_out: Vec<(u64, String, bool)>,
     started: Instant,
 }
 
@@ -310,10 +317,11 @@ impl Observer for Console {
             notice!("{text}");
         }
         // Rows that do not count are told of even where the course of the training is not.
-        for (rows, columns) in std::mem::take(&mut self.left_out) {
+        for (rows, columns, is_array) in std::mem::take(&mut self.left_out) {
             if rows > 0 {
                 let s = if rows == 1 { "" } else { "s" };
-                notice!("{rows} row{s} left out because {columns} is NULL");
+                let within = if is_array { " or has a NULL in it" } else { "" };
+                notice!("{rows} row{s} left out because {columns} is NULL{within}");
             }
         }
         // What came before is preparation: the time left is reckoned from the loop alone.

@@ -387,7 +387,7 @@ impl Convert {
             (Kind::Category, _) if !reader.is_number() || feature.origin.is_number() => {
                 Some(How::Category(reader))
             }
-            (Kind::Category | Kind::Array, _) => None,
+            (Kind::Category | Kind::Array | Kind::Numbers | Kind::Labels, _) => None,
         });
         match how {
             Some(how) => plain(how),
@@ -627,7 +627,7 @@ fn encode_missing(features: &[Feature], encoder: &Encoder, row: &mut [f32]) {
             _ if !feature.is_used() => {}
             Kind::Number => encoder.number(i, f64::NAN, row),
             Kind::Category => encoder.category(i, None, row),
-            Kind::Array => {}
+            Kind::Array | Kind::Numbers | Kind::Labels => {}
         }
     }
 }

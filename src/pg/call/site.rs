@@ -1,5 +1,6 @@
 //! One place in a query that calls a model: resolved once a statement, then only computing.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -213,7 +214,7 @@ impl Site {
     }
 
     /// The class that `predict_class` gives for the outputs last computed.
-    pub fn class(&self) -> &str {
+    pub fn class(&self) -> Cow<'_, str> {
         self.model.class(&self.out)
     }
 
@@ -256,6 +257,10 @@ fn check_answer(model: &DecodedModel, resolved: &Resolved, answer: Answer) -> Re
     };
     let classes = model.target.classes().len();
     match answer {
+        Answer::Value if model.target.is_array() && classes > 0 => wrong(
+            "predicts labels, any number of which apply",
+            "predict_class or neural.predict_proba",
+        ),
         Answer::Value if classes > 2 => wrong(
             "has more than two classes",
             "predict_class or neural.predict_proba",

@@ -223,6 +223,13 @@ impl Gathering {
         unsafe { self.grouping.next(values, nulls) }
     }
 
+    /// The error of a sequence whose target is an array with a NULL in it in some rows only.
+    pub(super) fn partly_null(&self) -> Report {
+        let what = self.constants.first().map_or("", |target| &target.what);
+        let (first, other) = ("an array with a NULL in it", "one without");
+        self.grouping.differs(what, first, other)
+    }
+
     /// Takes the row that was read last.
     ///
     /// # Errors
@@ -271,5 +278,11 @@ fn shown(
             _ => "NULL".into(),
         },
         Values::Array(arrays) => format!("{:?}", arrays.get(row).unwrap_or_default()),
+        Values::Numbers(arrays) => format!("{:?}", arrays.get(row).unwrap_or_default()),
+        Values::Labels(arrays) => {
+            let codes = arrays.get(row).unwrap_or_default().iter();
+            let texts: Vec<&str> = codes.filter_map(|&code| words?.text(code)).collect();
+            format!("{texts:?}")
+        }
     }
 }

@@ -1,11 +1,13 @@
 //! Rows of a query as the core's typed values, kept in memory or in a temporary file.
 
+mod elements;
 mod grouping;
 mod query;
 mod reading;
 mod spill;
 mod value;
 
+pub use elements::Elements;
 pub use grouping::{Grouping, Row};
 pub use query::{Query, ResultColumn, type_name, with_query};
 pub use reading::{ColumnPlan, read_table};

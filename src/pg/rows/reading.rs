@@ -1,10 +1,12 @@
 //! The rows of an open query as typed columns, in memory as long as they fit.
 
+use pgrx::pg_sys;
+
 use super::grouping::{Gathering, Row};
 use super::spill::SpillFile;
-use super::{Query, Reader};
+use super::{Elements, Query, Reader};
 use crate::features::{
-    Block, Dictionary, Kind, MISSING, MemoryRows, RawRows, Sequences, Values, group_key,
+    Block, Dictionary, Kind, MISSING, MemoryRows, OVERFLOW, RawRows, Sequences, Values, group_key,
 };
 use crate::pg::error::Report;
 use crate::training::SequencePlan;
@@ -18,6 +20,8 @@ pub struct ColumnPlan {
     pub place: usize,
     /// How a datum is read; `None`: not at all, each value is missing.
     pub reader: Option<Reader>,
+    /// How a target's array is read.
+    pub elements: Option<Elements>,
     /// As what it is kept.
     pub kind: Kind,
     /// Whether a text is kept as the number that tells it from others, for columns that only
@@ -59,7 +63,7 @@ pub struct Table {
     pub store: Store,
     /// The dictionary of each category column.
     pub dictionaries: Vec<Option<Dictionary>>,
-    /// Rows left out because the target was NULL.
+    /// Rows left out because the target was NULL, or an element of it.
     pub without_target: u64,
     /// Rows left out because what tells sequences apart was NULL.
     pub without_sequence: u64,
@@ -74,10 +78,10 @@ impl Table {
     }
 }
 
-/// Reads all rows of the query. Rows whose column `required` (an index into `plans`) is NULL are
-/// left out and counted; so are those without a sequence, where the rows are sorted into sequences,
-/// which need such a column. When the rows take more than `memory_limit` bytes they go to a temporary
-/// file.
+/// Reads all rows of the query. Rows whose column `required` (an index into `plans`) is NULL, or an
+/// array with a NULL in it, are left out and counted; so are those without a sequence, where the
+/// rows are sorted into sequences, which need such a column. When the rows take more than
+/// `memory_limit` bytes they go to a temporary file.
 pub fn read_table(
     query: &mut Query,
     plans: &[ColumnPlan],
@@ -98,6 +102,9 @@ pub fn read_table(
         _ => None,
     };
     let mut buffer = String::new();
+    // Of a sequence, whether its target has no NULL in it.
+    let mut is_whole = true;
+    let names: Vec<String> = query.columns().iter().map(|c| c.name.clone()).collect();
     query.for_each(|values, nulls| {
         let mut begins = false;
         if let Some(gathering) = &mut gathering {
@@ -115,6 +122,34 @@ pub fn read_table(
         {
             without_target += 1;
             return Ok(());
+        }
+        // First, since only its elements tell whether the row counts.
+        if let Some(required) = required
+            && let Some(elements) = &plans[required].elements
+        {
+            let place = plans[required].place;
+            // SAFETY: the elements are of the column's type; it is not NULL.
+            let whole = unsafe {
+                read_array(
+                    elements,
+                    values[place],
+                    &mut block.columns[required],
+                    dictionaries[required].as_mut(),
+                    &mut buffer,
+                )
+            };
+            let whole = whole.map_err(|dimensions| not_flat(&names[place], dimensions))?;
+            if let Some(gathering) = &gathering {
+                if begins {
+                    is_whole = whole;
+                } else if is_whole != whole {
+                    return Err(gathering.partly_null());
+                }
+            }
+            if !whole {
+                without_target += 1;
+                return Ok(());
+            }
         }
         for (i, plan) in plans.iter().enumerate() {
             let datum = values[plan.place];
@@ -141,6 +176,8 @@ pub fn read_table(
                     }
                     (Values::Category(column), None) => column.push(MISSING),
                     (Values::Array(column), _) => column.close(),
+                    // The target, read before.
+                    (Values::Numbers(_) | Values::Labels(_), _) => {}
                 }
             }
         }
@@ -176,6 +213,76 @@ pub fn read_table(
         without_sequence,
         sequences: gathering.map(|gathering| gathering.sequences),
     })
+}
+
+/// Adds an array to its column, whether it is whole; one with a NULL in it is not, and left out.
+/// The error is the number of dimensions of an array that is no plain list.
+///
+/// # Safety
+/// `datum` is a non-NULL array of the type that `elements` are of.
+unsafe fn read_array(
+    elements: &Elements,
+    datum: pg_sys::Datum,
+    column: &mut Values,
+    mut dictionary: Option<&mut Dictionary>,
+    buffer: &mut String,
+) -> Result<bool, usize> {
+    let mut whole = true;
+    // SAFETY: as the caller says; each element is of the reader's type.
+    let dimensions = unsafe {
+        elements.for_each(datum, |element| match (element, &mut *column) {
+            (None, _) => whole = false,
+            (Some(element), Values::Numbers(column)) => {
+                column.open().push(elements.reader.number(element));
+            }
+            (Some(element), Values::Labels(column)) => {
+                let text = elements.reader.text(element, buffer);
+                let code = dictionary.as_mut().map_or(OVERFLOW, |d| d.intern(text));
+                column.open().push(code);
+            }
+            _ => {}
+        })
+    };
+    if dimensions > 1 {
+        return Err(dimensions);
+    }
+    match column {
+        Values::Numbers(column) if whole => column.close(),
+        Values::Numbers(column) => {
+            let start = column.start();
+            column.open().truncate(start);
+        }
+        Values::Labels(column) if whole => {
+            // One set has one form, whatever its order and however often it names a label.
+            let start = column.start();
+            let codes = column.open();
+            codes[start..].sort_unstable();
+            let mut seen = None;
+            let mut kept = start;
+            for at in start..codes.len() {
+                let code = codes[at];
+                if seen.replace(code) != Some(code) {
+                    codes[kept] = code;
+                    kept += 1;
+                }
+            }
+            codes.truncate(kept);
+            column.close();
+        }
+        Values::Labels(column) => {
+            let start = column.start();
+            column.open().truncate(start);
+        }
+        _ => {}
+    }
+    Ok(whole)
+}
+
+fn not_flat(column: &str, dimensions: usize) -> Report {
+    Report::invalid(format!(
+        "the target \"{column}\" is an array of {dimensions} dimensions in a row"
+    ))
+    .hint("Give the outputs of a row as a plain list, such as ARRAY[1.5, 2.5].")
 }
 
 fn dictionary_bytes(dictionaries: &[Option<Dictionary>]) -> usize {

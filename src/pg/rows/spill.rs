@@ -5,11 +5,11 @@
 
 use pgrx::{PgSqlErrorCode as Code, pg_sys};
 
-use crate::features::{Block, Error, Kind, RawRows, Values};
+use crate::features::{Arrays, Block, Error, Kind, RawRows, Values};
 use crate::pg::error::Report;
 
 /// Rows one after the other. In a row a number takes 8 bytes, a category's code 4, and an array 4
-/// for its length; behind these cells come the arrays' numbers, 4 bytes each.
+/// for its length; behind these cells come the arrays' values, 4 or 8 bytes each.
 pub struct SpillFile {
     file: *mut pg_sys::BufFile,
     kinds: Vec<Kind>,
@@ -44,7 +44,7 @@ impl SpillFile {
         };
         SpillFile {
             file,
-            starts: kinds.contains(&Kind::Array).then(|| vec![0]),
+            starts: kinds.iter().any(|kind| kind.is_array()).then(|| vec![0]),
             kinds,
             width,
             rows: 0,
@@ -101,19 +101,18 @@ impl SpillFile {
                 Values::Category(column) => {
                     self.buffer.extend_from_slice(&column[row].to_ne_bytes());
                 }
-                Values::Array(column) => {
-                    let length = column.get(row).map_or(0, <[f32]>::len) as u32;
-                    self.buffer.extend_from_slice(&length.to_ne_bytes());
-                }
+                Values::Array(column) => put_length(column, row, &mut self.buffer),
+                Values::Numbers(column) => put_length(column, row, &mut self.buffer),
+                Values::Labels(column) => put_length(column, row, &mut self.buffer),
             }
         }
         self.buffer.resize(begin + self.width, 0);
         for values in &block.columns {
-            if let Values::Array(column) = values
-                && let Some(numbers) = column.get(row)
-            {
-                self.buffer
-                    .extend(numbers.iter().flat_map(|number| number.to_ne_bytes()));
+            match values {
+                Values::Number(_) | Values::Category(_) => {}
+                Values::Array(column) => put_array(column, row, &mut self.buffer),
+                Values::Numbers(column) => put_array(column, row, &mut self.buffer),
+                Values::Labels(column) => put_array(column, row, &mut self.buffer),
             }
         }
     }
@@ -148,8 +147,66 @@ impl SpillFile {
 fn size(kind: Kind) -> usize {
     match kind {
         Kind::Number => 8,
-        Kind::Category | Kind::Array => 4,
+        Kind::Category | Kind::Array | Kind::Numbers | Kind::Labels => 4,
     }
+}
+
+/// An array's value in the file.
+trait Stored: Copy {
+    const SIZE: usize;
+    fn put(self, into: &mut Vec<u8>);
+    fn take(bytes: &mut &[u8]) -> Result<Self, Error>;
+}
+
+macro_rules! stored {
+    ($($type:ty)*) => {$(
+        impl Stored for $type {
+            const SIZE: usize = size_of::<$type>();
+
+            fn put(self, into: &mut Vec<u8>) {
+                into.extend_from_slice(&self.to_ne_bytes());
+            }
+
+            fn take(bytes: &mut &[u8]) -> Result<Self, Error> {
+                take(bytes).map(<$type>::from_ne_bytes)
+            }
+        }
+    )*};
+}
+
+stored!(f32 f64 u32);
+
+/// Puts the length of a row's array behind what the buffer holds.
+fn put_length<T: Copy>(column: &Arrays<T>, row: usize, buffer: &mut Vec<u8>) {
+    let length = column.get(row).map_or(0, <[T]>::len) as u32;
+    buffer.extend_from_slice(&length.to_ne_bytes());
+}
+
+/// Puts a row's array behind what the buffer holds.
+fn put_array<T: Stored>(column: &Arrays<T>, row: usize, buffer: &mut Vec<u8>) {
+    for value in column.get(row).unwrap_or_default() {
+        value.put(buffer);
+    }
+}
+
+/// Takes an array's length from the cells, and its values from what stands behind them.
+fn take_array<T: Stored>(
+    cells: &mut &[u8],
+    values: &mut &[u8],
+    column: &mut Arrays<T>,
+) -> Result<(), Error> {
+    let length = u32::take(cells)? as usize;
+    let (mut own, rest) = values
+        .split_at_checked(T::SIZE * length)
+        .ok_or_else(|| unreadable("an array that ends too early"))?;
+    column.open().reserve(length);
+    for _ in 0..length {
+        let value = T::take(&mut own)?;
+        column.open().push(value);
+    }
+    column.close();
+    *values = rest;
+    Ok(())
 }
 
 /// The first bytes of the slice, which is cut by them.
@@ -173,18 +230,9 @@ fn unpack(mut bytes: &[u8], rows: usize, width: usize, into: &mut Block) -> Resu
             match values {
                 Values::Number(column) => column.push(f64::from_ne_bytes(take(&mut cells)?)),
                 Values::Category(column) => column.push(u32::from_ne_bytes(take(&mut cells)?)),
-                Values::Array(column) => {
-                    let length = u32::from_ne_bytes(take(&mut cells)?) as usize;
-                    let (own, rest) = numbers
-                        .split_at_checked(4 * length)
-                        .ok_or_else(|| unreadable("an array that ends too early"))?;
-                    let own = own.as_chunks::<4>().0;
-                    column
-                        .open()
-                        .extend(own.iter().map(|number| f32::from_ne_bytes(*number)));
-                    column.close();
-                    numbers = rest;
-                }
+                Values::Array(column) => take_array(&mut cells, &mut numbers, column)?,
+                Values::Numbers(column) => take_array(&mut cells, &mut numbers, column)?,
+                Values::Labels(column) => take_array(&mut cells, &mut numbers, column)?,
             }
         }
         bytes = numbers;
