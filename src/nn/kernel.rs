@@ -15,10 +15,8 @@
 
 use super::Activation;
 use super::packing::{GROUP, Line, NARROW, Packing, ZEROS, lines};
-use super::processor::{Instructions, Processor, Task};
-#[cfg(target_arch = "x86_64")]
-use super::vector::{Avx2, Avx512};
-use super::vector::{Baseline, LANES, Vector};
+use super::processor::Processor;
+use super::vector::{LANES, Vector, VectorTask, load, store, unrolled};
 
 /// Inputs multiplied before the next row tile's turn, so that a group's weights stay in cache.
 const BLOCK: usize = 512;
@@ -232,13 +230,7 @@ impl<'a> Panels<'a> {
             out,
             out_stride,
         };
-        match self.processor.0 {
-            #[cfg(target_arch = "x86_64")]
-            Instructions::Avx512 => self.processor.run(On::<Avx512>(product, None)),
-            #[cfg(target_arch = "x86_64")]
-            Instructions::Avx2 => self.processor.run(On::<Avx2>(product, None)),
-            Instructions::Baseline => self.processor.run(On::<Baseline>(product, None)),
-        }
+        self.processor.run_vectors(product);
     }
 }
 
@@ -252,20 +244,17 @@ struct Product<'a> {
     out_stride: usize,
 }
 
-struct On<'a, V>(Product<'a>, Option<V>);
-
-impl<V: Vector> Task for On<'_, V> {
+impl VectorTask for Product<'_> {
     #[inline(always)]
-    fn run(self) {
-        let mut product = self.0;
+    unsafe fn run<V: Vector>(self) {
+        let mut product = self;
         let Panels {
             n,
             segments,
             activation,
             ..
         } = *product.layer;
-        // SAFETY: `forward` checked that all rows lie in the slices, and pairs V with the processor
-        // whose instructions it takes.
+        // SAFETY: `forward` checked that all rows lie in the slices; V is the caller's promise.
         unsafe {
             if n <= NARROW {
                 product.narrow::<V>();
@@ -323,46 +312,6 @@ struct Tile {
     length: usize,
     part: Part,
     relu: bool,
-}
-
-/// Repeats the body for each value of a constant range of up to eight. A loop would be unrolled too
-/// late for the compiler to keep an array of accumulators in registers.
-macro_rules! unrolled {
-    ($i:ident in 0..$end:expr => $body:block) => {
-        unrolled!(@ $i, $end, $body, 0, 1, 2, 3, 4, 5, 6, 7)
-    };
-    (@ $i:ident, $end:expr, $body:block, $($value:literal),*) => {
-        $(if $value < $end {
-            #[allow(non_upper_case_globals)]
-            const $i: usize = $value;
-            $body
-        })*
-    };
-}
-pub(super) use unrolled;
-
-#[inline(always)]
-unsafe fn load<V: Vector>(from: *const f32, count: usize) -> V {
-    // SAFETY: the caller's.
-    unsafe {
-        if count >= LANES {
-            V::load(from)
-        } else {
-            V::load_first(from, count)
-        }
-    }
-}
-
-#[inline(always)]
-unsafe fn store<V: Vector>(value: V, to: *mut f32, count: usize) {
-    // SAFETY: the caller's.
-    unsafe {
-        if count >= LANES {
-            value.store(to)
-        } else {
-            value.store_first(to, count)
-        }
-    }
 }
 
 impl Tile {

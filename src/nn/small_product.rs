@@ -6,11 +6,10 @@
 
 use std::marker::PhantomData;
 
-use super::kernel::unrolled;
 use super::processor::{Instructions, Processor, Task};
 #[cfg(target_arch = "x86_64")]
 use super::vector::{Avx2, Avx512};
-use super::vector::{Baseline, LANES, Vector};
+use super::vector::{Baseline, LANES, Vector, unrolled};
 
 /// The next multiple of the sixteen lanes.
 pub(super) fn padded(columns: usize) -> usize {

@@ -1,4 +1,8 @@
-//! Sixteen `f32` lanes on each set of vector instructions, for the packed kernel.
+//! Sixteen `f32` lanes on each set of vector instructions, for the kernels.
+
+use std::marker::PhantomData;
+
+use super::processor::{Instructions, Processor, Task};
 
 /// Lanes of a [`Vector`], whatever the processor's registers hold.
 pub(super) const LANES: usize = 16;
@@ -31,6 +35,87 @@ pub(super) trait Vector: Copy {
     /// The sum of the lanes: the upper half onto the lower one, four times.
     unsafe fn sum(self) -> f32;
 }
+
+/// What runs with the vectors of a [`Processor`].
+pub(super) trait VectorTask {
+    /// Does the work. Must be `#[inline(always)]`, as all that it calls in its inner loops.
+    ///
+    /// # Safety
+    /// Only within a [`Processor`] that has V's instructions.
+    unsafe fn run<V: Vector>(self);
+}
+
+struct On<T, V>(T, PhantomData<V>);
+
+impl<T: VectorTask, V: Vector> Task for On<T, V> {
+    #[inline(always)]
+    fn run(self) {
+        // SAFETY: made by `run_vectors` alone, which pairs V with its processor.
+        unsafe { self.0.run::<V>() }
+    }
+}
+
+impl Processor {
+    /// Runs the task with this processor's vectors.
+    #[inline]
+    pub(super) fn run_vectors<T: VectorTask>(self, task: T) {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Instructions::Avx512 => self.run(On::<T, Avx512>(task, PhantomData)),
+            #[cfg(target_arch = "x86_64")]
+            Instructions::Avx2 => self.run(On::<T, Avx2>(task, PhantomData)),
+            Instructions::Baseline => self.run(On::<T, Baseline>(task, PhantomData)),
+        }
+    }
+}
+
+/// Sixteen values, or `count` of them and zeros.
+///
+/// # Safety
+/// As [`Vector::load`] or [`Vector::load_first`].
+#[inline(always)]
+pub(super) unsafe fn load<V: Vector>(from: *const f32, count: usize) -> V {
+    // SAFETY: the caller's.
+    unsafe {
+        if count >= LANES {
+            V::load(from)
+        } else {
+            V::load_first(from, count)
+        }
+    }
+}
+
+/// Sixteen values, or the first `count` of them.
+///
+/// # Safety
+/// As [`Vector::store`] or [`Vector::store_first`].
+#[inline(always)]
+pub(super) unsafe fn store<V: Vector>(value: V, to: *mut f32, count: usize) {
+    // SAFETY: the caller's.
+    unsafe {
+        if count >= LANES {
+            value.store(to)
+        } else {
+            value.store_first(to, count)
+        }
+    }
+}
+
+/// Repeats the body for each value of a constant range of up to eight. A loop would be unrolled too
+/// late for the compiler to keep an array of accumulators in registers.
+macro_rules! unrolled {
+    ($i:ident in 0..$end:expr => $body:block) => {
+        unrolled!(@ $i, $end, $body, 0, 1, 2, 3, 4, 5, 6, 7)
+    };
+    (@ $i:ident, $end:expr, $body:block, $($value:literal),*) => {
+        $(if $value < $end {
+            #[allow(non_upper_case_globals)]
+            const $i: usize = $value;
+            $body
+        })*
+    };
+}
+pub(super) use unrolled;
 
 /// For any processor. On aarch64 the loops become NEON code.
 #[derive(Clone, Copy)]
@@ -171,9 +256,14 @@ mod x86 {
         #[inline(always)]
         unsafe fn sum(self) -> f32 {
             unsafe {
-                let upper = _mm512_extractf64x4_pd::<1>(_mm512_castps_pd(self.0));
-                let eight = _mm256_add_ps(_mm512_castps512_ps256(self.0), _mm256_castpd_ps(upper));
-                sum_of_eight(eight)
+                // In whole registers: half of one can only be had of the lower sixteen, to which the
+                // compiler would then confine every accumulator.
+                let v = self.0;
+                let v = _mm512_add_ps(v, _mm512_shuffle_f32x4::<0b01_00_11_10>(v, v));
+                let v = _mm512_add_ps(v, _mm512_shuffle_f32x4::<0b10_11_00_01>(v, v));
+                let v = _mm512_add_ps(v, _mm512_permute_ps::<0b01_00_11_10>(v));
+                let v = _mm512_add_ps(v, _mm512_permute_ps::<0b10_11_00_01>(v));
+                _mm512_cvtss_f32(v)
             }
         }
     }
