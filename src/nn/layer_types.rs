@@ -10,7 +10,8 @@ use serde_json::{Map, Value};
 use super::error::Error;
 use super::layers::norm::{batch_norm, group_norm, layer_norm};
 use super::layers::{
-    Layer, attention, flatten, positional_encoding, recurrent, select_step, transformer_encoder,
+    Layer, attention, conv1d, conv2d, flatten, global_pool, pool, positional_encoding, recurrent,
+    reshape, select_step, transformer_encoder,
 };
 use super::lengths::LengthRule;
 use super::settings::Settings;
@@ -29,6 +30,15 @@ pub(super) const LAYER_TYPES: &[LayerType] = &[
     attention::MULTI_HEAD_ATTENTION,
     transformer_encoder::TRANSFORMER_ENCODER,
     positional_encoding::POSITIONAL_ENCODING,
+    conv1d::CONV1D,
+    conv2d::CONV2D,
+    pool::MAX_POOL1D,
+    pool::MAX_POOL2D,
+    pool::AVG_POOL1D,
+    pool::AVG_POOL2D,
+    global_pool::GLOBAL_MAX_POOL,
+    global_pool::GLOBAL_AVG_POOL,
+    reshape::RESHAPE,
 ];
 
 /// A type of layer as architectures name it.

@@ -6,6 +6,7 @@ pub mod architecture;
 mod architecture_adapt;
 mod architecture_parse;
 mod architecture_resolve;
+pub mod convolution;
 mod dropout_mask;
 mod epoch_order;
 pub mod error;

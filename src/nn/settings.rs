@@ -34,6 +34,11 @@ const FOREIGN: &[(&str, &str)] = &[
     ("intermediate_dim", "feed_forward"),
     ("layer_norm_epsilon", "epsilon"),
     ("normalize_first", "norm_first"),
+    ("out_channels", "filters"),
+    ("stride", "strides"),
+    ("kernel_size", "pool_size"),
+    ("dilation_rate", "dilation"),
+    ("target_shape", "shape"),
 ];
 
 /// The settings of a layer.

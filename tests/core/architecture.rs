@@ -222,9 +222,9 @@ fn an_unknown_name_is_answered_with_the_nearest() {
     );
     assert!(hint.contains("embedding"));
     assert!(
-        fault(r#"{"type": "conv2d"}"#)
+        fault(r#"{"type": "conv3d"}"#)
             .0
-            .contains("unknown type \"conv2d\"")
+            .contains("unknown type \"conv3d\"")
     );
     let (message, _) = fault(r#"{"type": "dense", "name": "fc", "unit": 4}"#);
     assert_eq!(

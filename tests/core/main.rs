@@ -3,6 +3,7 @@
 mod architecture;
 mod artifact;
 mod attention;
+mod conv;
 mod default_training;
 mod features;
 mod features_target;

@@ -6,19 +6,27 @@
 
 mod activation;
 pub(super) mod attention;
+mod conv;
+pub(super) mod conv1d;
+pub(super) mod conv2d;
 mod dense;
 mod dropout;
 mod embedding;
 pub(super) mod flatten;
+pub(super) mod global_pool;
 mod join;
 mod linear;
 pub(super) mod norm;
+pub(super) mod pool;
+mod pooling;
 pub(super) mod positional_encoding;
 pub(super) mod recurrent;
+pub(super) mod reshape;
 mod scale;
 mod select;
 pub(super) mod select_step;
 pub(super) mod transformer_encoder;
+mod windows;
 
 use std::borrow::Cow;
 use std::ops::Range;

@@ -1,0 +1,319 @@
+//! Convolution of images; parameters and layout as in `torch.nn.Conv2d`.
+//!
+//! `y[filter] = activation(bias + Σ weight[filter][channel][i][j] · x[channel][row + i][column + j])`,
+//! for each group of channels and filters by itself. All passes are those of
+//! [`crate::nn::convolution`], so that training and predicting give the same bits.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::conv::{Filters, MAX_LAID_OUT, SETTINGS};
+use super::windows::KERNEL;
+use super::{Backward, Forward, Layer, Operation, ParameterSpec};
+use crate::nn::activation::Activation;
+use crate::nn::convolution::{Axis, Convolution, bias_gradient};
+use crate::nn::layer_types::{Built, LayerType, Rank, Site, Spec};
+use crate::nn::lengths::LengthRule;
+use crate::nn::packed::{Packed, PackedPass};
+use crate::nn::processor::Processor;
+use crate::nn::shape::Shape;
+use crate::nn::{Error, Settings};
+
+/// The type `conv2d`.
+pub(in crate::nn) const CONV2D: LayerType = LayerType {
+    name: "conv2d",
+    aliases: &["convolution2d"],
+    settings: SETTINGS,
+    rank: Rank::Image,
+    read,
+};
+
+/// Values of the unfolded images and of their gradients that the weights' gradient is taken of at
+/// once: what the second cache holds.
+const AT_ONCE: usize = 1 << 17;
+
+fn read(_: &'static str, settings: &Settings<'_>) -> Result<Arc<dyn Spec>, Error> {
+    let filters: Arc<Filters<2>> = Filters::read(settings)?;
+    if filters.activation == Activation::Softmax {
+        return Err(settings.error(
+            "softmax is no activation of a convolution of images",
+            "Put a layer of type flatten behind it, and softmax behind that.",
+        ));
+    }
+    Ok(filters)
+}
+
+impl Spec for Filters<2> {
+    fn type_name(&self) -> &'static str {
+        CONV2D.name
+    }
+
+    fn write(&self, settings: &mut Map<String, Value>) {
+        Filters::write(self, settings);
+    }
+
+    fn build(&self, site: &Site<'_>) -> Result<Built, Error> {
+        let (channels, height, width) = site.image()?;
+        KERNEL.check(site, site.one()?, &self.windows, [height, width])?;
+        self.check_groups(site, channels, "channels")?;
+        let rows = Axis::new(self.windows[0], height);
+        let columns = Axis::new(self.windows[1], width);
+        let shape = Shape::Image {
+            channels: self.filters,
+            height: rows.output,
+            width: columns.output,
+        };
+        let group = channels / self.groups;
+        if Convolution::size_bound(group, rows, columns).max(shape.size()) > MAX_LAID_OUT {
+            return Err(self.too_large(site));
+        }
+        let layer = Conv2d {
+            filters: self.clone(),
+            channels,
+            convolution: Convolution::new(group, self.filters / self.groups, rows, columns),
+        };
+        Ok(Built::Layer {
+            layer: Box::new(layer),
+            shape,
+            lengths: LengthRule::Drop,
+        })
+    }
+}
+
+/// Rows [rows, channels, height, width] to rows [rows, filters, height', width'].
+#[derive(Debug, Clone)]
+struct Conv2d {
+    filters: Filters<2>,
+    channels: usize,
+    /// That of each group.
+    convolution: Convolution,
+}
+
+/// Where a group's parts lie.
+struct Group {
+    /// In a row of the input.
+    input: std::ops::Range<usize>,
+    /// In a row of the output.
+    output: std::ops::Range<usize>,
+    /// Among the weights.
+    weight: std::ops::Range<usize>,
+    /// Among the biases.
+    bias: std::ops::Range<usize>,
+}
+
+impl Conv2d {
+    /// Length of an output row.
+    fn outputs(&self) -> usize {
+        self.filters.filters * self.convolution.positions()
+    }
+
+    fn weights(&self) -> usize {
+        self.filters.filters * self.convolution.taps()
+    }
+
+    fn groups(&self) -> impl Iterator<Item = Group> {
+        let filters = self.filters.filters / self.filters.groups;
+        let inputs = self.convolution.inputs();
+        let outputs = filters * self.convolution.positions();
+        let weights = filters * self.convolution.taps();
+        let part = |size: usize, group: usize| group * size..(group + 1) * size;
+        (0..self.filters.groups).map(move |group| Group {
+            input: part(inputs, group),
+            output: part(outputs, group),
+            weight: part(weights, group),
+            bias: part(filters, group),
+        })
+    }
+
+    /// Images whose unfolded forms are held at the same time.
+    fn at_once(&self, rows: usize) -> usize {
+        let image = self.convolution.unfolded() + self.outputs();
+        (AT_ONCE / image).clamp(1, rows.max(1))
+    }
+
+    /// One image, activation included but for `before`, which is told the values it is applied to.
+    fn convolve(
+        &self,
+        processor: Processor,
+        (weight, bias): (&[f32], Option<&[f32]>),
+        image: &[f32],
+        output: &mut [f32],
+        scratch: &mut [f32],
+        before: impl FnOnce(&[f32]),
+    ) {
+        let unfolded = aligned(scratch);
+        let activation = self.filters.activation;
+        for group in self.groups() {
+            self.convolution
+                .unfold(processor, &image[group.input], unfolded);
+            self.convolution.forward(
+                processor,
+                unfolded,
+                &weight[group.weight],
+                bias.map(|bias| &bias[group.bias]),
+                activation == Activation::Relu,
+                &mut output[group.output],
+            );
+        }
+        before(output);
+        if activation != Activation::Relu {
+            activation.apply_on(processor, output, 1);
+        }
+    }
+}
+
+impl Layer for Conv2d {
+    fn parameters(&self) -> Vec<ParameterSpec> {
+        self.filters.parameters(self.channels)
+    }
+
+    fn saved_per_row(&self) -> usize {
+        match self.filters.activation.backward_needs_input() {
+            true => self.outputs(),
+            false => 0,
+        }
+    }
+
+    fn scratch(&self, rows: usize) -> usize {
+        let images = self.at_once(rows) * self.convolution.unfolded();
+        ALIGNMENT + self.weights() + images
+    }
+
+    fn products(&self) -> usize {
+        self.outputs().saturating_mul(self.convolution.taps())
+    }
+
+    fn forward(&self, pass: Forward<'_>) {
+        let processor = Processor::detect();
+        let parameters = self.filters.split(pass.parameters);
+        let input = pass.inputs.view(0);
+        let size = self.outputs();
+        for (row, output) in pass.output.chunks_exact_mut(size).enumerate() {
+            let image = input.row(row);
+            self.convolve(processor, parameters, image, output, pass.scratch, |sums| {
+                if let Some(saved) = pass.saved.get_mut(row * size..(row + 1) * size) {
+                    saved.copy_from_slice(sums);
+                }
+            });
+        }
+    }
+
+    fn backward(&self, mut pass: Backward<'_>) {
+        let processor = Processor::detect();
+        let convolution = &self.convolution;
+        let (size, unfolded_size) = (self.outputs(), convolution.unfolded());
+        let activation = self.filters.activation;
+        let (weight, _) = self.filters.split(pass.parameters);
+        let input = pass.inputs.view(0);
+        let scratch = aligned(pass.scratch);
+        let at_once = self.at_once(pass.rows);
+        let (unfolded, packed) = scratch.split_at_mut(at_once * unfolded_size);
+        if pass.input_gradients.get(0).is_some() {
+            for group in self.groups() {
+                let weight = &weight[group.weight.clone()];
+                convolution.pack_for_input_gradient(weight, &mut packed[group.weight]);
+            }
+        }
+        for first in (0..pass.rows).step_by(at_once) {
+            let count = at_once.min(pass.rows - first);
+            let range = first * size..(first + count) * size;
+            let saved = pass.saved.get(range.clone()).unwrap_or_default();
+            let gradient = &mut pass.gradient[range.clone()];
+            activation.backward(saved, &pass.output[range], gradient, 1);
+            if let Some(parameters) = pass.parameter_gradient.as_deref_mut() {
+                let (weight, bias) = self.filters.split_mut(parameters);
+                for gradient in gradient.chunks_exact(size) {
+                    bias_gradient(processor, gradient, convolution.positions(), bias);
+                }
+                for group in self.groups() {
+                    for (i, unfolded) in unfolded.chunks_exact_mut(unfolded_size).enumerate() {
+                        if i < count {
+                            let image = &input.row(first + i)[group.input.clone()];
+                            convolution.unfold(processor, image, unfolded);
+                        }
+                    }
+                    convolution.weight_gradient(
+                        processor,
+                        count,
+                        unfolded,
+                        &gradient[group.output.start..],
+                        size,
+                        &mut weight[group.weight],
+                    );
+                }
+            }
+            if let Some((target, add)) = pass.input_gradients.get(0) {
+                let rows = target.chunks_exact_mut(input.width).skip(first);
+                for (target, gradient) in rows.zip(gradient.chunks_exact(size)) {
+                    if !add {
+                        target.fill(0.0);
+                    }
+                    for group in self.groups() {
+                        let gradient = &gradient[group.output];
+                        let packed = &packed[group.weight];
+                        convolution.input_gradient(processor, gradient, packed, unfolded);
+                        convolution.fold(processor, unfolded, &mut target[group.input]);
+                    }
+                }
+            }
+        }
+    }
+
+    fn operation(&self) -> Operation {
+        Operation::Packed
+    }
+
+    fn pack(&self, parameters: &[f32]) -> Option<Box<dyn Packed>> {
+        Some(Box::new(PackedConv2d {
+            layer: self.clone(),
+            parameters: parameters.to_vec(),
+            processor: Processor::detect(),
+        }))
+    }
+}
+
+/// The layer with its parameters.
+#[derive(Debug)]
+struct PackedConv2d {
+    layer: Conv2d,
+    parameters: Vec<f32>,
+    processor: Processor,
+}
+
+impl Packed for PackedConv2d {
+    fn size_bytes(&self) -> usize {
+        let taps = self.layer.convolution.taps() * size_of::<usize>();
+        std::mem::size_of_val(&self.parameters[..]) + taps + size_of::<Self>()
+    }
+
+    fn scratch(&self, _: usize) -> usize {
+        ALIGNMENT + self.layer.convolution.unfolded()
+    }
+
+    fn forward(&self, pass: PackedPass<'_>) {
+        let parameters = self.layer.filters.split(&self.parameters);
+        let size = self.layer.outputs();
+        let input = pass.inputs.view(0);
+        let rows = pass.output.chunks_mut(pass.stride).take(pass.rows);
+        for (row, output) in rows.enumerate() {
+            self.layer.convolve(
+                self.processor,
+                parameters,
+                input.row(row),
+                &mut output[..size],
+                pass.scratch,
+                |_| {},
+            );
+        }
+    }
+}
+
+/// Values of a cache line.
+const ALIGNMENT: usize = 16;
+
+/// The part of the memory that begins with a cache line; up to [`ALIGNMENT`] values are left out.
+fn aligned(memory: &mut [f32]) -> &mut [f32] {
+    let skip = memory.as_ptr().align_offset(ALIGNMENT * size_of::<f32>());
+    &mut memory[skip.min(ALIGNMENT)..]
+}
