@@ -52,42 +52,30 @@ impl Linear {
         std::iter::once(weight).chain(bias)
     }
 
-    /// The weight in the layer's parameters, or its gradient in theirs.
-    pub fn weight<'p>(&self, parameters: &'p [f32]) -> &'p [f32] {
+    /// The weight in the layer's parameters.
+    fn weight<'p>(&self, parameters: &'p [f32]) -> &'p [f32] {
         &parameters[self.start..][..self.weights()]
     }
 
     /// The bias in the layer's parameters.
-    pub fn bias<'p>(&self, parameters: &'p [f32]) -> Option<&'p [f32]> {
+    fn bias<'p>(&self, parameters: &'p [f32]) -> Option<&'p [f32]> {
         let bias = self.start + self.weights();
         self.use_bias.then(|| &parameters[bias..][..self.outputs])
     }
 
-    /// `y = x · Wᵀ`, without the bias, for so many tokens.
-    pub fn product(&self, parameters: &[f32], x: &[f32], tokens: usize, y: &mut [f32]) {
-        self.add_product(parameters, x, tokens, 0.0, y);
-    }
-
-    /// `y = x · Wᵀ + b`.
+    /// `y = x · Wᵀ + b`, for so many tokens.
     pub fn forward(&self, parameters: &[f32], x: &[f32], tokens: usize, y: &mut [f32]) {
-        match self.bias(parameters) {
-            None => self.product(parameters, x, tokens, y),
-            Some(bias) => {
-                for y in y.chunks_exact_mut(self.outputs) {
-                    y.copy_from_slice(bias);
-                }
-                self.add_product(parameters, x, tokens, 1.0, y);
+        let bias = self.bias(parameters);
+        if let Some(bias) = bias {
+            for y in y.chunks_exact_mut(self.outputs) {
+                y.copy_from_slice(bias);
             }
         }
-    }
-
-    fn add_product(&self, parameters: &[f32], x: &[f32], tokens: usize, beta: f32, y: &mut [f32]) {
         let weight = matrix(self.weight(parameters), self.outputs, self.inputs);
-        let x = matrix(x, tokens, self.inputs);
         multiply(
-            &x,
+            &matrix(x, tokens, self.inputs),
             &weight.t(),
-            beta,
+            if bias.is_some() { 1.0 } else { 0.0 },
             &mut matrix_mut(y, tokens, self.outputs),
         );
     }

@@ -65,7 +65,7 @@ impl Heads {
     /// Working memory of [`Heads::backward`].
     pub fn backward_scratch(&self) -> usize {
         let (block, width) = (self.block(), padded(self.size()));
-        block * (2 * self.size() + 2 * self.steps + 3 * width + 2) + 3 * self.steps * width
+        block * (2 * self.size() + 2 * self.steps + 2 * width + 2) + 2 * self.steps * width
     }
 
     /// Attention of one row: from `qkv`, [steps][3 · features], to `context`, [steps][features];
@@ -80,28 +80,21 @@ impl Heads {
     ) {
         let (size, width, block) = (self.size(), padded(self.size()), self.block());
         let (there, processor) = (pass.there, pass.processor);
-        let stride = 3 * self.features;
-        let scale = 1.0 / (size as f32).sqrt();
+        let (features, stride) = (self.features, 3 * self.features);
+        let scale = self.scale();
         let queries = take(&mut scratch, size * block);
         let scores = take(&mut scratch, there * block);
-        let sums = take(&mut scratch, block * width);
         let largest = take(&mut scratch, block);
         let inverse = take(&mut scratch, block);
-        let values = take(&mut scratch, there * width);
-        context[there * self.features..].fill(0.0);
+        let packed = take(&mut scratch, there * width);
+        let sums = take(&mut scratch, block * width);
+        context[there * features..].fill(0.0);
         for head in 0..self.heads {
             let at = head * size;
             let query = &qkv[at..];
-            let key = &qkv[self.features + at..];
-            pack(
-                &qkv[2 * self.features + at..],
-                stride,
-                size,
-                1.0,
-                values,
-                width,
-                there,
-            );
+            let key = &qkv[features + at..];
+            let value = &qkv[2 * features + at..];
+            let value = in_panels(value, stride, size, packed, there);
             let kept = &mut kept[2 * head * self.steps..];
             for first in (0..there).step_by(block) {
                 let count = block.min(there - first);
@@ -129,27 +122,23 @@ impl Heads {
                 });
                 kept[first..first + count].copy_from_slice(&largest[..count]);
                 kept[self.steps + first..][..count].copy_from_slice(&inverse[..count]);
-                Product {
-                    rows: count,
-                    inner: there,
-                    columns: width,
-                    a: transposed(scores, columns),
-                    b: right(values, width),
-                    add: false,
-                    c: sums,
-                    c_row: width,
-                }
-                .compute(processor);
-                for (i, (sums, inverse)) in sums
-                    .chunks_exact(width)
-                    .zip(&*inverse)
-                    .take(count)
-                    .enumerate()
-                {
-                    let context = &mut context[(first + i) * self.features + at..][..size];
-                    for (context, sum) in context.iter_mut().zip(sums) {
-                        *context = sum * inverse;
+                let context = &mut context[first * features + at..];
+                to_panels(size, context, features, sums, count, |c, c_row| {
+                    Product {
+                        rows: count,
+                        inner: there,
+                        columns: width,
+                        a: transposed(scores, columns),
+                        b: value,
+                        add: false,
+                        c,
+                        c_row,
                     }
+                    .compute(processor);
+                });
+                for (row, inverse) in inverse[..count].iter().enumerate() {
+                    let context = &mut context[row * features..][..size];
+                    context.iter_mut().for_each(|sum| *sum *= inverse);
                 }
             }
         }
@@ -168,59 +157,39 @@ impl Heads {
     ) {
         let (size, width, block) = (self.size(), padded(self.size()), self.block());
         let (there, processor) = (pass.there, pass.processor);
-        let stride = 3 * self.features;
-        let scale = 1.0 / (size as f32).sqrt();
+        let (features, stride) = (self.features, 3 * self.features);
+        let scale = self.scale();
         let queries = take(&mut scratch, size * block);
         let gradients = take(&mut scratch, size * block);
         let weights = take(&mut scratch, there * block);
         let slopes = take(&mut scratch, there * block);
-        let packed_queries = take(&mut scratch, block * width);
-        let packed_gradients = take(&mut scratch, block * width);
-        let query_gradients = take(&mut scratch, block * width);
         let largest = take(&mut scratch, block);
         let inverse = take(&mut scratch, block);
-        let keys = take(&mut scratch, there * width);
-        let key_gradients = take(&mut scratch, there * width);
-        let value_gradients = take(&mut scratch, there * width);
+        let packed_keys = take(&mut scratch, there * width);
+        let packed_queries = take(&mut scratch, block * width);
+        let packed_gradients = take(&mut scratch, block * width);
+        let sums = take(&mut scratch, there * width);
         qkv_gradient[there * stride..].fill(0.0);
         for head in 0..self.heads {
             let at = head * size;
             let query = &qkv[at..];
-            let key = &qkv[self.features + at..];
-            let value = &qkv[2 * self.features + at..];
+            let key = &qkv[features + at..];
+            let value = &qkv[2 * features + at..];
             let kept = &kept[2 * head * self.steps..];
-            pack(key, stride, size, 1.0, keys, width, there);
+            let keys = in_panels(key, stride, size, packed_keys, there);
             for first in (0..there).step_by(block) {
                 let count = block.min(there - first);
                 let columns = padded(count);
                 let query = &query[first * stride..];
-                let gradient = &gradient[first * self.features + at..];
+                let gradient = &gradient[first * features + at..];
                 transpose(query, stride, size, scale, queries, columns, count);
-                transpose(
-                    gradient,
-                    self.features,
-                    size,
-                    1.0,
-                    gradients,
-                    columns,
-                    count,
-                );
-                pack(query, stride, size, scale, packed_queries, width, count);
-                pack(
-                    gradient,
-                    self.features,
-                    size,
-                    1.0,
-                    packed_gradients,
-                    width,
-                    count,
-                );
+                transpose(gradient, features, size, 1.0, gradients, columns, count);
                 // Beyond the queries the weights become zero.
                 largest[..columns].fill(0.0);
                 largest[..count].copy_from_slice(&kept[first..][..count]);
                 inverse[..columns].fill(0.0);
                 inverse[..count].copy_from_slice(&kept[self.steps + first..][..count]);
-                for (left_factor, right_factor, product) in [
+                for (a, b, c) in [
                     (key, &*queries, &mut *weights),
                     (value, &*gradients, &mut *slopes),
                 ] {
@@ -228,10 +197,10 @@ impl Heads {
                         rows: there,
                         inner: size,
                         columns,
-                        a: left(left_factor, stride),
-                        b: right(right_factor, columns),
+                        a: left(a, stride),
+                        b: right(b, columns),
                         add: false,
-                        c: product,
+                        c,
                         c_row: columns,
                     }
                     .compute(processor);
@@ -242,44 +211,52 @@ impl Heads {
                     columns,
                     largest,
                     inverse,
+                    scale,
                     mask: pass.mask.map(|mask| mask.from(self.place(head, first))),
                     mask_row: padded(self.steps),
                 });
-                for (left_factor, right_factor, product) in [
-                    (&*weights, &*packed_gradients, &mut *value_gradients),
-                    (&*slopes, &*packed_queries, &mut *key_gradients),
-                ] {
+                let target = &mut qkv_gradient[first * stride + at..];
+                to_panels(size, target, stride, sums, count, |c, c_row| {
                     Product {
-                        rows: there,
-                        inner: count,
+                        rows: count,
+                        inner: there,
                         columns: width,
-                        a: left(left_factor, columns),
-                        b: right(right_factor, width),
-                        add: first > 0,
-                        c: product,
-                        c_row: width,
+                        a: transposed(slopes, columns),
+                        b: keys,
+                        add: false,
+                        c,
+                        c_row,
                     }
                     .compute(processor);
+                });
+                let queries = in_panels(query, stride, size, packed_queries, count);
+                let gradients = in_panels(gradient, features, size, packed_gradients, count);
+                for (part, a, b) in [(1, &*slopes, queries), (2, &*weights, gradients)] {
+                    let target = &mut qkv_gradient[part * features + at..];
+                    if first > 0 && size < width {
+                        pack(target, stride, size, sums, there);
+                    }
+                    to_panels(size, target, stride, sums, there, |c, c_row| {
+                        Product {
+                            rows: there,
+                            inner: count,
+                            columns: width,
+                            a: left(a, columns),
+                            b,
+                            add: first > 0,
+                            c,
+                            c_row,
+                        }
+                        .compute(processor);
+                    });
                 }
-                Product {
-                    rows: count,
-                    inner: there,
-                    columns: width,
-                    a: transposed(slopes, columns),
-                    b: right(keys, width),
-                    add: false,
-                    c: query_gradients,
-                    c_row: width,
-                }
-                .compute(processor);
-                let target = &mut qkv_gradient[first * stride + at..];
-                unpack(query_gradients, width, scale, target, stride, size, count);
             }
-            let target = &mut qkv_gradient[self.features + at..];
-            unpack(key_gradients, width, 1.0, target, stride, size, there);
-            let target = &mut qkv_gradient[2 * self.features + at..];
-            unpack(value_gradients, width, 1.0, target, stride, size, there);
         }
+    }
+
+    /// What scores are multiplied by.
+    fn scale(&self) -> f32 {
+        1.0 / (self.size() as f32).sqrt()
     }
 
     /// Where the mask of a head's block of queries begins; a key's places are `padded(steps)` apart.
@@ -307,39 +284,47 @@ fn right(data: &[f32], row: usize) -> Right<'_> {
     Right { data, row }
 }
 
-/// `count` rows of `size` values, times `scale`, to rows of `width`, zero behind.
-fn pack(
-    from: &[f32],
+/// `count` rows of `size` values, as columns in whole panels: where they are, or copied.
+fn in_panels<'a>(
+    from: &'a [f32],
     stride: usize,
     size: usize,
-    scale: f32,
-    to: &mut [f32],
-    width: usize,
+    copy: &'a mut [f32],
     count: usize,
+) -> Right<'a> {
+    if padded(size) == size {
+        return right(from, stride);
+    }
+    pack(from, stride, size, copy, count);
+    right(copy, padded(size))
+}
+
+/// Lets `compute` write `count` rows of `size` values in whole panels: where they belong, or to
+/// `copy` and from there.
+fn to_panels(
+    size: usize,
+    to: &mut [f32],
+    stride: usize,
+    copy: &mut [f32],
+    count: usize,
+    compute: impl FnOnce(&mut [f32], usize),
 ) {
-    for (row, to) in to.chunks_exact_mut(width).take(count).enumerate() {
-        let (to, rest) = to.split_at_mut(size);
-        for (to, from) in to.iter_mut().zip(&from[row * stride..]) {
-            *to = from * scale;
-        }
-        rest.fill(0.0);
+    let width = padded(size);
+    if width == size {
+        return compute(to, stride);
+    }
+    compute(copy, width);
+    for (row, copy) in copy.chunks_exact(width).take(count).enumerate() {
+        to[row * stride..][..size].copy_from_slice(&copy[..size]);
     }
 }
 
-/// Rows of `width` values back to where they belong, times `scale`.
-fn unpack(
-    from: &[f32],
-    width: usize,
-    scale: f32,
-    to: &mut [f32],
-    stride: usize,
-    size: usize,
-    count: usize,
-) {
-    for (row, from) in from.chunks_exact(width).take(count).enumerate() {
-        for (to, from) in to[row * stride..][..size].iter_mut().zip(from) {
-            *to = from * scale;
-        }
+/// `count` rows of `size` values to rows in whole panels, zero behind.
+fn pack(from: &[f32], stride: usize, size: usize, to: &mut [f32], count: usize) {
+    for (row, to) in to.chunks_exact_mut(padded(size)).take(count).enumerate() {
+        let (to, rest) = to.split_at_mut(size);
+        to.copy_from_slice(&from[row * stride..][..size]);
+        rest.fill(0.0);
     }
 }
 
@@ -428,13 +413,15 @@ impl Task for Softmax<'_> {
 }
 
 /// From scores and the gradients with respect to the weights, both [key][query], to the weights
-/// with dropout and the gradients with respect to the scores.
+/// with dropout and the gradients with respect to the products of queries and keys.
 struct SoftmaxBackward<'a> {
     weights: &'a mut [f32],
     slopes: &'a mut [f32],
     columns: usize,
     largest: &'a [f32],
     inverse: &'a [f32],
+    /// What the scores were multiplied by.
+    scale: f32,
     mask: Option<DropoutMask>,
     mask_row: usize,
 }
@@ -467,11 +454,65 @@ impl Task for SoftmaxBackward<'_> {
             {
                 let (weights, slopes) = (lanes(weights, first), lanes(slopes, first));
                 for i in 0..LANES {
-                    slopes[i] = weights[i] * (slopes[i] - mean[i]);
+                    slopes[i] = (weights[i] * self.scale) * (slopes[i] - mean[i]);
                 }
                 if let Some(mask) = self.mask {
                     drop_some(weights, mask, key * self.mask_row + first);
                 }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Heads, Processor, RowPass};
+    use crate::nn::Random;
+
+    /// One row's context, with these instructions.
+    fn attend(heads: Heads, qkv: &[f32], there: usize, processor: Processor) -> Vec<u32> {
+        let mut context = vec![f32::NAN; heads.steps * heads.features];
+        let mut kept = vec![0.0; heads.kept()];
+        let mut scratch = vec![f32::NAN; heads.forward_scratch()];
+        let pass = RowPass {
+            there,
+            mask: None,
+            processor,
+        };
+        heads.forward(pass, qkv, &mut context, &mut kept, &mut scratch);
+        context.iter().map(|value| value.to_bits()).collect()
+    }
+
+    #[test]
+    fn every_processor_attends_with_the_same_bits_whatever_stands_behind() {
+        let mut random = Random::new(1, 0);
+        for (steps, size, heads) in [
+            (1, 1, 1),
+            (28, 16, 4),
+            (131, 20, 2),
+            (17, 7, 3),
+            (65, 33, 1),
+        ] {
+            let heads = Heads {
+                steps,
+                features: size * heads,
+                heads,
+            };
+            let stride = 3 * heads.features;
+            let mut qkv: Vec<f32> = (0..steps * stride).map(|_| random.normal_f32()).collect();
+            for there in [steps, steps.div_ceil(2)] {
+                let all = Processor::available();
+                let expected = attend(heads, &qkv, there, all[0]);
+                for processor in &all[1..] {
+                    assert_eq!(
+                        expected,
+                        attend(heads, &qkv, there, *processor),
+                        "{heads:?}"
+                    );
+                }
+                qkv[there * stride..].fill(f32::NAN);
+                assert_eq!(expected, attend(heads, &qkv, there, all[0]), "{heads:?}");
+                qkv[there * stride..].fill(0.5);
             }
         }
     }

@@ -233,3 +233,52 @@ impl Slope {
         self.inverse * (-z).mul_add(self.along, gradient - self.gradient)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Affine, Group};
+    use crate::nn::Random;
+    use crate::nn::processor::{Processor, Task};
+
+    struct Forward<'a>(Group, &'a [f32], &'a mut [f32]);
+
+    impl Task for Forward<'_> {
+        #[inline(always)]
+        fn run(self) {
+            let affine = Affine {
+                weight: Some(self.1),
+                bias: Some(&self.1[1..]),
+            };
+            self.0.forward(&self.1[3..], affine, 1e-5, self.2);
+        }
+    }
+
+    #[test]
+    fn every_processor_normalises_with_the_same_bits() {
+        let mut random = Random::new(1, 0);
+        let x: Vec<f32> = (0..5000).map(|_| random.normal_f32()).collect();
+        let group = |runs, length, stride, plane| Group {
+            runs,
+            length,
+            stride,
+            plane,
+        };
+        for group in [
+            group(1, 64, 64, 1),
+            group(1, 2501, 2501, 1),
+            group(7, 5, 13, 1),
+            group(1, 60, 60, 20),
+        ] {
+            let normalise = |processor: Processor| {
+                let mut y = vec![0.0; group.runs * group.stride];
+                processor.run(Forward(group, &x, &mut y));
+                y.iter().map(|value| value.to_bits()).collect::<Vec<_>>()
+            };
+            let all = Processor::available();
+            let expected = normalise(all[0]);
+            for processor in &all[1..] {
+                assert_eq!(expected, normalise(*processor), "{group:?}");
+            }
+        }
+    }
+}

@@ -258,11 +258,10 @@ impl Block {
             let norm = (norm1, &mut *kept.second, &mut *kept.moments1);
             (&mut *kept.first, norm, false)
         };
-        projection.product(parameters, context, count, sum1);
+        projection.forward(parameters, context, count, sum1);
         processor.run(AddAndNorm {
             width,
             sum: sum1,
-            bias: projection.bias(parameters),
             mask: mask1,
             residual: x,
             norm: Some(norm),
@@ -272,21 +271,19 @@ impl Block {
             true => (&*kept.third, &*kept.second),
             false => (&*kept.second, &*kept.second),
         };
-        self.linear1.product(parameters, input, count, kept.hidden);
+        self.linear1.forward(parameters, input, count, kept.hidden);
         processor.run(Activate {
             width: self.hidden(),
             hidden: kept.hidden,
-            bias: self.linear1.bias(parameters),
             activation: self.activation,
             mask: mask2,
             input: kept.hidden_input,
         });
         let last = |sum: &mut [f32], norm| {
-            self.linear2.product(parameters, kept.hidden, count, sum);
+            self.linear2.forward(parameters, kept.hidden, count, sum);
             processor.run(AddAndNorm {
                 width,
                 sum,
-                bias: self.linear2.bias(parameters),
                 mask: mask3,
                 residual,
                 norm,

@@ -64,7 +64,6 @@ impl PackedBlock {
         processor.run(AddAndNorm {
             width,
             sum,
-            bias: None,
             mask: None,
             residual: x,
             norm: Some((
@@ -81,7 +80,6 @@ impl PackedBlock {
             processor.run(AddAndNorm {
                 width,
                 sum: y,
-                bias: None,
                 mask: None,
                 residual: sum,
                 norm: None,
@@ -92,7 +90,6 @@ impl PackedBlock {
             processor.run(AddAndNorm {
                 width,
                 sum,
-                bias: None,
                 mask: None,
                 residual: normed,
                 norm: Some((self.norm(1), y, moments)),

@@ -12,12 +12,11 @@ pub(super) struct Norm<'a> {
     pub epsilon: f32,
 }
 
-/// Adds to a product its bias, drops of that what the mask says, adds a residual, and norms the sum.
+/// Drops of a dense layer's values what the mask says, adds a residual, and norms the sum.
 pub(super) struct AddAndNorm<'a> {
     pub width: usize,
-    /// The product; afterwards the sum of everything.
+    /// The values; afterwards the sum.
     pub sum: &'a mut [f32],
-    pub bias: Option<&'a [f32]>,
     pub mask: Option<DropoutMask>,
     pub residual: &'a [f32],
     /// The norm, its output, and [mean, 1 / deviation] of each token.
@@ -31,9 +30,6 @@ impl Task for AddAndNorm<'_> {
         let mut norm = self.norm;
         let tokens = self.sum.chunks_exact_mut(width);
         for (token, (sum, residual)) in tokens.zip(self.residual.chunks_exact(width)).enumerate() {
-            if let Some(bias) = self.bias {
-                sum.iter_mut().zip(bias).for_each(|(sum, b)| *sum += b);
-            }
             if let Some(mask) = self.mask {
                 for (i, sum) in sum.iter_mut().enumerate() {
                     *sum *= mask.factor(token * width + i);
@@ -102,11 +98,10 @@ impl Task for NormBackward<'_> {
     }
 }
 
-/// From the product of the first dense layer to the hidden values: bias, activation, dropout.
+/// From the values of the first dense layer to the hidden ones: activation, dropout.
 pub(super) struct Activate<'a> {
     pub width: usize,
     pub hidden: &'a mut [f32],
-    pub bias: Option<&'a [f32]>,
     pub activation: Activation,
     pub mask: Option<DropoutMask>,
     /// Takes the activation's input, where its derivative needs it.
@@ -118,9 +113,6 @@ impl Task for Activate<'_> {
     fn run(self) {
         let width = self.width;
         for (token, hidden) in self.hidden.chunks_exact_mut(width).enumerate() {
-            if let Some(bias) = self.bias {
-                hidden.iter_mut().zip(bias).for_each(|(h, b)| *h += b);
-            }
             if let Some(input) = self.input.chunks_exact_mut(width).nth(token) {
                 input.copy_from_slice(hidden);
             }
