@@ -30,8 +30,9 @@ impl Architecture {
             }
             match &layers[place].kind {
                 kind if kind.rank() != Rank::Any => return kind.rank(),
-                // These take any shape and leave it; what is behind them decides.
+                // These leave the shape, or act on every step alike; what is behind them decides.
                 LayerKind::Input { .. }
+                | LayerKind::Dense(_)
                 | LayerKind::Dropout { .. }
                 | LayerKind::Scale { .. }
                 | LayerKind::Activation(_)

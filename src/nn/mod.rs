@@ -46,7 +46,7 @@ pub use layer_types::{Built, Rank, Site, Spec};
 pub use layers::{Operation, Source};
 pub use lengths::{LengthRule, Padding, Window};
 pub use loss::{Loss, LossSpec};
-pub use network::{Network, Node, Parameter, Workspace};
+pub use network::{Network, Node, NodeTime, Parameter, Workspace};
 pub use optimizer::{OptimizerSpec, OptimizerState};
 pub use predictor::{Predictor, Scratch};
 pub use random::Random;

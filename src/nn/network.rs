@@ -1,6 +1,7 @@
 //! A network that is built: its nodes in the order of computation, its parameters in one buffer.
 
 use std::ops::Range;
+use std::time::{Duration, Instant};
 
 use super::activation::Activation;
 use super::architecture::Architecture;
@@ -68,6 +69,19 @@ impl Node {
         self.layer.pack(parameters)
     }
 
+    /// Multiplications that a row takes in a forward pass, about.
+    pub fn products(&self) -> usize {
+        self.layer.products()
+    }
+
+    /// How many of its inputs are given a gradient.
+    pub fn inputs_that_learn(&self) -> usize {
+        self.wanted
+            .iter()
+            .filter(|wanted| !matches!(wanted, Wanted::No))
+            .count()
+    }
+
     /// What it reads.
     pub fn sources(&self) -> &[Source] {
         &self.sources
@@ -106,9 +120,31 @@ pub struct Workspace {
     saved: Vec<Vec<f32>>,
     scratch: Vec<f32>,
     stop: StopFlag,
+    times: Option<Vec<NodeTime>>,
+}
+
+/// How long a node's passes have taken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NodeTime {
+    /// The forward passes.
+    pub forward: Duration,
+    /// The backward passes.
+    pub backward: Duration,
 }
 
 impl Workspace {
+    /// The workspace with a clock: passes add up the time of each node.
+    #[must_use]
+    pub fn timed(mut self) -> Self {
+        self.times = Some(vec![NodeTime::default(); self.values.len()]);
+        self
+    }
+
+    /// How long the passes so far took, node by node; empty without a clock.
+    pub fn times(&self) -> &[NodeTime] {
+        self.times.as_deref().unwrap_or_default()
+    }
+
     /// Lets passes end early, with whatever result, once the flag is set: it is looked at between
     /// two nodes.
     pub(super) fn stop_with(&mut self, flag: StopFlag) {
@@ -260,6 +296,7 @@ impl Network {
             saved: buffers(&|node| self.nodes[node].layer.saved_per_row()),
             scratch: vec![0.0; self.scratch(rows)],
             stop: StopFlag::default(),
+            times: None,
         }
     }
 
@@ -332,6 +369,7 @@ impl Network {
             if workspace.stop.is_set() {
                 break;
             }
+            let begin = workspace.times.is_some().then(Instant::now);
             let node = &self.nodes[i];
             let (earlier, own) = workspace.values.split_at_mut(i);
             let saved = rows * node.layer.saved_per_row();
@@ -348,6 +386,9 @@ impl Network {
             });
             node.steps
                 .mask(x, self.input_width, output, self.widths[i], rows);
+            if let (Some(times), Some(begin)) = (&mut workspace.times, begin) {
+                times[i].forward += begin.elapsed();
+            }
         }
         &workspace.values[last][..rows * self.widths[last]]
     }
@@ -416,6 +457,7 @@ impl Network {
             if workspace.stop.is_set() {
                 break;
             }
+            let begin = workspace.times.is_some().then(Instant::now);
             let node = &self.nodes[i];
             let (earlier, own) = workspace.gradients.split_at_mut(i);
             let saved = rows * node.layer.saved_per_row();
@@ -442,6 +484,9 @@ impl Network {
                     widths: &self.widths,
                 },
             });
+            if let (Some(times), Some(begin)) = (&mut workspace.times, begin) {
+                times[i].backward += begin.elapsed();
+            }
         }
     }
 

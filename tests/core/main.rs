@@ -13,6 +13,7 @@ mod layer_case;
 mod math;
 mod members;
 mod metrics;
+mod models;
 mod network;
 mod norm;
 mod optimizer;

@@ -228,6 +228,20 @@ fn the_first_layer_that_cares_says_as_what_a_column_is_read() {
     );
     assert_eq!(
         rank(
+            r#"{"type": "dense", "units": 3}, {"type": "embedding", "units": 3}"#,
+            "s"
+        ),
+        Rank::Sequence
+    );
+    assert_eq!(
+        rank(
+            r#"{"type": "flatten"}, {"type": "embedding", "units": 3}"#,
+            "s"
+        ),
+        Rank::Any
+    );
+    assert_eq!(
+        rank(
             r#"{"type": "input", "name": "a", "features": ["s"]},
                {"type": "dropout", "rate": 0.1},
                {"type": "embedding", "name": "e", "units": 3},
