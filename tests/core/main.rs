@@ -15,6 +15,7 @@ mod members;
 mod metrics;
 mod models;
 mod network;
+mod networks;
 mod norm;
 mod optimizer;
 mod predictor;
