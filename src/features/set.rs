@@ -128,7 +128,10 @@ impl Feature {
 
     /// Whether the feature may be one of the steps of sequences.
     fn fits_a_step(&self) -> bool {
-        !matches!(self.treatment, Fitted::Index { .. })
+        matches!(
+            self.treatment,
+            Fitted::Numeric { .. } | Fitted::OneHot { .. } | Fitted::Ignored { .. }
+        )
     }
 
     fn validate(&self) -> Result<(), String> {
@@ -229,13 +232,21 @@ impl FeatureSet {
             .with_hint("Set option \"sequence_length\", or leave features out."));
         }
         if let Some(feature) = self.features.iter().find(|f| !f.fits_a_step()) {
+            let (what, hint) = match feature.treatment {
+                Fitted::Index { .. } => (
+                    "an embedding",
+                    "Give it {\"type\": \"categorical\", \"encoding\": \"one_hot\"} in features.",
+                ),
+                _ => (
+                    feature.treatment_name(),
+                    "Say \"ignore\" of it in features, or leave it out of the query.",
+                ),
+            };
             return Err(Error::invalid(format!(
-                "feature \"{}\" is an embedding, which the steps of a sequence cannot have",
+                "feature \"{}\" is treated as {what}, which a step of a sequence cannot have",
                 feature.name
             ))
-            .with_hint(
-                "Give it {\"type\": \"categorical\", \"encoding\": \"one_hot\"} in features.",
-            ));
+            .with_hint(hint));
         }
         self.steps = Some(steps);
         Ok(self)

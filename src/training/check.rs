@@ -21,7 +21,9 @@ pub fn check(
     previous: Option<&Model>,
 ) -> Result<(), Error> {
     defaults::check(arguments, options)?;
-    read_architecture(architecture)?;
+    if let Some(architecture) = architecture {
+        read_architecture(architecture)?;
+    }
     let Some(previous) = previous else {
         return Ok(());
     };

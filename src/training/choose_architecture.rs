@@ -9,6 +9,8 @@ use crate::nn::{Architecture, Head};
 
 /// The architecture of a training that names none.
 pub const DEFAULT_ARCHITECTURE: &str = "tabular";
+/// The architecture of a training on sequences of rows that names none.
+pub const DEFAULT_SEQUENCE_ARCHITECTURE: &str = "gru_64";
 
 /// The architecture asked for: JSON, a shipped one's name, the default or, for a warm start, that
 /// of the deployed version.
@@ -28,12 +30,16 @@ pub(super) fn wished_architecture(job: &Job<'_>) -> Result<Architecture, Error> 
         }
         return Ok(previous.architecture.clone());
     }
-    read_architecture(job.architecture)
+    let default = match job.plan.sequence {
+        Some(_) => DEFAULT_SEQUENCE_ARCHITECTURE,
+        None => DEFAULT_ARCHITECTURE,
+    };
+    read_architecture(job.architecture.unwrap_or(default))
 }
 
 /// The architecture that a training names or writes, not yet resolved for a task.
-pub(super) fn read_architecture(given: Option<&str>) -> Result<Architecture, Error> {
-    let text = given.unwrap_or(DEFAULT_ARCHITECTURE).trim();
+pub(super) fn read_architecture(given: &str) -> Result<Architecture, Error> {
+    let text = given.trim();
     if text.starts_with(['{', '[']) {
         return Ok(Architecture::parse(text)?);
     }

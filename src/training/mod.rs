@@ -17,7 +17,7 @@ mod run;
 mod source;
 
 pub use check::check;
-pub use choose_architecture::DEFAULT_ARCHITECTURE;
+pub use choose_architecture::{DEFAULT_ARCHITECTURE, DEFAULT_SEQUENCE_ARCHITECTURE};
 pub use defaults::Arguments;
 pub use error::Error;
 pub use job::{Job, Observer, Outcome};

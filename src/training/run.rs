@@ -214,19 +214,25 @@ pub fn run(
     let fixed = nn::training_bytes(&network, &train_options);
     let fixed = fixed.saturating_add(folds.as_ref().map_or(0, Vec::len));
     let left = memory.saturating_sub(fixed);
-    let least = train_options.batch_size * encoding.row_bytes();
-    if left < least {
+    let in_memory = total.saturating_mul(encoding.row_bytes()) <= left;
+    // Where not all examples fit, a side has half, and as much again for the order and the block
+    // being read. With folds, all are on one side.
+    let parts = if folds.is_some() { 2 } else { 4 };
+    let batch = train_options.batch_size.min(rows_trained);
+    let at_once = match rows_validated {
+        0 => batch,
+        _ => batch.max(nn::VALIDATION_ROWS),
+    };
+    let least = at_once.saturating_mul(parts * encoding.row_bytes());
+    if !in_memory && left < least {
         return Err(Error::Memory {
-            needed: (fixed + least) / 1024,
+            needed: fixed.saturating_add(least) / 1024,
             limit: memory / 1024,
         });
     }
     let shared: SharedRows<'_> = RefCell::new(examples.rows);
-    let in_memory = total.saturating_mul(encoding.row_bytes()) <= left;
     let mut sides: Vec<Box<dyn RowSource + '_>> = Vec::new();
     for value in [true, false] {
-        // With folds, all rows are on one side.
-        let parts = if folds.is_some() { 2 } else { 4 };
         let folds = folds.as_deref().filter(|_| value);
         sides.push(if in_memory {
             let mut stop = || observer.interrupted();
@@ -238,7 +244,6 @@ pub fn run(
                 &mut stop,
             )?)
         } else {
-            // Half for each side, and as much again for the order and the block being read.
             let capacity = left / parts / encoding.row_bytes();
             Box::new(ReadingSource::new(
                 &shared,

@@ -20,6 +20,7 @@ mod norm;
 mod optimizer;
 mod predictor;
 mod recurrent;
+mod sequences;
 mod several_outputs;
 mod shapes;
 mod trainer;

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use rayon::ThreadPool;
 
-use self::plan::{Plan, VALIDATION_ROWS};
+use self::plan::Plan;
 use self::rows::Slice;
 use self::worker::{Shared, Stop, Worker};
 use super::epoch_order::EpochOrder;
@@ -23,6 +23,7 @@ use super::schedule::Schedule;
 use super::{Error, Network};
 
 pub use self::options::TrainOptions;
+pub use self::plan::VALIDATION_ROWS;
 pub use self::rows::{Loaded, RowSource};
 
 /// Rows that are asked for at once, at most, of a source that could hold more.

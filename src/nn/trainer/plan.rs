@@ -23,8 +23,9 @@ const TILE_ROWS: usize = 256;
 /// Memory that the values of these rows take, at most: those of large networks are computed in
 /// smaller tiles.
 const TILE_BYTES: usize = 32 << 20;
-/// Rows that validation computes at once and whose losses are summed.
-pub(super) const VALIDATION_ROWS: usize = 128;
+/// Rows that validation computes at once, and whose losses are summed: a source of validation rows
+/// must be able to hold as many.
+pub const VALIDATION_ROWS: usize = 128;
 
 /// Parameters that are treated the same.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,6 +4,8 @@ SET client_min_messages = error;
 DROP EXTENSION pg_neural;
 CREATE EXTENSION pg_neural;
 RESET client_min_messages;
+CREATE SCHEMA sequences;
+SET search_path = sequences;
 \set quiet '{"sequence_by": "customer", "order_by": "month", "verbose": false}'
 \set network '{"layers": [{"type": "flatten"}, {"type": "dense", "units": 16, "activation": "relu"}]}'
 
@@ -128,6 +130,22 @@ SELECT version FROM neural.train('one', 'SELECT "the plant", t, load, mean FROM 
 SELECT neural.predict('one', '{1, 2, 3}') = neural.predict('one', ARRAY[7, 1, 2, 3]) AS newest,
        neural.predict('one', ARRAY[1.5, NULL]) IS NOT NULL AS missing,
        neural.predict('one', ARRAY[[1], [2]]) = neural.predict('one', ARRAY[1, 2]::smallint[]) AS same;
+
+-- The default is recurrent. A model that is carried elsewhere is still one of sequences, as is one that was granted.
+SELECT version FROM neural.train('default', 'SELECT customer, month, usage, churned FROM months', 'churned', epochs => 1,
+    options => :'quiet');
+SELECT l->>'type' AS layer, l->'units' AS units FROM neural.models, jsonb_array_elements(architecture->'layers') l
+WHERE name = 'default';
+SELECT neural.import_model('carried', neural.export_model('churn'));
+SELECT neural.predict('carried', array_agg(m ORDER BY month)) = neural.predict('churn', array_agg(m ORDER BY month)) AS same
+FROM months m WHERE customer = 'c011';
+CREATE ROLE regress_sequences_reader;
+SELECT neural.grant_model('churn', 'regress_sequences_reader');
+SET ROLE regress_sequences_reader;
+SELECT f FROM neural.models, jsonb_array_elements(features) f;
+RESET ROLE;
+SELECT neural.revoke_model('churn', 'regress_sequences_reader');
+DROP ROLE regress_sequences_reader;
 
 -- Later versions keep what the first one is of, and a warm start its length.
 SELECT neural.train('churn', 'SELECT usage, plan, calls, churned FROM months', 'churned', epochs => 1);
