@@ -19,6 +19,18 @@ CREATE FUNCTION neural.export_model(model text) RETURNS bytea
     LANGUAGE c AS 'MODULE_PATHNAME', 'export_model_wrapper';
 CREATE FUNCTION neural.import_model(model text, artifact bytea) RETURNS int
     LANGUAGE c AS 'MODULE_PATHNAME', 'import_model_wrapper';
+CREATE FUNCTION neural.import_weights(
+    model        text,
+    weights      bytea,
+    architecture text,
+    task         text,
+    features     jsonb,
+    classes      text[] DEFAULT NULL,
+    options      jsonb  DEFAULT '{}'
+) RETURNS int
+    LANGUAGE c AS 'MODULE_PATHNAME', 'import_weights_wrapper';
+COMMENT ON FUNCTION neural.import_weights IS
+    'stores a network that was trained elsewhere, from the tensors of a safetensors file';
 
 -- The rights that the views go by: the same code that guards the functions.
 CREATE FUNCTION neural.may_manage(owner neural.role) RETURNS bool

@@ -1,6 +1,6 @@
 //! Neural networks trained, stored and called inside PostgreSQL.
 //!
-//! The core (`nn`, `features`, `metrics`, `artifact`) knows nothing of PostgreSQL and builds
+//! The core (`nn`, `features`, `metrics`, `artifact`, `training`, `weights`) knows nothing of PostgreSQL and builds
 //! alone with `--no-default-features`; `pg` is the thin layer that connects it to the server.
 
 // Links the BLAS that ndarray's products call.
@@ -12,6 +12,7 @@ pub mod metrics;
 pub mod models;
 pub mod nn;
 pub mod training;
+pub mod weights;
 
 #[cfg(feature = "pg")]
 mod pg;

@@ -34,7 +34,7 @@ impl Feature {
                 let missing = if *indicator { ", missing flagged" } else { "" };
                 format!("{name}: numeric, {scale}{missing}")
             }
-            Fitted::OneHot { levels: l } => format!("{name}: one-hot, {}", levels(l.len())),
+            Fitted::OneHot { levels: l, .. } => format!("{name}: one-hot, {}", levels(l.len())),
             Fitted::Index { levels: l, .. } => format!("{name}: embedding, {}", levels(l.len())),
             Fitted::Ignored { reason } => format!("{name}: left out, {reason}"),
         }
@@ -85,7 +85,9 @@ impl FeatureSet {
                         "clip": clip, "missing": missing, "indicator": indicator,
                         "minimum": low, "maximum": high,
                     }),
-                    Fitted::OneHot { levels } => json!({"encoding": "one_hot", "levels": levels}),
+                    Fitted::OneHot { levels, exact } => {
+                        json!({"encoding": "one_hot", "levels": levels, "other": !exact})
+                    }
                     Fitted::Index { levels, .. } => {
                         json!({"encoding": "embedding", "levels": levels})
                     }

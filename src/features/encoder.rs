@@ -374,7 +374,9 @@ impl Encoder {
             match plan.form {
                 Form::OneHot => {
                     slice.fill(0.0);
-                    slice[levels.find(value) as usize] = 1.0;
+                    if let Some(own) = slice.get_mut(levels.find(value) as usize) {
+                        *own = 1.0;
+                    }
                 }
                 Form::Index => slice[0] = levels.find(value) as f32,
                 _ => {}
@@ -437,7 +439,9 @@ impl BlockEncoder {
                     for (row, &code) in slices.zip(block.codes(i)?) {
                         let slice = &mut row[offset..offset + plan.width as usize];
                         slice.fill(0.0);
-                        slice[levels.of(code) as usize] = 1.0;
+                        if let Some(own) = slice.get_mut(levels.of(code) as usize) {
+                            *own = 1.0;
+                        }
                     }
                 }
                 Form::Index => {

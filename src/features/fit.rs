@@ -286,7 +286,10 @@ fn categorical(
             units: (!by_architecture).then_some(units),
         }
     } else {
-        Fitted::OneHot { levels }
+        Fitted::OneHot {
+            levels,
+            exact: false,
+        }
     };
     Ok((fitted, profile))
 }

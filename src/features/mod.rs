@@ -27,6 +27,7 @@ mod statistics;
 mod target;
 mod target_array;
 mod target_fit;
+mod told;
 
 pub use arrays::Arrays;
 pub use block::{Block, MemoryRows, RawRows, Values, pass};

@@ -276,7 +276,7 @@ fn cannot(column: &Column, treatment: &str) -> Error {
     )
 }
 
-fn bad(column: &Column, setting: &str, value: &Value, wanted: &str) -> Error {
+pub(super) fn bad(column: &Column, setting: &str, value: &Value, wanted: &str) -> Error {
     let value: String = value.to_string().chars().take(60).collect();
     Error::invalid(format!(
         "setting \"{setting}\" of column \"{}\" is {value}",
@@ -285,7 +285,7 @@ fn bad(column: &Column, setting: &str, value: &Value, wanted: &str) -> Error {
     .with_hint(format!("It takes {wanted}."))
 }
 
-fn known_settings(
+pub(super) fn known_settings(
     settings: &Map<String, Value>,
     column: &Column,
     known: &[&str],
@@ -409,7 +409,7 @@ fn categorical(settings: &Map<String, Value>, column: &Column) -> Result<Treatme
     Ok(Treatment::Categorical(result))
 }
 
-fn levels(list: &[Value], column: &Column, wanted: &str) -> Result<Vec<String>, Error> {
+pub(super) fn levels(list: &[Value], column: &Column, wanted: &str) -> Result<Vec<String>, Error> {
     let mut seen = std::collections::HashSet::new();
     let mut result = Vec::with_capacity(list.len().min(MAX_LEVELS));
     for value in list {

@@ -44,6 +44,9 @@ pub enum Fitted {
     OneHot {
         /// The levels.
         levels: Vec<String>,
+        /// Whether only levels have an input, so that all are 0 for another one or none.
+        #[serde(default, skip_serializing_if = "is_false")]
+        exact: bool,
     },
     /// One input that holds the level's number, for an embedding: the levels, then the other
     /// ones, then missing.
@@ -60,6 +63,11 @@ pub enum Fitted {
         /// Why.
         reason: String,
     },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+pub(super) fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// How a feature was distributed among the training rows, so that drift can be told later.
@@ -103,7 +111,7 @@ impl Feature {
     pub fn width(&self) -> usize {
         match &self.treatment {
             Fitted::Numeric { indicator, .. } => 1 + usize::from(*indicator),
-            Fitted::OneHot { levels } => levels.len() + 2,
+            Fitted::OneHot { levels, exact } => levels.len() + if *exact { 0 } else { 2 },
             Fitted::Index { .. } => 1,
             Fitted::Ignored { .. } => 0,
         }
@@ -121,7 +129,7 @@ impl Feature {
     /// The levels of a category that is used.
     pub fn levels(&self) -> Option<&[String]> {
         match &self.treatment {
-            Fitted::OneHot { levels } | Fitted::Index { levels, .. } => Some(levels),
+            Fitted::OneHot { levels, .. } | Fitted::Index { levels, .. } => Some(levels),
             _ => None,
         }
     }
@@ -157,7 +165,7 @@ impl Feature {
                     return fault("has a clip out of range");
                 }
             }
-            Fitted::OneHot { levels } | Fitted::Index { levels, .. } => {
+            Fitted::OneHot { levels, .. } | Fitted::Index { levels, .. } => {
                 if levels.len() > MAX_LEVELS {
                     return fault("has too many levels");
                 }

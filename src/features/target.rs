@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::error::unknown;
+use super::set::is_false;
 use super::{Error, Kind, Origin, Scale};
 use crate::nn::Head;
 
@@ -124,11 +125,6 @@ pub enum Target {
         #[serde(default)]
         rows: u64,
     },
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
-fn is_false(flag: &bool) -> bool {
-    !flag
 }
 
 /// How the raw values of a target are to be stored whose elements, if it is an array, are of this

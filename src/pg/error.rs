@@ -1,6 +1,6 @@
 //! How an error becomes PostgreSQL's: SQLSTATE, message, DETAIL and HINT, in one place.
 
-use crate::{artifact, features, metrics, nn, training};
+use crate::{artifact, features, metrics, nn, training, weights};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode};
 
@@ -179,6 +179,15 @@ impl From<artifact::Error> for Report {
     /// Of bytes from outside; what is stored and damaged says so itself ([`Report::damaged`]).
     fn from(error: artifact::Error) -> Self {
         Self::invalid(error.to_string()).maybe_hint(error.hint())
+    }
+}
+
+impl From<weights::Error> for Report {
+    fn from(error: weights::Error) -> Self {
+        match error {
+            weights::Error::Other(error) => error.into(),
+            weights::Error::Invalid { message, hint } => Self::invalid(message).hint(hint),
+        }
     }
 }
 

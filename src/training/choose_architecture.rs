@@ -38,7 +38,7 @@ pub(super) fn wished_architecture(job: &Job<'_>) -> Result<Architecture, Error> 
 }
 
 /// The architecture that a training names or writes, not yet resolved for a task.
-pub(super) fn read_architecture(given: &str) -> Result<Architecture, Error> {
+pub(crate) fn read_architecture(given: &str) -> Result<Architecture, Error> {
     let text = given.trim();
     if text.starts_with(['{', '[']) {
         return Ok(Architecture::parse(text)?);

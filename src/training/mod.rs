@@ -17,11 +17,13 @@ mod run;
 mod source;
 
 pub use check::check;
+pub(crate) use choose_architecture::read_architecture;
 pub use choose_architecture::{DEFAULT_ARCHITECTURE, DEFAULT_SEQUENCE_ARCHITECTURE};
 pub use defaults::Arguments;
 pub use error::Error;
 pub use job::{Job, Observer, Outcome};
 pub use judge::{Judge, Truth, metrics_json, positive_probability};
+pub(crate) use options::nearest;
 pub use options::{ClassWeights, Options, ValidationSplit};
 pub use plan::{Given, Plan, Read, SequencePlan};
 pub use run::run;

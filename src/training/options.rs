@@ -314,7 +314,7 @@ impl Options {
 }
 
 /// The known word most like `word`, if one is like it at all.
-pub(super) fn nearest(word: &str, known: &[&str]) -> Option<String> {
+pub(crate) fn nearest(word: &str, known: &[&str]) -> Option<String> {
     let word = word.to_lowercase();
     known
         .iter()

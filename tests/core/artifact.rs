@@ -38,7 +38,10 @@ fn features() -> FeatureSet {
         feature(
             "purpose",
             Origin::Text,
-            Fitted::OneHot { levels: levels() },
+            Fitted::OneHot {
+                levels: levels(),
+                exact: false,
+            },
             Profile::None,
         ),
         feature(

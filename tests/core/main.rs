@@ -25,3 +25,4 @@ mod several_outputs;
 mod shapes;
 mod trainer;
 mod training;
+mod weights;

@@ -1,5 +1,6 @@
 //! Models as files: out of one database and into another.
 
+use pgrx::JsonB;
 use pgrx::prelude::*;
 
 use super::given;
@@ -7,7 +8,8 @@ use crate::artifact::Model;
 use crate::pg::access::Right;
 use crate::pg::catalog::{self, Description, NewVersion, Training};
 use crate::pg::error::{OrRaise, Report, Result};
-use crate::pg::{interrupt, reader};
+use crate::pg::{interrupt, reader, settings};
+use crate::weights;
 
 /// The largest value PostgreSQL can return: 1 GB with its header.
 const LARGEST: usize = 0x3fff_ffff - pg_sys::VARHDRSZ;
@@ -47,6 +49,64 @@ fn import(name: &str, artifact: &[u8]) -> Result<i32> {
         },
         history: &[],
         deploy: true,
+    })?;
+    Ok(stored.number)
+}
+
+/// Stores a network that was trained elsewhere, as the next version of the model.
+#[pg_extern(sql = false)]
+fn import_weights(
+    model: Option<&str>,
+    weights: Option<&[u8]>,
+    architecture: Option<&str>,
+    task: Option<&str>,
+    features: Option<JsonB>,
+    classes: Option<Vec<Option<String>>>,
+    options: Option<JsonB>,
+) -> i32 {
+    let model = given(model, "model").or_raise();
+    let weights = given(weights, "weights").or_raise();
+    let architecture = given(architecture, "architecture").or_raise();
+    let task = given(task, "task").or_raise();
+    let features = given(features, "features").or_raise().0;
+    let options = options.map_or_else(|| serde_json::json!({}), |json| json.0);
+    let classes = classes.map(|classes| classes_of(classes).or_raise());
+    let source = weights::Source {
+        weights,
+        architecture,
+        task,
+        features: &features,
+        classes: classes.as_deref(),
+        options: &options,
+        memory: settings::max_memory(),
+    };
+    import_source(model, &source).or_raise()
+}
+
+fn classes_of(classes: Vec<Option<String>>) -> Result<Vec<String>> {
+    let classes: Option<Vec<String>> = classes.into_iter().collect();
+    classes.ok_or_else(|| {
+        Report::invalid("a class is NULL").hint("Name every class, in the order of the outputs.")
+    })
+}
+
+fn import_source(name: &str, source: &weights::Source<'_>) -> Result<i32> {
+    // Rights and name come before any work.
+    catalog::existing(name)?;
+    let weights::Imported { model, deploy } = weights::import(source)?;
+    interrupt::check();
+    let artifact = model.to_bytes()?;
+    interrupt::check();
+    let stored = catalog::store_version(&NewVersion {
+        model: name,
+        artifact: &artifact,
+        description: Description::of(&model)?,
+        training: Training {
+            options: Some(source.options.clone()),
+            ..Training::default()
+        },
+        history: &[],
+        deploy,
     })?;
     Ok(stored.number)
 }

@@ -61,6 +61,9 @@ impl Description {
         if features.steps.is_some() {
             signature["sequences"] = true.into();
         }
+        if target.is_array() {
+            signature["array"] = true.into();
+        }
         Ok(Self {
             signature,
             target: Some(target.column())

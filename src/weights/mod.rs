@@ -1,0 +1,276 @@
+//! Models from weights trained elsewhere: a `state_dict` of PyTorch's in a safetensors file, with
+//! the architecture it belongs to.
+
+mod convert;
+mod error;
+mod fit;
+mod options;
+mod rename;
+
+use serde_json::{Value, json};
+
+pub use error::Error;
+
+use self::options::Options;
+use crate::artifact::{Model, TensorFile};
+use crate::features::{FeatureSet, MAX_CLASSES, Origin, OutputScale, Profile, Scale, Target, Task};
+use crate::nn::{Activation, Architecture, Head, LayerKind, Network};
+use crate::training::read_architecture;
+
+/// What `neural.import_weights` is given.
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'a> {
+    /// The bytes of the safetensors file.
+    pub weights: &'a [u8],
+    /// The name of a shipped architecture, or JSON.
+    pub architecture: &'a str,
+    /// `classification` or `regression`.
+    pub task: &'a str,
+    /// A JSON array of the features in call order.
+    pub features: &'a Value,
+    /// The classes or labels in the order of the network's outputs; none for a regression.
+    pub classes: Option<&'a [String]>,
+    /// The options.
+    pub options: &'a Value,
+    /// Bytes that the parameters may take.
+    pub memory: usize,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Imported {
+    /// The model.
+    pub model: Model,
+    /// Whether it is to be deployed.
+    pub deploy: bool,
+}
+
+/// Builds the network and gives it the weights.
+///
+/// # Errors
+/// Whatever of the source is wrong: each tensor that is missing, surplus or of another shape is
+/// named. Bytes of any origin give an error or a model.
+pub fn import(source: &Source<'_>) -> Result<Imported, Error> {
+    let options = Options::parse(source.options)?;
+    let task = Task::parse(source.task)?;
+    let architecture = read_architecture(source.architecture)?;
+    let features = FeatureSet::told(source.features, &architecture.embedded_features())?;
+    let target = target(source, &options, task, &architecture)?;
+    let head = target.head();
+    let architecture = architecture
+        .resolve(head)?
+        .with_embeddings(&features.embeddings())?;
+    let network = Network::build(&architecture, &features.inputs(), head, Some(source.memory))?;
+    let file = TensorFile::read(source.weights)?;
+    let renamed = rename::apply(&file.tensors, &options.rename)?;
+    let mut parameters = fit::parameters(&network, &features, &renamed)?;
+    positive_last(&network, &target, &mut parameters);
+    Ok(Imported {
+        model: Model {
+            architecture: network.architecture().clone(),
+            features,
+            target,
+            parameters,
+            training: json!({
+                "imported": "weights",
+                "extension_version": env!("CARGO_PKG_VERSION"),
+            }),
+            scores: Profile::None,
+            optimizer_state: None,
+        },
+        deploy: options.deploy,
+    })
+}
+
+/// What the network predicts.
+fn target(
+    source: &Source<'_>,
+    options: &Options,
+    task: Task,
+    architecture: &Architecture,
+) -> Result<Target, Error> {
+    if task == Task::Regression {
+        for (given, what) in [
+            (source.classes.is_some(), "classes"),
+            (
+                options.positive_class.is_some(),
+                "option \"positive_class\"",
+            ),
+            (options.threshold.is_some(), "option \"threshold\""),
+            (options.multi_label, "option \"multi_label\""),
+        ] {
+            if given {
+                return Err(Error::invalid(
+                    format!("{what} goes with the task 'classification'"),
+                    "Leave it out for a regression.",
+                ));
+            }
+        }
+        let outputs = options
+            .outputs
+            .unwrap_or_else(|| written_outputs(architecture));
+        return Ok(Target::Regression {
+            column: String::new(),
+            sql_type: if outputs == 1 {
+                "double precision"
+            } else {
+                "double precision[]"
+            }
+            .into(),
+            origin: Origin::Float,
+            scale: match (&options.target_mean, &options.target_std) {
+                (None, None) => Scale::None,
+                _ => Scale::Standard,
+            },
+            outputs: scales(options, outputs)?,
+            array: outputs > 1,
+        });
+    }
+    let (scaled, several) = (
+        options.target_mean.is_some() || options.target_std.is_some(),
+        options.outputs.is_some(),
+    );
+    if scaled || several {
+        let what = if several {
+            "outputs"
+        } else {
+            "target_mean and target_std"
+        };
+        return Err(Error::invalid(
+            format!("option \"{what}\" goes with the task 'regression'"),
+            "Leave it out: the classes tell how many outputs there are.",
+        ));
+    }
+    let classes = source.classes.unwrap_or_default();
+    let least = if options.multi_label { 1 } else { 2 };
+    if !(least..=MAX_CLASSES).contains(&classes.len()) {
+        return Err(Error::invalid(
+            format!(
+                "{} classes are given, and a classification has from {least} to {MAX_CLASSES}",
+                classes.len()
+            ),
+            "Name them in the order of the network's outputs: classes => ARRAY['no', 'yes'].",
+        ));
+    }
+    if let Some(twice) = (1..classes.len()).find(|&i| classes[..i].contains(&classes[i])) {
+        return Err(Error::invalid(
+            format!("the class \"{}\" is given twice", classes[twice]),
+            "Give each class once.",
+        ));
+    }
+    let threshold = options.threshold.unwrap_or(0.5);
+    let positive = positive(options, classes)?;
+    if options.multi_label {
+        return Ok(Target::Labels {
+            column: String::new(),
+            sql_type: "text[]".into(),
+            origin: Origin::Text,
+            labels: classes.to_vec(),
+            threshold,
+            counts: Vec::new(),
+            rows: 0,
+        });
+    }
+    Ok(Target::Classes {
+        column: String::new(),
+        sql_type: "text".into(),
+        origin: Origin::Text,
+        classes: classes.to_vec(),
+        positive,
+        threshold,
+        counts: Vec::new(),
+    })
+}
+
+/// The positive one of two classes: the one asked for, else `true`, `1`, `yes` or `y`, else the
+/// second.
+fn positive(options: &Options, classes: &[String]) -> Result<Option<usize>, Error> {
+    let two = classes.len() == 2 && !options.multi_label;
+    let place = |name: &str| classes.iter().position(|class| class == name);
+    match &options.positive_class {
+        Some(name) if two => place(name).map(Some).ok_or_else(|| {
+            Error::invalid(
+                format!("option \"positive_class\" is \"{name}\", which is no class"),
+                format!("The classes are \"{}\" and \"{}\".", classes[0], classes[1]),
+            )
+        }),
+        Some(_) => Err(Error::invalid(
+            "option \"positive_class\" goes with two classes",
+            "Leave it out.",
+        )),
+        None => Ok(two.then(|| {
+            let named = ["true", "1", "yes", "y"]
+                .iter()
+                .find_map(|name| place(name));
+            named.unwrap_or(1)
+        })),
+    }
+}
+
+/// The outputs of a regression as its last layer has them.
+fn written_outputs(architecture: &Architecture) -> usize {
+    match architecture.layers.last().map(|layer| &layer.kind) {
+        Some(LayerKind::Output(dense)) => dense.units.unwrap_or(1),
+        Some(LayerKind::Dense(dense))
+            if matches!(dense.activation, None | Some(Activation::Linear)) =>
+        {
+            dense.units.unwrap_or(1)
+        }
+        _ => 1,
+    }
+}
+
+fn scales(options: &Options, outputs: usize) -> Result<Vec<OutputScale>, Error> {
+    let each = |key: &str, given: &Option<Vec<f64>>, default: f64| match given {
+        None => Ok(vec![default; outputs]),
+        Some(values) if values.len() == 1 => Ok(vec![values[0]; outputs]),
+        Some(values) if values.len() == outputs => Ok(values.clone()),
+        Some(values) => Err(Error::invalid(
+            format!(
+                "option \"{key}\" has {} numbers for {outputs} outputs",
+                values.len()
+            ),
+            "Give one number, or one for each output.",
+        )),
+    };
+    let centers = each("target_mean", &options.target_mean, 0.0)?;
+    let divisors = each("target_std", &options.target_std, 1.0)?;
+    let scales = centers.into_iter().zip(divisors);
+    Ok(scales
+        .map(|(center, divisor)| OutputScale { center, divisor })
+        .collect())
+}
+
+/// Of two classes with an output each, the network's second output is the positive one's: where the
+/// first of the classes is positive, the output layer's rows change places.
+fn positive_last(network: &Network, target: &Target, parameters: &mut [f32]) {
+    let swapped = matches!(
+        target,
+        Target::Classes {
+            positive: Some(0),
+            ..
+        }
+    );
+    if !swapped || network.head() != Head::Binary || network.output_units() != 2 {
+        return;
+    }
+    let last = network.architecture().layers.last();
+    let Some(name) = last.and_then(|layer| layer.name.as_deref()) else {
+        return;
+    };
+    for member in network.member_parameters() {
+        let of_output = member.iter().filter(|parameter| {
+            let (layer, own) = parameter.name.rsplit_once('.').unwrap_or_default();
+            matches!(own, "weight" | "bias")
+                && layer
+                    .strip_suffix(name)
+                    .is_some_and(|prefix| prefix.is_empty() || prefix.ends_with('.'))
+        });
+        for parameter in of_output {
+            if let Some(values) = parameters.get_mut(parameter.range.clone()) {
+                let (first, second) = values.split_at_mut(values.len() / 2);
+                first.swap_with_slice(second);
+            }
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The `options` of imported weights.
+
+use serde_json::{Map, Value};
+
+use super::error::Error;
+use crate::training;
+
+const KEYS: &[&str] = &[
+    "rename",
+    "positive_class",
+    "threshold",
+    "deploy",
+    "multi_label",
+    "outputs",
+    "target_mean",
+    "target_std",
+];
+/// Most entries of `rename`.
+const MAX_RENAMES: usize = 10_000;
+
+/// The options, checked.
+#[derive(Debug, Default)]
+pub(super) struct Options {
+    /// Names or prefixes of the file's tensors, with ours; `None` leaves a tensor out.
+    pub(super) rename: Vec<(String, Option<String>)>,
+    pub(super) positive_class: Option<String>,
+    pub(super) threshold: Option<f64>,
+    pub(super) deploy: bool,
+    /// Whether the classes are labels, any number of which apply.
+    pub(super) multi_label: bool,
+    /// Outputs of a regression.
+    pub(super) outputs: Option<usize>,
+    /// What the network's outputs are multiplied by, and what is then added: for each, or for all.
+    pub(super) target_std: Option<Vec<f64>>,
+    pub(super) target_mean: Option<Vec<f64>>,
+}
+
+impl Options {
+    pub(super) fn parse(json: &Value) -> Result<Options, Error> {
+        let Value::Object(map) = json else {
+            return Err(Error::Other(training::Error::OptionsNotObject));
+        };
+        if let Some(key) = map.keys().find(|key| !KEYS.contains(&key.as_str())) {
+            return Err(Error::Other(training::Error::UnknownOption {
+                key: key.chars().take(64).collect(),
+                nearest: training::nearest(key, KEYS),
+            }));
+        }
+        // As in the options of a training, JSON null is "not given".
+        let get = |key: &str| map.get(key).filter(|value| !value.is_null());
+        let boolean = |key: &str, default: bool| match get(key) {
+            None => Ok(default),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(_) => Err(wrong(key, "must be true or false")),
+        };
+        Ok(Options {
+            rename: match get("rename") {
+                None => Vec::new(),
+                Some(Value::Object(map)) => renames(map)?,
+                Some(_) => return Err(wrong_rename()),
+            },
+            positive_class: match get("positive_class") {
+                None => None,
+                Some(Value::String(text)) => Some(text.clone()),
+                Some(value @ (Value::Number(_) | Value::Bool(_))) => Some(value.to_string()),
+                Some(_) => return Err(wrong("positive_class", "must be a class's name")),
+            },
+            threshold: match get("threshold").map(Value::as_f64) {
+                None => None,
+                Some(Some(threshold)) if (0.0..=1.0).contains(&threshold) => Some(threshold),
+                Some(_) => return Err(wrong("threshold", "must be between 0 and 1")),
+            },
+            deploy: boolean("deploy", true)?,
+            multi_label: boolean("multi_label", false)?,
+            outputs: match get("outputs").map(Value::as_u64) {
+                None => None,
+                Some(Some(outputs)) if (1..=1000).contains(&outputs) => Some(outputs as usize),
+                Some(_) => {
+                    return Err(wrong("outputs", "must be a whole number from 1 to 1000"));
+                }
+            },
+            target_mean: numbers("target_mean", get("target_mean"), |_| true)?,
+            target_std: numbers("target_std", get("target_std"), |std| std >= 1e-30)?,
+        })
+    }
+}
+
+fn numbers(
+    key: &str,
+    value: Option<&Value>,
+    allowed: impl Fn(f64) -> bool,
+) -> Result<Option<Vec<f64>>, Error> {
+    let list = match value {
+        None => return Ok(None),
+        Some(Value::Array(list)) => list.as_slice(),
+        Some(one) => std::slice::from_ref(one),
+    };
+    let number = |value: &Value| {
+        value
+            .as_f64()
+            .filter(|&number| number.abs() <= 1e30 && allowed(number))
+    };
+    let numbers: Option<Vec<f64>> = list.iter().map(number).collect();
+    match numbers {
+        Some(numbers) if !numbers.is_empty() => Ok(Some(numbers)),
+        _ if key == "target_std" => Err(wrong(key, "must be a number above 0, or a list of such")),
+        _ => Err(wrong(key, "must be a number, or a list of numbers")),
+    }
+}
+
+fn renames(map: &Map<String, Value>) -> Result<Vec<(String, Option<String>)>, Error> {
+    if map.len() > MAX_RENAMES {
+        return Err(wrong(
+            "rename",
+            "has more entries than a network has tensors",
+        ));
+    }
+    map.iter()
+        .map(|(from, to)| match to {
+            Value::String(to) => Ok((from.clone(), Some(to.clone()))),
+            Value::Null => Ok((from.clone(), None)),
+            _ => Err(wrong_rename()),
+        })
+        .collect()
+}
+
+fn wrong(key: &str, problem: &str) -> Error {
+    Error::Other(training::Error::option(key, problem))
+}
+
+fn wrong_rename() -> Error {
+    Error::invalid(
+        "option \"rename\" must be an object from names to names",
+        "Give the file's tensor names or prefixes with the architecture's, such as \
+         {\"backbone.0\": \"conv1\", \"aux\": null}; null leaves tensors out.",
+    )
+}
