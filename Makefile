@@ -15,8 +15,8 @@ test: ## Everything CI runs; STAGES="format core" runs some of it
 install: ## Build and install into the server of PG_CONFIG=/path/to/pg_config
 	@bash scripts/install $(PG_CONFIG)
 
-bench: ## Compare with PyTorch, ADBC and psycopg; ROWS="training first_call" measures some rows
-	@bash scripts/bench $(ROWS)
+bench: ## Compare with PyTorch, ADBC and psycopg; ONLY="networks scan" measures some groups or rows
+	@bash scripts/bench $(ONLY)
 
 core: ## Test the part that needs no PostgreSQL
 	@bash scripts/test core

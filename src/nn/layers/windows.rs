@@ -144,8 +144,10 @@ impl Names {
         };
         let hint = match shape {
             Shape::Image {
-                channels, width, ..
-            } if width <= 4 && channels > width => {
+                channels,
+                height,
+                width,
+            } if width <= 4 && channels > width && height > width => {
                 "Images are channels × height × width, as in PyTorch; this one looks like height × \
                  width × channels."
                     .to_owned()
