@@ -198,7 +198,7 @@ pub(super) use x86::{Avx2, Avx512};
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{Baseline, LANES, Vector};
+    use super::{LANES, Vector};
 
     /// The lower four lanes' sum, halves onto halves.
     #[inline(always)]
@@ -268,6 +268,21 @@ mod x86 {
         }
     }
 
+    /// Masks of the first `count` of sixteen lanes.
+    #[inline(always)]
+    unsafe fn first(count: usize) -> (__m256i, __m256i) {
+        // SAFETY: only called where AVX2 is there.
+        unsafe {
+            let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+            let count = _mm256_set1_epi32(count as i32);
+            let beyond = _mm256_sub_epi32(count, _mm256_set1_epi32(LANES as i32 / 2));
+            (
+                _mm256_cmpgt_epi32(count, lanes),
+                _mm256_cmpgt_epi32(beyond, lanes),
+            )
+        }
+    }
+
     /// AVX2 with FMA: two registers.
     #[derive(Clone, Copy)]
     pub struct Avx2(__m256, __m256);
@@ -287,10 +302,14 @@ mod x86 {
         }
         #[inline(always)]
         unsafe fn load_first(from: *const f32, count: usize) -> Self {
-            let mut lanes = [0.0; LANES];
             unsafe {
-                Baseline::load_first(from, count).store(lanes.as_mut_ptr());
-                Self::load(lanes.as_ptr())
+                let (lower, upper) = first(count);
+                // The upper half may lie beyond the values; then nothing of it is read.
+                let from_upper = from.wrapping_add(LANES / 2);
+                Self(
+                    _mm256_maskload_ps(from, lower),
+                    _mm256_maskload_ps(from_upper, upper),
+                )
             }
         }
         #[inline(always)]
@@ -302,10 +321,10 @@ mod x86 {
         }
         #[inline(always)]
         unsafe fn store_first(self, to: *mut f32, count: usize) {
-            let mut lanes = [0.0; LANES];
             unsafe {
-                self.store(lanes.as_mut_ptr());
-                Baseline::load(lanes.as_ptr()).store_first(to, count);
+                let (lower, upper) = first(count);
+                _mm256_maskstore_ps(to, lower, self.0);
+                _mm256_maskstore_ps(to.wrapping_add(LANES / 2), upper, self.1);
             }
         }
         #[inline(always)]

@@ -129,6 +129,17 @@ pub(super) fn larger(a: f32, b: f32) -> f32 {
     if b > a || b.is_nan() { b } else { a }
 }
 
+/// Combines each value with every `stride`th one of `x`.
+#[inline(always)]
+fn combine(y: &mut [f32], x: &[f32], stride: usize, with: impl Fn(f32, f32) -> f32) {
+    if stride == 1 {
+        y.iter_mut().zip(x).for_each(|(y, x)| *y = with(*y, *x));
+    } else {
+        let x = x.iter().step_by(stride);
+        y.iter_mut().zip(x).for_each(|(y, x)| *y = with(*y, *x));
+    }
+}
+
 struct ForwardPlanes<'a> {
     plane: &'a Plane,
     x: &'a [f32],
@@ -157,19 +168,15 @@ impl Task for ForwardPlanes<'_> {
                     Take::Largest => {
                         y.fill(f32::NEG_INFINITY);
                         plane.taps(line, |row, windows, first| {
-                            let x = x[row * width + first..].iter().step_by(columns.stride);
-                            for (y, x) in y[windows].iter_mut().zip(x) {
-                                *y = larger(*y, *x);
-                            }
+                            let x = &x[row * width + first..];
+                            combine(&mut y[windows], x, columns.stride, larger);
                         });
                     }
                     Take::Mean | Take::PaddedMean => {
                         y.fill(0.0);
                         plane.taps(line, |row, windows, first| {
-                            let x = x[row * width + first..].iter().step_by(columns.stride);
-                            for (y, x) in y[windows].iter_mut().zip(x) {
-                                *y += *x;
-                            }
+                            let x = &x[row * width + first..];
+                            combine(&mut y[windows], x, columns.stride, |y, x| y + x);
                         });
                         plane.divide(line, y);
                     }
