@@ -15,6 +15,19 @@
 //!
 //! Every output is one accumulator: the bias, then fused multiply-adds in the order of the weights
 //! (channel, row, column), so that its bits depend on nothing but the image and the weights.
+//!
+//! This is used for every shape. Against sgemm over the same unfolded images, one product a row of
+//! the kernel, on one thread of an AVX-512 machine, in GFLOP/s (`benches/convolution.rs` measures anew):
+//!
+//! | channels to filters, kernel, image | forward | sgemm | weights | sgemm | image | sgemm |
+//! | --- | --- | --- | --- | --- | --- | --- |
+//! | 1 to 6, 5 × 5, 28 × 28 | 99 | 65 | 74 | 71 | | |
+//! | 6 to 16, 5 × 5, 14 × 14 | 101 | 82 | 65 | 63 | 62 | 64 |
+//! | 1 to 32, 3 × 3, 28 × 28 | 80 | 46 | 65 | 48 | | |
+//! | 16 to 16, 3 × 3, 28 × 28 | 119 | 102 | 91 | 73 | 74 | 79 |
+//! | 64 to 64, 3 × 3, 8 × 8 | 138 | 97 | 92 | 86 | 110 | 113 |
+//! | 64 to 64, 3 × 3, 28 × 28 | 127 | 126 | 107 | 96 | 113 | 127 |
+//! | 256 to 256, 3 × 3, 4 × 4 | 100 | 71 | 71 | 96 | 95 | 75 |
 
 mod axis;
 mod input_gradient;

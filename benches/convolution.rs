@@ -1,0 +1,170 @@
+//! The passes of convolutions on one thread, 32 images at a time: `cargo bench --bench convolution`.
+//! `convolution_pytorch.py` times the same layers in PyTorch.
+//!
+//! Beside them stand products by OpenBLAS over the same unfolded images, one a row of the kernel:
+//! what else could compute them.
+
+use std::hint::black_box;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use ndarray::linalg::general_mat_mul;
+use ndarray::{ArrayView2, ArrayViewMut2, ShapeBuilder};
+use pg_neural::nn::convolution::{Axis, Convolution};
+use pg_neural::nn::processor::Processor;
+use pg_neural::nn::{Padding, Random, Window};
+
+const ROWS: usize = 32;
+
+unsafe extern "C" {
+    fn openblas_set_num_threads(threads: i32);
+}
+
+struct Shape {
+    channels: usize,
+    filters: usize,
+    size: usize,
+    kernel: usize,
+    padding: usize,
+}
+
+const SHAPES: [Shape; 6] = [
+    // lenet5's two, cnn_32's, and what residual networks are made of.
+    shape(1, 6, 28, 5, 2),
+    shape(6, 16, 14, 5, 0),
+    shape(1, 32, 28, 3, 0),
+    shape(16, 16, 28, 3, 1),
+    shape(64, 64, 8, 3, 1),
+    shape(64, 64, 28, 3, 1),
+];
+
+const fn shape(
+    channels: usize,
+    filters: usize,
+    size: usize,
+    kernel: usize,
+    padding: usize,
+) -> Shape {
+    Shape {
+        channels,
+        filters,
+        size,
+        kernel,
+        padding,
+    }
+}
+
+fn values(random: &mut Random, count: usize) -> Vec<f32> {
+    (0..count).map(|_| random.normal_f32()).collect()
+}
+
+fn convolutions(c: &mut Criterion) {
+    // SAFETY: a plain setter of the linked library.
+    unsafe { openblas_set_num_threads(1) };
+    let processor = Processor::detect();
+    let mut random = Random::new(0, 0);
+    for shape in SHAPES {
+        let Shape {
+            channels,
+            filters,
+            size,
+            kernel,
+            padding,
+        } = shape;
+        let window = Window {
+            size: kernel,
+            stride: 1,
+            dilation: 1,
+            padding: Padding::Fixed(padding, padding),
+        };
+        let axis = Axis::new(window, size);
+        let convolution = Convolution::new(channels, filters, axis, axis);
+        let (positions, taps) = (convolution.positions(), convolution.taps());
+        let (inputs, outputs) = (convolution.inputs(), filters * positions);
+        let x = values(&mut random, ROWS * inputs);
+        let dy = values(&mut random, ROWS * outputs);
+        let weight = values(&mut random, filters * taps);
+        let bias = values(&mut random, filters);
+        let mut packed = vec![0.0; weight.len()];
+        convolution.pack_for_input_gradient(&weight, &mut packed);
+        let unfolded_size = convolution.unfolded();
+        let at_once = ((1 << 17) / (unfolded_size + outputs)).clamp(1, ROWS);
+        let mut unfolded = vec![0.0; at_once * unfolded_size];
+        let mut y = vec![0.0; ROWS * outputs];
+        let mut dx = vec![0.0; x.len()];
+        let mut dw = vec![0.0; weight.len()];
+        let mut group = c.benchmark_group(format!(
+            "{channels} to {filters} channels, {kernel}×{kernel} over {size}×{size}"
+        ));
+        group.throughput(Throughput::Elements((2 * ROWS * outputs * taps) as u64));
+        group.bench_function("forward", |b| {
+            b.iter(|| {
+                for (x, y) in x.chunks(inputs).zip(y.chunks_mut(outputs)) {
+                    convolution.unfold(processor, black_box(x), &mut unfolded);
+                    convolution.forward(processor, &unfolded, &weight, Some(&bias), true, y);
+                }
+            });
+        });
+        group.bench_function("weight gradient", |b| {
+            b.iter(|| {
+                for (x, dy) in x.chunks(at_once * inputs).zip(dy.chunks(at_once * outputs)) {
+                    let images = x.chunks(inputs).zip(unfolded.chunks_mut(unfolded_size));
+                    images.for_each(|(x, unfolded)| convolution.unfold(processor, x, unfolded));
+                    let images = x.len() / inputs;
+                    convolution.weight_gradient(processor, images, &unfolded, dy, outputs, &mut dw);
+                }
+            });
+        });
+        group.bench_function("input gradient", |b| {
+            b.iter(|| {
+                for (dx, dy) in dx.chunks_mut(inputs).zip(dy.chunks(outputs)) {
+                    dx.fill(0.0);
+                    convolution.input_gradient(processor, black_box(dy), &packed, &mut unfolded);
+                    convolution.fold(processor, &unfolded, dx);
+                }
+            });
+        });
+        // The same by BLAS: the taps of one kernel row are rows of a matrix, one plane apart.
+        let planes = channels * kernel;
+        let plane = (unfolded_size - 16) / planes;
+        group.bench_function("forward by OpenBLAS", |b| {
+            b.iter(|| {
+                for (x, y) in x.chunks(inputs).zip(y.chunks_mut(outputs)) {
+                    convolution.unfold(processor, black_box(x), &mut unfolded);
+                    let mut y = ArrayViewMut2::from_shape((filters, positions), y).unwrap();
+                    for row in 0..kernel {
+                        let values = rows(&unfolded[row * axis.output..], planes, positions, plane);
+                        let w = rows(&weight[row * planes..], filters, planes, taps);
+                        let beta = if row == 0 { 0.0 } else { 1.0 };
+                        general_mat_mul(1.0, &w, &values, beta, &mut y);
+                    }
+                }
+            });
+        });
+        group.bench_function("weight gradient by OpenBLAS", |b| {
+            b.iter(|| {
+                for (x, dy) in x.chunks(inputs).zip(dy.chunks(outputs)) {
+                    convolution.unfold(processor, black_box(x), &mut unfolded);
+                    let dy = rows(dy, filters, positions, positions);
+                    for row in 0..kernel {
+                        let values = rows(&unfolded[row * axis.output..], planes, positions, plane);
+                        let own = &mut dw[row * planes..];
+                        let own = &mut own[..(filters - 1) * taps + planes];
+                        let shape = (filters, planes).strides((taps, 1));
+                        let mut dw = ArrayViewMut2::from_shape(shape, own).unwrap();
+                        general_mat_mul(1.0, &dy, &values.t(), 1.0, &mut dw);
+                    }
+                }
+            });
+        });
+        group.finish();
+    }
+}
+
+/// Rows `stride` apart.
+fn rows(data: &[f32], rows: usize, columns: usize, stride: usize) -> ArrayView2<'_, f32> {
+    let data = &data[..(rows - 1) * stride + columns];
+    ArrayView2::from_shape((rows, columns).strides((stride, 1)), data).unwrap()
+}
+
+criterion_group!(benches, convolutions);
+criterion_main!(benches);
