@@ -59,8 +59,10 @@ CREATE VIEW neural.models WITH (security_barrier) AS
                 WHEN v.features IS NOT NULL THEN
                     (SELECT coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
                                 'name', f -> 'name', 'type', f -> 'type',
-                                'treatment', f -> 'treatment',
-                                'sequence', f -> 'sequence')) ORDER BY place), '[]')
+                                'treatment', f -> 'treatment', 'length', f -> 'length',
+                                'features', f -> 'features', 'shape', f -> 'shape',
+                                'data_format', f -> 'data_format', 'resize', f -> 'resize',
+                                'crop', f -> 'crop', 'sequence', f -> 'sequence')) ORDER BY place), '[]')
                      FROM jsonb_array_elements(v.features) WITH ORDINALITY AS e(f, place))
            END AS features,
            v.architecture,

@@ -86,6 +86,42 @@ impl Origin {
     }
 }
 
+/// The shape that all arrays of a column have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ArrayShape {
+    /// As many numbers in every row.
+    Vector {
+        /// How many.
+        length: usize,
+    },
+    /// Planes of pixels.
+    Image {
+        /// Planes.
+        channels: usize,
+        /// Rows of a plane.
+        height: usize,
+        /// Columns of a plane.
+        width: usize,
+    },
+    /// Any number of steps.
+    Sequence {
+        /// Numbers a step.
+        features: usize,
+    },
+}
+
+impl ArrayShape {
+    /// An image of these channels, height and width.
+    pub fn image([channels, height, width]: [usize; 3]) -> ArrayShape {
+        ArrayShape::Image {
+            channels,
+            height,
+            width,
+        }
+    }
+}
+
 /// One column of the query.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Column {
@@ -97,6 +133,10 @@ pub struct Column {
     pub kind: Kind,
     /// The family of its type.
     pub origin: Origin,
+    /// The shape of its arrays, which reading them tells; of images that the column holds, not of
+    /// what is cropped from them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shape: Option<ArrayShape>,
 }
 
 impl Column {
@@ -107,6 +147,7 @@ impl Column {
             sql_type: sql_type.into(),
             kind: origin.kind(),
             origin,
+            shape: None,
         }
     }
 }

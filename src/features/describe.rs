@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Feature, FeatureSet, Fitted, Steps};
+use super::{Feature, FeatureSet, Fitted, Scale, Steps};
 
 impl Feature {
     /// Whether the network sees it.
@@ -15,6 +15,9 @@ impl Feature {
         match self.treatment {
             Fitted::Numeric { .. } => "numeric",
             Fitted::OneHot { .. } | Fitted::Index { .. } => "categorical",
+            Fitted::Vector { .. } => "vector",
+            Fitted::Image { .. } => "image",
+            Fitted::Sequence { .. } => "sequence",
             Fitted::Ignored { .. } => "ignore",
         }
     }
@@ -27,20 +30,64 @@ impl Feature {
             Fitted::Numeric {
                 scale, indicator, ..
             } => {
-                let scale = match scale {
-                    super::Scale::None => "not scaled",
-                    scale => scale.name(),
-                };
+                let scale = scale_words(*scale);
                 let missing = if *indicator { ", missing flagged" } else { "" };
                 format!("{name}: numeric, {scale}{missing}")
             }
             Fitted::OneHot { levels: l, .. } => format!("{name}: one-hot, {}", levels(l.len())),
             Fitted::Index { levels: l, .. } => format!("{name}: embedding, {}", levels(l.len())),
+            Fitted::Vector { scale, center, .. } => {
+                let scale = scale_words(*scale);
+                format!("{name}: vector of {}, {scale}", center.len())
+            }
+            Fitted::Image {
+                geometry,
+                scale,
+                mean,
+                std,
+                augment,
+            } => {
+                let [c, h, w] = geometry.output(geometry.shape.unwrap_or_default());
+                let mut text = format!("{name}: image {c} × {h} × {w}");
+                if *scale != 1.0 {
+                    text.push_str(&format!(", divided by {scale}"));
+                }
+                if !mean.is_empty() || !std.is_empty() {
+                    text.push_str(", normalised");
+                }
+                if augment.is_some() {
+                    text.push_str(", augmented");
+                }
+                text
+            }
+            Fitted::Sequence {
+                length,
+                features,
+                scale,
+                tokens,
+                ..
+            } => match (tokens, features) {
+                (Some(tokens), _) => format!(
+                    "{name}: sequence of up to {length} tokens below {}",
+                    tokens.known
+                ),
+                (None, 1) => format!(
+                    "{name}: sequence of up to {length} numbers, {}",
+                    scale_words(*scale)
+                ),
+                (None, features) => format!(
+                    "{name}: sequence of up to {length} × {features} numbers, {}",
+                    scale_words(*scale)
+                ),
+            },
             Fitted::Ignored { reason } => format!("{name}: left out, {reason}"),
         }
     }
 
-    fn public(&self, steps: Option<&Steps>) -> Map<String, Value> {
+    /// What whoever may call the model may see: name, type and treatment, of arrays the shape that
+    /// a caller must give, of the features of `steps` what makes sequences of them; without
+    /// anything else that was fitted.
+    pub fn public(&self, steps: Option<&Steps>) -> Map<String, Value> {
         let mut map = Map::new();
         map.insert("name".to_owned(), json!(self.name));
         map.insert("type".to_owned(), json!(self.sql_type));
@@ -48,7 +95,38 @@ impl Feature {
         if let Some(steps) = steps {
             map.insert("sequence".to_owned(), json!(steps));
         }
+        // What a caller must know of the arrays to give.
+        match &self.treatment {
+            Fitted::Vector { center, .. } => {
+                map.insert("length".to_owned(), json!(center.len()));
+            }
+            Fitted::Image { geometry, .. } => {
+                map.insert("shape".to_owned(), json!(geometry.shape));
+                if geometry.channels_last {
+                    map.insert("data_format".to_owned(), json!("channels_last"));
+                }
+                for (name, size) in [("resize", geometry.resize), ("crop", geometry.crop)] {
+                    if let Some(size) = size {
+                        map.insert(name.to_owned(), json!(size));
+                    }
+                }
+            }
+            Fitted::Sequence {
+                length, features, ..
+            } => {
+                map.insert("length".to_owned(), json!(length));
+                map.insert("features".to_owned(), json!(features));
+            }
+            _ => {}
+        }
         map
+    }
+}
+
+fn scale_words(scale: Scale) -> &'static str {
+    match scale {
+        Scale::None => "not scaled",
+        scale => scale.name(),
     }
 }
 
@@ -91,6 +169,40 @@ impl FeatureSet {
                     Fitted::Index { levels, .. } => {
                         json!({"encoding": "embedding", "levels": levels})
                     }
+                    Fitted::Vector {
+                        scale,
+                        center,
+                        divisor,
+                        missing,
+                        low,
+                        high,
+                        clip,
+                    } => json!({
+                        "scale": scale.name(), "center": center, "divisor": divisor,
+                        "clip": clip, "missing": missing, "minimum": low, "maximum": high,
+                    }),
+                    Fitted::Image {
+                        scale,
+                        mean,
+                        std,
+                        augment,
+                        ..
+                    } => {
+                        json!({"scale": scale, "mean": mean, "std": std, "augment": augment})
+                    }
+                    Fitted::Sequence {
+                        tokens: Some(tokens),
+                        ..
+                    } => json!({"vocabulary": tokens.known, "other": tokens.other}),
+                    Fitted::Sequence {
+                        scale,
+                        center,
+                        divisor,
+                        clip,
+                        ..
+                    } => json!({
+                        "scale": scale.name(), "center": center, "divisor": divisor, "clip": clip,
+                    }),
                     Fitted::Ignored { reason } => json!({"reason": reason}),
                 };
                 if let Value::Object(more) = more {

@@ -2,18 +2,19 @@
 
 use hashbrown::HashTable;
 
+use super::encoder_arrays::ArrayPlan;
 use super::hash::hash;
 use super::{Block, Dictionary, Error, Feature, FeatureSet, Fitted, MISSING};
 use crate::nn::processor::{Processor, Task};
 
 /// Encoded numbers stay within this, so that nothing downstream overflows to infinity.
-const LIMIT: f32 = 1e15;
+pub(super) const LIMIT: f32 = 1e15;
 
 /// One feature's plan, flat so that a row of numbers touches one run of memory.
 #[derive(Clone, Copy, Debug)]
 struct Plan {
     offset: u32,
-    /// Levels and their own two inputs; 0 for a number.
+    /// Inputs.
     width: u32,
     form: Form,
     center: f64,
@@ -32,6 +33,7 @@ enum Form {
     NumberAndIndicator,
     OneHot,
     Index,
+    Array,
     Ignored,
 }
 
@@ -73,6 +75,9 @@ impl Plan {
             }
             Fitted::OneHot { .. } => plan.form = Form::OneHot,
             Fitted::Index { .. } => plan.form = Form::Index,
+            Fitted::Vector { .. } | Fitted::Image { .. } | Fitted::Sequence { .. } => {
+                plan.form = Form::Array;
+            }
             Fitted::Ignored { .. } => {}
         }
         plan
@@ -239,6 +244,7 @@ pub struct Encoder {
     plans: Box<[Plan]>,
     lanes: Lanes,
     levels: Box<[Levels]>,
+    arrays: Box<[Option<ArrayPlan>]>,
     width: usize,
 }
 
@@ -260,6 +266,7 @@ impl FeatureSet {
                 .iter()
                 .map(|feature| feature.levels().map(Levels::new).unwrap_or_default())
                 .collect(),
+            arrays: self.features.iter().map(ArrayPlan::new).collect(),
             width: self.step_width(),
         }
     }
@@ -384,14 +391,44 @@ impl Encoder {
         }
     }
 
+    /// Writes the slice of a feature that holds arrays, from an array as its
+    /// [`Intake`](super::Intake) leaves it.
+    ///
+    /// `row` is `[width]`. A feature that is not of arrays is left alone, and so is a row that is
+    /// too short.
+    ///
+    /// # Errors
+    /// An array of another shape than the feature's, or a token beyond its vocabulary.
+    #[inline]
+    pub fn array(&self, feature: usize, array: &[f32], row: &mut [f32]) -> Result<(), Error> {
+        let (Some(plan), Some(Some(arrays))) = (self.plans.get(feature), self.arrays.get(feature))
+        else {
+            return Ok(());
+        };
+        let offset = plan.offset as usize;
+        match row.get_mut(offset..offset + plan.width as usize) {
+            Some(slice) => arrays.encode(array, slice),
+            None => Ok(()),
+        }
+    }
+
+    /// Which columns of the encoded row a feature fills.
+    pub fn columns(&self, feature: usize) -> std::ops::Range<usize> {
+        self.plans.get(feature).map_or(0..0, |plan| {
+            plan.offset as usize..(plan.offset + plan.width) as usize
+        })
+    }
+
     /// Bytes of memory it takes.
     pub fn size_bytes(&self) -> usize {
+        let arrays = self.arrays.iter().flatten();
+        let arrays: usize = arrays.map(ArrayPlan::size_bytes).sum();
         let levels: usize = self
             .levels
             .iter()
             .map(|l| l.texts.iter().map(|t| t.len() + 48).sum::<usize>() + 64)
             .sum();
-        self.plans.len() * size_of::<Plan>() + levels
+        self.plans.len() * size_of::<Plan>() + levels + arrays
     }
 }
 
@@ -448,6 +485,12 @@ impl BlockEncoder {
                     let levels = self.code_levels(i)?;
                     for (row, &code) in slices.zip(block.codes(i)?) {
                         row[offset] = levels.of(code) as f32;
+                    }
+                }
+                Form::Array => {
+                    let arrays = block.arrays(i)?.iter();
+                    for (row, array) in slices.zip(arrays) {
+                        self.encoder.array(i, array, row)?;
                     }
                 }
                 Form::Ignored => {}

@@ -22,6 +22,12 @@ pub enum Error {
         /// A sentence saying what to do.
         hint: Option<String>,
     },
+    /// A value that would take more memory than is allowed.
+    #[error("{message}")]
+    Memory {
+        /// The whole message, naming the column and the limit.
+        message: String,
+    },
     /// There is nothing to learn from.
     #[error("there are no rows to train on")]
     NoRows,
@@ -78,6 +84,10 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Error::Invalid { hint, .. } | Error::Type { hint, .. } => hint.clone(),
+            Error::Memory { .. } => Some(
+                "Raise neural.max_memory, or make the values smaller before they are stored."
+                    .to_owned(),
+            ),
             Error::NoRows => {
                 Some("The query must return rows whose target is not NULL.".to_owned())
             }

@@ -1,11 +1,13 @@
 //! Fitting: from the training rows to scales, levels and profiles.
 
+use super::fit_arrays::fit_array;
 use super::gather::{Gathered, gather, identifiers, wrong_kind};
 use super::request::{CategoricalSettings, Encoding, Missing, NumericSettings};
+use super::set::{MAX_VECTORS, MAX_WIDTH};
 use super::statistics::{Moments, quantile};
 use super::{
-    BitMask, Column, Dictionary, Error, Feature, FeatureSet, Fitted, Origin, Profile, RawRows,
-    Request, Scale, Treatment,
+    ArrayShape, BitMask, Column, Dictionary, Error, Feature, FeatureSet, Fitted, Origin, Profile,
+    RawRows, Request, Scale, Treatment,
 };
 
 /// Fits the treatments on the training rows.
@@ -47,7 +49,19 @@ pub fn fit(
             ));
         }
     }
-    let gathered = gather(columns, dictionaries, rows, is_training, interrupted)?;
+    let shapes: Vec<Option<ArrayShape>> = requests
+        .iter()
+        .zip(columns)
+        .map(|(request, column)| seen_shape(request, column))
+        .collect();
+    let gathered = gather(
+        columns,
+        &shapes,
+        dictionaries,
+        rows,
+        is_training,
+        interrupted,
+    )?;
     let identifiers = identifiers(requests, columns, &gathered, rows, interrupted)?;
 
     let mut notices = Vec::new();
@@ -84,7 +98,31 @@ pub fn fit(
                 categorical(settings, by_architecture, gathered, dictionary, column)?
             }
             (
+                Gathered::Array {
+                    moments,
+                    sample,
+                    elements,
+                },
+                treatment,
+                None,
+            ) => {
+                let by_architecture = embedded.contains(&column.name);
+                let column = Column {
+                    shape: shapes[i],
+                    ..column.clone()
+                };
+                let mut fitted =
+                    fit_array(treatment, by_architecture, elements.as_deref(), &column)?;
+                if let Fitted::Image { geometry, .. } = &mut fitted {
+                    geometry.shape = stored_image(&columns[i]);
+                }
+                (fitted, deciles(moments, sample))
+            }
+            (
                 Gathered::Number {
+                    moments, sample, ..
+                }
+                | Gathered::Array {
                     moments, sample, ..
                 },
                 _,
@@ -101,6 +139,7 @@ pub fn fit(
             profile,
         });
     }
+    check_inputs(&features)?;
     let set = FeatureSet::new(features)?;
     if set.step_width() == 0 {
         return Err(Error::invalid("no feature is left to learn from").with_hint(
@@ -108,6 +147,30 @@ pub fn fit(
         ));
     }
     Ok((set, notices))
+}
+
+/// Refuses more inputs than a model can have, while the user can still do something about it.
+fn check_inputs(features: &[Feature]) -> Result<(), Error> {
+    let width = |feature: &Feature| feature.width();
+    let vectors = features
+        .iter()
+        .filter(|feature| matches!(feature.treatment, Fitted::Vector { .. }));
+    for (what, total, most) in [
+        (
+            "features",
+            features.iter().map(width).sum::<usize>(),
+            MAX_WIDTH,
+        ),
+        ("vectors", vectors.map(width).sum(), MAX_VECTORS),
+    ] {
+        if total > most {
+            return Err(Error::invalid(format!(
+                "the {what} give {total} inputs together, and at most {most} are possible"
+            ))
+            .with_hint("Ignore some of them in features, or make their arrays smaller."));
+        }
+    }
+    Ok(())
 }
 
 /// Fits nothing, and gives a set with the same treatments and the profile of other training rows:
@@ -136,14 +199,26 @@ pub fn refresh_profiles(
             sql_type: f.sql_type.clone(),
             kind: f.kind(),
             origin: f.origin,
+            shape: f.shape(),
         })
         .collect();
-    let gathered = gather(&columns, dictionaries, rows, is_training, interrupted)?;
+    let shapes: Vec<Option<ArrayShape>> = set.features.iter().map(Feature::shape).collect();
+    let gathered = gather(
+        &columns,
+        &shapes,
+        dictionaries,
+        rows,
+        is_training,
+        interrupted,
+    )?;
     let mut set = set.clone();
     for (i, (feature, gathered)) in set.features.iter_mut().zip(gathered).enumerate() {
         let profile = match (gathered, feature.levels(), &dictionaries[i]) {
             (
                 Gathered::Number {
+                    moments, sample, ..
+                }
+                | Gathered::Array {
                     moments, sample, ..
                 },
                 None,
@@ -157,6 +232,28 @@ pub fn refresh_profiles(
         feature.profile = profile;
     }
     Ok(set)
+}
+
+/// The shape that the arrays of a column have once they are taken in.
+fn seen_shape(request: &Request, column: &Column) -> Option<ArrayShape> {
+    match (&request.treatment, stored_image(column)) {
+        (Treatment::Image(settings), Some(shape)) => {
+            Some(ArrayShape::image(settings.geometry.output(shape)))
+        }
+        _ => column.shape,
+    }
+}
+
+/// Channels, height and width of the images that a column holds.
+fn stored_image(column: &Column) -> Option<[usize; 3]> {
+    match column.shape {
+        Some(ArrayShape::Image {
+            channels,
+            height,
+            width,
+        }) => Some([channels, height, width]),
+        _ => None,
+    }
 }
 
 /// Why a column that the user did not name is of no use, if it is.
@@ -173,6 +270,17 @@ fn unusable(
             }
             let same = moments.count() > 0 && moments.low == moments.high;
             (same && moments.missing == 0 && !infinite)
+                .then(|| "it is constant in the training rows".to_owned())
+        }
+        Gathered::Array {
+            elements, moments, ..
+        } => {
+            if moments.count() == 0 {
+                return Some("it has no value in any training row".to_owned());
+            }
+            let vector = matches!(column.shape, Some(ArrayShape::Vector { .. }));
+            let mut places = elements.iter().flat_map(|elements| elements.places());
+            (vector && moments.missing == 0 && places.all(|(place, _)| place.low == place.high))
                 .then(|| "it is constant in the training rows".to_owned())
         }
         Gathered::Category {

@@ -1,8 +1,11 @@
 //! The pass over the rows in which everything is gathered that fitting needs of a column.
 
 use super::block::pass;
+use super::elements::{Elements, row_mean};
 use super::statistics::{Moments, Sample};
-use super::{BitMask, Block, Column, Dictionary, Error, Kind, MISSING, Origin, RawRows, Request};
+use super::{
+    ArrayShape, BitMask, Block, Column, Dictionary, Error, Kind, MISSING, Origin, RawRows, Request,
+};
 
 /// Training rows from which quantiles are taken, at most; fewer rows give exact quantiles.
 const SAMPLE: usize = 65_536;
@@ -29,17 +32,27 @@ pub(super) enum Gathered {
         /// Rows with a value, trained on or not.
         present: u64,
     },
+    Array {
+        /// Of the means of the training rows' arrays.
+        moments: Moments,
+        /// Of them.
+        sample: Vec<f64>,
+        /// Of the numbers within; none where no row has an array.
+        elements: Option<Box<Elements>>,
+    },
 }
 
-/// Gathers each column, the training rows' numbers sampled and sorted.
+/// Gathers each column, the training rows' numbers sampled and sorted. `shapes` are those that the
+/// arrays of each column have.
 pub(super) fn gather(
     columns: &[Column],
+    shapes: &[Option<ArrayShape>],
     dictionaries: &[Option<Dictionary>],
     rows: &mut dyn RawRows,
     is_training: &BitMask,
     interrupted: &mut dyn FnMut() -> bool,
 ) -> Result<Vec<Gathered>, Error> {
-    let numbers = columns.iter().filter(|c| c.kind == Kind::Number).count();
+    let numbers = columns.iter().filter(|c| c.kind != Kind::Category).count();
     let size = SAMPLE.min((SAMPLE_TOTAL / numbers.max(1)).max(SAMPLE_LEAST));
     let training = is_training.count();
     let mut gathered = Vec::with_capacity(columns.len());
@@ -52,7 +65,16 @@ pub(super) fn gather(
                 high: f64::NEG_INFINITY,
                 count: 0,
             },
-            Kind::Array | Kind::Numbers | Kind::Labels => return Err(wrong_kind(column)),
+            Kind::Numbers | Kind::Labels => return Err(wrong_kind(column)),
+            Kind::Array => Gathered::Array {
+                moments: Moments::new(),
+                sample: Vec::with_capacity(size.min(training)),
+                elements: shapes
+                    .get(i)
+                    .copied()
+                    .flatten()
+                    .map(|shape| Box::new(Elements::new(shape, training))),
+            },
             Kind::Category => {
                 let dictionary = dictionaries.get(i).and_then(Option::as_ref);
                 Gathered::Category {
@@ -69,6 +91,7 @@ pub(super) fn gather(
     let mut chosen = Vec::new();
     pass(rows, interrupted, |start, block| {
         chosen.clear();
+        let first = ordinal;
         for row in 0..block.rows {
             if is_training.get(start + row) {
                 if sampled.takes(ordinal) {
@@ -78,12 +101,40 @@ pub(super) fn gather(
             }
         }
         for (i, gathered) in gathered.iter_mut().enumerate() {
-            add(gathered, i, block, start, is_training, &chosen)?;
+            match gathered {
+                Gathered::Array {
+                    moments,
+                    sample,
+                    elements,
+                } => {
+                    let arrays = block
+                        .arrays(i)?
+                        .iter()
+                        .enumerate()
+                        .map(|(row, array)| (is_training.get(start + row), array));
+                    let elements = elements.as_deref_mut();
+                    let means = add_arrays(arrays, first, elements, moments)
+                        .ok_or_else(|| wrong_kind(&columns[i]))?;
+                    let chosen = chosen.iter().filter_map(|&row| means.get(row));
+                    sample.extend(chosen.filter(|mean| mean.is_finite()));
+                }
+                _ => add(gathered, i, block, start, is_training, &chosen)?,
+            }
         }
         Ok(())
     })?;
     for gathered in &mut gathered {
+        if let Gathered::Array {
+            elements: Some(elements),
+            ..
+        } = gathered
+        {
+            elements.finish();
+        }
         if let Gathered::Number {
+            moments, sample, ..
+        }
+        | Gathered::Array {
             moments, sample, ..
         } = gathered
         {
@@ -92,6 +143,36 @@ pub(super) fn gather(
         }
     }
     Ok(gathered)
+}
+
+/// Adds the arrays of a block, each with whether its row is trained on; `first` is the ordinal of
+/// the first that is. Gives the mean of every row, or nothing where an array has another shape.
+fn add_arrays<'a>(
+    arrays: impl Iterator<Item = (bool, &'a [f32])>,
+    first: u64,
+    mut elements: Option<&mut Elements>,
+    moments: &mut Moments,
+) -> Option<Vec<f64>> {
+    let mut ordinal = first;
+    let mut means = Vec::new();
+    for (is_training, array) in arrays {
+        if !elements
+            .as_ref()
+            .map_or(array.is_empty(), |e| e.fits(array))
+        {
+            return None;
+        }
+        let mean = row_mean(array);
+        means.push(mean);
+        if is_training {
+            moments.add(mean);
+            if let Some(elements) = &mut elements {
+                elements.add(ordinal, array);
+            }
+            ordinal += 1;
+        }
+    }
+    Some(means)
 }
 
 fn add(
@@ -123,6 +204,7 @@ fn add(
             }
             sample.extend(chosen.iter().map(|&r| values[r]).filter(|x| x.is_finite()));
         }
+        Gathered::Array { .. } => {}
         Gathered::Category {
             counts,
             overflow,

@@ -1,7 +1,7 @@
 //! Columns to tensors and back: treatments, fitting, encoding, labels.
 //!
 //! A query's columns are read as [`RawRows`]: numbers as `f64`, texts as codes into a
-//! [`Dictionary`]. [`fit()`] turns the wished treatments ([`Request`]) into a [`FeatureSet`], looking
+//! [`Dictionary`], arrays as `f32` in the form that an [`Intake`] brings them to. [`fit()`] turns the wished treatments ([`Request`]) into a [`FeatureSet`], looking
 //! at the training rows only and passing over them in order, block by block, so that the result
 //! is the same from memory and from a file. A set's [`Encoder`] and [`BlockEncoder`] then write
 //! network inputs with the same bits.
@@ -11,15 +11,21 @@ mod block;
 mod column;
 mod describe;
 mod dictionary;
+mod elements;
 mod encoder;
+mod encoder_arrays;
 mod error;
 mod fit;
+mod fit_arrays;
 mod gather;
 mod hash;
+mod image;
+mod intake;
 mod label_set;
 mod labels;
 mod mask;
 mod request;
+mod request_arrays;
 mod sequences;
 mod set;
 mod split;
@@ -28,21 +34,28 @@ mod target;
 mod target_array;
 mod target_fit;
 mod told;
+mod told_arrays;
 
 pub use arrays::Arrays;
 pub use block::{Block, MemoryRows, RawRows, Values, pass};
-pub use column::{Column, Kind, Origin};
+pub use column::{ArrayShape, Column, Kind, Origin};
 pub use dictionary::{Dictionary, MISSING, OVERFLOW};
 pub use encoder::{BlockEncoder, Encoder};
 pub use error::Error;
 pub use fit::{fit, refresh_profiles};
+pub use image::Geometry;
+pub use intake::Intake;
 pub use labels::Labels;
 pub use mask::BitMask;
 pub use request::{
     CategoricalSettings, DEFAULT_CLIP, DEFAULT_LEVELS, DEFAULT_SCALE, Encoding, MAX_LEVELS,
     Missing, NumericSettings, Request, Scale, Treatment, parse_requests, storage_kind,
 };
+pub use request_arrays::{
+    Augment, ChannelStatistic, ImageSettings, MAX_INPUTS, MAX_TOKENS, MAX_VECTOR, SequenceSettings,
+    VectorSettings,
+};
 pub use sequences::{DEFAULT_STEPS, SequenceRows, Sequences, Steps};
-pub use set::{Feature, FeatureSet, Fitted, MAX_FEATURES, Profile, STEPS_INPUT};
+pub use set::{Feature, FeatureSet, Fitted, MAX_FEATURES, Profile, STEPS_INPUT, Tokens};
 pub use split::{Split, folds, group_key, split};
 pub use target::{MAX_CLASSES, OutputScale, Target, TargetRequest, Task, target_kind};

@@ -4,7 +4,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::error::unknown;
-use super::{Column, Dictionary, Error, Kind, Origin};
+use super::request_arrays::array_treatment;
+use super::{
+    Column, Dictionary, Error, ImageSettings, Kind, Origin, SequenceSettings, VectorSettings,
+};
+use crate::nn::Rank;
 
 /// Most levels a categorical column may have an own input for.
 pub const MAX_LEVELS: usize = 10_000;
@@ -103,6 +107,12 @@ pub enum Treatment {
     Numeric(NumericSettings),
     /// As a category.
     Categorical(CategoricalSettings),
+    /// As a fixed number of numbers.
+    Vector(VectorSettings),
+    /// As an image.
+    Image(ImageSettings),
+    /// As steps in time.
+    Sequence(SequenceSettings),
     /// Left out of the network.
     Ignore,
 }
@@ -141,14 +151,30 @@ impl Default for CategoricalSettings {
 impl Request {
     /// The treatment that a column's type suggests.
     pub fn automatic(origin: Origin) -> Request {
-        let treatment = if origin.is_number() {
-            Treatment::Numeric(NumericSettings::default())
-        } else {
-            Treatment::Categorical(CategoricalSettings::default())
+        let treatment = match origin {
+            Origin::NumberArray | Origin::BooleanArray => {
+                Treatment::Vector(VectorSettings::default())
+            }
+            Origin::Bytes => Treatment::Image(ImageSettings::default()),
+            _ if origin.is_number() => Treatment::Numeric(NumericSettings::default()),
+            _ => Treatment::Categorical(CategoricalSettings::default()),
         };
         Request {
             treatment,
             named: false,
+        }
+    }
+
+    /// The treatment of an array of numbers that the user did not name, where the architecture asks
+    /// for images or sequences.
+    pub fn set_rank(&mut self, origin: Origin, rank: Rank) {
+        if self.named || !matches!(origin, Origin::NumberArray | Origin::BooleanArray) {
+            return;
+        }
+        match rank {
+            Rank::Any => {}
+            Rank::Image => self.treatment = Treatment::Image(ImageSettings::default()),
+            Rank::Sequence => self.treatment = Treatment::Sequence(SequenceSettings::default()),
         }
     }
 
@@ -170,6 +196,7 @@ pub fn storage_kind(request: &Request, origin: Origin) -> Kind {
     match request.treatment {
         Treatment::Categorical(_) => Kind::Category,
         Treatment::Numeric(_) => Kind::Number,
+        Treatment::Vector(_) | Treatment::Image(_) | Treatment::Sequence(_) => Kind::Array,
         Treatment::Ignore => origin.kind(),
     }
 }
@@ -224,6 +251,8 @@ fn parse_request(value: &Value, column: &Column) -> Result<Request, Error> {
         Value::Object(settings) => {
             let name = match settings.get("type") {
                 None if column.origin.is_number() => "numeric",
+                None if column.origin == Origin::Bytes => "image",
+                None if column.origin.is_array() => "vector",
                 None => "categorical",
                 Some(Value::String(name)) => name,
                 Some(other) => return Err(bad(column, "type", other, "a treatment's name")),
@@ -241,12 +270,18 @@ fn parse_request(value: &Value, column: &Column) -> Result<Request, Error> {
     let treatment = match name.to_ascii_lowercase().as_str() {
         "numeric" if column.origin.is_number() => numeric(settings, column)?,
         "numeric" => return Err(cannot(column, "numeric")),
+        "categorical" if column.origin.is_array() => return Err(cannot(column, "categorical")),
         "categorical" => categorical(settings, column)?,
         "ignore" => {
             known_settings(settings, column, &["type"])?;
             Treatment::Ignore
         }
-        array @ ("vector" | "image" | "sequence" | "text") => return Err(cannot(column, array)),
+        array @ ("vector" | "image" | "sequence" | "text") => {
+            match array_treatment(array, settings, column) {
+                Some(treatment) => treatment?,
+                None => return Err(cannot(column, array)),
+            }
+        }
         _ => {
             return Err(unknown(
                 &format!("treatment of column \"{}\":", column.name),
@@ -262,7 +297,11 @@ fn parse_request(value: &Value, column: &Column) -> Result<Request, Error> {
 }
 
 fn cannot(column: &Column, treatment: &str) -> Error {
-    let hint = if column.origin.is_number() {
+    let hint = if column.origin == Origin::Bytes {
+        "Treat it as \"image\", or convert it in the query."
+    } else if column.origin.is_array() {
+        "Treat it as \"vector\", \"sequence\" or \"image\", or convert it in the query."
+    } else if column.origin.is_number() {
         "Treat it as \"numeric\" or \"categorical\", or convert it in the query."
     } else {
         "Treat it as \"categorical\", or convert it in the query."
@@ -307,8 +346,42 @@ fn default_missing(scale: Scale) -> Missing {
     }
 }
 
-fn default_clip(scale: Scale) -> Option<f64> {
+pub(super) fn default_clip(scale: Scale) -> Option<f64> {
     (scale == Scale::Robust).then_some(DEFAULT_CLIP)
+}
+
+/// The setting "scale" of numbers, if there is one.
+pub(super) fn scale_setting(
+    settings: &Map<String, Value>,
+    column: &Column,
+) -> Result<Option<Scale>, Error> {
+    match settings.get("scale") {
+        None => Ok(None),
+        Some(Value::String(name)) => Scale::parse(name).map(Some),
+        Some(other) => {
+            let names = "\"standard\", \"minmax\", \"robust\" or \"none\"";
+            Err(bad(column, "scale", other, names))
+        }
+    }
+}
+
+/// The setting "clip" of numbers, or what goes with their scale.
+pub(super) fn clip_setting(
+    settings: &Map<String, Value>,
+    column: &Column,
+    scale: Scale,
+) -> Result<Option<f64>, Error> {
+    match settings.get("clip") {
+        None => Ok(default_clip(scale)),
+        Some(Value::Null | Value::Bool(false)) => Ok(None),
+        Some(value) => match value.as_f64().filter(|c| (0.01..=1e6).contains(c)) {
+            Some(clip) => Ok(Some(clip)),
+            None => {
+                let wanted = "a number from 0.01 to 1000000, or null for none";
+                Err(bad(column, "clip", value, wanted))
+            }
+        },
+    }
 }
 
 fn numeric(settings: &Map<String, Value>, column: &Column) -> Result<Treatment, Error> {
@@ -317,14 +390,7 @@ fn numeric(settings: &Map<String, Value>, column: &Column) -> Result<Treatment, 
         column,
         &["type", "scale", "missing", "indicator", "clip"],
     )?;
-    let scale = match settings.get("scale") {
-        None => DEFAULT_SCALE,
-        Some(Value::String(name)) => Scale::parse(name)?,
-        Some(other) => {
-            let names = "\"standard\", \"minmax\", \"robust\" or \"none\"";
-            return Err(bad(column, "scale", other, names));
-        }
-    };
+    let scale = scale_setting(settings, column)?.unwrap_or(DEFAULT_SCALE);
     let missing = match settings.get("missing") {
         None => default_missing(scale),
         Some(Value::String(name)) => match name.to_ascii_lowercase().as_str() {
@@ -345,17 +411,7 @@ fn numeric(settings: &Map<String, Value>, column: &Column) -> Result<Treatment, 
         Some(Value::Bool(wanted)) => Some(*wanted),
         Some(other) => return Err(bad(column, "indicator", other, "true or false")),
     };
-    let clip = match settings.get("clip") {
-        None => default_clip(scale),
-        Some(Value::Null | Value::Bool(false)) => None,
-        Some(value) => match value.as_f64().filter(|c| (0.01..=1e6).contains(c)) {
-            Some(clip) => Some(clip),
-            None => {
-                let wanted = "a number from 0.01 to 1000000, or null for none";
-                return Err(bad(column, "clip", value, wanted));
-            }
-        },
-    };
+    let clip = clip_setting(settings, column, scale)?;
     Ok(Treatment::Numeric(NumericSettings {
         scale,
         missing,

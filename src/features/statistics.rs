@@ -146,13 +146,13 @@ impl Sample {
 
 /// The quantile of sorted values, interpolated linearly as numpy and scikit-learn do;
 /// `None` without values.
-pub(super) fn quantile(sorted: &[f64], q: f64) -> Option<f64> {
+pub(super) fn quantile<T: Copy + Into<f64>>(sorted: &[T], q: f64) -> Option<f64> {
     let last = sorted.len().checked_sub(1)?;
     let place = q * last as f64;
     let below = (place.floor() as usize).min(last);
     let above = (below + 1).min(last);
     let fraction = place - below as f64;
-    let (a, b) = (sorted[below], sorted[above]);
+    let (a, b) = (sorted[below].into(), sorted[above].into());
     // The difference of two huge values of opposite sign overflows, their weighted sum does not.
     let value = if (b - a).is_finite() {
         a + (b - a) * fraction

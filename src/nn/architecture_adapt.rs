@@ -54,6 +54,31 @@ impl Architecture {
         })
     }
 
+    /// Whether an embedding reads this feature, and the vocabulary that the embedding says it has.
+    /// `only` says that there is no other feature, so that it need not be named.
+    pub fn embedding_of(&self, feature: &str, only: bool) -> Option<Option<usize>> {
+        let (layers, readers) = self.readers()?;
+        let vocabulary = |layer: &LayerSpec| match layer.kind {
+            LayerKind::Embedding { vocabulary, .. } => Some(vocabulary),
+            _ => None,
+        };
+        if only && self.embeds_input() {
+            return layers.first().and_then(vocabulary);
+        }
+        let reads_it = |layer: &LayerSpec| match &layer.kind {
+            LayerKind::Input { features: None } => only,
+            LayerKind::Input {
+                features: Some(names),
+            } => names.iter().any(|name| name == feature),
+            _ => false,
+        };
+        let inputs = layers.iter().zip(&readers);
+        inputs
+            .filter(|(layer, _)| reads_it(layer))
+            .flat_map(|(_, readers)| readers)
+            .find_map(|&reader| layers.get(reader).and_then(vocabulary))
+    }
+
     /// The layers, named, and of each the places of those that read it.
     fn readers(&self) -> Option<(Vec<LayerSpec>, Vec<Vec<usize>>)> {
         let architecture = self.named().ok()?;

@@ -54,6 +54,6 @@ pub use schedule::ScheduleSpec;
 pub use settings::Settings;
 pub use shape::Shape;
 pub use trainer::{
-    EpochReport, Loaded, RowSource, TrainOptions, Trained, VALIDATION_ROWS, Watcher, train,
-    training_bytes,
+    Augmentation, EpochReport, Loaded, RowSource, TrainOptions, Trained, VALIDATION_ROWS, Watcher,
+    train, training_bytes,
 };

@@ -19,6 +19,8 @@ pub mod stream {
     pub const DROPOUT: u64 = 4 << 56;
     /// Samples drawn while fitting features.
     pub const SAMPLE: u64 = 5 << 56;
+    /// Images varied while training: one stream a shard of a training step.
+    pub const AUGMENT: u64 = 6 << 56;
 }
 
 /// A reproducible sequence of random numbers, a function of seed and stream alone.

@@ -158,6 +158,7 @@ impl From<features::Error> for Report {
             features::Error::Type { .. } => {
                 Self::new(PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH, message)
             }
+            features::Error::Memory { .. } => Self::out_of_memory(message),
             features::Error::Interrupted => Self::cancelled(),
             features::Error::Damaged(_) => Self::damaged(message),
             features::Error::Read(_) => Self::new(PgSqlErrorCode::ERRCODE_IO_ERROR, message),

@@ -71,26 +71,37 @@ impl<'a> RowScorer<'a> {
 
     /// The network's outputs for a row of the result.
     ///
+    /// # Errors
+    /// An array that its feature cannot take.
+    ///
     /// # Safety
     /// `values` are of the types of the columns the scorer was made for.
-    pub(crate) unsafe fn outputs(&mut self, values: &[pg_sys::Datum], nulls: &[bool]) -> &[f32] {
+    pub(crate) unsafe fn outputs(
+        &mut self,
+        values: &[pg_sys::Datum],
+        nulls: &[bool],
+    ) -> Result<&[f32]> {
         // SAFETY: as the caller says.
-        unsafe { encode(&mut self.columns, values, nulls, self.model, &mut self.row) };
-        self.forward()
+        unsafe { encode(&mut self.columns, values, nulls, self.model, &mut self.row)? };
+        Ok(self.forward())
     }
 
     /// Takes a row of the result as the next step of a sequence, for a model of sequences.
     ///
+    /// # Errors
+    /// An array that its feature cannot take.
+    ///
     /// # Safety
     /// As for [`outputs`](RowScorer::outputs).
-    pub(crate) unsafe fn step(&mut self, values: &[pg_sys::Datum], nulls: &[bool]) {
+    pub(crate) unsafe fn step(&mut self, values: &[pg_sys::Datum], nulls: &[bool]) -> Result<()> {
         let width = self.model.features.step_width();
         let length = self.steps.len() / width;
         let start = self.seen % length * width;
         let step = &mut self.steps[start..start + width];
         // SAFETY: as the caller says.
-        unsafe { encode(&mut self.columns, values, nulls, self.model, step) };
+        unsafe { encode(&mut self.columns, values, nulls, self.model, step)? };
         self.seen += 1;
+        Ok(())
     }
 
     /// The network's outputs for the steps taken so far, which are forgotten.
@@ -120,6 +131,9 @@ impl<'a> RowScorer<'a> {
 
 /// Writes the features of a row of the result, found at these places.
 ///
+/// # Errors
+/// An array that its feature cannot take.
+///
 /// # Safety
 /// As for [`RowScorer::outputs`].
 unsafe fn encode(
@@ -128,9 +142,10 @@ unsafe fn encode(
     nulls: &[bool],
     model: &DecodedModel,
     row: &mut [f32],
-) {
+) -> Result<()> {
     for (i, place, convert) in columns {
         // SAFETY: as the caller says.
-        unsafe { convert.encode(*i, values[*place], nulls[*place], &model.encoder, row) };
+        unsafe { convert.encode(*i, values[*place], nulls[*place], &model.encoder, row)? };
     }
+    Ok(())
 }

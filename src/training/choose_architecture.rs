@@ -4,12 +4,14 @@
 use super::defaults;
 use super::error::Error;
 use super::job::Job;
+use super::plan::Plan;
+use crate::features::{ArrayShape, Column, Treatment};
 use crate::models;
 use crate::nn::{Architecture, Head};
 
 /// The architecture of a training that names none.
 pub const DEFAULT_ARCHITECTURE: &str = "tabular";
-/// The architecture of a training on sequences of rows that names none.
+/// The architecture of a training on sequences that names none.
 pub const DEFAULT_SEQUENCE_ARCHITECTURE: &str = "gru_64";
 
 /// The architecture asked for: JSON, a shipped one's name, the default or, for a warm start, that
@@ -30,11 +32,18 @@ pub(super) fn wished_architecture(job: &Job<'_>) -> Result<Architecture, Error> 
         }
         return Ok(previous.architecture.clone());
     }
-    let default = match job.plan.sequence {
-        Some(_) => DEFAULT_SEQUENCE_ARCHITECTURE,
-        None => DEFAULT_ARCHITECTURE,
-    };
-    read_architecture(job.architecture.unwrap_or(default))
+    read_architecture(job.architecture.unwrap_or(default_architecture(job.plan)))
+}
+
+/// The architecture for columns about which nothing was said.
+pub(super) fn default_architecture(plan: &Plan) -> &'static str {
+    match (&plan.sequence, plan.requests.as_slice()) {
+        (Some(_), _) => DEFAULT_SEQUENCE_ARCHITECTURE,
+        (None, [only]) if matches!(only.treatment, Treatment::Sequence(_)) => {
+            DEFAULT_SEQUENCE_ARCHITECTURE
+        }
+        _ => DEFAULT_ARCHITECTURE,
+    }
 }
 
 /// The architecture that a training names or writes, not yet resolved for a task.
@@ -90,11 +99,16 @@ pub(super) fn members_of(job: &Job<'_>, wished: usize, rows: usize) -> Result<us
 
 /// How many inputs the features make at most, with the usual number of levels.
 fn most_inputs(job: &Job<'_>) -> usize {
-    let of_feature = |at: usize| match job.dictionaries.get(at) {
-        Some(Some(levels)) => levels.len().min(100) + 2,
+    let of_feature = |(at, column): (usize, &Column)| match (job.dictionaries.get(at), column.shape)
+    {
+        (_, Some(ArrayShape::Vector { length })) => length,
+        // Not a table in this sense.
+        (_, Some(_)) => defaults::MEMBERS_INPUTS + 1,
+        (Some(Some(levels)), None) => levels.len().min(100) + 2,
         _ => 2,
     };
-    (0..job.plan.features.len()).map(of_feature).sum()
+    let features = job.plan.features.iter().enumerate();
+    features.map(of_feature).sum()
 }
 
 /// Whether nothing was said about the rows to hold out, so that members may hold out a fold each.

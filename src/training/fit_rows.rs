@@ -82,7 +82,7 @@ pub(super) fn fit_features(
             job.dictionaries,
             rows,
             mask,
-            &architecture.embedded_features(),
+            &embedded(job, architecture),
             stop,
         )?,
     };
@@ -90,6 +90,17 @@ pub(super) fn fit_features(
         Some(steps) => (set.with_steps(steps)?, left_out),
         None => (set, left_out),
     })
+}
+
+/// The features that embeddings read.
+fn embedded(job: &Job<'_>, architecture: &Architecture) -> Vec<String> {
+    let columns = &job.plan.features;
+    let names = columns.iter().map(|column| &column.name);
+    let only = columns.len() == 1;
+    names
+        .filter(|name| architecture.embedding_of(name, only).is_some())
+        .cloned()
+        .collect()
 }
 
 /// What sequences have beside their features. Their length is as asked for, else that of the

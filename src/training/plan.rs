@@ -2,12 +2,14 @@
 
 use serde_json::Value;
 
+use super::choose_architecture::{default_architecture, read_architecture};
 use super::error::Error;
 use super::options::{Options, ValidationSplit, nearest};
 use crate::features::{
-    Column, Dictionary, FeatureSet, Kind, Origin, Request, TargetRequest, Task, parse_requests,
-    storage_kind, target_kind,
+    ArrayShape, Column, Dictionary, FeatureSet, Intake, Kind, Origin, Request, TargetRequest, Task,
+    Treatment, parse_requests, storage_kind, target_kind,
 };
+use crate::nn::Rank;
 
 /// A column of the query's result.
 #[derive(Debug, Clone, PartialEq)]
@@ -192,10 +194,11 @@ impl Plan {
         }
         let target_column = {
             let column = &given[target_place];
+            let readable = column.origin.filter(|origin| !origin.is_array());
             let element = column
                 .element
                 .filter(|element| !matches!(element, Origin::Date | Origin::Timestamp));
-            let origin = column.origin.or(element).ok_or_else(|| {
+            let origin = readable.or(element).ok_or_else(|| {
                 Error::Features(crate::features::Error::Type {
                     message: format!(
                         "the target \"{}\" is of type {}, which cannot be predicted",
@@ -213,7 +216,7 @@ impl Plan {
                 ..TargetRequest::default()
             };
             Column {
-                kind: target_kind(&request, origin, column.origin.is_none()),
+                kind: target_kind(&request, origin, readable.is_none()),
                 ..Column::new(&column.name, &column.sql_type, origin)
             }
         };
@@ -245,7 +248,7 @@ impl Plan {
                     flag = Some(at);
                     false
                 }
-                ("validation_group", Some(origin)) => {
+                ("validation_group", Some(origin)) if !origin.is_array() => {
                     group = Some(at);
                     !origin.is_number()
                 }
@@ -307,6 +310,59 @@ impl Plan {
         })
     }
 
+    /// Settles what the architecture decides: whether arrays that the user did not name are read as
+    /// vectors, images or sequences, and which sequences are tokens of an embedding. Of no concern
+    /// to a warm start, which keeps all that.
+    ///
+    /// # Errors
+    /// An architecture that is unknown or cannot be read.
+    pub fn settle_arrays(&mut self, architecture: Option<&str>) -> Result<(), Error> {
+        if !self
+            .features
+            .iter()
+            .any(|column| column.kind == Kind::Array)
+        {
+            return Ok(());
+        }
+        let architecture = architecture.unwrap_or(default_architecture(self));
+        let architecture = read_architecture(architecture)?;
+        let only = self.features.len() == 1;
+        for (request, column) in self.requests.iter_mut().zip(&self.features) {
+            let embedded = architecture.embedding_of(&column.name, only);
+            let rank = match embedded {
+                Some(_) => Rank::Sequence,
+                None => architecture.input_rank(&column.name),
+            };
+            request.set_rank(column.origin, rank);
+            if let (Treatment::Sequence(settings), Some(vocabulary)) =
+                (&mut request.treatment, embedded)
+            {
+                settings.vocabulary = vocabulary.or(settings.vocabulary);
+            }
+        }
+        Ok(())
+    }
+
+    /// For each column that is read as arrays what takes these in; `kept` is what a warm start goes
+    /// on with, and `memory` the bytes that an image may take when it is decoded.
+    pub fn intakes(&self, kept: Option<&FeatureSet>, memory: usize) -> Vec<Option<Intake>> {
+        let of_feature = |at: usize| {
+            let (column, request) = (self.features.get(at)?, self.requests.get(at)?);
+            (column.kind == Kind::Array).then(|| match kept.and_then(|set| set.features.get(at)) {
+                Some(feature) => Intake::fitted(feature, memory),
+                None => Intake::new(request, column, memory),
+            })
+        };
+        (0..self.reads.len()).map(of_feature).collect()
+    }
+
+    /// Keeps the shape of each feature's arrays, which reading them has told.
+    pub fn set_shapes(&mut self, shapes: impl Iterator<Item = Option<ArrayShape>>) {
+        for (column, shape) in self.features.iter_mut().zip(shapes) {
+            column.shape = shape;
+        }
+    }
+
     /// Where among `reads` the target is.
     pub fn target_at(&self) -> usize {
         self.features.len()
@@ -334,7 +390,8 @@ fn sequence_plan(
         places.collect::<Result<Vec<usize>, Error>>()
     };
     let by = places("sequence_by", by)?;
-    if let Some(column) = by.iter().map(|&at| &given[at]).find(|c| c.origin.is_none()) {
+    let unreadable = |column: &&Given| column.origin.is_none_or(Origin::is_array);
+    if let Some(column) = by.iter().map(|&at| &given[at]).find(unreadable) {
         return Err(Error::option(
             "sequence_by",
             &format!(

@@ -160,6 +160,7 @@ pub fn run(
         rows_validated,
     )?;
     train_options.threads = job.threads;
+    train_options.augment = feature_set.augmentations();
     let parameters = match job.previous.filter(|_| job.warm_start()) {
         Some(previous) => {
             train_options.optimizer_state = previous

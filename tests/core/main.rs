@@ -6,6 +6,7 @@ mod attention;
 mod conv;
 mod default_training;
 mod features;
+mod features_arrays;
 mod features_target;
 mod gradients;
 mod kernel;

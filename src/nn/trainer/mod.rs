@@ -3,6 +3,7 @@
 //! The same rows in the same order, options and seed give the same bits, whatever the number of
 //! threads and however few rows the source can hold at once.
 
+mod augment;
 mod options;
 mod plan;
 mod rows;
@@ -22,6 +23,7 @@ use super::parallel;
 use super::schedule::Schedule;
 use super::{Error, Network};
 
+pub use self::augment::Augmentation;
 pub use self::options::TrainOptions;
 pub use self::plan::VALIDATION_ROWS;
 pub use self::rows::{Loaded, RowSource};
@@ -76,7 +78,9 @@ pub fn training_bytes(network: &Network, options: &TrainOptions) -> usize {
     // A copy a worker and a gradient a shard, what workers publish and own, what is returned.
     let copies = workers + plan.shards + 2 + 2 * options.optimizer.buffer_names().len() + 3;
     let rows = plan.gathered_rows();
-    let gathered = (network.input_width() + 3 + network.output_units())
+    // Varied images are a copy of their own.
+    let copies_of_inputs = 1 + usize::from(!options.augment.is_empty());
+    let gathered = (copies_of_inputs * network.input_width() + 3 + network.output_units())
         .saturating_mul(rows)
         .saturating_mul(size_of::<f32>());
     parameters.saturating_mul(copies).saturating_add(

@@ -1,5 +1,6 @@
 //! How to train.
 
+use super::augment::Augmentation;
 use crate::nn::loss::LossSpec;
 use crate::nn::optimizer::{OptimizerSpec, OptimizerState};
 use crate::nn::schedule::ScheduleSpec;
@@ -47,6 +48,8 @@ pub struct TrainOptions {
     pub label_smoothing: f32,
     /// Weight of each class, in the order of the class indexes.
     pub class_weights: Option<Vec<f32>>,
+    /// How the images among the features are varied each time they are trained on.
+    pub augment: Vec<Augmentation>,
     /// What all random choices follow from.
     pub seed: u64,
     /// Threads that compute, as far as the pool has them (default 1). The result does not
@@ -78,6 +81,7 @@ impl Default for TrainOptions {
             shuffle: true,
             label_smoothing: 0.0,
             class_weights: None,
+            augment: Vec::new(),
             seed: 0,
             threads: 1,
             optimizer_state: None,
@@ -117,6 +121,16 @@ impl TrainOptions {
             && !(clip > 0.0 && clip.is_finite())
         {
             return Err(out_of_range("gradient_clip", clip, "more than 0"));
+        }
+        if let Some(image) = self
+            .augment
+            .iter()
+            .find(|image| image.end() > network.input_width())
+        {
+            return Err(Error::option(
+                format!("the image to vary ends at input {}", image.end()),
+                format!("The network has {} inputs.", network.input_width()),
+            ));
         }
         let found = self
             .optimizer

@@ -9,6 +9,7 @@
 use std::ops::{AddAssign, Range};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use super::augment::Varied;
 use super::plan::{NORM_BLOCK, Plan, VALIDATION_ROWS, share};
 use super::rows::{Gathered, Slice, Which};
 use crate::nn::loss::Loss;
@@ -115,6 +116,7 @@ pub(super) struct Worker {
     updates: u64,
     workspace: Workspace,
     gathered: Gathered,
+    varied: Varied,
     dlogits: Vec<f32>,
     /// Sums over the epoch; the same in every worker.
     pub loss: f64,
@@ -159,6 +161,7 @@ impl Worker {
             updates: state.step,
             workspace,
             statistics: vec![0.0; statistics],
+            varied: Varied::default(),
             gathered: Gathered::new(rows, shared.network.input_width()),
             dlogits: vec![0.0; rows * shared.network.output_units()],
             loss: 0.0,
@@ -207,13 +210,14 @@ impl Worker {
             shared.barrier.check()?;
             let rows = shared.plan.shard(shard, batch.len());
             let rows = batch.start + rows.start..batch.start + rows.end;
-            let stream = stream::DROPOUT + step * shared.plan.shards as u64 + shard as u64;
-            let random = Random::new(shared.options.seed, stream);
+            let number = step * shared.plan.shards as u64 + shard as u64;
+            let random = |stream| Random::new(shared.options.seed, stream + number);
             self.shard(
                 shared,
                 slice,
                 rows,
-                random,
+                random(stream::DROPOUT),
+                random(stream::AUGMENT),
                 &mut write(&shared.shards[shard]),
             );
         }
@@ -247,6 +251,7 @@ impl Worker {
         slice: &Slice,
         rows: Range<usize>,
         mut random: Random,
+        mut varying: Random,
         shard: &mut Shard,
     ) {
         let (network, loss) = (shared.network, shared.loss);
@@ -259,10 +264,13 @@ impl Worker {
             for (member, weight) in shard.weights.iter_mut().enumerate() {
                 let which = Which::Trained(member);
                 let block = slice.gather(tile.clone(), which, &mut self.gathered);
+                let x =
+                    self.varied
+                        .vary(&shared.options.augment, block.x, block.rows, &mut varying);
                 let logits = network.forward_member(
                     member,
                     &self.parameters,
-                    block.x,
+                    x,
                     block.rows,
                     &mut self.workspace,
                     Some(&mut random),
@@ -278,7 +286,7 @@ impl Worker {
                 network.backward_member(
                     member,
                     &self.parameters,
-                    block.x,
+                    x,
                     block.rows,
                     dlogits,
                     &mut shard.gradients,

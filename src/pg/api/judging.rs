@@ -226,7 +226,7 @@ fn for_each_row(
                 return Ok(());
             };
             // SAFETY: the datums are of the query's column types.
-            let outputs = unsafe { scorer.outputs(values, nulls) };
+            let outputs = unsafe { scorer.outputs(values, nulls)? };
             each(outputs, actual)
         })?;
         Ok(())

@@ -83,7 +83,7 @@ pub(super) fn for_each_sequence(
                     judge(&mut scorer, ended)?;
                 }
             }
-            scorer.step(values, nulls);
+            scorer.step(values, nulls)?;
         }
         Ok(())
     })?;

@@ -7,11 +7,11 @@ use pgrx::{JsonB, PgSqlErrorCode as Code, pg_sys};
 
 use super::given;
 use crate::artifact::Model;
-use crate::features::{Kind, Task};
+use crate::features::{FeatureSet, Kind, Task};
 use crate::nn::EpochReport;
 use crate::pg::catalog::{self, Description, Epoch, NewVersion, Training};
 use crate::pg::error::{OrRaise, Report, Result};
-use crate::pg::rows::{ColumnPlan, Elements, Query, Reader, read_table, with_query};
+use crate::pg::rows::{ArrayReader, ColumnPlan, Elements, Query, Reader, read_table, with_query};
 use crate::pg::{interrupt, reader, settings, threads};
 use crate::training::{Arguments, Given, Job, Observer, Options, Outcome, Plan, check, run};
 
@@ -137,7 +137,7 @@ fn train_and_store(order: &Order<'_>) -> Result<(i32, Outcome, f64)> {
     )?;
     let memory = settings::max_memory();
     let (plan, mut table) = with_query(order.query, |query| {
-        let plan = Plan::new(
+        let mut plan = Plan::new(
             &given_columns(query),
             order.target,
             order.features.as_ref(),
@@ -145,14 +145,20 @@ fn train_and_store(order: &Order<'_>) -> Result<(i32, Outcome, f64)> {
             &options,
             previous.as_ref().map(|model| &model.features),
         )?;
-        let columns = column_plans(query, &plan);
+        let kept = previous.as_ref().map(|model| &model.features);
+        let kept = kept.filter(|_| options.warm_start == Some(true));
+        if kept.is_none() {
+            plan.settle_arrays(order.architecture)?;
+        }
+        let mut columns = column_plans(query, &plan, kept, memory);
         // Half for the raw rows; the other half is for what is made of them.
         let sequence = plan.sequence.as_ref();
         if let Some(sequence) = sequence {
             query.sort(&sequence.by, &sequence.order)?;
         }
         let target = Some(plan.target_at());
-        let table = read_table(query, &columns, target, sequence, memory / 2)?;
+        let table = read_table(query, &mut columns, target, sequence, memory / 2)?;
+        plan.set_shapes(columns.iter().map(ColumnPlan::shape));
         Ok((plan, table))
     })?;
     let threads = threads::usable(options.threads.filter(|&n| n > 0));
@@ -270,25 +276,38 @@ pub(super) fn given_columns(query: &Query) -> Vec<Given> {
         .map(|column| Given {
             name: column.name.clone(),
             sql_type: column.type_name.clone(),
-            origin: Reader::for_type(column.type_oid).map(Reader::origin),
+            origin: Reader::for_type(column.type_oid)
+                .map(Reader::origin)
+                .or_else(|| ArrayReader::for_type(column.type_oid).map(ArrayReader::origin)),
             element: Elements::for_type(column.type_oid).map(|elements| elements.reader.origin()),
         })
         .collect()
 }
 
-fn column_plans(query: &Query, plan: &Plan) -> Vec<ColumnPlan> {
+fn column_plans(
+    query: &Query,
+    plan: &Plan,
+    kept: Option<&FeatureSet>,
+    memory: usize,
+) -> Vec<ColumnPlan> {
+    let intakes = plan.intakes(kept, memory);
     plan.reads
         .iter()
         .zip(&plan.dictionaries)
-        .map(|(read, dictionary)| ColumnPlan {
-            place: read.place,
-            reader: Reader::for_type(query.columns()[read.place].type_oid),
-            elements: matches!(read.kind, Kind::Numbers | Kind::Labels)
-                .then(|| Elements::for_type(query.columns()[read.place].type_oid))
-                .flatten(),
-            kind: read.kind,
-            hashed: read.hashed,
-            dictionary: dictionary.clone(),
+        .zip(intakes)
+        .map(|((read, dictionary), intake)| {
+            let type_oid = query.columns()[read.place].type_oid;
+            ColumnPlan {
+                place: read.place,
+                reader: Reader::for_type(type_oid),
+                elements: matches!(read.kind, Kind::Numbers | Kind::Labels)
+                    .then(|| Elements::for_type(type_oid))
+                    .flatten(),
+                kind: read.kind,
+                hashed: read.hashed,
+                dictionary: dictionary.clone(),
+                array: ArrayReader::for_type(type_oid).zip(intake),
+            }
         })
         .collect()
 }

@@ -5,11 +5,12 @@ use std::ffi::CString;
 use pgrx::{PgSqlErrorCode as Code, pg_sys};
 
 use super::steps::StepsArgument;
-use crate::features::{Encoder, Feature, Kind, Origin};
+use crate::features::{Arrays, Encoder, Feature, Intake, Kind, Origin};
 use crate::pg::cache::DecodedModel;
 use crate::pg::error::Report;
 use crate::pg::reader::Resolved;
-use crate::pg::rows::{Reader, type_name};
+use crate::pg::rows::{ArrayReader, Reader, type_name};
+use crate::pg::settings;
 
 const SECONDS_A_DAY: f64 = 86_400.0;
 
@@ -52,6 +53,13 @@ enum How {
     Number(Reader, f64),
     /// As a level's name.
     Category(Reader),
+    /// As an array, which is taken in ahead of being encoded.
+    Array {
+        reader: ArrayReader,
+        intake: Box<Intake>,
+        /// Room for one.
+        taken: Arrays,
+    },
     /// A literal without a type, parsed as the feature's type; what came out is kept when the
     /// literal is a constant of the query.
     Literal {
@@ -67,6 +75,7 @@ enum How {
 enum Kept {
     Number(f64),
     Category(String),
+    Array(Arrays),
 }
 
 /// The plan for a composite argument of one row type.
@@ -164,14 +173,14 @@ impl Arguments {
         unsafe {
             let arguments = (*fcinfo).args.as_ptr();
             match self {
-                Arguments::Positional(positional) => positional.encode(fcinfo, encoder, row),
+                Arguments::Positional(positional) => positional.encode(fcinfo, encoder, row)?,
                 Arguments::Steps(steps) => {
                     steps.encode(&*arguments.add(1), model, resolved, row)?;
                 }
                 Arguments::Composite(composite) => {
                     let argument = &*arguments.add(1);
                     if argument.isnull {
-                        encode_missing(&model.features.features, encoder, row);
+                        encode_missing(&model.features.features, encoder, row)?;
                     } else {
                         let header: pg_sys::HeapTupleHeader =
                             pg_sys::pg_detoast_datum(argument.value.cast_mut_ptr()).cast();
@@ -182,7 +191,7 @@ impl Arguments {
                                 Composite::new(given, modifier, &model.features.features, resolved)?
                             }
                         };
-                        composite.insert(planned).encode(header, encoder, row);
+                        composite.insert(planned).encode(header, encoder, row)?;
                     }
                 }
                 Arguments::Array {
@@ -221,7 +230,7 @@ impl Arguments {
                         ));
                     }
                     for (i, convert) in convert.iter_mut().enumerate() {
-                        convert.encode(i, *values.add(i), *nulls.add(i), encoder, row);
+                        convert.encode(i, *values.add(i), *nulls.add(i), encoder, row)?;
                     }
                 }
             }
@@ -265,7 +274,7 @@ impl Positional {
         fcinfo: pg_sys::FunctionCallInfo,
         encoder: &Encoder,
         row: &mut [f32],
-    ) {
+    ) -> Result<(), Report> {
         // SAFETY: the datums are of the types that were planned for.
         unsafe {
             let arguments = (*fcinfo).args.as_ptr();
@@ -290,11 +299,12 @@ impl Positional {
                     && !argument.isnull
                 {
                     let constant = pg_sys::get_fn_expr_arg_stable((*fcinfo).flinfo, i as i32 + 1);
-                    convert.parse(argument.value, constant);
+                    convert.parse(argument.value, constant)?;
                 }
-                convert.encode(i, argument.value, argument.isnull, encoder, row);
+                convert.encode(i, argument.value, argument.isnull, encoder, row)?;
             }
         }
+        Ok(())
     }
 }
 
@@ -364,6 +374,15 @@ impl Convert {
                 });
             }
         }
+        if let (Kind::Array, Some(reader)) = (feature.kind(), ArrayReader::for_type(given))
+            && (feature.origin == Origin::Bytes) == (reader == ArrayReader::Bytes)
+        {
+            return plain(How::Array {
+                reader,
+                intake: Box::new(Intake::fitted(feature, settings::max_memory())),
+                taken: Arrays::new(),
+            });
+        }
         let number = matches!(
             feature.origin,
             Origin::Integer | Origin::Float | Origin::Numeric | Origin::Boolean
@@ -407,6 +426,9 @@ impl Convert {
 
     /// Writes the feature's part of the row.
     ///
+    /// # Errors
+    /// An array that the feature cannot take.
+    ///
     /// # Safety
     /// `datum` is of the type planned for, unless `null`.
     #[inline]
@@ -417,7 +439,7 @@ impl Convert {
         null: bool,
         encoder: &Encoder,
         row: &mut [f32],
-    ) {
+    ) -> Result<(), Report> {
         match &mut self.how {
             How::Number(reader, factor) => {
                 let value = if null {
@@ -437,6 +459,20 @@ impl Convert {
                 };
                 encoder.category(feature, level, row);
             }
+            How::Array {
+                reader,
+                intake,
+                taken,
+            } => {
+                taken.clear();
+                // SAFETY: as the caller says.
+                unsafe { reader.read(datum, null, intake, taken)? };
+                encoder.array(feature, taken.get(0).unwrap_or_default(), row)?;
+            }
+            How::Literal {
+                kept: Some(Kept::Array(taken)),
+                ..
+            } => encoder.array(feature, taken.get(0).unwrap_or_default(), row)?,
             How::Literal {
                 kept: Some(Kept::Number(value)),
                 ..
@@ -462,18 +498,22 @@ impl Convert {
                     } else {
                         pg_sys::OidInputFunctionCall(*input, datum.cast_mut_ptr(), *parameter, -1)
                     };
-                    then.encode(feature, value, null, encoder, row);
+                    then.encode(feature, value, null, encoder, row)?;
                 }
             }
             How::Unused => {}
         }
+        Ok(())
     }
 
     /// Parses a literal once, when it is a constant of the query.
     ///
+    /// # Errors
+    /// An array that the feature cannot take.
+    ///
     /// # Safety
     /// `datum` is a C string, not NULL.
-    unsafe fn parse(&mut self, datum: pg_sys::Datum, constant: bool) {
+    unsafe fn parse(&mut self, datum: pg_sys::Datum, constant: bool) -> Result<(), Report> {
         let How::Literal {
             input,
             parameter,
@@ -481,22 +521,28 @@ impl Convert {
             kept,
         } = &mut self.how
         else {
-            return;
+            return Ok(());
         };
         if !constant {
-            return;
+            return Ok(());
         }
         // SAFETY: as for `encode`.
         unsafe {
             let value = pg_sys::OidInputFunctionCall(*input, datum.cast_mut_ptr(), *parameter, -1);
-            *kept = match &then.how {
-                How::Number(reader, factor) => Some(Kept::Number(reader.number(value) * factor)),
+            *kept = match &mut then.how {
+                How::Array { reader, intake, .. } => {
+                    let mut taken = Arrays::new();
+                    reader.read(value, false, intake, &mut taken)?;
+                    Some(Kept::Array(taken))
+                }
+                How::Number(reader, factor) => Some(Kept::Number(reader.number(value) * *factor)),
                 How::Category(reader) => Some(Kept::Category(
                     reader.level(value, &mut then.buffer).to_string(),
                 )),
                 How::Literal { .. } | How::Unused => None,
             };
         }
+        Ok(())
     }
 }
 
@@ -599,7 +645,7 @@ impl Composite {
         header: pg_sys::HeapTupleHeader,
         encoder: &Encoder,
         row: &mut [f32],
-    ) {
+    ) -> Result<(), Report> {
         // SAFETY: as the caller says; the tuple borrows the datum.
         unsafe {
             let mut tuple = pg_sys::HeapTupleData {
@@ -614,20 +660,27 @@ impl Composite {
                 self.nulls.as_mut_ptr(),
             );
             for (i, (place, convert)) in self.columns.iter_mut().enumerate() {
-                convert.encode(i, self.values[*place], self.nulls[*place], encoder, row);
+                convert.encode(i, self.values[*place], self.nulls[*place], encoder, row)?;
             }
         }
+        Ok(())
     }
 }
 
 /// The row of a call that gives no feature a value.
-fn encode_missing(features: &[Feature], encoder: &Encoder, row: &mut [f32]) {
+fn encode_missing(features: &[Feature], encoder: &Encoder, row: &mut [f32]) -> Result<(), Report> {
     for (i, feature) in features.iter().enumerate() {
         match feature.kind() {
             _ if !feature.is_used() => {}
             Kind::Number => encoder.number(i, f64::NAN, row),
             Kind::Category => encoder.category(i, None, row),
-            Kind::Array | Kind::Numbers | Kind::Labels => {}
+            Kind::Array => {
+                Intake::fitted(feature, 0).missing(&mut Arrays::new())?;
+                encoder.array(i, &[], row)?;
+            }
+            // Of targets only.
+            Kind::Numbers | Kind::Labels => {}
         }
     }
+    Ok(())
 }

@@ -153,7 +153,7 @@ impl StepsArgument {
                 }
                 Element::Value { of, convert } => {
                     let width = step_values(dimensions, *of, convert.len(), model, resolved)?;
-                    encode_values(convert, &elements, width, model, row);
+                    encode_values(convert, &elements, width, model, row)?;
                 }
                 Element::Mixed => {
                     return Err(Report::new(
@@ -255,7 +255,7 @@ unsafe fn encode_rows(
             };
             composite
                 .insert(planned)
-                .encode(header, &model.encoder, place);
+                .encode(header, &model.encoder, place)?;
             if header.cast() != given {
                 pg_sys::pfree(header.cast());
             }
@@ -304,7 +304,7 @@ unsafe fn encode_values(
     width: usize,
     model: &DecodedModel,
     row: &mut [f32],
-) {
+) -> Result<(), Report> {
     let encoder = &model.encoder;
     for (step, place) in places(elements.values.len() / width.max(1), encoder, row) {
         for (feature, convert) in convert.iter_mut().enumerate() {
@@ -317,10 +317,11 @@ unsafe fn encode_values(
                     elements.nulls[at],
                     encoder,
                     place,
-                );
+                )?;
             }
         }
     }
+    Ok(())
 }
 
 const HINT: &str = "Give an array of rows, as array_agg(t ORDER BY t.at) makes it, or an array of \

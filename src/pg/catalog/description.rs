@@ -14,8 +14,9 @@ pub(crate) struct Description {
     pub(crate) target: Option<String>,
     pub(crate) classes: Option<Vec<String>>,
     pub(crate) positive_class: Option<String>,
-    /// An array in call order of objects with `name`, `type`, `treatment` and, for the features of
-    /// a sequence's steps, `sequence`, which every reader of the model sees; whatever else they hold only the owner does.
+    /// An array in call order of objects with `name`, `type`, `treatment`, the shape of arrays and,
+    /// for the features of a sequence's steps, `sequence`, which every reader of the model sees;
+    /// whatever else they hold only the owner does.
     pub(crate) features: Value,
     pub(crate) architecture: Value,
     /// Number of trained parameters.
@@ -44,17 +45,12 @@ impl Description {
             .features
             .iter()
             .map(|feature| {
-                let mut described = json!({
-                    "name": feature.name,
-                    "type": feature.sql_type,
-                    "treatment": feature.treatment_name(),
-                    "fitted": serde_json::to_value(&feature.treatment).map_err(broken)?,
-                    "profile": serde_json::to_value(&feature.profile).map_err(broken)?,
-                });
-                if let Some(steps) = &features.steps {
-                    described["sequence"] = serde_json::to_value(steps).map_err(broken)?;
-                }
-                Ok(described)
+                let mut described = feature.public(features.steps.as_ref());
+                let fitted = serde_json::to_value(&feature.treatment).map_err(broken)?;
+                let profile = serde_json::to_value(&feature.profile).map_err(broken)?;
+                described.insert("fitted".into(), fitted);
+                described.insert("profile".into(), profile);
+                Ok(Value::Object(described))
             })
             .collect::<Result<Vec<Value>>>()?;
         let mut signature = json!({"task": target.task().name(), "features": names});

@@ -1,5 +1,6 @@
 //! Rows of a query as the core's typed values, kept in memory or in a temporary file.
 
+mod array;
 mod elements;
 mod grouping;
 mod query;
@@ -7,6 +8,7 @@ mod reading;
 mod spill;
 mod value;
 
+pub use array::ArrayReader;
 pub use elements::Elements;
 pub use grouping::{Grouping, Row};
 pub use query::{Query, ResultColumn, type_name, with_query};

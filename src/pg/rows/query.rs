@@ -10,7 +10,11 @@ use crate::pg::interrupt;
 use pgrx::PgSqlErrorCode as Code;
 
 /// Rows a fetch. A thousand was the fastest measured: more leaves the caches, fewer pays per fetch.
-const FETCH_ROWS: i64 = 1000;
+const FETCH_ROWS: usize = 1000;
+/// Bytes of rows a fetch, about: large arrays must not be fetched by the thousand.
+const FETCH_BYTES: usize = 8 << 20;
+/// Rows of the first fetch, which tells how large they are.
+const FIRST_ROWS: usize = 64;
 
 /// A column of a query's result.
 #[derive(Debug, Clone)]
@@ -212,7 +216,8 @@ impl Query {
     }
 
     /// Calls `row` with the values and null flags of every row, in the query's order. Memory that
-    /// `row` pallocs is freed after each thousand rows; interrupts are taken as often.
+    /// `row` pallocs is freed after each fetch of at most a thousand rows; interrupts are taken as
+    /// often.
     pub fn for_each(
         &mut self,
         mut row: impl FnMut(&[pg_sys::Datum], &[bool]) -> Result<(), Report>,
@@ -221,11 +226,12 @@ impl Query {
         let mut values = vec![pg_sys::Datum::from(0usize); width];
         let mut nulls = vec![false; width];
         let mut total = 0;
+        let mut wanted = FIRST_ROWS;
         loop {
             interrupt::check();
             // SAFETY: the portal is open; the tuple table belongs to this fetch until it is freed.
             unsafe {
-                pg_sys::SPI_cursor_fetch(self.portal, true, FETCH_ROWS);
+                pg_sys::SPI_cursor_fetch(self.portal, true, wanted as _);
                 let fetched = pg_sys::SPI_processed as usize;
                 let table = pg_sys::SPI_tuptable;
                 if table.is_null() || fetched == 0 {
@@ -236,7 +242,9 @@ impl Query {
                 }
                 // What a row pallocs goes with the fetch's own context.
                 let outer = pg_sys::MemoryContextSwitchTo((*table).tuptabcxt);
+                let mut bytes = 0;
                 let result = (0..fetched).try_for_each(|i| {
+                    bytes += (**(*table).vals.add(i)).t_len as usize;
                     pg_sys::heap_deform_tuple(
                         *(*table).vals.add(i),
                         (*table).tupdesc,
@@ -249,6 +257,7 @@ impl Query {
                 pg_sys::SPI_freetuptable(table);
                 result?;
                 total += fetched as u64;
+                wanted = (FETCH_BYTES / (bytes / fetched).max(1)).clamp(1, FETCH_ROWS);
             }
         }
     }

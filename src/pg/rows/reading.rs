@@ -4,15 +4,18 @@ use pgrx::pg_sys;
 
 use super::grouping::{Gathering, Row};
 use super::spill::SpillFile;
-use super::{Elements, Query, Reader};
+use super::{ArrayReader, Elements, Query, Reader};
 use crate::features::{
-    Block, Dictionary, Kind, MISSING, MemoryRows, OVERFLOW, RawRows, Sequences, Values, group_key,
+    ArrayShape, Block, Dictionary, Intake, Kind, MISSING, MemoryRows, OVERFLOW, RawRows, Sequences,
+    Values, group_key,
 };
 use crate::pg::error::Report;
 use crate::training::SequencePlan;
 
 /// Rows gathered before they are written to a temporary file.
 const SPILL_ROWS: usize = 4096;
+/// Bytes gathered before that, where rows hold arrays.
+const SPILL_BYTES: usize = 1 << 20;
 
 /// Which column of the query is read, and how.
 pub struct ColumnPlan {
@@ -29,6 +32,15 @@ pub struct ColumnPlan {
     pub hashed: bool,
     /// The dictionary that a category begins with.
     pub dictionary: Option<Dictionary>,
+    /// Of arrays, how they are read and what takes them in.
+    pub array: Option<(ArrayReader, Intake)>,
+}
+
+impl ColumnPlan {
+    /// The shape that the arrays read so far have.
+    pub fn shape(&self) -> Option<ArrayShape> {
+        self.array.as_ref().and_then(|(_, intake)| intake.shape())
+    }
 }
 
 /// Where the rows are.
@@ -84,7 +96,7 @@ impl Table {
 /// `memory_limit` bytes they go to a temporary file.
 pub fn read_table(
     query: &mut Query,
-    plans: &[ColumnPlan],
+    plans: &mut [ColumnPlan],
     required: Option<usize>,
     sequence: Option<&SequencePlan>,
     memory_limit: usize,
@@ -105,6 +117,7 @@ pub fn read_table(
     // Of a sequence, whether its target has no NULL in it.
     let mut is_whole = true;
     let names: Vec<String> = query.columns().iter().map(|c| c.name.clone()).collect();
+    let has_arrays = plans.iter().any(|plan| plan.kind.is_array());
     query.for_each(|values, nulls| {
         let mut begins = false;
         if let Some(gathering) = &mut gathering {
@@ -151,7 +164,7 @@ pub fn read_table(
                 return Ok(());
             }
         }
-        for (i, plan) in plans.iter().enumerate() {
+        for (i, plan) in plans.iter_mut().enumerate() {
             let datum = values[plan.place];
             let reader = plan.reader.filter(|_| !nulls[plan.place]);
             // SAFETY: the reader was chosen for the column's type; NULLs are not read.
@@ -175,7 +188,12 @@ pub fn read_table(
                         column.push(code);
                     }
                     (Values::Category(column), None) => column.push(MISSING),
-                    (Values::Array(column), _) => column.close(),
+                    (Values::Array(column), _) => match &mut plan.array {
+                        Some((reader, intake)) => {
+                            reader.read(datum, nulls[plan.place], intake, column)?;
+                        }
+                        None => column.close(),
+                    },
                     // The target, read before.
                     (Values::Numbers(_) | Values::Labels(_), _) => {}
                 }
@@ -185,8 +203,8 @@ pub fn read_table(
         if let Some(gathering) = &mut gathering {
             gathering.take(begins, &block.columns, &dictionaries)?;
         }
-        // Looked at now and then: a row at a time would cost more than reading it.
-        if block.rows.is_multiple_of(SPILL_ROWS) {
+        // Looked at now and then: for plain values it would cost more than reading a row does.
+        if block.rows.is_multiple_of(SPILL_ROWS) || (has_arrays && block.bytes() > SPILL_BYTES) {
             if let Some(file) = &mut file {
                 file.append(&block)?;
                 block.clear();

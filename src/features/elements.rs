@@ -1,0 +1,197 @@
+//! Statistics of the numbers within arrays, in one pass: of each place of a vector, each channel
+//! of an image, each feature of a sequence.
+
+use super::ArrayShape;
+use super::statistics::Sample;
+
+/// Numbers that a sample of arrays holds, at most, as far as it must not get too small.
+const SAMPLE: usize = 1 << 20;
+/// Values of one place that a sample holds at most.
+const SAMPLE_VALUES: usize = 65_536;
+/// Values of one place that a sample holds at least, if there are as many.
+const SAMPLE_LEAST: usize = 64;
+
+/// The statistics of the places, one after the other; missing numbers are in none of them.
+#[derive(Clone, Debug)]
+pub(super) struct Elements {
+    shape: ArrayShape,
+    places: Vec<Place>,
+    /// Most steps of a sequence.
+    pub longest: usize,
+    /// Which training rows are sampled.
+    rows: Sample,
+    /// Values of each place that a sampled row gives.
+    values_a_row: usize,
+    samples: Vec<Vec<f32>>,
+}
+
+/// The statistics of one place. Sums are relative to its first value, so that large numbers close
+/// together keep their digits.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    count: u64,
+    first: f64,
+    sum: f64,
+    squares: f64,
+    pub low: f32,
+    pub high: f32,
+}
+
+impl Place {
+    fn new() -> Place {
+        Place {
+            count: 0,
+            first: 0.0,
+            sum: 0.0,
+            squares: 0.0,
+            low: f32::INFINITY,
+            high: f32::NEG_INFINITY,
+        }
+    }
+
+    #[inline]
+    fn add(&mut self, value: f32) {
+        if !value.is_finite() {
+            return;
+        }
+        let number = f64::from(value);
+        if self.count == 0 {
+            self.first = number;
+        }
+        let difference = number - self.first;
+        self.count += 1;
+        self.sum += difference;
+        self.squares += difference * difference;
+        self.low = self.low.min(value);
+        self.high = self.high.max(value);
+    }
+
+    /// Numbers seen that are finite.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Their mean; 0 without any.
+    pub fn mean(&self) -> f64 {
+        match self.count {
+            0 => 0.0,
+            n => self.first + self.sum / n as f64,
+        }
+    }
+
+    /// Their standard deviation, as that of a whole population.
+    pub fn deviation(&self) -> f64 {
+        match self.count {
+            0 => 0.0,
+            n => {
+                let mean = self.sum / n as f64;
+                (self.squares / n as f64 - mean * mean).max(0.0).sqrt()
+            }
+        }
+    }
+}
+
+impl Elements {
+    /// For the arrays of this shape, of so many training rows.
+    pub fn new(shape: ArrayShape, training: usize) -> Elements {
+        let count = match shape {
+            ArrayShape::Vector { length } => length,
+            ArrayShape::Image { channels, .. } => channels,
+            ArrayShape::Sequence { features } => features,
+        };
+        let values = (SAMPLE / count.max(1)).clamp(SAMPLE_LEAST, SAMPLE_VALUES);
+        let (rows, values_a_row) = match shape {
+            ArrayShape::Vector { .. } => (values, 1),
+            ArrayShape::Image { .. } => (0, 0),
+            ArrayShape::Sequence { .. } => (values, values.div_ceil(training.max(1))),
+        };
+        Elements {
+            shape,
+            places: vec![Place::new(); count],
+            longest: 0,
+            rows: Sample::new(training, rows),
+            values_a_row,
+            samples: vec![Vec::new(); count],
+        }
+    }
+
+    /// Whether an array is of the shape.
+    pub fn fits(&self, array: &[f32]) -> bool {
+        match self.shape {
+            ArrayShape::Vector { length } => array.is_empty() || array.len() == length,
+            ArrayShape::Image {
+                channels,
+                height,
+                width,
+            } => array.len() == channels * height * width && !array.is_empty(),
+            ArrayShape::Sequence { features } => {
+                !array.is_empty() && array.len().is_multiple_of(features.max(1))
+            }
+        }
+    }
+
+    /// Adds the array of a training row, which is of the shape; `ordinal` counts them.
+    pub fn add(&mut self, ordinal: u64, array: &[f32]) {
+        let sampled = self.rows.takes(ordinal);
+        match self.shape {
+            ArrayShape::Vector { .. } => {
+                for (place, &value) in self.places.iter_mut().zip(array) {
+                    place.add(value);
+                }
+                if sampled {
+                    for (sample, &value) in self.samples.iter_mut().zip(array) {
+                        sample.extend(value.is_finite().then_some(value));
+                    }
+                }
+            }
+            ArrayShape::Image { height, width, .. } => {
+                let planes = array.chunks_exact((height * width).max(1));
+                for (place, plane) in self.places.iter_mut().zip(planes) {
+                    plane.iter().for_each(|&value| place.add(value));
+                }
+            }
+            ArrayShape::Sequence { features } => {
+                let steps = array.len() / features.max(1);
+                self.longest = self.longest.max(steps);
+                for step in array.chunks_exact(features.max(1)) {
+                    for (place, &value) in self.places.iter_mut().zip(step) {
+                        place.add(value);
+                    }
+                }
+                if sampled {
+                    let wanted = self.values_a_row.min(steps);
+                    for i in 0..wanted {
+                        let step = &array[i * steps / wanted * features..];
+                        for (sample, &value) in self.samples.iter_mut().zip(step) {
+                            sample.push(value);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends the pass: samples are sorted.
+    pub fn finish(&mut self) {
+        for sample in &mut self.samples {
+            sample.sort_unstable_by(f32::total_cmp);
+        }
+    }
+
+    /// The places, each with its sorted sample.
+    pub fn places(&self) -> impl Iterator<Item = (&Place, &[f32])> {
+        self.places
+            .iter()
+            .zip(self.samples.iter().map(Vec::as_slice))
+    }
+}
+
+/// The mean of an array's finite numbers; NaN if there are none.
+pub(super) fn row_mean(array: &[f32]) -> f64 {
+    let (mut sum, mut count) = (0.0, 0_u32);
+    for &value in array.iter().filter(|value| value.is_finite()) {
+        sum += f64::from(value);
+        count += 1;
+    }
+    sum / f64::from(count)
+}
