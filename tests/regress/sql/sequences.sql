@@ -131,6 +131,19 @@ SELECT neural.predict('one', '{1, 2, 3}') = neural.predict('one', ARRAY[7, 1, 2,
        neural.predict('one', ARRAY[1.5, NULL]) IS NOT NULL AS missing,
        neural.predict('one', ARRAY[[1], [2]]) = neural.predict('one', ARRAY[1, 2]::smallint[]) AS same;
 
+-- A target of several numbers, such as the next values: all rows of a sequence carry the same array.
+SET client_min_messages = warning;
+SELECT t.metrics ? 'rmse' AS regression
+FROM neural.train('next', $$SELECT "the plant", "Day, of week", t, load, array[mean, mean + 1] AS next FROM shifts$$, 'next',
+    architecture => :'network', epochs => 60, learning_rate => 0.01, seed => 1,
+    options => '{"sequence_by": ["Day, of week", "the plant"], "order_by": "t", "verbose": false}') t;
+SELECT count(*), avg(abs(p[2] - p[1] - 1)) < 0.5 AS close
+FROM (SELECT neural.predict_proba('next', array_agg(load ORDER BY t)) AS p FROM shifts GROUP BY "Day, of week", "the plant") s;
+SELECT value < 0.5 AS close FROM neural.evaluate('next', 'SELECT *, array[mean, mean + 1] AS next FROM shifts') WHERE metric = 'mae';
+SELECT neural.train('x', $$SELECT "the plant", t, load, array[7, t] AS next FROM shifts WHERE "Day, of week" = 1$$, 'next',
+    options => '{"sequence_by": "the plant", "order_by": "t"}');
+RESET client_min_messages;
+
 -- The default is recurrent. A model that is carried elsewhere is still one of sequences, as is one that was granted.
 SELECT version FROM neural.train('default', 'SELECT customer, month, usage, churned FROM months', 'churned', epochs => 1,
     options => :'quiet');
