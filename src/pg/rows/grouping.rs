@@ -142,7 +142,7 @@ impl Grouping {
         let parts: Vec<String> = self
             .by
             .iter()
-            .map(|key| format!("{} \"{}\"", key.name, key.value))
+            .map(|key| format!("{} \"{}\"", key.name, clipped(&key.value)))
             .collect();
         parts.join(", ")
     }
@@ -152,7 +152,9 @@ impl Grouping {
         Report::new(
             Code::ERRCODE_INVALID_PARAMETER_VALUE,
             format!(
-                "{what} is both {first} and {other} in the sequence {}",
+                "{what} is both {} and {} in the sequence {}",
+                clipped(first),
+                clipped(other),
                 self.key()
             ),
         )
@@ -162,6 +164,16 @@ impl Grouping {
 
 const ONE_TARGET: &str = "A sequence is one example: all of its rows must have the same target, \
                           weight and side of the split.";
+
+/// So much of a text as a message has room for.
+fn clipped(text: &str) -> String {
+    const MOST: usize = 100;
+    let mut clipped: String = text.chars().take(MOST).collect();
+    if clipped.len() < text.len() {
+        clipped.push('…');
+    }
+    clipped
+}
 
 /// Sequences gathered while their rows are read.
 pub(super) struct Gathering {
