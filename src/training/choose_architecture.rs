@@ -1,18 +1,14 @@
 //! Which network is built: the one asked for, or the default for the rows, and how many members it
 //! has.
 
+use super::default_architecture::{Reading, default_architecture};
 use super::defaults;
 use super::error::Error;
 use super::job::Job;
 use super::plan::Plan;
-use crate::features::{ArrayShape, Column, Treatment};
+use crate::features::{ArrayShape, Column, STEPS_INPUT, Treatment};
 use crate::models;
 use crate::nn::{Architecture, Head};
-
-/// The architecture of a training that names none.
-pub const DEFAULT_ARCHITECTURE: &str = "tabular";
-/// The architecture of a training on sequences that names none.
-pub const DEFAULT_SEQUENCE_ARCHITECTURE: &str = "gru_64";
 
 /// The architecture asked for: JSON, a shipped one's name, the default or, for a warm start, that
 /// of the deployed version.
@@ -32,18 +28,26 @@ pub(super) fn wished_architecture(job: &Job<'_>) -> Result<Architecture, Error> 
         }
         return Ok(previous.architecture.clone());
     }
-    read_architecture(job.architecture.unwrap_or(default_architecture(job.plan)))
+    match job.architecture {
+        Some(given) => read_architecture(given),
+        None => architecture_for(job.plan),
+    }
 }
 
-/// The architecture for columns about which nothing was said.
-pub(super) fn default_architecture(plan: &Plan) -> &'static str {
-    match (&plan.sequence, plan.requests.as_slice()) {
-        (Some(_), _) => DEFAULT_SEQUENCE_ARCHITECTURE,
-        (None, [only]) if matches!(only.treatment, Treatment::Sequence(_)) => {
-            DEFAULT_SEQUENCE_ARCHITECTURE
-        }
-        _ => DEFAULT_ARCHITECTURE,
+/// The default for the plan's columns.
+pub(super) fn architecture_for(plan: &Plan) -> Result<Architecture, Error> {
+    if plan.sequence.is_some() {
+        return default_architecture(&[(STEPS_INPUT, Reading::Sequence)]);
     }
+    let reading = |treatment: &Treatment| match treatment {
+        Treatment::Image(_) => Reading::Image,
+        Treatment::Sequence(_) => Reading::Sequence,
+        _ => Reading::Column,
+    };
+    let features: Vec<(&str, Reading)> = (plan.features.iter().zip(&plan.requests))
+        .map(|(column, request)| (column.name.as_str(), reading(&request.treatment)))
+        .collect();
+    default_architecture(&features)
 }
 
 /// The architecture that a training names or writes, not yet resolved for a task.

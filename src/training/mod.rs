@@ -5,6 +5,7 @@ mod announce;
 mod check;
 mod choose_architecture;
 mod choose_target;
+mod default_architecture;
 mod defaults;
 mod error;
 mod fit_rows;
@@ -18,7 +19,7 @@ mod source;
 
 pub use check::check;
 pub(crate) use choose_architecture::read_architecture;
-pub use choose_architecture::{DEFAULT_ARCHITECTURE, DEFAULT_SEQUENCE_ARCHITECTURE};
+pub use default_architecture::{Reading, default_architecture};
 pub use defaults::Arguments;
 pub use error::Error;
 pub use job::{Job, Observer, Outcome};

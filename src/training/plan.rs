@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::choose_architecture::{default_architecture, read_architecture};
+use super::choose_architecture::{architecture_for, read_architecture};
 use super::error::Error;
 use super::options::{Options, ValidationSplit, nearest};
 use crate::features::{
@@ -324,8 +324,10 @@ impl Plan {
         {
             return Ok(());
         }
-        let architecture = architecture.unwrap_or(default_architecture(self));
-        let architecture = read_architecture(architecture)?;
+        let architecture = match architecture {
+            Some(given) => read_architecture(given)?,
+            None => architecture_for(self)?,
+        };
         let only = self.features.len() == 1;
         for (request, column) in self.requests.iter_mut().zip(&self.features) {
             let embedded = architecture.embedding_of(&column.name, only);

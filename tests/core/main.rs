@@ -4,6 +4,7 @@ mod architecture;
 mod artifact;
 mod attention;
 mod conv;
+mod default_architecture;
 mod default_training;
 mod features;
 mod features_arrays;
