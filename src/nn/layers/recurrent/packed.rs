@@ -15,6 +15,7 @@ use crate::nn::processor::Processor;
 pub(super) struct PackedRecurrent {
     layer: Recurrent,
     stack: Vec<PackedDirection>,
+    processor: Processor,
 }
 
 #[derive(Debug)]
@@ -35,7 +36,11 @@ impl PackedRecurrent {
                 products: direction.pack_to_keep(&direction.weights(&parameters[first..])),
             })
             .collect();
-        Self { layer, stack }
+        Self {
+            layer,
+            stack,
+            processor: Processor::detect(),
+        }
     }
 
     /// The most that a direction of the stack takes.
@@ -79,7 +84,6 @@ impl Packed for PackedRecurrent {
         if !layer.sequences {
             clear_empty(order, rows, pass.output, pass.stride, layer.width());
         }
-        let processor = Processor::detect();
         let size = match layer.layers {
             1 => 0,
             _ => rows * layer.between(),
@@ -118,7 +122,7 @@ impl Packed for PackedRecurrent {
                     true => layer.output(&direction, pass.stride),
                     false => layer.states(&direction),
                 },
-                processor,
+                processor: self.processor,
             };
             let buffers = Buffers {
                 entering,
@@ -137,6 +141,113 @@ impl Packed for PackedRecurrent {
             if next != packed.layer {
                 std::mem::swap(&mut given, &mut states);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::layers::Layer;
+    use crate::nn::layers::View;
+    use crate::nn::layers::recurrent::cell::Kind;
+    use crate::nn::lengths::{Lengths, Steps};
+    use crate::nn::packed::PackedInputs;
+    use crate::nn::{Activation, Random};
+
+    /// The last states of rows that tell their lengths in a first column.
+    fn states(packed: &PackedRecurrent, x: &[f32], rows: usize) -> Vec<u32> {
+        let layer = &packed.layer;
+        let size = layer.steps * layer.features;
+        let view = |_: usize| View {
+            data: &x[1..],
+            stride: size + 1,
+            width: size,
+        };
+        let steps = Steps {
+            most: layer.steps,
+            size: layer.features,
+            lengths: Some(Lengths::Column(0)),
+        };
+        let inputs = PackedInputs {
+            views: &view,
+            steps: &[steps],
+            x,
+            x_width: size + 1,
+        };
+        let mut output = vec![f32::NAN; rows * layer.width()];
+        let mut scratch = vec![f32::NAN; packed.scratch(rows)];
+        packed.forward(PackedPass {
+            rows,
+            inputs,
+            output: &mut output,
+            stride: layer.width(),
+            scratch: &mut scratch,
+        });
+        output.iter().map(|value| value.to_bits()).collect()
+    }
+
+    #[test]
+    fn every_processor_gives_a_row_the_same_bits_whatever_it_comes_with() {
+        let mut random = Random::new(3, 0);
+        for (kind, units, layers, bidirectional, activation) in [
+            (Kind::Rnn, 1, 1, false, Activation::Tanh),
+            (Kind::Rnn, 33, 2, true, Activation::Relu),
+            (Kind::Lstm, 20, 2, true, Activation::Tanh),
+            (Kind::Lstm, 7, 1, false, Activation::Gelu),
+            (Kind::Gru, 48, 1, true, Activation::Tanh),
+            (Kind::Gru, 2, 3, false, Activation::Softmax),
+        ] {
+            let layer = Recurrent {
+                kind,
+                steps: 6,
+                features: 5,
+                units,
+                layers,
+                bidirectional,
+                sequences: false,
+                activation,
+                dropout: 0.0,
+                use_bias: true,
+                kernel_initializer: None,
+                recurrent_initializer: None,
+                bias_initializer: None,
+            };
+            let mut values =
+                |count| -> Vec<f32> { (0..count).map(|_| 0.5 * random.normal_f32()).collect() };
+            let parameters = layer.parameters();
+            let sizes = parameters
+                .iter()
+                .map(|spec| spec.shape.iter().product::<usize>());
+            let parameters = values(sizes.sum());
+            let rows: Vec<Vec<f32>> = [3, 6, 0, 1, 6, 2, 5, 4]
+                .iter()
+                .map(|steps| [vec![*steps as f32], values(30)].concat())
+                .collect();
+            let all = Processor::available();
+            let on = |processor| PackedRecurrent::new(layer.clone(), &parameters).on(processor);
+            let together = states(&on(all[0]), &rows.concat(), rows.len());
+            for processor in all {
+                let packed = on(processor);
+                let again = states(&packed, &rows.concat(), rows.len());
+                assert_eq!(again, together, "{kind:?}");
+                for (row, expected) in rows.iter().zip(together.chunks(layer.width())) {
+                    assert_eq!(states(&packed, row, 1), expected, "{kind:?}");
+                }
+            }
+        }
+    }
+
+    impl PackedRecurrent {
+        /// The same layer, computed with other instructions of this machine.
+        fn on(mut self, processor: Processor) -> Self {
+            for packed in &mut self.stack {
+                for (product, ..) in &mut packed.products {
+                    *product = product.clone().on(processor);
+                }
+            }
+            self.processor = processor;
+            self
         }
     }
 }
