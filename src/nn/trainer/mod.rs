@@ -304,7 +304,7 @@ impl Training<'_> {
         while step < end {
             std::mem::swap(index, next);
             let loaded = train.load(index)?;
-            let slice = Slice::new(loaded, index.len(), self.shared.network.input_width())?;
+            let slice = Slice::new(loaded, index.len(), self.shared.row_widths())?;
             let (shared, schedule, first_step) = (&self.shared, &self.schedule, step as u64);
             step += index.len().div_ceil(shared.plan.batch_rows);
             let (order, slice_rows) = (&mut self.order, self.slice_rows);
@@ -350,7 +350,7 @@ impl Training<'_> {
             index.extend(start..end);
             start = end;
             let loaded = rows.load(&index)?;
-            let slice = Slice::new(loaded, index.len(), self.shared.network.input_width())?;
+            let slice = Slice::new(loaded, index.len(), self.shared.row_widths())?;
             let shared = &self.shared;
             parallel::run(
                 self.pool,

@@ -75,8 +75,12 @@ pub(super) struct Gathered {
 }
 
 impl<'a> Slice<'a> {
-    /// Checks that the buffers hold every asked row.
-    pub fn new(loaded: Loaded<'a>, asked: usize, width: usize) -> Result<Slice<'a>, Error> {
+    /// Checks that the buffers hold every asked row, of as many values and targets each.
+    pub fn new(
+        loaded: Loaded<'a>,
+        asked: usize,
+        (width, targets): (usize, usize),
+    ) -> Result<Slice<'a>, Error> {
         let wrong = |what: &str| Error::Rows {
             message: format!("the rows' source {what}"),
         };
@@ -84,8 +88,13 @@ impl<'a> Slice<'a> {
         if loaded.index.len() != asked {
             return Err(wrong("gave another number of rows than asked for"));
         }
-        if loaded.x.len() != held * width || held == 0 || !loaded.y.len().is_multiple_of(held) {
+        if loaded.x.len() != held * width || held == 0 {
             return Err(wrong("gave rows of another width"));
+        }
+        if loaded.y.len() != held * targets {
+            return Err(wrong(
+                "gave rows with another number of targets than the loss takes",
+            ));
         }
         if loaded.weight.is_some_and(|weight| weight.len() != held) {
             return Err(wrong("gave another number of weights than of rows"));
@@ -104,7 +113,7 @@ impl<'a> Slice<'a> {
         Ok(Slice {
             loaded,
             width,
-            targets: loaded.y.len() / held,
+            targets,
         })
     }
 
@@ -211,7 +220,7 @@ mod tests {
             fold: Some(&[0, 1, 2, 3, 4]),
             index: &index,
         };
-        let slice = Slice::new(loaded, 4, 2).expect("a slice");
+        let slice = Slice::new(loaded, 4, (2, 1)).expect("a slice");
         let mut gathered = Gathered::default();
         let block = slice.gather(0..2, Which::Trained(9), &mut gathered);
         assert_eq!(
@@ -244,7 +253,7 @@ mod tests {
                     index,
                 },
                 asked,
-                2,
+                (2, 1),
             )
             .map(|slice| slice.rows())
         };

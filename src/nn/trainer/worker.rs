@@ -81,6 +81,11 @@ impl<'a> Shared<'a> {
             plan,
         }
     }
+
+    /// Values and targets of a row.
+    pub fn row_widths(&self) -> (usize, usize) {
+        (self.network.input_width(), self.loss.targets())
+    }
 }
 
 /// Why a worker stopped before the end of its slice.
