@@ -27,6 +27,13 @@ const TYPES: &[(&str, &str, Origin)] = &[
     ("text", "text", Origin::Text),
     ("character varying", "varchar", Origin::Text),
     ("uuid", "uuid", Origin::Uuid),
+    ("double precision[]", "float8[]", Origin::NumberArray),
+    ("real[]", "float4[]", Origin::NumberArray),
+    ("smallint[]", "int2[]", Origin::NumberArray),
+    ("integer[]", "int[]", Origin::NumberArray),
+    ("bigint[]", "int8[]", Origin::NumberArray),
+    ("boolean[]", "bool[]", Origin::BooleanArray),
+    ("bytea", "bytea", Origin::Bytes),
 ];
 
 /// How many deviations from the mean an infinity counts as.
@@ -36,15 +43,19 @@ const HINT: &str = "Give an array in call order, such as [{\"name\": \"age\", \"
                     \"numeric\"}, {\"name\": \"purpose\", \"type\": \"categorical\", \"levels\": \
                     [\"car\", \"house\"]}].";
 
+/// What reads a feature, by its name, and whether it is the only one: `Some` for an embedding, with
+/// the vocabulary that it says it has.
+pub type EmbeddingOf<'a> = dyn Fn(&str, bool) -> Option<Option<usize>> + 'a;
+
 impl FeatureSet {
     /// The features that a JSON array describes in call order, each an object with `name`, `type`
     /// and settings. Nothing is fitted: numbers are taken as they come, unless `mean` and `std` are
-    /// given, and categories have just the inputs of their `levels`. Those in `embedded` are read
-    /// by embeddings of the architecture.
+    /// given, and categories have just the inputs of their `levels`. Arrays are vectors, images and
+    /// sequences of the size that the settings say. `embedding` knows what embeddings read.
     ///
     /// # Errors
     /// What is no such array, or a name, type or setting that is wrong, missing, or there twice.
-    pub fn told(json: &Value, embedded: &[String]) -> Result<FeatureSet, Error> {
+    pub fn told(json: &Value, embedding: &EmbeddingOf<'_>) -> Result<FeatureSet, Error> {
         let Value::Array(list) = json else {
             return Err(Error::invalid("features is not a JSON array").with_hint(HINT));
         };
@@ -57,7 +68,7 @@ impl FeatureSet {
         }
         let mut features: Vec<Feature> = Vec::with_capacity(list.len());
         for (i, value) in list.iter().enumerate() {
-            let feature = feature(i + 1, value, embedded)?;
+            let feature = feature(i + 1, value, &|name| embedding(name, list.len() == 1))?;
             if features.iter().any(|other| other.name == feature.name) {
                 return Err(
                     Error::invalid(format!("features lists \"{}\" twice", feature.name))
@@ -75,7 +86,11 @@ impl FeatureSet {
     }
 }
 
-fn feature(place: usize, value: &Value, embedded: &[String]) -> Result<Feature, Error> {
+fn feature(
+    place: usize,
+    value: &Value,
+    embedding: &dyn Fn(&str) -> Option<Option<usize>>,
+) -> Result<Feature, Error> {
     let Value::Object(settings) = value else {
         return Err(Error::invalid(format!("feature {place} is no JSON object")).with_hint(HINT));
     };
@@ -91,11 +106,12 @@ fn feature(place: usize, value: &Value, embedded: &[String]) -> Result<Feature, 
     let mut column = match treatment.as_str() {
         "numeric" => Column::new(name, "double precision", Origin::Float),
         "categorical" => Column::new(name, "text", Origin::Text),
+        "vector" | "image" | "sequence" => Column::new(name, "real[]", Origin::NumberArray),
         _ => {
             return Err(unknown(
                 &format!("type of feature \"{name}\":"),
                 &treatment,
-                ["numeric", "categorical"],
+                ["numeric", "categorical", "vector", "image", "sequence"],
             ));
         }
     };
@@ -111,7 +127,19 @@ fn feature(place: usize, value: &Value, embedded: &[String]) -> Result<Feature, 
             ));
         }
         "numeric" => numeric(settings, &column)?,
-        _ => categorical(settings, &column, embedded.iter().any(|e| e == name))?,
+        "categorical" => categorical(settings, &column, embedding(name).is_some())?,
+        array => match Fitted::told_array(array, settings, &column, embedding(name)) {
+            Some(fitted) => fitted?,
+            None => {
+                return Err(Error::type_mismatch(
+                    format!(
+                        "feature \"{name}\" of type {} cannot be treated as \"{array}\"",
+                        column.sql_type
+                    ),
+                    "Leave out \"sql_type\", or name an array; an image may be bytea.",
+                ));
+            }
+        },
     };
     Ok(Feature {
         name: column.name,

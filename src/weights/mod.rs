@@ -54,7 +54,9 @@ pub fn import(source: &Source<'_>) -> Result<Imported, Error> {
     let options = Options::parse(source.options)?;
     let task = Task::parse(source.task)?;
     let architecture = read_architecture(source.architecture)?;
-    let features = FeatureSet::told(source.features, &architecture.embedded_features())?;
+    let features = FeatureSet::told(source.features, &|name, only| {
+        architecture.embedding_of(name, only)
+    })?;
     let target = target(source, &options, task, &architecture)?;
     let head = target.head();
     let architecture = architecture

@@ -137,6 +137,32 @@ fn mlp() -> Call {
         .options(json!({"rename": {"0": "hidden", "2": "out"}}))
 }
 
+/// The same networks, whose numbers come as one array.
+fn of_arrays() -> [(&'static str, Call); 3] {
+    let one = |mut call: Call, feature: Value| {
+        call.architecture["layers"]
+            .as_array_mut()
+            .unwrap()
+            .remove(0);
+        call.features = json!([feature]);
+        call
+    };
+    let x = |treatment: &str| json!({"name": "x", "type": treatment});
+    let mut picture = x("image");
+    picture["shape"] = json!([1, 4, 4]);
+    let steps = |length: usize, features: usize| {
+        let mut sequence = x("sequence");
+        sequence["length"] = length.into();
+        sequence["features"] = features.into();
+        sequence
+    };
+    [
+        ("image", one(image(), picture)),
+        ("sequence", one(sequence(), steps(5, 2))),
+        ("attention", one(attention(), steps(4, 4))),
+    ]
+}
+
 /// The network's outputs for a row that `encode` writes.
 fn outputs(model: &Model, encode: impl Fn(&Encoder, &mut [f32])) -> Vec<f32> {
     let network = model.network().unwrap();
@@ -197,6 +223,31 @@ fn every_network_gives_what_it_gives_in_pytorch() {
         assert_eq!(stored, model, "{name}");
         for (row, outputs) in expected(name) {
             close(name, &of_numbers(&stored, &row), &outputs);
+        }
+    }
+}
+
+#[test]
+fn images_and_sequences_may_be_one_feature() {
+    for (name, call) in of_arrays() {
+        let model = call.model();
+        let stored = Model::from_bytes(&model.to_bytes().unwrap()).unwrap();
+        assert_eq!(stored, model, "{name}");
+        let network = stored.network().unwrap();
+        let predictor = Predictor::new(&network, &stored.parameters).unwrap();
+        let mut out = vec![0.0; network.output_units()];
+        for (row, outputs) in expected(name) {
+            // What the encoder writes of values that are not scaled; a sequence's count comes first.
+            let steps = match name {
+                "sequence" => Some(5.0),
+                "attention" => Some(4.0),
+                _ => None,
+            };
+            let values = row.iter().map(|value| *value as f32);
+            let x: Vec<f32> = steps.into_iter().chain(values).collect();
+            assert_eq!(x.len(), stored.features.width(), "{name}");
+            predictor.forward(&x, 1, &mut out, &mut predictor.scratch());
+            close(name, &out, &outputs);
         }
     }
 }
