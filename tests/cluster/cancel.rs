@@ -32,6 +32,19 @@ const WIDE: &str = "SELECT neural.train('wide',
     epochs => 1, batch_size => 64, optimizer => 'sgd', learning_rate => 0.001, seed => 1,
     options => '{\"verbose\": false}')";
 
+/// A training on images, each of 28 × 28 numbers.
+fn images(name: &str, layers: &str, features: &str) -> String {
+    format!(
+        "SELECT neural.train('{name}',
+            'SELECT ARRAY(SELECT ARRAY(SELECT sin(i * (y + x / 28.0))::real
+                                       FROM generate_series(1, 28) AS x)
+                          FROM generate_series(1, 28) AS y) AS pixels, i % 10 AS digit
+             FROM generate_series(1, 1500) AS i', 'digit',
+            architecture => '{{\"layers\": [{layers}]}}', features => '{features}',
+            epochs => 2, batch_size => 64, seed => 1, options => '{{\"verbose\": false}}')"
+    )
+}
+
 /// How long a statement takes that is left alone.
 fn time(client: &mut Client, sql: &str) -> Duration {
     let begin = Instant::now();
@@ -149,6 +162,27 @@ fn a_training_from_a_temporary_file_is_cancelled_in_every_phase() {
     let cluster = Cluster::with_extension(&["neural.max_memory = '16MB'"]);
     let mut client = cluster.superuser();
     cancelled_anywhere(&mut client, "from a file", MILLION, 10);
+    assert_eq!(stored_rows(&mut client), 0);
+}
+
+#[test]
+fn trainings_on_images_and_sequences_are_cancelled_in_every_phase() {
+    let cluster = Cluster::with_extension(&["neural.max_memory = '256MB'"]);
+    let mut client = cluster.superuser();
+    let convolution = images(
+        "convolution",
+        r#"{"type": "conv2d", "filters": 32, "kernel_size": 3, "activation": "relu"},
+           {"type": "batch_norm"}, {"type": "max_pool2d"}, {"type": "flatten"}"#,
+        r#"{"pixels": {"type": "image"}}"#,
+    );
+    cancelled_anywhere(&mut client, "convolution", &convolution, 4);
+    let recurrent = images(
+        "recurrent",
+        r#"{"type": "lstm", "units": 128, "return_sequences": true},
+           {"type": "transformer_encoder", "num_heads": 4}, {"type": "global_avg_pool"}"#,
+        r#"{"pixels": {"type": "sequence"}}"#,
+    );
+    cancelled_anywhere(&mut client, "recurrent", &recurrent, 4);
     assert_eq!(stored_rows(&mut client), 0);
 }
 
