@@ -6,15 +6,14 @@
 //! their square (Dao and others, "FlashAttention", 2022). Sums have a fixed order: the
 //! same code serves training and prediction.
 
+use super::panels::{in_panels, left, pack, right, to_panels, transpose, transposed};
+use super::softmax::{Softmax, SoftmaxBackward};
 use crate::nn::dropout_mask::DropoutMask;
-use crate::nn::math;
-use crate::nn::processor::{Processor, Task};
-use crate::nn::small_product::{Left, Product, Right, padded};
+use crate::nn::processor::Processor;
+use crate::nn::small_product::{Product, padded};
 
 /// Queries whose scores are computed at once, at most.
 const BLOCK: usize = 64;
-/// Lanes of the elementwise steps.
-const LANES: usize = 16;
 
 /// The sizes of an attention: rows of `steps` steps, each with `features` values of the queries,
 /// as many of the keys and of the values, head after head.
@@ -270,198 +269,6 @@ pub(in crate::nn::layers) fn take<'a>(scratch: &mut &'a mut [f32], length: usize
     let (taken, rest) = std::mem::take(scratch).split_at_mut(length);
     *scratch = rest;
     taken
-}
-
-fn left(data: &[f32], row: usize) -> Left<'_> {
-    Left { data, row, step: 1 }
-}
-
-fn transposed(data: &[f32], step: usize) -> Left<'_> {
-    Left { data, row: 1, step }
-}
-
-fn right(data: &[f32], row: usize) -> Right<'_> {
-    Right { data, row }
-}
-
-/// `count` rows of `size` values, as columns in whole panels: where they are, or copied.
-fn in_panels<'a>(
-    from: &'a [f32],
-    stride: usize,
-    size: usize,
-    copy: &'a mut [f32],
-    count: usize,
-) -> Right<'a> {
-    if padded(size) == size {
-        return right(from, stride);
-    }
-    pack(from, stride, size, copy, count);
-    right(copy, padded(size))
-}
-
-/// Lets `compute` write `count` rows of `size` values in whole panels: where they belong, or to
-/// `copy` and from there.
-fn to_panels(
-    size: usize,
-    to: &mut [f32],
-    stride: usize,
-    copy: &mut [f32],
-    count: usize,
-    compute: impl FnOnce(&mut [f32], usize),
-) {
-    let width = padded(size);
-    if width == size {
-        return compute(to, stride);
-    }
-    compute(copy, width);
-    for (row, copy) in copy.chunks_exact(width).take(count).enumerate() {
-        to[row * stride..][..size].copy_from_slice(&copy[..size]);
-    }
-}
-
-/// `count` rows of `size` values to rows in whole panels, zero behind.
-fn pack(from: &[f32], stride: usize, size: usize, to: &mut [f32], count: usize) {
-    for (row, to) in to.chunks_exact_mut(padded(size)).take(count).enumerate() {
-        let (to, rest) = to.split_at_mut(size);
-        to.copy_from_slice(&from[row * stride..][..size]);
-        rest.fill(0.0);
-    }
-}
-
-/// `count` rows of `size` values, times `scale`, to `size` rows of `columns`, zero behind.
-fn transpose(
-    from: &[f32],
-    stride: usize,
-    size: usize,
-    scale: f32,
-    to: &mut [f32],
-    columns: usize,
-    count: usize,
-) {
-    for (i, to) in to.chunks_exact_mut(columns).take(size).enumerate() {
-        let (to, rest) = to.split_at_mut(count);
-        for (row, to) in to.iter_mut().enumerate() {
-            *to = from[row * stride + i] * scale;
-        }
-        rest.fill(0.0);
-    }
-}
-
-/// Sixteen neighbouring values of a row.
-#[inline(always)]
-fn lanes(row: &mut [f32], first: usize) -> &mut [f32; LANES] {
-    (&mut row[first..first + LANES])
-        .try_into()
-        .expect("a panel has sixteen columns")
-}
-
-/// Multiplies sixteen neighbouring values by what the mask says from this place on.
-#[inline(always)]
-fn drop_some(values: &mut [f32; LANES], mask: DropoutMask, place: usize) {
-    for (i, value) in values.iter_mut().enumerate() {
-        *value *= mask.factor(place + i);
-    }
-}
-
-/// From scores [key][query] to e^(score - largest), with dropout, and for each query the largest and
-/// one over the sum before dropout.
-struct Softmax<'a> {
-    scores: &'a mut [f32],
-    columns: usize,
-    largest: &'a mut [f32],
-    inverse: &'a mut [f32],
-    mask: Option<DropoutMask>,
-    mask_row: usize,
-}
-
-impl Task for Softmax<'_> {
-    #[inline(always)]
-    fn run(self) {
-        for first in (0..self.columns).step_by(LANES) {
-            let mut largest = [f32::NEG_INFINITY; LANES];
-            for row in self.scores.chunks_exact_mut(self.columns) {
-                let row = lanes(row, first);
-                for i in 0..LANES {
-                    largest[i] = if row[i] > largest[i] {
-                        row[i]
-                    } else {
-                        largest[i]
-                    };
-                }
-            }
-            let mut sum = [0.0; LANES];
-            for row in self.scores.chunks_exact_mut(self.columns) {
-                let row = lanes(row, first);
-                for i in 0..LANES {
-                    row[i] = math::exp(row[i] - largest[i]);
-                    sum[i] += row[i];
-                }
-            }
-            if let Some(mask) = self.mask {
-                for (key, row) in self.scores.chunks_exact_mut(self.columns).enumerate() {
-                    let row = lanes(row, first);
-                    drop_some(row, mask, key * self.mask_row + first);
-                }
-            }
-            *lanes(self.largest, first) = largest;
-            let inverse = lanes(self.inverse, first);
-            for i in 0..LANES {
-                inverse[i] = 1.0 / sum[i];
-            }
-        }
-    }
-}
-
-/// From scores and the gradients with respect to the weights, both [key][query], to the weights
-/// with dropout and the gradients with respect to the products of queries and keys.
-struct SoftmaxBackward<'a> {
-    weights: &'a mut [f32],
-    slopes: &'a mut [f32],
-    columns: usize,
-    largest: &'a [f32],
-    inverse: &'a [f32],
-    /// What the scores were multiplied by.
-    scale: f32,
-    mask: Option<DropoutMask>,
-    mask_row: usize,
-}
-
-impl Task for SoftmaxBackward<'_> {
-    #[inline(always)]
-    fn run(self) {
-        let columns = self.columns;
-        for first in (0..columns).step_by(LANES) {
-            let at = first..first + LANES;
-            let (largest, inverse) = (&self.largest[at.clone()], &self.inverse[at]);
-            // The mean gradient of each query, by its weights.
-            let mut mean = [0.0; LANES];
-            let rows = self.weights.chunks_exact_mut(columns);
-            for (key, (weights, slopes)) in
-                rows.zip(self.slopes.chunks_exact_mut(columns)).enumerate()
-            {
-                let (weights, slopes) = (lanes(weights, first), lanes(slopes, first));
-                if let Some(mask) = self.mask {
-                    drop_some(slopes, mask, key * self.mask_row + first);
-                }
-                for i in 0..LANES {
-                    weights[i] = math::exp(weights[i] - largest[i]) * inverse[i];
-                    mean[i] = weights[i].mul_add(slopes[i], mean[i]);
-                }
-            }
-            let rows = self.weights.chunks_exact_mut(columns);
-            for (key, (weights, slopes)) in
-                rows.zip(self.slopes.chunks_exact_mut(columns)).enumerate()
-            {
-                let (weights, slopes) = (lanes(weights, first), lanes(slopes, first));
-                for i in 0..LANES {
-                    slopes[i] = (weights[i] * self.scale) * (slopes[i] - mean[i]);
-                }
-                if let Some(mask) = self.mask {
-                    drop_some(weights, mask, key * self.mask_row + first);
-                }
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,9 @@
 //! Steps that are not there are no keys, as by `key_padding_mask`, and give zeros.
 
 mod heads;
+mod panels;
 mod self_attention;
+mod softmax;
 
 use std::sync::Arc;
 

@@ -15,13 +15,13 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::channels::{Channels, Rows};
+use super::channels::{Channels, GradientRows, InputRows, Rows};
 use super::{Affine, NormSettings, parameter};
 use crate::nn::Error;
 use crate::nn::architecture::shortest;
 use crate::nn::initializer::ParameterKind;
 use crate::nn::layer_types::{Built, LayerType, Rank, Site, Spec};
-use crate::nn::layers::{Backward, Forward, Inputs, Layer, Operation, ParameterSpec, View};
+use crate::nn::layers::{Backward, Forward, Layer, Operation, ParameterSpec};
 use crate::nn::lengths::LengthRule;
 use crate::nn::packed::{Packed, PackedPass};
 use crate::nn::processor::{Processor, Task};
@@ -206,64 +206,6 @@ impl Layer for BatchNorm {
             channels: self.channels,
             size: self.size,
         }))
-    }
-}
-
-/// The rows of an input, each as far as it is there.
-struct InputRows<'a> {
-    view: View<'a>,
-    inputs: Inputs<'a>,
-    rows: usize,
-    channels: Channels,
-    varying: bool,
-}
-
-impl<'a> InputRows<'a> {
-    fn new(inputs: Inputs<'a>, rows: usize, channels: Channels) -> Self {
-        InputRows {
-            view: inputs.view(0),
-            inputs,
-            rows,
-            channels,
-            varying: inputs.varying(0),
-        }
-    }
-
-    /// Values of a row that are there.
-    fn length(&self, row: usize) -> usize {
-        if self.varying {
-            self.inputs.steps(0, row) * self.channels.count
-        } else {
-            self.view.width
-        }
-    }
-}
-
-impl Rows for InputRows<'_> {
-    #[inline(always)]
-    fn row(&self, row: usize) -> &[f32] {
-        &self.view.row(row)[..self.length(row)]
-    }
-
-    fn count(&self) -> usize {
-        self.rows
-    }
-}
-
-/// The gradients of the rows of an input, each as far as the row is there.
-struct GradientRows<'a> {
-    gradient: &'a [f32],
-    input: &'a InputRows<'a>,
-}
-
-impl Rows for GradientRows<'_> {
-    #[inline(always)]
-    fn row(&self, row: usize) -> &[f32] {
-        &self.gradient[row * self.input.view.width..][..self.input.length(row)]
-    }
-
-    fn count(&self) -> usize {
-        self.input.rows
     }
 }
 

@@ -1,5 +1,6 @@
 //! Statistics of each channel over the rows of a batch.
 
+use crate::nn::layers::{Inputs, View};
 use crate::nn::reduction::{sum, sum_of_pairs};
 
 /// Channels whose sums are taken at the same time where they lie side by side.
@@ -20,6 +21,65 @@ pub(super) trait Rows {
     fn row(&self, row: usize) -> &[f32];
     /// Number of rows.
     fn count(&self) -> usize;
+}
+
+/// The rows of an input, each as far as it is there.
+pub(super) struct InputRows<'a> {
+    view: View<'a>,
+    inputs: Inputs<'a>,
+    rows: usize,
+    channels: Channels,
+    varying: bool,
+}
+
+impl<'a> InputRows<'a> {
+    /// The first input's rows.
+    pub fn new(inputs: Inputs<'a>, rows: usize, channels: Channels) -> Self {
+        InputRows {
+            view: inputs.view(0),
+            inputs,
+            rows,
+            channels,
+            varying: inputs.varying(0),
+        }
+    }
+
+    /// Values of a row that are there.
+    fn length(&self, row: usize) -> usize {
+        if self.varying {
+            self.inputs.steps(0, row) * self.channels.count
+        } else {
+            self.view.width
+        }
+    }
+}
+
+impl Rows for InputRows<'_> {
+    #[inline(always)]
+    fn row(&self, row: usize) -> &[f32] {
+        &self.view.row(row)[..self.length(row)]
+    }
+
+    fn count(&self) -> usize {
+        self.rows
+    }
+}
+
+/// The gradients of the rows of an input, each as far as the row is there.
+pub(super) struct GradientRows<'a> {
+    pub gradient: &'a [f32],
+    pub input: &'a InputRows<'a>,
+}
+
+impl Rows for GradientRows<'_> {
+    #[inline(always)]
+    fn row(&self, row: usize) -> &[f32] {
+        &self.gradient[row * self.input.view.width..][..self.input.length(row)]
+    }
+
+    fn count(&self) -> usize {
+        self.input.rows
+    }
 }
 
 impl Channels {
