@@ -78,3 +78,4 @@ SELECT avg((which_digit(pixels) = digit::text)::int) >= 0.98 AS reached FROM dig
 SELECT name FROM neural.architectures ORDER BY name;
 SELECT neural.train('x', 'SELECT pixels, digit FROM digits', 'digit', architecture => 'lenet');
 DROP TABLE digits;
+DROP FUNCTION which_digit;
