@@ -73,7 +73,7 @@ pub fn exp(x: f32) -> f32 {
 
 /// e^x - 1 without cancellation near 0, for x up to 64 (larger ones count as 64).
 #[inline(always)]
-pub(in crate::nn) fn exp_m1_bounded(x: f32) -> f32 {
+pub(super) fn exp_m1_bounded(x: f32) -> f32 {
     let (p, n) = reduced_exp_m1(bounded(x, -64.0, 64.0));
     let scale = power_of_two(n);
     p.mul_add(scale, scale - 1.0)

@@ -11,7 +11,6 @@
 
 use super::cell::{Cell, Piece, StepBackward, StepForward};
 use crate::nn::Activation;
-use crate::nn::math;
 
 /// The columns hold i, f, g, o; kept are cell' and activation(cell').
 pub(super) struct Lstm;
@@ -30,9 +29,6 @@ impl Cell for Lstm {
 
     #[inline(always)]
     fn forward(step: StepForward<'_>) {
-        if step.activation == Activation::Tanh {
-            return forward_tanh(step);
-        }
         let units = step.units;
         let (i, rest) = step.columns.split_at_mut(units);
         let (f, rest) = rest.split_at_mut(units);
@@ -88,55 +84,4 @@ impl Cell for Lstm {
             .backward_inlined(entering, g, gradient, units);
         g.copy_from_slice(gradient);
     }
-}
-
-/// A step with tanh. Divisions take most of the time of a cell: what several values are divided by
-/// is multiplied, so that two suffice in place of five.
-#[inline(always)]
-fn forward_tanh(step: StepForward<'_>) {
-    let units = step.units;
-    let (i, rest) = step.columns.split_at_mut(units);
-    let (f, rest) = rest.split_at_mut(units);
-    let (g, o) = rest.split_at_mut(units);
-    let (cell, active) = step.kept.split_at_mut(units);
-    // Several loops, as the compiler makes vector code of a loop over few slices only.
-    let (f, g) = (&mut f[..units], &mut g[..units]);
-    for k in 0..units {
-        let ((i_over, i_under), (f_over, f_under)) = (sigmoid(i[k]), sigmoid(f[k]));
-        let (g_over, g_under) = tanh(g[k]);
-        // At most 2 · 2 · e^64: far from overflow.
-        let inverse = 1.0 / (i_under * f_under * g_under);
-        i[k] = i_over * (inverse * (f_under * g_under));
-        f[k] = f_over * (inverse * (i_under * g_under));
-        g[k] = g_over * (inverse * (i_under * f_under));
-    }
-    let before = &step.before[..units];
-    for k in 0..units {
-        cell[k] = f[k].mul_add(before[k], i[k] * g[k]);
-    }
-    let (o, active) = (&mut o[..units], &mut active[..units]);
-    for k in 0..units {
-        let ((o_over, o_under), (c_over, c_under)) = (sigmoid(o[k]), tanh(cell[k]));
-        let inverse = 1.0 / (o_under * c_under);
-        o[k] = o_over * (inverse * c_under);
-        active[k] = c_over * (inverse * o_under);
-    }
-    let output = &mut step.output[..units];
-    for k in 0..units {
-        output[k] = o[k] * active[k];
-    }
-}
-
-/// The logistic function as a fraction; see [`math::sigmoid`].
-#[inline(always)]
-fn sigmoid(x: f32) -> (f32, f32) {
-    let e = math::exp(-x.abs());
-    (if x < 0.0 { e } else { 1.0 }, 1.0 + e)
-}
-
-/// The hyperbolic tangent as a fraction; see [`math::tanh`].
-#[inline(always)]
-fn tanh(x: f32) -> (f32, f32) {
-    let e = math::exp_m1_bounded(2.0 * x.abs());
-    (e.copysign(x), e + 2.0)
 }
