@@ -21,7 +21,7 @@ pub enum InputForm {
         /// Indexes are below this.
         vocabulary: usize,
     },
-    /// Channel after channel, [channels][height][width].
+    /// Channel after channel, `[channels][height][width]`.
     Image {
         /// Number of channels.
         channels: usize,
@@ -30,7 +30,7 @@ pub enum InputForm {
         /// Length of a line.
         width: usize,
     },
-    /// One column with the number of steps that are there, then the steps, [steps][features]; those
+    /// One column with the number of steps that are there, then the steps, `[steps][features]`; those
     /// that are not there are zero.
     Sequence {
         /// The most steps there can be.

@@ -7,14 +7,14 @@ use std::fmt;
 pub enum Shape {
     /// So many numbers.
     Vector(usize),
-    /// Step after step, each of so many features: [steps][features].
+    /// Step after step, each of so many features: `[steps][features]`.
     Sequence {
         /// The most steps a row can have.
         steps: usize,
         /// Numbers of a step.
         features: usize,
     },
-    /// Channel after channel, PyTorch's order: [channels][height][width].
+    /// Channel after channel, PyTorch's order: `[channels][height][width]`.
     Image {
         /// Number of channels.
         channels: usize,
