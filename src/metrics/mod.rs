@@ -225,7 +225,7 @@ pub fn regression<T: Copy + Into<f64>>(
     Ok(all.finish())
 }
 
-/// All metrics of a regression of several outputs: those of [`regression`], averaged over the
+/// All metrics of a regression of several outputs: those of [`regression()`], averaged over the
 /// outputs. Both sides are row-major, `outputs` to a row.
 pub fn multi_output<T: Copy + Into<f64>>(
     predicted: &[T],

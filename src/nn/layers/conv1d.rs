@@ -2,7 +2,7 @@
 //!
 //! `y[step] = activation(bias + Σ weight[filter][feature][i] · x[step + i][feature])`, for each group
 //! of features and filters by itself. The steps that a window sees lie one after another, so that
-//! with the weights in the order [filter][i][feature] it is a dense layer over windows. A row
+//! with the weights in the order `[filter][i][feature]` it is a dense layer over windows. A row
 //! shorter than the longest is padded at its own ends.
 
 use std::sync::Arc;
@@ -91,8 +91,8 @@ impl Windows {
         self.window.size * self.features
     }
 
-    /// Calls `each` for every place in the windows, laid out as [window][group][tap][feature of the
-    /// group]: with the place, and where in the row's `steps` steps its values are; `None` is
+    /// Calls `each` for every place in the windows, laid out as `[window][group][tap][feature]`, the
+    /// features being the group's: with the place, and where in the row's `steps` steps its values are; `None` is
     /// padding. The values of a place are as many as a group has features.
     #[inline(always)]
     fn places(&self, steps: usize, mut each: impl FnMut(usize, Option<usize>)) {
@@ -190,8 +190,8 @@ impl Conv1d {
         })
     }
 
-    /// Calls `each` with places of a weight in PyTorch's order [filter][feature][tap] and in that
-    /// of the windows, [filter][tap][feature].
+    /// Calls `each` with places of a weight in PyTorch's order `[filter][feature][tap]` and in that
+    /// of the windows, `[filter][tap][feature]`.
     fn reorder(&self, mut each: impl FnMut(usize, usize)) {
         let (taps, features) = (
             self.windows.window.size,

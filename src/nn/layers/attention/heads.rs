@@ -1,6 +1,6 @@
 //! Scaled dot-product attention, softmax(q · kᵀ / √size) · v, of each head of a row.
 //!
-//! Scores stand transposed, [key][query], so that softmax runs down sixteen queries at a time and
+//! Scores stand transposed, `[key][query]`, so that softmax runs down sixteen queries at a time and
 //! needs no sums across lanes. Queries are taken in blocks and the backward pass computes the
 //! weights anew from what softmax was scaled by, so that memory grows with the steps and not with
 //! their square (Dao and others, "FlashAttention", 2022). Sums have a fixed order: the
@@ -67,7 +67,7 @@ impl Heads {
         block * (2 * self.size() + 2 * self.steps + 2 * width + 2) + 2 * self.steps * width
     }
 
-    /// Attention of one row: from `qkv`, [steps][3 · features], to `context`, [steps][features];
+    /// Attention of one row: from `qkv`, `[steps][3 · features]`, to `context`, `[steps][features]`;
     /// it is zero for the steps that are not there.
     pub fn forward(
         &self,

@@ -1,4 +1,4 @@
-//! Softmax over transposed scores, [key][query], and its gradient: sixteen queries at a time, down
+//! Softmax over transposed scores, `[key][query]`, and its gradient: sixteen queries at a time, down
 //! the keys.
 
 use crate::nn::dropout_mask::DropoutMask;
@@ -24,7 +24,7 @@ fn drop_some(values: &mut [f32; LANES], mask: DropoutMask, place: usize) {
     }
 }
 
-/// From scores [key][query] to e^(score - largest), with dropout, and for each query the largest and
+/// From scores `[key][query]` to e^(score - largest), with dropout, and for each query the largest and
 /// one over the sum before dropout.
 pub(super) struct Softmax<'a> {
     pub scores: &'a mut [f32],
@@ -73,7 +73,7 @@ impl Task for Softmax<'_> {
     }
 }
 
-/// From scores and the gradients with respect to the weights, both [key][query], to the weights
+/// From scores and the gradients with respect to the weights, both `[key][query]`, to the weights
 /// with dropout and the gradients with respect to the products of queries and keys.
 pub(super) struct SoftmaxBackward<'a> {
     pub weights: &'a mut [f32],
