@@ -61,7 +61,7 @@ pub enum Error {
         hint: String,
     },
     /// More memory would be needed than is allowed.
-    #[error("{what} needs {needed} bytes of memory, more than the {limit} allowed")]
+    #[error("{what} would take {needed} bytes of memory, more than the {limit} allowed")]
     Memory {
         /// What needs the memory.
         what: String,
