@@ -14,6 +14,7 @@ mod kernel;
 mod layer_case;
 mod math;
 mod members;
+mod memory_rows;
 mod metrics;
 mod models;
 mod network;

@@ -7,10 +7,11 @@ use std::sync::LazyLock;
 use flate2::read::GzDecoder;
 use pg_neural::models;
 use pg_neural::nn::{
-    self, Architecture, EpochReport, Head, Initializer, InputFeature, InputForm, Loaded, LossSpec,
-    Network, OptimizerSpec, Predictor, Random, Rank, RowSource, ScheduleSpec, TrainOptions,
-    Trained, Watcher,
+    self, Architecture, Head, Initializer, InputFeature, InputForm, LossSpec, Network,
+    OptimizerSpec, Predictor, Random, Rank, ScheduleSpec, TrainOptions, Trained,
 };
+
+use crate::memory_rows::{Quiet, Rows};
 
 const SIDE: usize = 8;
 const CLASSES: usize = 10;
@@ -34,44 +35,6 @@ static DIGITS: LazyLock<Vec<(Vec<f32>, usize)>> = LazyLock::new(|| {
     });
     digits.collect()
 });
-
-/// Rows in memory.
-struct Rows {
-    x: Vec<f32>,
-    y: Vec<f32>,
-}
-
-impl RowSource for Rows {
-    fn rows(&self) -> usize {
-        self.y.len()
-    }
-
-    fn capacity(&self) -> usize {
-        usize::MAX
-    }
-
-    fn load<'a>(&'a mut self, rows: &'a [u32]) -> Result<Loaded<'a>, nn::Error> {
-        Ok(Loaded {
-            x: &self.x,
-            y: &self.y,
-            weight: None,
-            fold: None,
-            index: rows,
-        })
-    }
-}
-
-struct Quiet;
-
-impl Watcher for Quiet {
-    fn interrupted(&mut self) -> bool {
-        false
-    }
-
-    fn epoch(&mut self, _: &EpochReport) -> Result<(), nn::Error> {
-        Ok(())
-    }
-}
 
 fn shipped(name: &str) -> Architecture {
     let shipped = models::find(name).expect("a shipped architecture");

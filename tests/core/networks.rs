@@ -2,50 +2,15 @@
 //! PyTorch's losses, with the same bits on any number of threads.
 
 use pg_neural::nn::{
-    self, Architecture, EpochReport, Head, InputFeature, InputForm, Loaded, LossSpec, Network,
-    Predictor, RowSource, TrainOptions, Trained, Watcher,
+    self, Architecture, Head, InputFeature, InputForm, LossSpec, Network, Predictor, TrainOptions,
+    Trained,
 };
 use safetensors::SafeTensors;
 
+use crate::memory_rows::{Quiet, Rows};
+
 /// fixtures/make_networks_fixtures.py made the numbers.
 const FIXTURES: &[u8] = include_bytes!("fixtures/networks.safetensors");
-
-struct Rows {
-    x: Vec<f32>,
-    y: Vec<f32>,
-}
-
-impl RowSource for Rows {
-    fn rows(&self) -> usize {
-        self.y.len()
-    }
-
-    fn capacity(&self) -> usize {
-        usize::MAX
-    }
-
-    fn load<'a>(&'a mut self, rows: &'a [u32]) -> Result<Loaded<'a>, nn::Error> {
-        Ok(Loaded {
-            x: &self.x,
-            y: &self.y,
-            weight: None,
-            fold: None,
-            index: rows,
-        })
-    }
-}
-
-struct Quiet;
-
-impl Watcher for Quiet {
-    fn interrupted(&mut self) -> bool {
-        false
-    }
-
-    fn epoch(&mut self, _: &EpochReport) -> Result<(), nn::Error> {
-        Ok(())
-    }
-}
 
 fn tensor(name: &str) -> Vec<f32> {
     let file = SafeTensors::deserialize(FIXTURES).expect("a safetensors file");

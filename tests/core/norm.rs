@@ -1,12 +1,13 @@
 //! Normalisation against PyTorch's (`fixtures/make_norm_fixtures.py` made the numbers).
 
 use pg_neural::nn::{
-    self, Architecture, EpochReport, Error, Head, Initializer, InputFeature, Loaded, LossSpec,
-    Network, OptimizerSpec, ParameterKind, Random, RowSource, Shape, TrainOptions, Watcher,
+    self, Architecture, Error, Head, Initializer, InputFeature, LossSpec, Network, OptimizerSpec,
+    ParameterKind, Random, Shape, TrainOptions,
 };
 use safetensors::SafeTensors;
 
 use crate::layer_case::{LayerCase, close, tensor};
+use crate::memory_rows::{Quiet, Rows};
 
 const NORM: &[u8] = include_bytes!("fixtures/norm.safetensors");
 const VECTOR: Shape = Shape::Vector(9);
@@ -226,44 +227,6 @@ fn what_cannot_be_normalised_is_refused_by_name() {
     ] {
         let error = build(layer, 4).unwrap_err();
         assert_eq!(error.to_string(), message);
-    }
-}
-
-/// Rows in memory, all at once.
-struct Rows {
-    x: Vec<f32>,
-    y: Vec<f32>,
-}
-
-impl RowSource for Rows {
-    fn rows(&self) -> usize {
-        self.y.len()
-    }
-
-    fn capacity(&self) -> usize {
-        usize::MAX
-    }
-
-    fn load<'a>(&'a mut self, rows: &'a [u32]) -> Result<Loaded<'a>, Error> {
-        Ok(Loaded {
-            x: &self.x,
-            y: &self.y,
-            weight: None,
-            fold: None,
-            index: rows,
-        })
-    }
-}
-
-struct Quiet;
-
-impl Watcher for Quiet {
-    fn interrupted(&mut self) -> bool {
-        false
-    }
-
-    fn epoch(&mut self, _: &EpochReport) -> Result<(), Error> {
-        Ok(())
     }
 }
 
