@@ -26,6 +26,7 @@ pub mod packed;
 mod packing;
 mod parallel;
 pub mod predictor;
+mod predictor_layout;
 pub mod processor;
 pub mod random;
 mod reduction;

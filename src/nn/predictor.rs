@@ -7,6 +7,7 @@ use super::layers::{Operation, Source, View, level};
 use super::lengths::Steps;
 use super::network::Network;
 use super::packed::{Packed, PackedInputs, PackedPass};
+use super::predictor_layout::{Home, Layout, Place, place_of};
 
 /// Rows taken through all layers before the next ones' turn, so that they stay in cache.
 const TILE: usize = 64;
@@ -42,22 +43,6 @@ pub struct Scratch {
     buffers: Vec<Vec<f32>>,
     /// Working memory of the packed layers.
     working: Vec<f32>,
-}
-
-/// Where rows of values lie.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Place {
-    home: Home,
-    /// The first column.
-    start: usize,
-    width: usize,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Home {
-    Input,
-    Buffer(usize),
-    Output,
 }
 
 #[derive(Debug)]
@@ -549,144 +534,4 @@ fn starts(places: &[Place]) -> Vec<usize> {
         Some(*end - place.width)
     });
     ends.collect()
-}
-
-fn place_of(source: Source, places: &[Place]) -> Place {
-    match source {
-        Source::Columns { start, width } => Place {
-            home: Home::Input,
-            start,
-            width,
-        },
-        Source::Node(node) => places[node],
-    }
-}
-
-/// Which buffer holds each node's values. A node that a `concat` reads is computed where the concat
-/// wants it, unless a step would then read the buffer it writes to. Members are computed one after
-/// the other in the same buffers, but for their outputs.
-struct Layout {
-    places: Vec<Place>,
-    /// For each node, which of its sources (a concat's) need no copy.
-    in_place: Vec<Vec<bool>>,
-    buffers: Vec<usize>,
-}
-
-impl Layout {
-    fn new(network: &Network) -> Self {
-        let (nodes, widths) = (network.nodes(), network.widths());
-        // The outputs of several members stand in a buffer until their mean is taken.
-        let members = network.members();
-        let last = match members {
-            1 => nodes.len().saturating_sub(1),
-            _ => nodes.len(),
-        };
-        let each = nodes.len() / members;
-        // Whether the next member's node takes the place of this one.
-        let shared = |i: usize| {
-            let is_output = (i + 1).is_multiple_of(each);
-            members > 1 && i + each < nodes.len() - 1 && !is_output
-        };
-        let is_identity = |i: usize| i != last && nodes[i].operation() == Operation::Identity;
-        let mut hosted: Vec<Option<(usize, usize)>> = vec![None; nodes.len()];
-        let mut in_place: Vec<Vec<bool>> = nodes
-            .iter()
-            .map(|n| vec![false; n.sources().len()])
-            .collect();
-        // The concat in whose buffer a node lies, through concats of concats.
-        let root = |hosted: &[Option<(usize, usize)>], mut node: usize| {
-            while let Some((host, _)) = hosted[node] {
-                node = host;
-            }
-            node
-        };
-        // From the last on, so that a concat's own place is settled before its sources' are.
-        for (i, node) in nodes.iter().enumerate().rev() {
-            if node.operation() != Operation::Concat || i == last {
-                continue;
-            }
-            let mut start = 0;
-            for (s, source) in node.sources().iter().enumerate() {
-                let column = start;
-                start += match source {
-                    Source::Columns { width, .. } => *width,
-                    Source::Node(j) => widths[*j],
-                };
-                let Source::Node(j) = *source else { continue };
-                let home = root(&hosted, i);
-                let reads = |reader: usize, read: usize| {
-                    nodes[reader]
-                        .sources()
-                        .iter()
-                        .filter(|s| **s == Source::Node(read))
-                        .count()
-                };
-                let clashes = (0..nodes.len()).any(|other| {
-                    let there = root(&hosted, other) == home;
-                    // What an identity reads stands for it, and may lie anywhere.
-                    let expected = usize::from(other == i);
-                    (reads(other, j) > expected && (there || is_identity(other)))
-                        || (reads(j, other) > 0 && (there || is_identity(other)))
-                });
-                if hosted[j].is_none() && !is_identity(j) && !clashes {
-                    hosted[j] = Some((i, column));
-                    in_place[i][s] = true;
-                }
-            }
-        }
-        let mut buffers = Vec::new();
-        let mut places: Vec<Option<Place>> = vec![None; nodes.len()];
-        for (i, width) in widths.iter().copied().enumerate().rev() {
-            places[i] = Some(match hosted[i] {
-                _ if i == last => Place {
-                    home: Home::Output,
-                    start: 0,
-                    width,
-                },
-                // A host comes after what it holds, and so has its place already.
-                Some((host, column)) => match places[host] {
-                    Some(host) => Place {
-                        start: host.start + column,
-                        width,
-                        ..host
-                    },
-                    None => Place {
-                        home: Home::Input,
-                        start: 0,
-                        width,
-                    },
-                },
-                None if is_identity(i) => Place {
-                    home: Home::Input,
-                    start: 0,
-                    width,
-                },
-                // The same node of the next member has its place already.
-                None if shared(i) => places[i + each].unwrap_or(Place {
-                    home: Home::Input,
-                    start: 0,
-                    width,
-                }),
-                None => {
-                    buffers.push(width);
-                    Place {
-                        home: Home::Buffer(buffers.len() - 1),
-                        start: 0,
-                        width,
-                    }
-                }
-            });
-        }
-        let mut places: Vec<Place> = places.into_iter().flatten().collect();
-        for (i, node) in nodes.iter().enumerate().filter(|(i, _)| is_identity(*i)) {
-            if let Some(source) = node.sources().first() {
-                places[i] = place_of(*source, &places);
-            }
-        }
-        Self {
-            places,
-            in_place,
-            buffers,
-        }
-    }
 }
