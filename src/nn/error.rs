@@ -78,6 +78,14 @@ pub enum Error {
         /// Parameters given.
         given: usize,
     },
+    /// A block of packed weights is another network's.
+    #[error("the network has {expected} lines of packed weights, but {given} were given")]
+    PackedWeights {
+        /// Lines of the network.
+        expected: usize,
+        /// Lines given.
+        given: usize,
+    },
     /// Reading the rows failed.
     #[error("{message}")]
     Rows {
@@ -119,6 +127,7 @@ impl Error {
                 "Lower learning_rate, set gradient_clip, or scale the features and the target."
                     .into(),
             ),
+            Error::PackedWeights { .. } => Some("Pack the network again.".into()),
             Error::Rows { .. } | Error::Interrupted => None,
         }
     }

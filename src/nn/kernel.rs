@@ -14,7 +14,8 @@
 //! Tiles, blocks and vector widths only choose which of these sums run at the same time.
 
 use super::Activation;
-use super::packing::{GROUP, Line, NARROW, Packing, ZEROS, lines};
+use super::packed_memory::{Lines, Packer};
+use super::packing::{self, GROUP, Line, NARROW, Packing};
 use super::processor::Processor;
 use super::vector::{LANES, Vector, VectorTask, load, store, unrolled};
 
@@ -43,8 +44,8 @@ fn segments(n: usize, k: usize) -> usize {
 /// A dense layer's weights in the order in which the kernel reads them.
 #[derive(Clone, Debug)]
 pub struct PackedDense {
-    weight: Vec<Line>,
-    bias: Vec<Line>,
+    /// The weights' lines, and behind them the biases'.
+    lines: Lines,
     n: usize,
     k: usize,
     segments: usize,
@@ -64,47 +65,28 @@ impl PackedDense {
         k: usize,
         activation: Activation,
     ) -> Self {
-        Self::joined(&[weight], &[k], bias.as_slice(), n, activation)
+        assert_eq!(
+            Some(weight.len()),
+            n.checked_mul(k),
+            "weights of a {n} by {k} layer"
+        );
+        Packer::new(&[], None).dense(n, k, activation, |_, packing| {
+            packing.rows(weight, 0, k);
+            if let Some(bias) = bias {
+                packing.bias(bias);
+            }
+        })
     }
 
-    /// Packs several weights of `n` outputs that share a row of inputs, those of the first before
-    /// those of the second: `[n, widths[0]]`, `[n, widths[1]]` and so on. The biases are added up.
+    /// A layer whose weights are packed in these lines, the biases behind them.
     ///
     /// # Panics
-    /// When a weight or bias has another size.
-    pub fn joined(
-        weights: &[&[f32]],
-        widths: &[usize],
-        biases: &[&[f32]],
-        n: usize,
-        activation: Activation,
-    ) -> Self {
-        let k = widths.iter().sum();
-        let (lines, bias_lines) = lines(n, k);
-        let mut weight = vec![ZEROS; lines];
-        let mut bias = vec![ZEROS; bias_lines];
-        let mut packing = Packing {
-            weight: &mut weight,
-            bias: &mut bias,
-            n,
-            k,
-        };
-        let mut first = 0;
-        for (weight, width) in weights.iter().zip(widths) {
-            assert_eq!(
-                Some(weight.len()),
-                n.checked_mul(*width),
-                "weights of a {n} by {width} layer"
-            );
-            packing.rows(weight, first, *width);
-            first += width;
-        }
-        for bias in biases {
-            packing.bias(bias);
-        }
+    /// When there are not as many lines as the layer's shape asks for.
+    pub(super) fn from_lines(lines: Lines, n: usize, k: usize, activation: Activation) -> Self {
+        let (weights, biases) = packing::lines(n, k);
+        assert_eq!(lines.len(), weights + biases, "lines of a {n} by {k} layer");
         Self {
-            weight,
-            bias,
+            lines,
             n,
             k,
             segments: segments(n, k),
@@ -129,17 +111,19 @@ impl PackedDense {
         self.k
     }
 
-    /// Memory held by the packed weights, in bytes.
+    /// Memory that the packed weights hold for themselves, in bytes.
     pub fn size_bytes(&self) -> usize {
-        (self.weight.len() + self.bias.len()) * size_of::<Line>()
+        self.lines.own_bytes()
     }
 
     /// The weights to compute with.
     #[inline]
     pub(super) fn panels(&self) -> Panels<'_> {
+        let biases = self.lines.len() - self.n.div_ceil(LANES);
+        let (weight, bias) = self.lines.split_at(biases);
         Panels {
-            weight: &self.weight,
-            bias: &self.bias,
+            weight,
+            bias,
             n: self.n,
             k: self.k,
             segments: self.segments,

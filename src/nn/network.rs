@@ -10,6 +10,7 @@ use super::initializer::{Initializer, ParameterKind};
 use super::layers::{Backward, Forward, InputGradients, Inputs, Layer, Operation, Source, Wanted};
 use super::lengths::Steps;
 use super::packed::Packed;
+use super::packed_memory::Packer;
 use super::parallel::StopFlag;
 use super::random::{Random, stream};
 use super::shape::Shape;
@@ -64,9 +65,9 @@ impl Node {
         self.layer.operation()
     }
 
-    /// What computes it where [`Operation::Packed`] does, from its own parameters.
-    pub(super) fn pack(&self, parameters: &[f32]) -> Option<Box<dyn Packed>> {
-        self.layer.pack(parameters)
+    /// What computes it where [`Operation::Packed`] does; the packer has its parameters.
+    pub(super) fn pack(&self, packer: &mut Packer<'_>) -> Option<Box<dyn Packed>> {
+        self.layer.pack(packer)
     }
 
     /// Multiplications that a row takes in a forward pass, about.

@@ -10,7 +10,7 @@ use super::lengths::Steps;
 /// The bits of a row's output depend on that row and the parameters alone: not on the rows it
 /// comes with, not on the processor. Nothing is allocated in a pass.
 pub trait Packed: Debug + Send + Sync {
-    /// Memory it holds, in bytes.
+    /// Memory it holds for itself, in bytes.
     fn size_bytes(&self) -> usize;
 
     /// Values of working memory for passes of at most so many rows.

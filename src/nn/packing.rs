@@ -5,6 +5,9 @@
 
 use super::vector::LANES;
 
+/// The layout of packed weights: to be raised with each change of what is packed or where, so that
+/// weights packed by another release are not taken for this one's.
+pub const PACKING_VERSION: u32 = 1;
 /// Up to so many outputs a layer is computed by dot products; padding to a vector would cost more.
 pub(super) const NARROW: usize = 4;
 /// Panels (of sixteen outputs) that are packed together and computed at the same time.

@@ -7,6 +7,7 @@ use super::layers::{Operation, Source, View, level};
 use super::lengths::Steps;
 use super::network::Network;
 use super::packed::{Packed, PackedInputs, PackedPass};
+use super::packed_memory::{Keep, Packer, SharedWeights, Values};
 use super::predictor_layout::{Home, Layout, Place, place_of};
 
 /// Rows taken through all layers before the next ones' turn, so that they stay in cache.
@@ -35,6 +36,8 @@ pub struct Predictor {
     member_outputs: Option<Place>,
     /// For a last step that does not apply it itself.
     output_activation: Activation,
+    /// What holds the packed weights, if it is not the steps.
+    shared: Option<SharedWeights>,
 }
 
 /// The buffers of one caller; see [`Predictor::scratch`].
@@ -63,11 +66,11 @@ enum Action {
     Embedding {
         vocabulary: usize,
         units: usize,
-        table: Vec<f32>,
+        table: Values,
     },
     /// The activation, and the length of the slices that a softmax adds up to one.
     Activation(Activation, usize),
-    Scale(Vec<f32>),
+    Scale(Values),
     Add,
     Multiply,
     /// Sources side by side; those that are computed in place are not among them. Holds the first
@@ -84,12 +87,45 @@ impl Predictor {
     /// # Errors
     /// [`Error::ParameterCount`] if the buffer does not belong to the network.
     pub fn new(network: &Network, parameters: &[f32]) -> Result<Self, Error> {
+        Self::pack(network, parameters, None)
+    }
+
+    /// [`Predictor::new`], which also hands what it packs to `keep`, piece after piece, for
+    /// [`Predictor::shared`].
+    ///
+    /// # Errors
+    /// As [`Predictor::new`].
+    pub fn keeping<'a>(
+        network: &Network,
+        parameters: &'a [f32],
+        keep: Keep<'a>,
+    ) -> Result<Self, Error> {
+        Self::pack(network, parameters, Some(keep))
+    }
+
+    /// The predictor of a network whose weights were packed before, and stay where they are.
+    ///
+    /// # Errors
+    /// [`Error::PackedWeights`] if they do not belong to the network.
+    pub fn shared(network: &Network, weights: SharedWeights) -> Result<Self, Error> {
+        Self::build(network, Packer::shared(weights))
+    }
+
+    fn pack<'a>(
+        network: &Network,
+        parameters: &'a [f32],
+        keep: Option<Keep<'a>>,
+    ) -> Result<Self, Error> {
         if parameters.len() != network.parameter_count() {
             return Err(Error::ParameterCount {
                 expected: network.parameter_count(),
                 given: parameters.len(),
             });
         }
+        Self::build(network, Packer::new(parameters, keep))
+    }
+
+    fn build(network: &Network, mut packer: Packer<'_>) -> Result<Self, Error> {
         let Layout {
             places,
             in_place,
@@ -106,7 +142,7 @@ impl Predictor {
         // Each member's output layer applies it, so that only their mean is left to take.
         let member_activation = output_activation;
         for (i, node) in network.nodes().iter().enumerate() {
-            let own = &parameters[node.parameters()];
+            packer.node(node.parameters());
             let mut sources: Vec<Place> = node
                 .sources()
                 .iter()
@@ -125,8 +161,12 @@ impl Predictor {
                         activation = member_activation;
                         output_activation = Activation::Linear;
                     }
-                    let bias = bias.map(|range| &own[range]);
-                    let layer = PackedDense::new(&own[weight], bias, units, width, activation);
+                    let layer = packer.dense(units, width, activation, |own, packing| {
+                        packing.rows(&own[weight], 0, width);
+                        if let Some(bias) = bias {
+                            packing.bias(&own[bias]);
+                        }
+                    });
                     Action::Dense(layer, steps)
                 }
                 Operation::Embedding {
@@ -134,18 +174,23 @@ impl Predictor {
                 } => Action::Embedding {
                     vocabulary,
                     units,
-                    table: own.to_vec(),
+                    table: packer.copy_all(),
                 },
                 Operation::Activation { activation, width } => {
                     Action::Activation(activation, width)
                 }
                 Operation::Scale { factor } => {
-                    Action::Scale(own.iter().map(|w| 1.0 + factor * w).collect())
+                    let count = packer.parameter_count();
+                    Action::Scale(packer.values(count, |own, factors| {
+                        for (to, w) in factors.iter_mut().zip(own) {
+                            *to = 1.0 + factor * w;
+                        }
+                    }))
                 }
                 Operation::Add => Action::Add,
                 Operation::Multiply => Action::Multiply,
                 Operation::JoinSteps { steps } => Action::JoinSteps(steps),
-                Operation::Packed => match node.pack(own) {
+                Operation::Packed => match node.pack(&mut packer) {
                     Some(packed) => Action::Packed(packed),
                     None => {
                         let label = format!("layer \"{}\"", node.name());
@@ -188,7 +233,7 @@ impl Predictor {
                 source_steps: node.source_steps.clone(),
             });
         }
-        let weights: usize = steps.iter().map(Step::size_bytes).sum();
+        let weights = packer.size_bytes();
         let row_bytes = buffers.iter().sum::<usize>().max(1) * size_of::<f32>();
         let most = if weights < LARGE { TILE } else { LARGE_TILE };
         let mut tile = most.min(SCRATCH_BYTES / row_bytes).max(1);
@@ -204,6 +249,7 @@ impl Predictor {
             member_outputs: (members > 1).then(|| places[last]),
             tile,
             output_activation,
+            shared: packer.finish()?,
         })
     }
 
@@ -222,9 +268,14 @@ impl Predictor {
         self.members
     }
 
-    /// Memory it holds, in bytes, without the callers' [`Scratch`].
+    /// Memory it holds for itself, in bytes, without the callers' [`Scratch`].
     pub fn size_bytes(&self) -> usize {
         size_of::<Self>() + self.steps.iter().map(Step::size_bytes).sum::<usize>()
+    }
+
+    /// Size of the packed weights that it shares with others.
+    pub fn shared_bytes(&self) -> usize {
+        self.shared.as_ref().map_or(0, SharedWeights::size_bytes)
     }
 
     /// Buffers for [`Predictor::forward`], one for each caller at a time.
@@ -366,9 +417,7 @@ impl Step {
         let held = match &self.action {
             Action::Dense(layer, _) => layer.size_bytes(),
             Action::Packed(layer) => layer.size_bytes(),
-            Action::Embedding { table: values, .. } | Action::Scale(values) => {
-                std::mem::size_of_val(&values[..])
-            }
+            Action::Embedding { table: values, .. } | Action::Scale(values) => values.own_bytes(),
             _ => 0,
         };
         held + size_of::<Self>() + std::mem::size_of_val(&self.sources[..])
@@ -461,7 +510,7 @@ impl Step {
             Action::Scale(factors) => {
                 let source = rows(self.sources[0]);
                 for (r, row) in target.chunks_mut(stride).take(count).enumerate() {
-                    for ((y, x), factor) in row.iter_mut().zip(source.row(r)).zip(factors) {
+                    for ((y, x), factor) in row.iter_mut().zip(source.row(r)).zip(&**factors) {
                         *y = x * factor;
                     }
                 }

@@ -21,6 +21,7 @@ mod network;
 mod networks;
 mod norm;
 mod optimizer;
+mod packed_memory;
 mod predictor;
 mod recurrent;
 mod sequences;

@@ -5,6 +5,7 @@
 //! with the weights in the order `[filter][i][feature]` it is a dense layer over windows. A row
 //! shorter than the longest is padded at its own ends.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -18,6 +19,7 @@ use crate::nn::layer_types::{Built, LayerType, Rank, Site, Spec};
 use crate::nn::lengths::{LengthRule, Window};
 use crate::nn::matrix::{Matrix, matrix, multiply, strided, strided_mut};
 use crate::nn::packed::{Packed, PackedPass};
+use crate::nn::packed_memory::Packer;
 use crate::nn::shape::Shape;
 use crate::nn::{Error, Settings};
 
@@ -190,14 +192,14 @@ impl Conv1d {
         })
     }
 
-    /// Calls `each` with places of a weight in PyTorch's order `[filter][feature][tap]` and in that
+    /// Calls `each` with places of a weight of these filters in PyTorch's order `[filter][feature][tap]` and in that
     /// of the windows, `[filter][tap][feature]`.
-    fn reorder(&self, mut each: impl FnMut(usize, usize)) {
+    fn reorder(&self, filters: Range<usize>, mut each: impl FnMut(usize, usize)) {
         let (taps, features) = (
             self.windows.window.size,
             self.windows.features / self.filters.groups,
         );
-        for filter in 0..self.filters.filters {
+        for filter in filters {
             let start = filter * taps * features;
             for tap in 0..taps {
                 for feature in 0..features {
@@ -245,7 +247,9 @@ impl Layer for Conv1d {
         let filters = self.filters.filters;
         let (parameters, bias) = self.filters.split(pass.parameters);
         let (weight, scratch) = pass.scratch.split_at_mut(self.weights());
-        self.reorder(|from, to| weight[to] = parameters[from]);
+        self.reorder(0..self.filters.filters, |from, to| {
+            weight[to] = parameters[from];
+        });
         if let Some(bias) = bias {
             for step in pass.output.chunks_exact_mut(filters) {
                 step.copy_from_slice(bias);
@@ -282,7 +286,9 @@ impl Layer for Conv1d {
         let (weight_gradient, scratch) = scratch.split_at_mut(self.weights());
         let (at_once, width) = (self.at_once(pass.rows), self.windows.size());
         let (windows, window_gradients) = scratch.split_at_mut(at_once * self.laid_out());
-        self.reorder(|from, to| weight[to] = parameters[from]);
+        self.reorder(0..self.filters.filters, |from, to| {
+            weight[to] = parameters[from];
+        });
         weight_gradient.fill(0.0);
         let row_width = pass.inputs.view(0).width;
         let blocks = pass.gradient.chunks(at_once * self.outputs());
@@ -327,7 +333,9 @@ impl Layer for Conv1d {
         }
         if let Some(parameters) = pass.parameter_gradient {
             let (target, bias) = self.filters.split_mut(parameters);
-            self.reorder(|to, from| target[to] += weight_gradient[from]);
+            self.reorder(0..self.filters.filters, |to, from| {
+                target[to] += weight_gradient[from];
+            });
             for step in pass.gradient.chunks_exact(filters) {
                 bias.iter_mut().zip(step).for_each(|(bias, g)| *bias += g);
             }
@@ -338,25 +346,28 @@ impl Layer for Conv1d {
         Operation::Packed
     }
 
-    fn pack(&self, parameters: &[f32]) -> Option<Box<dyn Packed>> {
-        let (parameters, bias) = self.filters.split(parameters);
-        let mut weight = vec![0.0; self.weights()];
-        self.reorder(|from, to| weight[to] = parameters[from]);
+    fn pack(&self, packer: &mut Packer<'_>) -> Option<Box<dyn Packed>> {
         let activation = self.filters.activation;
         // Softmax is over all filters, not over those of a group.
         let apart = self.filters.groups > 1 && activation == Activation::Softmax;
         let groups = self.groups().map(|group| {
-            PackedDense::new(
-                &weight[group.filter * group.taps..][..group.filters * group.taps],
-                bias.map(|bias| &bias[group.filter..][..group.filters]),
-                group.filters,
-                group.taps,
-                if apart {
-                    Activation::Linear
-                } else {
-                    activation
-                },
-            )
+            let activation = match apart {
+                true => Activation::Linear,
+                false => activation,
+            };
+            packer.dense(group.filters, group.taps, activation, |own, packing| {
+                let (parameters, bias) = self.filters.split(own);
+                let filters = group.filter..group.filter + group.filters;
+                let first = filters.start * group.taps;
+                let mut weight = vec![0.0; group.filters * group.taps];
+                self.reorder(filters.clone(), |from, to| {
+                    weight[to - first] = parameters[from];
+                });
+                packing.rows(&weight, 0, group.taps);
+                if let Some(bias) = bias {
+                    packing.bias(&bias[filters]);
+                }
+            })
         });
         Some(Box::new(PackedConv1d {
             groups: groups.collect(),

@@ -16,6 +16,7 @@ use crate::nn::convolution::{Axis, Convolution, bias_gradient};
 use crate::nn::layer_types::{Built, LayerType, Rank, Site, Spec};
 use crate::nn::lengths::LengthRule;
 use crate::nn::packed::{Packed, PackedPass};
+use crate::nn::packed_memory::{Packer, Values};
 use crate::nn::processor::Processor;
 use crate::nn::shape::Shape;
 use crate::nn::{Error, Settings};
@@ -264,10 +265,10 @@ impl Layer for Conv2d {
         Operation::Packed
     }
 
-    fn pack(&self, parameters: &[f32]) -> Option<Box<dyn Packed>> {
+    fn pack(&self, packer: &mut Packer<'_>) -> Option<Box<dyn Packed>> {
         Some(Box::new(PackedConv2d {
             layer: self.clone(),
-            parameters: parameters.to_vec(),
+            parameters: packer.copy_all(),
             processor: Processor::detect(),
         }))
     }
@@ -277,14 +278,14 @@ impl Layer for Conv2d {
 #[derive(Debug)]
 struct PackedConv2d {
     layer: Conv2d,
-    parameters: Vec<f32>,
+    parameters: Values,
     processor: Processor,
 }
 
 impl Packed for PackedConv2d {
     fn size_bytes(&self) -> usize {
         let taps = self.layer.convolution.taps() * size_of::<usize>();
-        std::mem::size_of_val(&self.parameters[..]) + taps + size_of::<Self>()
+        self.parameters.own_bytes() + taps + size_of::<Self>()
     }
 
     fn scratch(&self, _: usize) -> usize {

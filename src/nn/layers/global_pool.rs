@@ -9,6 +9,7 @@ use super::{Backward, Forward, Layer, Operation};
 use crate::nn::layer_types::{Built, LayerType, Rank, Site, Spec};
 use crate::nn::lengths::LengthRule;
 use crate::nn::packed::{Packed, PackedPass};
+use crate::nn::packed_memory::Packer;
 use crate::nn::processor::{Processor, Task};
 use crate::nn::shape::Shape;
 use crate::nn::{Error, Settings};
@@ -234,7 +235,7 @@ impl Layer for GlobalPool {
         Operation::Packed
     }
 
-    fn pack(&self, _: &[f32]) -> Option<Box<dyn Packed>> {
+    fn pack(&self, _: &mut Packer<'_>) -> Option<Box<dyn Packed>> {
         Some(Box::new(self.clone()))
     }
 }

@@ -5,6 +5,7 @@ use crate::nn::Activation;
 use crate::nn::initializer::{Initializer, ParameterKind};
 use crate::nn::kernel::PackedDense;
 use crate::nn::matrix::{matrix, matrix_mut, multiply};
+use crate::nn::packed_memory::Packer;
 use crate::nn::processor::{Processor, Task};
 
 /// Where the weight, [outputs, inputs], and behind it the bias lie in a layer's parameters.
@@ -123,14 +124,13 @@ impl Linear {
     }
 
     /// The map in the form in which it predicts.
-    pub fn pack(&self, parameters: &[f32], activation: Activation) -> PackedDense {
-        PackedDense::new(
-            self.weight(parameters),
-            self.bias(parameters),
-            self.outputs,
-            self.inputs,
-            activation,
-        )
+    pub fn pack(&self, packer: &mut Packer<'_>, activation: Activation) -> PackedDense {
+        packer.dense(self.outputs, self.inputs, activation, |own, packing| {
+            packing.rows(self.weight(own), 0, self.inputs);
+            if let Some(bias) = self.bias(own) {
+                packing.bias(bias);
+            }
+        })
     }
 }
 

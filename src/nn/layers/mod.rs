@@ -36,6 +36,7 @@ use super::initializer::{Initializer, ParameterKind};
 use super::lengths::Steps;
 use super::packed::Packed;
 use super::random::Random;
+use crate::nn::packed_memory::Packer;
 
 pub(super) use activation::ActivationLayer;
 pub(super) use dense::Dense;
@@ -187,8 +188,8 @@ pub trait Layer: Send + Sync + std::fmt::Debug {
     fn operation(&self) -> Operation;
 
     /// The layer with its parameters in the form in which it predicts, if its operation is
-    /// [`Operation::Packed`].
-    fn pack(&self, _parameters: &[f32]) -> Option<Box<dyn Packed>> {
+    /// [`Operation::Packed`]. What it asks the packer for must follow from the layer alone.
+    fn pack(&self, _packer: &mut Packer<'_>) -> Option<Box<dyn Packed>> {
         None
     }
 }

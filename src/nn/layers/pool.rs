@@ -15,6 +15,7 @@ use crate::nn::convolution::Axis;
 use crate::nn::layer_types::{Built, LayerType, Rank, Site, Spec};
 use crate::nn::lengths::{LengthRule, Padding, Window};
 use crate::nn::packed::{Packed, PackedPass};
+use crate::nn::packed_memory::Packer;
 use crate::nn::shape::Shape;
 use crate::nn::{Error, Settings};
 
@@ -263,7 +264,7 @@ impl Layer for Pool {
         Operation::Packed
     }
 
-    fn pack(&self, _: &[f32]) -> Option<Box<dyn Packed>> {
+    fn pack(&self, _: &mut Packer<'_>) -> Option<Box<dyn Packed>> {
         Some(Box::new(self.clone()))
     }
 }

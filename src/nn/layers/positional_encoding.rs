@@ -4,7 +4,7 @@
 //! sin(t / 10000^(2i/features)), feature 2i+1 by the cosine of the same; nothing is learnt. `learned`:
 //! a parameter `weight`, [steps, features], as of `torch.nn.Embedding`.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value};
 
@@ -14,6 +14,7 @@ use crate::nn::initializer::ParameterKind;
 use crate::nn::layer_types::{Built, LayerType, Rank, Site, Spec};
 use crate::nn::lengths::LengthRule;
 use crate::nn::packed::{Packed, PackedPass};
+use crate::nn::packed_memory::{Packer, Values};
 
 /// The type `positional_encoding`.
 pub(in crate::nn) const POSITIONAL_ENCODING: LayerType = LayerType {
@@ -55,7 +56,8 @@ impl Spec for PositionsSpec {
             layer: Box::new(PositionalEncoding {
                 steps,
                 features,
-                fixed: (!self.learned).then(|| sinusoidal(steps, features).into()),
+                learned: self.learned,
+                fixed: OnceLock::new(),
             }),
             shape: site.one()?,
             lengths: LengthRule::Keep,
@@ -68,13 +70,24 @@ impl Spec for PositionsSpec {
 struct PositionalEncoding {
     steps: usize,
     features: usize,
-    /// What is added, unless it is learnt.
-    fixed: Option<Arc<[f32]>>,
+    learned: bool,
+    /// What is added where it is not learnt, from the first pass on: packed weights have it, too.
+    fixed: OnceLock<Vec<f32>>,
 }
 
 impl PositionalEncoding {
     fn size(&self) -> usize {
         self.steps * self.features
+    }
+
+    /// What is added.
+    fn table<'a>(&'a self, parameters: &'a [f32]) -> &'a [f32] {
+        match self.learned {
+            true => parameters,
+            false => self
+                .fixed
+                .get_or_init(|| sinusoidal(self.steps, self.features)),
+        }
     }
 }
 
@@ -89,9 +102,9 @@ impl Layer for PositionalEncoding {
             initializer: None,
             start: None,
         };
-        match self.fixed {
-            Some(_) => Vec::new(),
-            None => vec![weight],
+        match self.learned {
+            false => Vec::new(),
+            true => vec![weight],
         }
     }
 
@@ -100,7 +113,7 @@ impl Layer for PositionalEncoding {
     }
 
     fn forward(&self, pass: Forward<'_>) {
-        let table = self.fixed.as_deref().unwrap_or(pass.parameters);
+        let table = self.table(pass.parameters);
         let input = pass.inputs.view(0);
         for (row, output) in pass.output.chunks_exact_mut(self.size()).enumerate() {
             add(input.row(row), table, output);
@@ -122,11 +135,11 @@ impl Layer for PositionalEncoding {
         Operation::Packed
     }
 
-    fn pack(&self, parameters: &[f32]) -> Option<Box<dyn Packed>> {
-        Some(Box::new(PackedPositions(match &self.fixed {
-            Some(fixed) => fixed.clone(),
-            None => parameters.into(),
-        })))
+    fn pack(&self, packer: &mut Packer<'_>) -> Option<Box<dyn Packed>> {
+        let table = packer.values(self.size(), |own, values| {
+            values.copy_from_slice(self.table(own));
+        });
+        Some(Box::new(PackedPositions(table)))
     }
 }
 
@@ -139,11 +152,11 @@ fn add(x: &[f32], table: &[f32], output: &mut [f32]) {
 
 /// What is added to each step.
 #[derive(Debug)]
-struct PackedPositions(Arc<[f32]>);
+struct PackedPositions(Values);
 
 impl Packed for PackedPositions {
     fn size_bytes(&self) -> usize {
-        size_of_val(&*self.0)
+        self.0.own_bytes()
     }
 
     fn forward(&self, pass: PackedPass<'_>) {

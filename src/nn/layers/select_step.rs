@@ -9,6 +9,7 @@ use crate::nn::Error;
 use crate::nn::layer_types::{Built, LayerType, Rank, Site, Spec};
 use crate::nn::lengths::LengthRule;
 use crate::nn::packed::{Packed, PackedPass};
+use crate::nn::packed_memory::Packer;
 use crate::nn::settings::Settings;
 use crate::nn::shape::Shape;
 
@@ -124,7 +125,7 @@ impl Layer for SelectStep {
         Operation::Packed
     }
 
-    fn pack(&self, _: &[f32]) -> Option<Box<dyn Packed>> {
+    fn pack(&self, _: &mut Packer<'_>) -> Option<Box<dyn Packed>> {
         Some(Box::new(*self))
     }
 }

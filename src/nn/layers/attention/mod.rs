@@ -21,6 +21,7 @@ use crate::nn::architecture::shortest;
 use crate::nn::layer_types::{Built, LayerType, Rank, Site, Spec};
 use crate::nn::lengths::LengthRule;
 use crate::nn::packed::{Packed, PackedPass};
+use crate::nn::packed_memory::Packer;
 
 /// The type `multi_head_attention`.
 pub(in crate::nn) const MULTI_HEAD_ATTENTION: LayerType = LayerType {
@@ -166,8 +167,8 @@ impl Layer for MultiHeadAttention {
         Operation::Packed
     }
 
-    fn pack(&self, parameters: &[f32]) -> Option<Box<dyn Packed>> {
-        Some(Box::new(self.0.pack(parameters)))
+    fn pack(&self, packer: &mut Packer<'_>) -> Option<Box<dyn Packed>> {
+        Some(Box::new(self.0.pack(packer)))
     }
 }
 

@@ -8,6 +8,7 @@ use crate::nn::initializer::Initializer;
 use crate::nn::kernel::PackedDense;
 use crate::nn::layers::ParameterSpec;
 use crate::nn::layers::linear::Linear;
+use crate::nn::packed_memory::Packer;
 use crate::nn::processor::Processor;
 use crate::nn::random::Random;
 
@@ -189,11 +190,11 @@ impl SelfAttention {
     }
 
     /// It in the form in which it predicts.
-    pub fn pack(&self, parameters: &[f32]) -> PackedAttention {
+    pub fn pack(&self, packer: &mut Packer<'_>) -> PackedAttention {
         PackedAttention {
             heads: self.heads,
-            in_proj: self.in_proj.pack(parameters, Activation::Linear),
-            out_proj: self.out_proj.pack(parameters, Activation::Linear),
+            in_proj: self.in_proj.pack(packer, Activation::Linear),
+            out_proj: self.out_proj.pack(packer, Activation::Linear),
         }
     }
 }
@@ -207,7 +208,7 @@ pub(in crate::nn::layers) struct PackedAttention {
 }
 
 impl PackedAttention {
-    /// Memory it holds, in bytes.
+    /// Memory it holds for itself, in bytes.
     pub fn size_bytes(&self) -> usize {
         self.in_proj.size_bytes() + self.out_proj.size_bytes()
     }

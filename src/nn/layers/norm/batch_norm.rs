@@ -24,6 +24,7 @@ use crate::nn::layer_types::{Built, LayerType, Rank, Site, Spec};
 use crate::nn::layers::{Backward, Forward, Layer, Operation, ParameterSpec};
 use crate::nn::lengths::LengthRule;
 use crate::nn::packed::{Packed, PackedPass};
+use crate::nn::packed_memory::{Packer, Values};
 use crate::nn::processor::{Processor, Task};
 use crate::nn::shape::Shape;
 
@@ -187,22 +188,23 @@ impl Layer for BatchNorm {
         Operation::Packed
     }
 
-    fn pack(&self, parameters: &[f32]) -> Option<Box<dyn Packed>> {
+    fn pack(&self, packer: &mut Packer<'_>) -> Option<Box<dyn Packed>> {
         let count = self.channels.count;
-        let Affine { weight, bias } = self.settings.affine(parameters, count);
-        let running = self.statistics(parameters);
-        let epsilon = f64::from(self.settings.epsilon);
-        let channel = |channel: usize| {
-            let weight = weight.map_or(1.0, |weight| f64::from(weight[channel]));
-            let bias = bias.map_or(0.0, |bias| f64::from(bias[channel]));
-            let factor = weight / (f64::from(running.variance[channel]) + epsilon).sqrt();
-            let term = bias - f64::from(running.mean[channel]) * factor;
-            (factor as f32, term as f32)
+        let fill = |own: &[f32], values: &mut [f32]| {
+            let Affine { weight, bias } = self.settings.affine(own, count);
+            let running = self.statistics(own);
+            let epsilon = f64::from(self.settings.epsilon);
+            let (factors, terms) = values.split_at_mut(count);
+            for (channel, (to, term)) in factors.iter_mut().zip(terms).enumerate() {
+                let weight = weight.map_or(1.0, |weight| f64::from(weight[channel]));
+                let bias = bias.map_or(0.0, |bias| f64::from(bias[channel]));
+                let factor = weight / (f64::from(running.variance[channel]) + epsilon).sqrt();
+                *to = factor as f32;
+                *term = (bias - f64::from(running.mean[channel]) * factor) as f32;
+            }
         };
-        let (factors, terms): (Vec<f32>, Vec<f32>) = (0..count).map(channel).unzip();
         Some(Box::new(PackedBatchNorm {
-            factors: factors.into(),
-            terms: terms.into(),
+            factors_and_terms: packer.values(2 * count, fill),
             channels: self.channels,
             size: self.size,
         }))
@@ -356,15 +358,14 @@ impl Task for BackwardTask<'_> {
 /// `x · factor + term`, a factor and a term for each channel.
 #[derive(Debug)]
 struct PackedBatchNorm {
-    factors: Box<[f32]>,
-    terms: Box<[f32]>,
+    factors_and_terms: Values,
     channels: Channels,
     size: usize,
 }
 
 impl Packed for PackedBatchNorm {
     fn size_bytes(&self) -> usize {
-        size_of_val(&*self.factors) + size_of_val(&*self.terms)
+        self.factors_and_terms.own_bytes()
     }
 
     fn forward(&self, pass: PackedPass<'_>) {
@@ -382,10 +383,10 @@ impl Task for PackedTask<'_, '_> {
     fn run(self) {
         let (layer, pass) = (self.layer, self.pass);
         let input = pass.inputs.view(0);
+        let (factors, terms) = layer.factors_and_terms.split_at(layer.channels.count);
         for row in 0..pass.rows {
             let y = &mut pass.output[row * pass.stride..][..layer.size];
             y.copy_from_slice(input.row(row));
-            let (factors, terms) = (&layer.factors, &layer.terms);
             layer.channels.map(y, |channel, _, x| {
                 x.mul_add(factors[channel], terms[channel])
             });

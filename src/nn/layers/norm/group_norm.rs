@@ -14,6 +14,7 @@ use crate::nn::layer_types::{Built, LayerType, Rank, Site, Spec};
 use crate::nn::layers::{Backward, Forward, Layer, Operation, ParameterSpec};
 use crate::nn::lengths::LengthRule;
 use crate::nn::packed::{Packed, PackedPass};
+use crate::nn::packed_memory::{Packer, Values};
 use crate::nn::processor::{Processor, Task};
 use crate::nn::shape::Shape;
 
@@ -153,11 +154,11 @@ impl Layer for GroupNorm {
         Operation::Packed
     }
 
-    fn pack(&self, parameters: &[f32]) -> Option<Box<dyn Packed>> {
+    fn pack(&self, packer: &mut Packer<'_>) -> Option<Box<dyn Packed>> {
         Some(Box::new(PackedGroupNorm {
             settings: self.settings,
             sizes: self.sizes,
-            parameters: parameters.into(),
+            parameters: packer.copy_all(),
         }))
     }
 }
@@ -222,12 +223,12 @@ impl Task for BackwardTask<'_> {
 struct PackedGroupNorm {
     settings: NormSettings,
     sizes: Sizes,
-    parameters: Box<[f32]>,
+    parameters: Values,
 }
 
 impl Packed for PackedGroupNorm {
     fn size_bytes(&self) -> usize {
-        size_of_val(&*self.parameters)
+        self.parameters.own_bytes()
     }
 
     fn forward(&self, pass: PackedPass<'_>) {

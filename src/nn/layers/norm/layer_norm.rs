@@ -14,6 +14,7 @@ use crate::nn::layer_types::{Built, LayerType, Rank, Site, Spec};
 use crate::nn::layers::{Backward, Forward, Layer, Operation, ParameterSpec};
 use crate::nn::lengths::LengthRule;
 use crate::nn::packed::{Packed, PackedPass};
+use crate::nn::packed_memory::{Packer, Values};
 use crate::nn::processor::{Processor, Task};
 use crate::nn::shape::Shape;
 
@@ -102,12 +103,12 @@ impl Layer for LayerNorm {
         Operation::Packed
     }
 
-    fn pack(&self, parameters: &[f32]) -> Option<Box<dyn Packed>> {
+    fn pack(&self, packer: &mut Packer<'_>) -> Option<Box<dyn Packed>> {
         Some(Box::new(PackedLayerNorm {
             settings: self.settings,
             steps: self.steps,
             width: self.width,
-            parameters: parameters.into(),
+            parameters: packer.copy_all(),
         }))
     }
 }
@@ -177,12 +178,12 @@ struct PackedLayerNorm {
     settings: NormSettings,
     steps: usize,
     width: usize,
-    parameters: Box<[f32]>,
+    parameters: Values,
 }
 
 impl Packed for PackedLayerNorm {
     fn size_bytes(&self) -> usize {
-        size_of_val(&*self.parameters)
+        self.parameters.own_bytes()
     }
 
     fn forward(&self, pass: PackedPass<'_>) {

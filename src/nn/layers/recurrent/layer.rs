@@ -10,6 +10,7 @@ use crate::nn::Activation;
 use crate::nn::initializer::{Initializer, ParameterKind};
 use crate::nn::layers::{Backward, Forward, Layer, Operation, ParameterSpec};
 use crate::nn::packed::Packed;
+use crate::nn::packed_memory::Packer;
 use crate::nn::processor::Processor;
 use crate::nn::random::Random;
 
@@ -382,8 +383,8 @@ impl Layer for Recurrent {
         Operation::Packed
     }
 
-    fn pack(&self, parameters: &[f32]) -> Option<Box<dyn Packed>> {
-        Some(Box::new(PackedRecurrent::new(self.clone(), parameters)))
+    fn pack(&self, packer: &mut Packer<'_>) -> Option<Box<dyn Packed>> {
+        Some(Box::new(PackedRecurrent::new(self.clone(), packer)))
     }
 }
 

@@ -6,6 +6,7 @@ use super::order::Order;
 use super::weights::{Direction, StepProduct, StepProducts};
 use crate::nn::kernel::PackedDense;
 use crate::nn::packed::{Packed, PackedPass};
+use crate::nn::packed_memory::Packer;
 use crate::nn::processor::Processor;
 
 /// A stack with its weights packed.
@@ -27,13 +28,13 @@ struct PackedDirection {
 }
 
 impl PackedRecurrent {
-    pub fn new(layer: Recurrent, parameters: &[f32]) -> Self {
+    pub fn new(layer: Recurrent, packer: &mut Packer<'_>) -> Self {
         let stack = layer
             .stack()
             .map(|(layer, direction, first)| PackedDirection {
                 layer,
                 direction,
-                products: direction.pack_to_keep(&direction.weights(&parameters[first..])),
+                products: direction.pack_to_keep(packer, first),
             })
             .collect();
         Self {
@@ -225,7 +226,8 @@ mod tests {
                 .map(|steps| [vec![*steps as f32], values(30)].concat())
                 .collect();
             let all = Processor::available();
-            let on = |processor| PackedRecurrent::new(layer.clone(), &parameters).on(processor);
+            let pack = || PackedRecurrent::new(layer.clone(), &mut Packer::new(&parameters, None));
+            let on = |processor| pack().on(processor);
             let together = states(&on(all[0]), &rows.concat(), rows.len());
             for processor in all {
                 let packed = on(processor);

@@ -1,8 +1,11 @@
 //! The weights of one direction of one layer of a stack: where they lie, and packed for a pass.
 
+use std::ops::Range;
+
 use super::cell::Kind;
 use crate::nn::Activation;
 use crate::nn::kernel::{PackedDense, Panels};
+use crate::nn::packed_memory::Packer;
 use crate::nn::packing::Packing;
 
 /// One direction of one layer of a stack.
@@ -109,44 +112,24 @@ impl Direction {
         }
     }
 
-    /// For each product of a step: outputs, inputs, and how its weights come together.
-    fn pieces<'a>(&self, weights: &Weights<&'a [f32]>) -> impl Iterator<Item = Joined<'a>> {
-        let (inputs, units) = (self.inputs, self.units);
-        let Weights {
-            input,
-            state,
-            input_bias,
-            state_bias,
-        } = *weights;
-        let use_bias = self.use_bias;
-        self.kind.pieces().iter().map(move |piece| {
-            let gates = piece.gates.start * units..piece.gates.end * units;
-            let part = |weight: &'a [f32], width: usize, enters: bool| {
-                enters.then(|| (&weight[gates.start * width..gates.end * width], width))
-            };
-            let bias =
-                |bias: &'a [f32], enters: bool| (enters && use_bias).then(|| &bias[gates.clone()]);
-            Joined {
-                outputs: gates.len(),
-                weights: [
-                    part(input, inputs, piece.input),
-                    part(state, units, piece.state),
-                ],
-                biases: [bias(input_bias, piece.input), bias(state_bias, piece.state)],
-                from: if piece.input { 0 } else { inputs },
-                column: piece.column * units,
-            }
+    /// The products of a step.
+    fn joined(&self) -> impl Iterator<Item = Joined> {
+        let (inputs, units, use_bias) = (self.inputs, self.units, self.use_bias);
+        self.kind.pieces().iter().map(move |piece| Joined {
+            gates: piece.gates.start * units..piece.gates.end * units,
+            inputs: piece.input.then_some(inputs),
+            state: piece.state.then_some(units),
+            use_bias,
+            from: if piece.input { 0 } else { inputs },
+            column: piece.column * units,
         })
     }
 
     /// Memory that [`Direction::pack`] takes.
     pub fn forward_memory(&self) -> usize {
-        let piece = |piece: &super::cell::Piece| {
-            let inputs = if piece.input { self.inputs } else { 0 };
-            let state = if piece.state { self.units } else { 0 };
-            Packing::memory(piece.gates.len() * self.units, inputs + state)
-        };
-        self.kind.pieces().iter().map(piece).sum()
+        self.joined()
+            .map(|joined| Packing::memory(joined.outputs(), joined.width()))
+            .sum()
     }
 
     /// The products of a step, packed into memory.
@@ -156,17 +139,10 @@ impl Direction {
         mut memory: &'m mut [f32],
     ) -> (StepProducts<'m>, &'m mut [f32]) {
         let mut products = [None; 3];
-        for (joined, product) in self.pieces(weights).zip(&mut products) {
-            let (mut packing, rest) = Packing::new(memory, joined.outputs, joined.inputs());
+        for (joined, product) in self.joined().zip(&mut products) {
+            let (mut packing, rest) = Packing::new(memory, joined.outputs(), joined.width());
             memory = rest;
-            let mut first = 0;
-            for (weight, width) in joined.weights.into_iter().flatten() {
-                packing.rows(weight, first, width);
-                first += width;
-            }
-            for bias in joined.biases.into_iter().flatten() {
-                packing.bias(bias);
-            }
+            joined.pack(weights, &mut packing);
             *product = Some(StepProduct {
                 panels: Panels::new(packing),
                 from: joined.from,
@@ -176,16 +152,21 @@ impl Direction {
         (products, memory)
     }
 
-    /// The products of a step, to be kept: each with where it reads and where it writes.
-    pub fn pack_to_keep(&self, weights: &Weights<&[f32]>) -> Vec<(PackedDense, usize, usize)> {
-        let keep = |joined: Joined<'_>| {
-            let (weights, widths): (Vec<_>, Vec<_>) = joined.weights.into_iter().flatten().unzip();
-            let biases: Vec<_> = joined.biases.into_iter().flatten().collect();
-            let activation = Activation::Linear;
-            let dense = PackedDense::joined(&weights, &widths, &biases, joined.outputs, activation);
+    /// The products of a step, to be kept, of a direction whose parameters begin at `first` of the
+    /// layer's: each with where it reads and where it writes.
+    pub fn pack_to_keep(
+        &self,
+        packer: &mut Packer<'_>,
+        first: usize,
+    ) -> Vec<(PackedDense, usize, usize)> {
+        let keep = |joined: Joined| {
+            let (outputs, width) = (joined.outputs(), joined.width());
+            let dense = packer.dense(outputs, width, Activation::Linear, |own, packing| {
+                joined.pack(&self.weights(&own[first..]), packing);
+            });
             (dense, joined.from, joined.column)
         };
-        self.pieces(weights).map(keep).collect()
+        self.joined().map(keep).collect()
     }
 
     /// The columns whose gradients make up that of the input, as ranges of gates, in the order of
@@ -238,18 +219,44 @@ impl Direction {
     }
 }
 
-/// The weights of a product of a step.
-struct Joined<'a> {
-    outputs: usize,
-    /// The input's and the state's, with the width of each.
-    weights: [Option<(&'a [f32], usize)>; 2],
-    biases: [Option<&'a [f32]>; 2],
+/// A product of a step, and how its weights come together.
+struct Joined {
+    /// The rows of the weights.
+    gates: Range<usize>,
+    /// How many values of the step's input enter, and of the state.
+    inputs: Option<usize>,
+    state: Option<usize>,
+    use_bias: bool,
+    /// Where it begins to read in a row of input and state.
     from: usize,
+    /// The column of values where its result begins.
     column: usize,
 }
 
-impl Joined<'_> {
-    fn inputs(&self) -> usize {
-        self.weights.iter().flatten().map(|(_, width)| width).sum()
+impl Joined {
+    fn outputs(&self) -> usize {
+        self.gates.len()
+    }
+
+    /// Values that enter.
+    fn width(&self) -> usize {
+        self.inputs.unwrap_or(0) + self.state.unwrap_or(0)
+    }
+
+    /// Packs the input's weights before the state's; the biases are added up.
+    fn pack(&self, weights: &Weights<&[f32]>, packing: &mut Packing<'_>) {
+        let parts = [
+            (self.inputs, weights.input, weights.input_bias),
+            (self.state, weights.state, weights.state_bias),
+        ];
+        let mut first = 0;
+        for (width, weight, bias) in parts {
+            let Some(width) = width else { continue };
+            packing.rows(&weight[self.gates.start * width..], first, width);
+            if self.use_bias {
+                packing.bias(&bias[self.gates.clone()]);
+            }
+            first += width;
+        }
     }
 }

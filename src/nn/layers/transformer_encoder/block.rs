@@ -1,7 +1,7 @@
 //! One block, in training.
 
 use super::EncoderSpec;
-use super::packed::PackedBlock;
+use super::packed::{PackedBlock, PackedNorm};
 use super::residual::{
     Activate, ActivateBackward, AddAndNorm, Masked, Norm, NormBackward, NormTokens,
 };
@@ -12,6 +12,7 @@ use crate::nn::layers::ParameterSpec;
 use crate::nn::layers::attention::{Heads, SelfAttention, Tokens, take};
 use crate::nn::layers::linear::Linear;
 use crate::nn::layers::norm::{Affine, AffineGradient, parameter};
+use crate::nn::packed_memory::Packer;
 use crate::nn::processor::Processor;
 use crate::nn::random::Random;
 
@@ -31,7 +32,7 @@ pub(super) struct Block {
 
 /// Where the weight of a norm and, behind it, its bias lie.
 #[derive(Clone, Copy, Debug)]
-struct NormPlace {
+pub(super) struct NormPlace {
     start: usize,
     width: usize,
     use_bias: bool,
@@ -42,7 +43,7 @@ impl NormPlace {
         self.start + self.width * if self.use_bias { 2 } else { 1 }
     }
 
-    fn affine(self, parameters: &[f32]) -> Affine<'_> {
+    pub fn affine(self, parameters: &[f32]) -> Affine<'_> {
         let (weight, bias) = parameters[self.start..self.end()].split_at(self.width);
         Affine {
             weight: Some(weight),
@@ -420,17 +421,15 @@ impl Block {
     }
 
     /// The block in the form in which it predicts.
-    pub fn pack(&self, parameters: &[f32]) -> PackedBlock {
-        let owned = |place: NormPlace| {
-            let affine = place.affine(parameters);
-            let own = |values: Option<&[f32]>| values.map(Box::from);
-            [own(affine.weight), own(affine.bias)]
-        };
+    pub fn pack(&self, packer: &mut Packer<'_>) -> PackedBlock {
         PackedBlock {
-            attention: self.attention.pack(parameters),
-            linear1: self.linear1.pack(parameters, self.activation),
-            linear2: self.linear2.pack(parameters, Activation::Linear),
-            norms: [owned(self.norm1), owned(self.norm2)],
+            attention: self.attention.pack(packer),
+            linear1: self.linear1.pack(packer, self.activation),
+            linear2: self.linear2.pack(packer, Activation::Linear),
+            norms: [self.norm1, self.norm2].map(|place| PackedNorm {
+                parameters: packer.copy(place.start..place.end()),
+                place: NormPlace { start: 0, ..place },
+            }),
             epsilon: self.epsilon,
             norm_first: self.norm_first,
         }

@@ -27,6 +27,7 @@ use crate::nn::architecture::shortest;
 use crate::nn::layer_types::{Built, LayerType, Rank, Site, Spec};
 use crate::nn::lengths::LengthRule;
 use crate::nn::packed::Packed;
+use crate::nn::packed_memory::Packer;
 use crate::nn::settings::Settings;
 use crate::nn::{Activation, Error};
 
@@ -257,8 +258,8 @@ impl Layer for TransformerEncoder {
         Operation::Packed
     }
 
-    fn pack(&self, parameters: &[f32]) -> Option<Box<dyn Packed>> {
-        let blocks = self.blocks.iter().map(|block| block.pack(parameters));
+    fn pack(&self, packer: &mut Packer<'_>) -> Option<Box<dyn Packed>> {
+        let blocks = self.blocks.iter().map(|block| block.pack(packer));
         Some(Box::new(PackedEncoder::new(self.heads, blocks.collect())))
     }
 }

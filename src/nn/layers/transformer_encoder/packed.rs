@@ -1,10 +1,11 @@
 //! The encoder ready to predict: row by row, over the steps that are there.
 
+use super::block::NormPlace;
 use super::residual::{AddAndNorm, Norm, NormTokens};
 use crate::nn::kernel::PackedDense;
 use crate::nn::layers::attention::{Heads, PackedAttention, take};
-use crate::nn::layers::norm::Affine;
 use crate::nn::packed::{Packed, PackedPass};
+use crate::nn::packed_memory::Values;
 use crate::nn::processor::Processor;
 
 /// A block with its parameters packed.
@@ -13,27 +14,30 @@ pub(super) struct PackedBlock {
     pub attention: PackedAttention,
     pub linear1: PackedDense,
     pub linear2: PackedDense,
-    /// Weight and bias of each norm.
-    pub norms: [[Option<Box<[f32]>>; 2]; 2],
+    pub norms: [PackedNorm; 2],
     pub epsilon: f32,
     pub norm_first: bool,
 }
 
+/// A norm's parameters, and where they lie there.
+#[derive(Debug)]
+pub(super) struct PackedNorm {
+    pub parameters: Values,
+    pub place: NormPlace,
+}
+
 impl PackedBlock {
     fn size_bytes(&self) -> usize {
-        let norms = self.norms.iter().flatten().flatten();
-        let norms: usize = norms.map(|values| size_of_val(&**values)).sum();
+        let norms = self.norms.iter().map(|norm| norm.parameters.own_bytes());
+        let norms: usize = norms.sum();
         let dense = self.linear1.size_bytes() + self.linear2.size_bytes();
         norms + dense + self.attention.size_bytes()
     }
 
     fn norm(&self, norm: usize) -> Norm<'_> {
-        let [weight, bias] = &self.norms[norm];
+        let PackedNorm { parameters, place } = &self.norms[norm];
         Norm {
-            affine: Affine {
-                weight: weight.as_deref(),
-                bias: bias.as_deref(),
-            },
+            affine: place.affine(parameters),
             epsilon: self.epsilon,
         }
     }
