@@ -11,6 +11,7 @@ pub(crate) mod interrupt;
 pub(crate) mod reader;
 pub(crate) mod role;
 pub(crate) mod rows;
+pub(crate) mod scan;
 pub(crate) mod scoring;
 pub(crate) mod settings;
 pub(crate) mod threads;
@@ -21,4 +22,5 @@ pub(crate) mod threads;
 pub extern "C-unwind" fn _PG_init() {
     blas::quiet();
     settings::define();
+    scan::install();
 }

@@ -8,6 +8,8 @@ const MOST_KILOBYTES: i32 = i32::MAX;
 static THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
 static MAX_MEMORY: GucSetting<i32> = GucSetting::<i32>::new(-1);
 static MODEL_CACHE: GucSetting<i32> = GucSetting::<i32>::new(256 * 1024);
+static BATCH_SCORING: GucSetting<bool> = GucSetting::<bool>::new(true);
+static BATCH_ROWS: GucSetting<i32> = GucSetting::<i32>::new(256);
 
 /// Registers the settings and reserves their prefix.
 pub(crate) fn define() {
@@ -41,6 +43,24 @@ pub(crate) fn define() {
         GucContext::Userset,
         GucFlags::UNIT_KB,
     );
+    GucRegistry::define_bool_guc(
+        c"neural.batch_scoring",
+        c"Whether queries that call a model score their rows a batch at a time.",
+        c"Results do not depend on it.",
+        &BATCH_SCORING,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"neural.batch_rows",
+        c"Most rows that a query scores at a time.",
+        c"Results do not depend on it. Batches begin small and grow, so that a LIMIT scores few rows.",
+        &BATCH_ROWS,
+        1,
+        65536,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
     // SAFETY: the string is static; PostgreSQL copies it.
     unsafe { pg_sys::MarkGUCPrefixReserved(c"neural".as_ptr()) };
 }
@@ -69,6 +89,16 @@ pub(crate) fn max_memory() -> usize {
 /// `neural.model_cache` in bytes.
 pub(crate) fn model_cache() -> usize {
     bytes(MODEL_CACHE.get())
+}
+
+/// `neural.batch_scoring`.
+pub(crate) fn batch_scoring() -> bool {
+    BATCH_SCORING.get()
+}
+
+/// `neural.batch_rows`: at least 1.
+pub(crate) fn batch_rows() -> usize {
+    usize::try_from(BATCH_ROWS.get()).unwrap_or(1).max(1)
 }
 
 fn bytes(kilobytes: i32) -> usize {

@@ -12,4 +12,5 @@ mod harness;
 mod memory;
 mod rights;
 mod rollback;
+mod scan_property;
 mod standby;

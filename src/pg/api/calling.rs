@@ -6,7 +6,7 @@ use pgrx::prelude::*;
 use pgrx::{PgSqlErrorCode as Code, pg_sys};
 
 use crate::pg::cache;
-use crate::pg::call::{Answer, Site};
+use crate::pg::call::{Answer, Site, answer};
 use crate::pg::error::Report;
 use crate::pg::reader;
 
@@ -45,6 +45,24 @@ entry_points! {
     neural_predict_proba_pinned, pg_finfo_neural_predict_proba_pinned, true, Answer::All, all;
 }
 
+/// What the function at an address answers, and whether it takes a hash: none for functions that
+/// are not `predict` functions.
+pub(crate) fn entry_at(address: usize) -> Option<(Answer, bool)> {
+    type Entry = unsafe extern "C-unwind" fn(pg_sys::FunctionCallInfo) -> pg_sys::Datum;
+    let entries: [(Entry, Answer, bool); 6] = [
+        (neural_predict, Answer::Value, false),
+        (neural_predict_class, Answer::Class, false),
+        (neural_predict_proba, Answer::All, false),
+        (neural_predict_pinned, Answer::Value, true),
+        (neural_predict_class_pinned, Answer::Class, true),
+        (neural_predict_proba_pinned, Answer::All, true),
+    ];
+    entries
+        .iter()
+        .find(|(entry, _, _)| *entry as usize == address)
+        .map(|(_, answer, pinned)| (*answer, *pinned))
+}
+
 /// # Safety
 /// `fcinfo` is the frame of the call that gave `site`; so for the other two.
 #[inline]
@@ -54,7 +72,7 @@ unsafe fn value(
 ) -> Result<pg_sys::Datum, Report> {
     // SAFETY: as the caller says.
     unsafe { site.outputs(fcinfo)? };
-    Ok(pg_sys::Datum::from(site.value().to_bits() as usize))
+    Ok(answer::number(site.value()))
 }
 
 unsafe fn class(
@@ -63,50 +81,13 @@ unsafe fn class(
 ) -> Result<pg_sys::Datum, Report> {
     // SAFETY: as the caller says.
     unsafe { site.outputs(fcinfo)? };
-    Ok(server_text(&site.class()))
+    Ok(answer::text(&site.class()))
 }
 
 unsafe fn all(site: &mut Site, fcinfo: pg_sys::FunctionCallInfo) -> Result<pg_sys::Datum, Report> {
-    // SAFETY: as the caller says; the array is made in the caller's memory context.
-    unsafe {
-        site.outputs(fcinfo)?;
-        let mut numbers: Vec<pg_sys::Datum> = site
-            .all()
-            .into_iter()
-            .map(|number| pg_sys::Datum::from(number.to_bits() as usize))
-            .collect();
-        let array = pg_sys::construct_array(
-            numbers.as_mut_ptr(),
-            numbers.len() as i32,
-            pg_sys::FLOAT8OID,
-            8,
-            true,
-            b'd' as _,
-        );
-        Ok(pg_sys::Datum::from(array))
-    }
-}
-
-/// A text datum in the database's encoding.
-fn server_text(text: &str) -> pg_sys::Datum {
-    // SAFETY: conversion gives its input or a zero-terminated palloc'ed string.
-    unsafe {
-        if text.is_ascii() || pg_sys::GetDatabaseEncoding() == pg_sys::pg_enc::PG_UTF8 as i32 {
-            let text = pg_sys::cstring_to_text_with_len(text.as_ptr().cast(), text.len() as i32);
-            return pg_sys::Datum::from(text);
-        }
-        let converted = pg_sys::pg_any_to_server(
-            text.as_ptr().cast(),
-            text.len() as i32,
-            pg_sys::pg_enc::PG_UTF8 as i32,
-        );
-        let length = if converted.cast_const() == text.as_ptr().cast() {
-            text.len()
-        } else {
-            libc::strlen(converted)
-        };
-        pg_sys::Datum::from(pg_sys::cstring_to_text_with_len(converted, length as i32))
-    }
+    // SAFETY: as the caller says.
+    unsafe { site.outputs(fcinfo)? };
+    Ok(answer::numbers(&site.all()))
 }
 
 /// `neural.classes(model)`: the classes in the order of `predict_proba`.

@@ -2,7 +2,7 @@
 
 mod aggregates;
 mod architectures;
-mod calling;
+pub(super) mod calling;
 mod cost;
 mod create_function;
 mod exchange;

@@ -1,5 +1,6 @@
-//! Calling a model from SQL, a row at a time.
+//! Calling a model from SQL.
 
+pub(crate) mod answer;
 mod arguments;
 mod site;
 mod snapshot;

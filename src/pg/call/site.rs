@@ -107,6 +107,59 @@ impl Site {
     ) -> Result<&'a mut Site, Report> {
         // SAFETY: the frame and its FmgrInfo outlive the call; fn_extra is ours or null.
         unsafe {
+            let (text, key) = Site::moment(fcinfo)?;
+            let site: *mut Site = (*(*fcinfo).flinfo).fn_extra.cast();
+            if let Some(site) = site.as_mut() {
+                if site.key == key && site.model_text == text {
+                    return Ok(site);
+                }
+                site.refresh(fcinfo, text, key, pinned, answer)?;
+                return Ok(site);
+            }
+            Site::create(fcinfo, text, key, pinned, answer)
+        }
+    }
+
+    /// The same for a caller that keeps the state itself: made at first, resolved for this moment
+    /// when it is there.
+    ///
+    /// # Safety
+    /// `fcinfo` is the frame of a call of one of the `predict` functions, always the same one's.
+    pub unsafe fn get_kept(
+        kept: &mut Option<Box<Site>>,
+        fcinfo: pg_sys::FunctionCallInfo,
+        pinned: bool,
+        answer: Answer,
+    ) -> Result<&mut Site, Report> {
+        // SAFETY: as the caller says.
+        unsafe {
+            let (text, key) = Site::moment(fcinfo)?;
+            match kept {
+                Some(site) => {
+                    if site.key != key || site.model_text != text {
+                        site.refresh(fcinfo, text, key, pinned, answer)?;
+                    }
+                    Ok(site)
+                }
+                None => {
+                    let site = Site::new(fcinfo, text, key, pinned, answer)?;
+                    Ok(kept.insert(Box::new(site)))
+                }
+            }
+        }
+    }
+
+    /// What a call is resolved by: the model's name or hash, and the moment.
+    ///
+    /// # Safety
+    /// `fcinfo` is the frame of a call of one of the `predict` functions; the text borrows its
+    /// first argument.
+    #[inline]
+    unsafe fn moment<'a>(
+        fcinfo: pg_sys::FunctionCallInfo,
+    ) -> Result<(&'a [u8], SnapshotKey), Report> {
+        // SAFETY: as the caller says.
+        unsafe {
             let name = &*(*fcinfo).args.as_ptr();
             if name.isnull {
                 return Err(Report::new(
@@ -128,16 +181,34 @@ impl Site {
                 Report::not_in_state("a model cannot be called where no snapshot is active")
                     .hint("Call it from a query.")
             })?;
-            let site: *mut Site = (*(*fcinfo).flinfo).fn_extra.cast();
-            if let Some(site) = site.as_mut() {
-                if site.key == key && site.model_text == text {
-                    return Ok(site);
-                }
-                site.refresh(fcinfo, text, key, pinned, answer)?;
-                return Ok(site);
-            }
-            Site::create(fcinfo, text, key, pinned, answer)
+            Ok((text, key))
         }
+    }
+
+    /// # Safety
+    /// As for [`Site::get`].
+    unsafe fn new(
+        fcinfo: pg_sys::FunctionCallInfo,
+        text: &[u8],
+        key: SnapshotKey,
+        pinned: bool,
+        answer: Answer,
+    ) -> Result<Site, Report> {
+        let resolved = resolve(text, pinned, key)?;
+        let model = cache::model(&resolved)?;
+        check_answer(&model, &resolved, answer)?;
+        // SAFETY: as for `get`.
+        let arguments = unsafe { Arguments::plan(fcinfo, &model, &resolved)? };
+        Ok(Site {
+            model_text: text.to_vec(),
+            key,
+            row: vec![0.0; model.features.width()],
+            out: vec![0.0; model.outputs()],
+            scratch: model.predictor.scratch(),
+            resolved,
+            model,
+            arguments,
+        })
     }
 
     #[cold]
@@ -148,21 +219,8 @@ impl Site {
         pinned: bool,
         answer: Answer,
     ) -> Result<&'a mut Site, Report> {
-        let resolved = resolve(text, pinned, key)?;
-        let model = cache::model(&resolved)?;
-        check_answer(&model, &resolved, answer)?;
         // SAFETY: as for `get`.
-        let arguments = unsafe { Arguments::plan(fcinfo, &model, &resolved)? };
-        let site = Box::new(Site {
-            model_text: text.to_vec(),
-            key,
-            row: vec![0.0; model.features.width()],
-            out: vec![0.0; model.outputs()],
-            scratch: model.predictor.scratch(),
-            resolved,
-            model,
-            arguments,
-        });
+        let site = Box::new(unsafe { Site::new(fcinfo, text, key, pinned, answer)? });
         // SAFETY: the callback owns the box from here on and frees it with the context that holds
         // the FmgrInfo, whichever way that goes.
         unsafe {
@@ -221,6 +279,40 @@ impl Site {
     /// The numbers that `predict_proba` gives for the outputs last computed.
     pub fn all(&self) -> Vec<f64> {
         self.model.all(&self.out)
+    }
+
+    /// The model that is called.
+    pub fn model(&self) -> &DecodedModel {
+        &self.model
+    }
+
+    /// What the name meant.
+    pub fn resolved(&self) -> &Resolved {
+        &self.resolved
+    }
+
+    /// Writes the network's input for a call into a row of the caller's.
+    ///
+    /// # Safety
+    /// `fcinfo` is a frame of the call that the site was made for.
+    #[inline]
+    pub unsafe fn encode(
+        &mut self,
+        fcinfo: pg_sys::FunctionCallInfo,
+        row: &mut [f32],
+    ) -> Result<(), Report> {
+        // SAFETY: as the caller says.
+        unsafe {
+            self.arguments
+                .encode(fcinfo, &self.model, &self.resolved, row)
+        }
+    }
+
+    /// The network's outputs for encoded rows, one row after the other.
+    pub fn forward(&mut self, rows: &[f32], count: usize, out: &mut [f32]) {
+        self.model
+            .predictor
+            .forward(rows, count, out, &mut self.scratch);
     }
 
     /// Computes the network's outputs for the call's arguments.

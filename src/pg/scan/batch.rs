@@ -1,0 +1,375 @@
+//! A batch: rows gathered from the plan below, with a column for the result of each call.
+
+use std::time::{Duration, Instant};
+
+use pgrx::pg_sys::{self, Datum};
+
+use super::copy::Copying;
+use super::executor::enter;
+use super::lists;
+use super::score::Call;
+use crate::pg::error::Report;
+use crate::pg::settings;
+
+/// Rows of the first batches; those after are [`GROWTH`] times as large, each as the one before, so
+/// that a query that stops early has scored few rows in vain. A single row comes first: a model
+/// that cannot be called is told of before anything is read ahead.
+const FIRST: usize = 1;
+const SECOND: usize = 16;
+const GROWTH: usize = 4;
+
+/// A value's way from a column of one row to that of another.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part {
+    pub(super) from: usize,
+    pub(super) to: usize,
+    pub(super) copying: Copying,
+}
+
+/// What a node has done so far, for EXPLAIN.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Done {
+    pub(super) batches: usize,
+    pub(super) rows: usize,
+    /// Spent on encoding arguments and in the network.
+    pub(super) time: Duration,
+}
+
+/// The rows of one node at a time.
+pub(super) struct Batch {
+    pub(super) calls: Vec<Call>,
+    /// Columns of the plan below that are passed on by value.
+    pub(super) kept: Vec<Part>,
+    /// The same, copied.
+    pub(super) kept_references: Vec<Part>,
+    /// Whether anything of the plan below has to be copied.
+    pub(super) copies: bool,
+    /// The last column that is read of the plan below.
+    pub(super) deepest: i32,
+    /// Computes the arguments that are no plain columns; null without such.
+    pub(super) projection: *mut pg_sys::ProjectionInfo,
+    /// Columns of a row.
+    width: usize,
+    values: Vec<Datum>,
+    nulls: Vec<bool>,
+    /// Of what the rows refer to.
+    memory: pg_sys::MemoryContext,
+    most_rows: usize,
+    most_bytes: usize,
+    /// Rows of the next batch, unless the LIMIT takes fewer.
+    size: usize,
+    wanted: usize,
+    rows: usize,
+    next: usize,
+    finished: bool,
+    prepared: bool,
+    /// An error that belongs after the batch's last row.
+    failed: Option<Report>,
+    bound: Bound,
+    done: Done,
+}
+
+/// How many rows a LIMIT takes.
+struct Bound {
+    /// Count and offset.
+    states: [*mut pg_sys::ExprState; 2],
+    /// Rows that it may still ask for; none without a LIMIT.
+    left: Option<usize>,
+}
+
+impl Batch {
+    /// # Safety
+    /// The state of a node of ours that has its child, its plan, and its executor's state.
+    pub(super) unsafe fn new(
+        node: &mut pg_sys::CustomScanState,
+        plan: &pg_sys::CustomScan,
+        estate: *mut pg_sys::EState,
+    ) -> Batch {
+        // SAFETY: the plan was made by `node::make`.
+        unsafe {
+            let state = &raw mut node.ss.ps;
+            let child = (*plan.scan.plan.lefttree).targetlist;
+            let below = lists::length(child);
+            let columns: Vec<Copying> = lists::items::<pg_sys::TargetEntry>(child)
+                .map(|entry| Copying::of(pg_sys::exprType((*entry).expr.cast())))
+                .collect();
+            let mut computed = Vec::new();
+            let calls: Vec<Call> = lists::items::<pg_sys::TargetEntry>(plan.custom_scan_tlist)
+                .enumerate()
+                .skip(below)
+                .map(|(place, entry)| {
+                    let call = (*entry).expr.cast();
+                    Call::new(call, place, &columns, &mut computed, state, estate)
+                })
+                .collect();
+            let private: Vec<*mut pg_sys::List> = lists::items(plan.custom_private).collect();
+            let kept = lists::integers(private[0]).into_iter().map(|place| Part {
+                from: place as usize,
+                to: place as usize,
+                copying: columns[place as usize],
+            });
+            let (kept, kept_references): (Vec<_>, Vec<_>) =
+                kept.partition(|part| part.copying == Copying::Value);
+            let read = calls
+                .iter()
+                .flat_map(|call| [&call.columns, &call.references]);
+            let deepest = [&kept, &kept_references]
+                .into_iter()
+                .chain(read)
+                .flatten()
+                .map(|part| part.from as i32 + 1)
+                .max()
+                .unwrap_or(0);
+            let copies =
+                !kept_references.is_empty() || calls.iter().any(|call| !call.references.is_empty());
+            let projection = if computed.is_empty() {
+                std::ptr::null_mut()
+            } else {
+                let list = lists::of(computed);
+                let row = pg_sys::ExecTypeFromTL(list);
+                let slot =
+                    pg_sys::ExecInitExtraTupleSlot(estate, row, &raw const pg_sys::TTSOpsVirtual);
+                let context = (*state).ps_ExprContext;
+                pg_sys::ExecBuildProjectionInfo(list, context, slot, state, std::ptr::null_mut())
+            };
+            let mut bound = lists::items::<pg_sys::Expr>(private[1]);
+            let mut bound_state = || match bound.next() {
+                Some(node) if !node.is_null() => pg_sys::ExecInitExpr(node, state),
+                _ => std::ptr::null_mut(),
+            };
+            let most_rows = if settings::batch_scoring() {
+                settings::batch_rows()
+            } else {
+                1
+            };
+            Batch {
+                width: below + calls.len(),
+                calls,
+                kept,
+                kept_references,
+                copies,
+                deepest,
+                projection,
+                values: Vec::new(),
+                nulls: Vec::new(),
+                memory: pg_sys::AllocSetContextCreateInternal(
+                    (*estate).es_query_cxt,
+                    c"NeuralScore batch".as_ptr(),
+                    pg_sys::ALLOCSET_DEFAULT_MINSIZE as usize,
+                    pg_sys::ALLOCSET_DEFAULT_INITSIZE as usize,
+                    pg_sys::ALLOCSET_DEFAULT_MAXSIZE as usize,
+                ),
+                most_rows,
+                most_bytes: settings::max_memory() / 2,
+                size: FIRST,
+                wanted: 0,
+                rows: 0,
+                next: 0,
+                finished: false,
+                prepared: false,
+                failed: None,
+                bound: Bound {
+                    states: [bound_state(), bound_state()],
+                    left: None,
+                },
+                done: Done::default(),
+            }
+        }
+    }
+
+    /// Whether all rows of the batch have been given.
+    #[inline]
+    pub(super) fn is_spent(&self) -> bool {
+        self.next == self.rows
+    }
+
+    /// The next row of the batch, which must not be spent.
+    #[inline]
+    pub(super) fn next_row(&mut self) -> (*mut Datum, *mut bool) {
+        let start = self.next * self.width;
+        self.next += 1;
+        let (values, nulls) = (&mut self.values[start..], &mut self.nulls[start..]);
+        (values.as_mut_ptr(), nulls.as_mut_ptr())
+    }
+
+    /// Where a column of a row lies.
+    ///
+    /// # Safety
+    /// The batch has room for that row; what is returned is used before the next cell.
+    #[inline]
+    pub(super) unsafe fn cell(&self, row: usize, column: usize) -> (&mut Datum, &mut bool) {
+        let at = row * self.width + column;
+        debug_assert!(at < self.values.len());
+        // SAFETY: as the caller says; the arrays are the batch's own, and nothing else refers to
+        // this cell.
+        unsafe {
+            (
+                &mut *self.values.as_ptr().cast_mut().add(at),
+                &mut *self.nulls.as_ptr().cast_mut().add(at),
+            )
+        }
+    }
+
+    /// Makes room for the next rows.
+    ///
+    /// # Safety
+    /// The state of the plan below.
+    pub(super) unsafe fn begin(&mut self, child: *mut pg_sys::PlanState) {
+        // SAFETY: nothing refers to the last batch's values any more.
+        unsafe {
+            if self.rows > 0 {
+                super::executor::MemoryContextReset(self.memory);
+            }
+            self.rows = 0;
+            self.next = 0;
+            if self.finished || self.failed.is_some() {
+                self.wanted = 0;
+                return;
+            }
+            pgrx::pgrx_extern_c_guard(|| self.make_room(child));
+        }
+    }
+
+    unsafe fn make_room(&mut self, child: *mut pg_sys::PlanState) {
+        // SAFETY: as for `begin`.
+        unsafe {
+            if !self.prepared {
+                self.prepared = true;
+                self.bound.left = self.bound.rows(child);
+                for call in &mut self.calls {
+                    call.evaluate_constants();
+                }
+            }
+        }
+        self.wanted = self.size;
+        if let Some(left) = &mut self.bound.left {
+            // One that asks for more than its LIMIT does so by ones.
+            self.wanted = self.wanted.min(*left).max(1);
+            *left = left.saturating_sub(self.wanted);
+        }
+        self.size = (self.size * GROWTH).max(SECOND).min(self.most_rows);
+        let cells = self.wanted * self.width;
+        if self.values.len() < cells {
+            self.values.resize(cells, Datum::from(0_usize));
+            // Columns that nobody reads stay NULL.
+            self.nulls.resize(cells, true);
+        }
+        for call in &mut self.calls {
+            call.make_room(self.wanted);
+        }
+    }
+
+    pub(super) fn wanted(&self) -> usize {
+        self.wanted
+    }
+
+    pub(super) fn memory(&self) -> pg_sys::MemoryContext {
+        self.memory
+    }
+
+    /// Bytes of copied values after which a batch is full.
+    pub(super) fn most_bytes(&self) -> usize {
+        self.most_bytes
+    }
+
+    /// The plan below has no more rows.
+    pub(super) fn finish(&mut self) {
+        self.finished = true;
+    }
+
+    /// So many rows are there.
+    pub(super) fn gathered(&mut self, rows: usize) {
+        self.rows = rows;
+    }
+
+    /// Computes the calls' results for the rows gathered; raises what stands in their place.
+    ///
+    /// # Safety
+    /// The node's expression context, whose memory for one row is free.
+    pub(super) unsafe fn score(&mut self, context: *mut pg_sys::ExprContext) {
+        // SAFETY: as the caller says.
+        unsafe {
+            if self.rows > 0 {
+                let begin = Instant::now();
+                let outer = enter((*context).ecxt_per_tuple_memory);
+                let gathered = self.rows;
+                for i in 0..self.calls.len() {
+                    let (rows, failed) = self.calls[i].score(
+                        self.rows,
+                        self.width,
+                        (&mut self.values, &mut self.nulls),
+                        self.memory,
+                        context,
+                    );
+                    self.rows = rows;
+                    // Where an earlier call failed, later ones see the rows before it alone.
+                    if failed.is_some() {
+                        self.failed = failed;
+                    }
+                    if rows == 0 {
+                        break;
+                    }
+                }
+                pg_sys::CurrentMemoryContext = outer;
+                self.done.batches += 1;
+                self.done.rows += gathered;
+                self.done.time += begin.elapsed();
+            }
+            if self.rows == 0
+                && let Some(report) = self.failed.take()
+            {
+                report.raise();
+            }
+        }
+    }
+
+    /// Begins anew.
+    pub(super) fn restart(&mut self) {
+        self.rows = 0;
+        self.next = 0;
+        self.finished = false;
+        self.prepared = false;
+        self.failed = None;
+        self.size = FIRST;
+    }
+
+    pub(super) fn models(&self) -> Vec<String> {
+        self.calls.iter().map(Call::model).collect()
+    }
+
+    pub(super) fn most_rows(&self) -> usize {
+        self.most_rows
+    }
+
+    pub(super) fn done(&self) -> Done {
+        self.done
+    }
+}
+
+impl Bound {
+    /// The rows that the LIMIT takes, which a sort below is told, too, since it cannot hear it
+    /// from the LIMIT through a node of ours.
+    unsafe fn rows(&self, child: *mut pg_sys::PlanState) -> Option<usize> {
+        // SAFETY: the expressions are constants or parameters of the statement.
+        unsafe {
+            let [count, offset] = self.states;
+            if count.is_null() {
+                return None;
+            }
+            let context = (*(*count).parent).ps_ExprContext;
+            let evaluate = |state: *mut pg_sys::ExprState| {
+                let mut null = false;
+                let value = (*state).evalfunc?(state, context, &mut null);
+                (!null).then_some(value.value() as i64)
+            };
+            let count = evaluate(count)?;
+            let offset = match offset {
+                offset if offset.is_null() => 0,
+                offset => evaluate(offset).unwrap_or(0),
+            };
+            let rows = count.max(0).checked_add(offset.max(0))?;
+            pg_sys::ExecSetTupleBound(rows, child);
+            usize::try_from(rows).ok()
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Set-at-a-time scoring: rows that a query scores are gathered and go through the network a batch
+//! at a time.
+//!
+//! A planner hook looks through the finished plan for calls of the `predict` functions and puts a
+//! node of ours, `Custom Scan (NeuralScore)`, where their results are needed. It takes two forms.
+//!
+//! - *Above* a scan or join ([`rewrite`]'s wrap): the node computes what that plan's target list
+//!   and filter would have, from the columns they read.
+//! - *Below* an aggregate, a window or a projection (insert): the node returns the columns of the
+//!   plan below and one more for each call, and the parent reads those in the calls' place.
+//!
+//! Whatever is not certain to give the same rows, and the same errors, is left as it was: calls in
+//! places that are not reached for every row (a branch of CASE, a later operand of AND), volatile
+//! arguments, scrollable cursors. There the functions are called a row at a time.
+//!
+//! A row's result has the same bits either way: both sides share the encoding of arguments and the
+//! packed predictor, whose results do not depend on the batch.
+//!
+//! The library has to be loaded when a query is planned. Where it is not in
+//! `shared_preload_libraries` or `session_preload_libraries`, the first statement of a session
+//! that calls a model loads it and runs a row at a time.
+
+mod batch;
+mod calls;
+mod copy;
+mod executor;
+mod functions;
+mod gather;
+mod lists;
+mod node;
+mod rewrite;
+mod score;
+mod tree;
+
+use pgrx::pg_sys;
+
+use super::settings;
+
+/// The planner hook that was there before this one.
+static mut PREVIOUS: pg_sys::planner_hook_type = None;
+
+/// Hooks into the planner and makes the node known: once a process, at load.
+pub(crate) fn install() {
+    node::register();
+    functions::watch();
+    // SAFETY: `_PG_init` runs once, in the main thread.
+    unsafe {
+        PREVIOUS = pg_sys::planner_hook;
+        pg_sys::planner_hook = Some(plan);
+    }
+}
+
+/// Plans as ever and then looks for calls.
+///
+/// The planner is called without pgrx's guard, which would strip an error of its context: nothing
+/// here needs a destructor when an error passes through.
+unsafe extern "C-unwind" fn plan(
+    query: *mut pg_sys::Query,
+    text: *const std::ffi::c_char,
+    cursor_options: std::ffi::c_int,
+    parameters: pg_sys::ParamListInfo,
+) -> *mut pg_sys::PlannedStmt {
+    // SAFETY: called by the planner's entry with its arguments.
+    unsafe {
+        let statement = match PREVIOUS {
+            Some(previous) => previous(query, text, cursor_options, parameters),
+            None => executor::standard_planner(query, text, cursor_options, parameters),
+        };
+        // A cursor may be asked to go back, or its row to be updated: it needs the plan as it is.
+        let cursor = pg_sys::CURSOR_OPT_FAST_PLAN | pg_sys::CURSOR_OPT_SCROLL;
+        if cursor_options as u32 & cursor == 0 && settings::batch_scoring() {
+            pgrx::pgrx_extern_c_guard(|| rewrite::rewrite(statement));
+        }
+        statement
+    }
+}

@@ -1,0 +1,314 @@
+//! The node `Custom Scan (NeuralScore)`: its plan, and what the executor calls.
+
+use std::ffi::{CStr, CString, c_int};
+use std::ptr::null_mut;
+
+use pgrx::pg_sys::{self, NodeTag};
+use pgrx::{pg_guard, pgrx_extern_c_guard};
+
+use super::batch::Batch;
+use super::calls::Call;
+use super::executor::{self, clear, passes, project, width};
+use super::{gather, lists};
+
+const NAME: &CStr = c"NeuralScore";
+
+/// A table of functions for PostgreSQL, which reads it from one thread.
+struct Methods<T>(T);
+// SAFETY: never written; the pointers in it are to functions and constants.
+unsafe impl<T> Sync for Methods<T> {}
+
+static PLAN: Methods<pg_sys::CustomScanMethods> = Methods(pg_sys::CustomScanMethods {
+    CustomName: NAME.as_ptr(),
+    CreateCustomScanState: Some(create),
+});
+
+static EXECUTION: Methods<pg_sys::CustomExecMethods> = Methods(pg_sys::CustomExecMethods {
+    CustomName: NAME.as_ptr(),
+    BeginCustomScan: Some(begin),
+    ExecCustomScan: Some(execute),
+    EndCustomScan: Some(end),
+    ReScanCustomScan: Some(rescan),
+    MarkPosCustomScan: None,
+    RestrPosCustomScan: None,
+    EstimateDSMCustomScan: None,
+    InitializeDSMCustomScan: None,
+    ReInitializeDSMCustomScan: None,
+    InitializeWorkerCustomScan: None,
+    ShutdownCustomScan: None,
+    ExplainCustomScan: Some(explain),
+});
+
+/// Makes the node known by name, so that a parallel worker can read a plan with it.
+pub(super) fn register() {
+    // SAFETY: the table is there for as long as the process.
+    unsafe { pg_sys::RegisterCustomScanMethods(&PLAN.0) };
+}
+
+/// What a node adds to the plan below it and what it passes on.
+pub(super) struct Columns {
+    /// Each call over the columns of the plan below, and as it was where it stood.
+    pub(super) calls: Vec<(Call, *mut pg_sys::Node)>,
+    /// Which columns of the plan below are read above.
+    pub(super) keep: Vec<bool>,
+}
+
+/// A column: the variable with that place, counted from 0, of an expression's type.
+///
+/// # Safety
+/// `like` is an expression.
+pub(super) unsafe fn variable(
+    relation: i32,
+    place: usize,
+    like: *mut pg_sys::Node,
+) -> *mut pg_sys::Node {
+    // SAFETY: as the caller says.
+    unsafe {
+        pg_sys::makeVar(
+            relation as _,
+            (place + 1) as pg_sys::AttrNumber,
+            pg_sys::exprType(like),
+            pg_sys::exprTypmod(like),
+            pg_sys::exprCollation(like),
+            0,
+        )
+        .cast()
+    }
+}
+
+/// A target list of these expressions.
+///
+/// # Safety
+/// Expressions.
+pub(super) unsafe fn targets(columns: &[*mut pg_sys::Node]) -> *mut pg_sys::List {
+    lists::of(columns.iter().enumerate().map(|(i, column)| {
+        // SAFETY: as the caller says.
+        unsafe { pg_sys::makeTargetEntry(column.cast(), (i + 1) as _, null_mut(), false) }
+    }))
+}
+
+/// The node over a plan: it returns the plan's columns, those that are not kept as NULL, and then
+/// the calls' results.
+///
+/// # Safety
+/// `child` is a finished plan; `limit` is null or counts this node's rows.
+pub(super) unsafe fn make(
+    child: *mut pg_sys::Plan,
+    columns: Columns,
+    id: i32,
+    limit: *mut pg_sys::Limit,
+) -> *mut pg_sys::Plan {
+    // SAFETY: as the caller says.
+    unsafe {
+        let scan: *mut pg_sys::CustomScan = pg_sys::palloc0(size_of::<pg_sys::CustomScan>()).cast();
+        let plan = &raw mut (*scan).scan.plan;
+        (*plan).type_ = NodeTag::T_CustomScan;
+        (*plan).plan_node_id = id;
+        (*plan).startup_cost = (*child).startup_cost;
+        (*plan).total_cost = (*child).total_cost;
+        (*plan).plan_rows = (*child).plan_rows;
+        (*plan).plan_width = (*child).plan_width + 8 * columns.calls.len() as i32;
+        (*plan).parallel_safe = (*child).parallel_safe;
+        (*plan).extParam = pg_sys::bms_copy((*child).extParam);
+        (*plan).allParam = pg_sys::bms_copy((*child).allParam);
+        (*plan).lefttree = child;
+
+        let below: Vec<_> = lists::items::<pg_sys::TargetEntry>((*child).targetlist).collect();
+        let entry = |expression: *mut pg_sys::Node, i: usize, name| {
+            pg_sys::makeTargetEntry(expression.cast(), (i + 1) as _, name, false)
+        };
+        let names = below.iter().map(|entry| (**entry).resname);
+        let expressions = below
+            .iter()
+            .map(|entry| (**entry).expr.cast::<pg_sys::Node>());
+        let all: Vec<(*mut pg_sys::Node, *mut std::ffi::c_char)> = expressions
+            .zip(names)
+            .chain(columns.calls.iter().map(|(_, shown)| (*shown, null_mut())))
+            .collect();
+        (*plan).targetlist = lists::of(
+            all.iter()
+                .enumerate()
+                .map(|(i, (like, name))| entry(variable(pg_sys::INDEX_VAR, i, *like), i, *name)),
+        );
+        (*scan).custom_scan_tlist = lists::of(all.iter().enumerate().map(|(i, (like, name))| {
+            match i.checked_sub(below.len()) {
+                None => entry(variable(pg_sys::OUTER_VAR, i, *like), i, *name),
+                Some(call) => entry(columns.calls[call].0.cast(), i, *name),
+            }
+        }));
+        let keep = columns.keep.iter().enumerate();
+        let kept = lists::of_integers(keep.filter(|(_, keep)| **keep).map(|(i, _)| i as i32));
+        (*scan).custom_private = lists::of([kept, bound(limit)]);
+        (*scan).methods = &PLAN.0;
+        plan
+    }
+}
+
+/// Count and offset of a LIMIT where they are known when execution begins; otherwise nothing.
+unsafe fn bound(limit: *mut pg_sys::Limit) -> *mut pg_sys::List {
+    // SAFETY: a LIMIT of the plan, or null.
+    unsafe {
+        let Some(limit) = limit.as_ref() else {
+            return null_mut();
+        };
+        let both = [limit.limitCount, limit.limitOffset];
+        let known = |node: &*mut pg_sys::Node| match node.as_ref().map(|node| node.type_) {
+            None | Some(NodeTag::T_Const) => true,
+            Some(NodeTag::T_Param) => {
+                (*node.cast::<pg_sys::Param>()).paramkind == pg_sys::ParamKind::PARAM_EXTERN
+            }
+            Some(_) => false,
+        };
+        if limit.limitCount.is_null() || !both.iter().all(known) {
+            return null_mut();
+        }
+        lists::of(both)
+    }
+}
+
+/// What the executor keeps of a node.
+#[repr(C)]
+struct State {
+    custom: pg_sys::CustomScanState,
+    /// Freed with the memory context of the query.
+    batch: *mut Batch,
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn create(_plan: *mut pg_sys::CustomScan) -> *mut pg_sys::Node {
+    // SAFETY: zeroed memory is a valid state.
+    unsafe {
+        let state: *mut State = pg_sys::palloc0(size_of::<State>()).cast();
+        (*state).custom.ss.ps.type_ = NodeTag::T_CustomScanState;
+        (*state).custom.methods = &EXECUTION.0;
+        state.cast()
+    }
+}
+
+unsafe extern "C-unwind" fn begin(
+    node: *mut pg_sys::CustomScanState,
+    estate: *mut pg_sys::EState,
+    flags: c_int,
+) {
+    // SAFETY: called by the executor with a node of ours; the child is begun without a guard, so
+    // that its errors stay as they are.
+    unsafe {
+        let plan: *mut pg_sys::CustomScan = (*node).ss.ps.plan.cast();
+        let child = executor::ExecInitNode((*plan).scan.plan.lefttree, estate, flags);
+        (*node).ss.ps.lefttree = child;
+        pgrx_extern_c_guard(|| {
+            let batch = Box::into_raw(Box::new(Batch::new(&mut *node, &*plan, estate)));
+            let context = (*estate).es_query_cxt;
+            let size = size_of::<pg_sys::MemoryContextCallback>();
+            let callback: *mut pg_sys::MemoryContextCallback =
+                pg_sys::MemoryContextAlloc(context, size).cast();
+            (*callback).func = Some(free);
+            (*callback).arg = batch.cast();
+            pg_sys::MemoryContextRegisterResetCallback(context, callback);
+            (*node.cast::<State>()).batch = batch;
+        });
+    }
+}
+
+unsafe extern "C-unwind" fn free(batch: *mut std::ffi::c_void) {
+    // SAFETY: made by Box::into_raw in `begin`, freed here once.
+    drop(unsafe { Box::from_raw(batch.cast::<Batch>()) });
+}
+
+/// The next row. No frame of it holds a value with a destructor: errors in expressions and in the
+/// plan below jump over it.
+unsafe extern "C-unwind" fn execute(
+    node: *mut pg_sys::CustomScanState,
+) -> *mut pg_sys::TupleTableSlot {
+    // SAFETY: called by the executor with a node of ours that has begun.
+    unsafe {
+        let batch = (*node.cast::<State>()).batch;
+        let state = &raw mut (*node).ss.ps;
+        let context = (*state).ps_ExprContext;
+        let slot = (*node).ss.ss_ScanTupleSlot;
+        loop {
+            if (*batch).is_spent() {
+                clear(slot);
+                gather::gather(&mut *batch, state);
+                pgrx_extern_c_guard(|| (*batch).score(context));
+                if (*batch).is_spent() {
+                    return null_mut();
+                }
+            }
+            clear(slot);
+            // The slot shows the row where it lies; nothing frees a slot's own arrays.
+            let (values, nulls) = (*batch).next_row();
+            (*slot).tts_values = values;
+            (*slot).tts_isnull = nulls;
+            (*slot).tts_flags &= !(pg_sys::TTS_FLAG_EMPTY as u16);
+            (*slot).tts_nvalid = width(slot) as pg_sys::AttrNumber;
+            executor::MemoryContextReset((*context).ecxt_per_tuple_memory);
+            (*context).ecxt_scantuple = slot;
+            if passes((*state).qual, context) {
+                let projection = (*state).ps_ProjInfo;
+                return if projection.is_null() {
+                    slot
+                } else {
+                    project(projection)
+                };
+            }
+            if let Some(instrument) = (*state).instrument.as_mut() {
+                instrument.nfiltered1 += 1.0;
+            }
+        }
+    }
+}
+
+unsafe extern "C-unwind" fn rescan(node: *mut pg_sys::CustomScanState) {
+    // SAFETY: called by the executor with a node of ours that has begun.
+    unsafe {
+        (*(*node.cast::<State>()).batch).restart();
+        clear((*node).ss.ss_ScanTupleSlot);
+        // With changed parameters the child begins anew when it is asked for its first row.
+        let child = (*node).ss.ps.lefttree;
+        if (*child).chgParam.is_null() {
+            executor::ExecReScan(child);
+        }
+    }
+}
+
+unsafe extern "C-unwind" fn end(node: *mut pg_sys::CustomScanState) {
+    // SAFETY: called by the executor with a node of ours that has begun.
+    unsafe {
+        clear((*node).ss.ss_ScanTupleSlot);
+        executor::ExecEndNode((*node).ss.ps.lefttree);
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn explain(
+    node: *mut pg_sys::CustomScanState,
+    _ancestors: *mut pg_sys::List,
+    explain: *mut pg_sys::ExplainState,
+) {
+    // SAFETY: called by EXPLAIN with a node of ours that has begun.
+    unsafe {
+        let batch = &*(*node.cast::<State>()).batch;
+        let text = |label: &CStr, value: String| {
+            if let Ok(value) = CString::new(value) {
+                pg_sys::ExplainPropertyText(label.as_ptr(), value.as_ptr(), explain);
+            }
+        };
+        let count = |label: &CStr, value: usize| {
+            let label = label.as_ptr();
+            pg_sys::ExplainPropertyInteger(label, std::ptr::null(), value as i64, explain);
+        };
+        text(c"Model", batch.models().join(", "));
+        count(c"Batch Rows", batch.most_rows());
+        if (*explain).analyze {
+            let done = batch.done();
+            count(c"Batches", done.batches);
+            count(c"Rows Scored", done.rows);
+            if (*explain).timing {
+                let milliseconds = done.time.as_secs_f64() * 1e3;
+                let (label, unit) = (c"Network Time".as_ptr(), c"ms".as_ptr());
+                pg_sys::ExplainPropertyFloat(label, unit, milliseconds, 3, explain);
+            }
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! Random queries that call models, run with batches and without: the same rows to the last bit,
+//! or the same error.
+//!
+//! `PGN_SCAN_QUERIES` is the number of queries (300), `PGN_SCAN_SEED` the first one's seed.
+
+use std::env;
+
+use postgres::{Client, SimpleQueryMessage};
+use rand::seq::IndexedRandom;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::harness::Cluster;
+
+#[test]
+fn random_queries_give_the_same_with_batches_and_without() {
+    let cluster = Cluster::with_extension(&["session_preload_libraries = 'pg_neural'"]);
+    let mut client = cluster.superuser();
+    set_up(&mut client);
+    let number = |name: &str, default: u64| {
+        env::var(name).map_or(default, |text| text.parse().expect("a number"))
+    };
+    let queries = number("PGN_SCAN_QUERIES", 300);
+    let first = number("PGN_SCAN_SEED", 1);
+    let mut batched = 0;
+    let mut failed = 0;
+    for seed in first..first + queries {
+        let random = ChaCha8Rng::seed_from_u64(seed);
+        let mut generator = Generator {
+            random,
+            sets: 0,
+            risks: 0,
+        };
+        let settings = generator.settings();
+        let query = generator.query();
+        client.batch_execute(&settings).expect("settings");
+        client
+            .batch_execute("SET neural.batch_scoring = off")
+            .unwrap();
+        let expected = outcome(&mut client, &query);
+        client
+            .batch_execute("SET neural.batch_scoring = on")
+            .unwrap();
+        let plan = outcome(&mut client, &format!("EXPLAIN (COSTS off) {query}"));
+        let given = outcome(&mut client, &query);
+        // Of several errors that wait in different rows and columns, either may come first.
+        let alike = given == expected || generator.risks > 1 && given.is_err() && expected.is_err();
+        assert!(
+            alike,
+            "seed {seed}: {given:?} in place of {expected:?}\n{settings}\n{query}\n{}",
+            plan.unwrap_or_else(|error| vec![error]).join("\n")
+        );
+        batched += u64::from(plan.is_ok_and(|plan| plan.iter().any(|l| l.contains("NeuralScore"))));
+        failed += u64::from(expected.is_err());
+    }
+    // What is compared must be what the test is about.
+    assert!(batched * 2 > queries, "{batched} of {queries} used batches");
+    assert!(failed * 2 < queries, "{failed} of {queries} failed");
+    eprintln!("{queries} queries, {batched} with batches, {failed} with errors");
+}
+
+/// Tables with missing, odd and ordinary values, and models of each task.
+fn set_up(client: &mut Client) {
+    client
+        .batch_execute(
+            "CREATE TABLE t (id int PRIMARY KEY, a float8, b int, c text, d numeric, g int, y bool, v float8, k text);
+             INSERT INTO t SELECT i,
+                 CASE WHEN i % 23 = 0 THEN NULL WHEN i % 31 = 0 THEN 'NaN' ELSE 20 + i % 50 + sin(i) END,
+                 CASE WHEN i % 19 = 0 THEN NULL ELSE (1000 * sin(i))::int END,
+                 CASE WHEN i % 17 = 0 THEN NULL ELSE (ARRAY['car', 'house', 'other', 'new'])[1 + i % 4] END,
+                 (i % 100) / 7.0, i % 5, sin(i) + cos(i * 3) > 0, 10 * sin(i) + i % 3,
+                 (ARRAY['low', 'middle', 'high'])[1 + i * 7 % 3]
+             FROM generate_series(1, 1500) AS i;
+             CREATE TABLE p (LIKE t) PARTITION BY RANGE (id);
+             CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (400);
+             CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (400) TO (5000);
+             INSERT INTO p SELECT * FROM t;
+             CREATE TABLE s (g int, f float8, n text);
+             INSERT INTO s SELECT i, sqrt(i), 'n' || i FROM generate_series(0, 7) AS i;
+             CREATE INDEX ON t (b);
+             ANALYZE t; ANALYZE p; ANALYZE s;
+             SELECT neural.train('risk', 'SELECT a, b, c, y FROM t', 'y', epochs => 1, seed => 1,
+                 options => '{\"verbose\": false}');
+             SELECT neural.train('price', 'SELECT a, b, c, v FROM t', 'v', epochs => 1, seed => 1,
+                 options => '{\"verbose\": false}');
+             SELECT neural.train('kind', 'SELECT a, b, c, k FROM t', 'k', epochs => 1, seed => 1,
+                 options => '{\"verbose\": false}');
+             SELECT neural.create_function('score_risk', 'risk');
+             SELECT neural.create_function('score_pinned', 'price', version => 1);
+             SELECT neural.create_function('score_kind', 'kind', returns => 'class')",
+        )
+        .expect("tables and models");
+}
+
+/// A query's rows, sorted, or its error.
+fn outcome(client: &mut Client, query: &str) -> Result<Vec<String>, String> {
+    let messages = client.simple_query(query).map_err(|error| {
+        let error = error.as_db_error().expect("an error of the server's");
+        format!("{}: {}", error.code().code(), error.message())
+    })?;
+    let mut rows: Vec<String> = messages
+        .iter()
+        .filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(
+                (0..row.len())
+                    .map(|i| row.get(i).unwrap_or("NULL"))
+                    .collect::<Vec<_>>()
+                    .join(" | "),
+            ),
+            _ => None,
+        })
+        .collect();
+    if !query.starts_with("EXPLAIN") {
+        rows.sort();
+    }
+    Ok(rows)
+}
+
+struct Generator {
+    random: ChaCha8Rng,
+    /// Names given so far to what a FROM clause holds.
+    sets: u32,
+    /// Expressions in the query that raise errors for some row.
+    risks: u32,
+}
+
+impl Generator {
+    fn one_of<'a>(&mut self, choices: &[&'a str]) -> &'a str {
+        choices.choose(&mut self.random).expect("a choice")
+    }
+
+    fn chance(&mut self, percent: u32) -> bool {
+        self.random.random_range(0..100) < percent
+    }
+
+    fn settings(&mut self) -> String {
+        let rows = self.one_of(&["1", "2", "7", "64", "256", "256", "1000"]);
+        let workers = self.one_of(&["0", "0", "2"]);
+        let mut settings = format!(
+            "RESET ALL; SET neural.batch_rows = {rows}; SET max_parallel_workers_per_gather = {workers};
+             SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0;"
+        );
+        for name in [
+            "enable_hashjoin",
+            "enable_mergejoin",
+            "enable_nestloop",
+            "enable_hashagg",
+            "enable_material",
+            "enable_seqscan",
+        ] {
+            if self.chance(20) {
+                settings.push_str(&format!("SET {name} = off;"));
+            }
+        }
+        settings
+    }
+
+    /// A feature's value of a row called `x`; now and then one that raises an error.
+    fn argument(&mut self, x: &str, plain: &str, others: &[&str]) -> String {
+        if self.chance(60) {
+            format!("{x}.{plain}")
+        } else {
+            self.one_of(others).replace("x.", &format!("{x}."))
+        }
+    }
+
+    /// A call that gives a number.
+    fn call(&mut self, x: &str) -> String {
+        if self.chance(10) {
+            return format!("neural.predict('risk', {x})");
+        }
+        let a = self.argument(
+            x,
+            "a",
+            &[
+                "x.a + 1",
+                "x.b",
+                "NULL",
+                "40",
+                "x.d",
+                "x.a * x.g",
+                "sqrt(abs(x.a))",
+            ],
+        );
+        let b = self.argument(
+            x,
+            "b",
+            &["x.g", "abs(x.b)", "'17'", "x.b::float8", "coalesce(x.b, 0)"],
+        );
+        let b = if self.chance(2) {
+            self.risks += 1;
+            format!("100 / ({x}.id - 777)")
+        } else {
+            b
+        };
+        let c = self.argument(
+            x,
+            "c",
+            &["upper(x.c)", "'car'", "NULL", "x.c || ''", "'none'"],
+        );
+        match self.random.random_range(0..10) {
+            0..=3 => format!("neural.predict('risk', {a}, {b}, {c})"),
+            4 => format!("neural.predict('price', {a}, {b}, {c})"),
+            5 => format!("(neural.predict_proba('kind', {a}, {b}, {c}))[2]"),
+            6 => format!("length(neural.predict_class('kind', {a}, {b}, {c}))::float8"),
+            7 => format!("score_risk(c => {x}.c, a => {x}.a, b => {x}.b)"),
+            8 => format!("score_pinned({x}.a, {x}.b, {x}.c)"),
+            _ if self.chance(20) => {
+                self.risks += 1;
+                format!("neural.predict('nobody', {a}, {b}, {c})")
+            }
+            _ => {
+                let inner = format!("neural.predict('price', {a}, {b}, {c})");
+                format!("neural.predict('risk', {inner}, {x}.b, {x}.c)")
+            }
+        }
+    }
+
+    /// An expression over a row that holds a call.
+    fn expression(&mut self, x: &str) -> String {
+        let call = self.call(x);
+        match self.random.random_range(0..9) {
+            0..=3 => call,
+            4 => format!("{call} * 2 + {x}.id"),
+            5 => format!("CASE WHEN {x}.g > 2 THEN {call} ELSE -1 END"),
+            6 => format!("CASE WHEN {call} > 0.5 THEN {x}.id ELSE {x}.g END"),
+            7 => {
+                let other = self.call(x);
+                format!("greatest({call}, {other})")
+            }
+            _ => format!("coalesce({call}, {x}.a)"),
+        }
+    }
+
+    fn condition(&mut self, x: &str) -> String {
+        let call = self.call(x);
+        let plain = self
+            .one_of(&[
+                "x.b > 0",
+                "x.id < 300",
+                "x.c = 'car'",
+                "x.g <> 3",
+                "x.a IS NOT NULL",
+            ])
+            .replace("x.", &format!("{x}."));
+        match self.random.random_range(0..8) {
+            0..=1 => plain,
+            2 => format!("{call} > 0.4"),
+            3 => format!("{plain} AND {call} > 0.3"),
+            4 => format!("({plain} OR {call} > 0.6)"),
+            5 => format!("{call} > 0.2 AND {plain} AND {} < 5", self.call(x)),
+            6 => format!("score_kind({x}.a, {x}.b, {x}.c) IN ('low', 'high')"),
+            _ => "true".to_string(),
+        }
+    }
+
+    /// Something to select from, whose rows are called by the name returned and have the columns
+    /// of `t`.
+    fn from(&mut self) -> (String, String) {
+        self.sets += 1;
+        let x = format!("x{}", self.sets);
+        let text = match self.random.random_range(0..8) {
+            0..=2 => format!("t AS {x}"),
+            3 => format!("p AS {x}"),
+            4 => format!("(SELECT * FROM t WHERE id % 3 = 0 OFFSET 0) AS {x}"),
+            5 => format!("(SELECT * FROM t UNION ALL SELECT * FROM p WHERE id < 200) AS {x}"),
+            6 => {
+                let inner = self.condition("i");
+                format!("(SELECT i.* FROM t AS i WHERE {inner}) AS {x}")
+            }
+            _ => format!("t AS {x} TABLESAMPLE SYSTEM (100)"),
+        };
+        (text, x)
+    }
+
+    fn query(&mut self) -> String {
+        let (from, x) = self.from();
+        let (x, condition) = (x.as_str(), self.condition(x.as_str()));
+        let expression = self.expression(x);
+        let other = self.expression(x);
+        let sum = |expression: &str| format!("sum(({expression})::numeric)");
+        match self.random.random_range(0..16) {
+            0..=2 => format!("SELECT {x}.id, {expression} AS e, {other} AS o FROM {from} WHERE {condition}"),
+            3 => format!("SELECT {x}.*, {expression} AS e FROM {from} WHERE {condition}"),
+            4 => format!("SELECT count(*), {}, min({other}) FROM {from} WHERE {condition}", sum(&expression)),
+            5 => format!(
+                "SELECT {x}.g, {}, max({other}) FROM {from} WHERE {condition} GROUP BY {x}.g",
+                sum(&expression)
+            ),
+            6 => format!(
+                "SELECT {x}.g, {} FILTER (WHERE {x}.b > 0) FROM {from} GROUP BY GROUPING SETS (({x}.g), ({x}.c), ())",
+                sum(&expression)
+            ),
+            7 => format!(
+                "SELECT {x}.id, {expression} AS e FROM {from} WHERE {condition} ORDER BY {x}.id LIMIT {}",
+                self.random.random_range(0..60)
+            ),
+            8 => format!(
+                "SELECT {x}.id, {expression} AS e FROM {from} ORDER BY 2 DESC, 1 LIMIT {} OFFSET 3",
+                self.random.random_range(1..40)
+            ),
+            9 => format!(
+                "SELECT {x}.id, s.n, {expression} AS e, {other} + s.f AS o FROM {from} JOIN s ON s.g = {x}.g WHERE {condition}"
+            ),
+            10 => format!(
+                "SELECT s.n, {x}.id, {expression} AS e FROM s LEFT JOIN {from} ON s.g = {x}.g AND {x}.id < 100"
+            ),
+            11 => format!(
+                "SELECT {x}.id, {} OVER (PARTITION BY {x}.g ORDER BY {x}.id), {other} AS o FROM {from} WHERE {condition}",
+                sum(&expression)
+            ),
+            12 => format!(
+                "WITH w AS MATERIALIZED (SELECT {x}.id, {x}.g, {expression} AS e FROM {from} WHERE {condition})
+                 SELECT w.e, s.n, (SELECT count(*) FROM w AS w2 WHERE w2.e > w.e AND w2.id < 50)
+                 FROM w JOIN s USING (g) WHERE w.id < 200"
+            ),
+            13 => format!(
+                "SELECT s.n, (SELECT {} FROM {from} WHERE {x}.g = s.g AND {condition}) FROM s",
+                sum(&expression)
+            ),
+            14 => format!(
+                "SELECT s.n FROM s WHERE EXISTS (SELECT 1 FROM {from} WHERE {x}.g = s.g AND {expression} > 0.3)"
+            ),
+            _ => format!("SELECT DISTINCT {x}.g, {expression} > 0.4, {other} > 1 FROM {from} WHERE {condition}"),
+        }
+    }
+}
