@@ -126,7 +126,7 @@ struct Generator {
 
 impl Generator {
     fn one_of<'a>(&mut self, choices: &[&'a str]) -> &'a str {
-        choices.choose(&mut self.random).expect("a choice")
+        choices.choose(&mut self.random).copied().expect("a choice")
     }
 
     fn chance(&mut self, percent: u32) -> bool {

@@ -52,6 +52,9 @@ pub(super) struct Batch {
     width: usize,
     values: Vec<Datum>,
     nulls: Vec<bool>,
+    /// Where they begin.
+    first_value: *mut Datum,
+    first_null: *mut bool,
     /// Of what the rows refer to.
     memory: pg_sys::MemoryContext,
     most_rows: usize,
@@ -152,6 +155,8 @@ impl Batch {
                 projection,
                 values: Vec::new(),
                 nulls: Vec::new(),
+                first_value: std::ptr::null_mut(),
+                first_null: std::ptr::null_mut(),
                 memory: pg_sys::AllocSetContextCreateInternal(
                     (*estate).es_query_cxt,
                     c"NeuralScore batch".as_ptr(),
@@ -186,28 +191,21 @@ impl Batch {
     /// The next row of the batch, which must not be spent.
     #[inline]
     pub(super) fn next_row(&mut self) -> (*mut Datum, *mut bool) {
-        let start = self.next * self.width;
+        let row = self.next;
         self.next += 1;
-        let (values, nulls) = (&mut self.values[start..], &mut self.nulls[start..]);
-        (values.as_mut_ptr(), nulls.as_mut_ptr())
+        // SAFETY: there is such a row, as the caller knows.
+        unsafe { self.cell(row, 0) }
     }
 
     /// Where a column of a row lies.
     ///
     /// # Safety
-    /// The batch has room for that row; what is returned is used before the next cell.
+    /// The batch has room for that row.
     #[inline]
-    pub(super) unsafe fn cell(&self, row: usize, column: usize) -> (&mut Datum, &mut bool) {
+    pub(super) unsafe fn cell(&self, row: usize, column: usize) -> (*mut Datum, *mut bool) {
         let at = row * self.width + column;
-        debug_assert!(at < self.values.len());
-        // SAFETY: as the caller says; the arrays are the batch's own, and nothing else refers to
-        // this cell.
-        unsafe {
-            (
-                &mut *self.values.as_ptr().cast_mut().add(at),
-                &mut *self.nulls.as_ptr().cast_mut().add(at),
-            )
-        }
+        // SAFETY: as the caller says.
+        unsafe { (self.first_value.add(at), self.first_null.add(at)) }
     }
 
     /// Makes room for the next rows.
@@ -217,9 +215,7 @@ impl Batch {
     pub(super) unsafe fn begin(&mut self, child: *mut pg_sys::PlanState) {
         // SAFETY: nothing refers to the last batch's values any more.
         unsafe {
-            if self.rows > 0 {
-                super::executor::MemoryContextReset(self.memory);
-            }
+            super::executor::MemoryContextReset(self.memory);
             self.rows = 0;
             self.next = 0;
             if self.finished || self.failed.is_some() {
@@ -236,9 +232,6 @@ impl Batch {
             if !self.prepared {
                 self.prepared = true;
                 self.bound.left = self.bound.rows(child);
-                for call in &mut self.calls {
-                    call.evaluate_constants();
-                }
             }
         }
         self.wanted = self.size;
@@ -254,9 +247,17 @@ impl Batch {
             // Columns that nobody reads stay NULL.
             self.nulls.resize(cells, true);
         }
+        self.point();
         for call in &mut self.calls {
-            call.make_room(self.wanted);
+            // SAFETY: the query runs.
+            unsafe { call.make_room(self.wanted) };
         }
+    }
+
+    /// Pointers to the rows, for those who must not hold a borrow of them.
+    fn point(&mut self) {
+        self.first_value = self.values.as_mut_ptr();
+        self.first_null = self.nulls.as_mut_ptr();
     }
 
     pub(super) fn wanted(&self) -> usize {
@@ -311,6 +312,7 @@ impl Batch {
                     }
                 }
                 pg_sys::CurrentMemoryContext = outer;
+                self.point();
                 self.done.batches += 1;
                 self.done.rows += gathered;
                 self.done.time += begin.elapsed();

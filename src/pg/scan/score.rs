@@ -36,6 +36,8 @@ pub(super) struct Call {
     arguments: usize,
     /// A frame of the call for each row, as the function itself would be given.
     frames: Vec<u64>,
+    first_frame: *mut u64,
+    /// How many there are; none before the constants are known.
     rows: usize,
     query: pg_sys::MemoryContext,
     site: Option<Box<Site>>,
@@ -97,6 +99,7 @@ impl Call {
                 collation: (*call).inputcollid,
                 arguments: lists::length((*call).args),
                 frames: Vec::new(),
+                first_frame: std::ptr::null_mut(),
                 rows: 0,
                 query,
                 site: None,
@@ -160,11 +163,12 @@ impl Call {
         (HEADER + self.arguments * size_of::<pg_sys::NullableDatum>()) / size_of::<u64>()
     }
 
-    fn frame(&self, row: usize) -> pg_sys::FunctionCallInfo {
-        self.frames[row * self.frame_words()..]
-            .as_ptr()
-            .cast_mut()
-            .cast()
+    /// # Safety
+    /// There is room for that row.
+    #[inline]
+    unsafe fn frame(&self, row: usize) -> pg_sys::FunctionCallInfo {
+        // SAFETY: as the caller says.
+        unsafe { self.first_frame.add(row * self.frame_words()).cast() }
     }
 
     /// The arguments of a row's call.
@@ -173,18 +177,15 @@ impl Call {
     /// There is room for that row.
     #[inline]
     pub(super) unsafe fn arguments(&self, row: usize) -> *mut pg_sys::NullableDatum {
-        // SAFETY: as the caller says; the frames are the batch's own memory.
-        unsafe {
-            let frame = self.frames.as_ptr().add(row * self.frame_words());
-            frame.cast_mut().cast::<u8>().add(HEADER).cast()
-        }
+        // SAFETY: as the caller says.
+        unsafe { self.frame(row).cast::<u8>().add(HEADER).cast() }
     }
 
     /// Evaluates what is the same for every row.
     ///
     /// # Safety
     /// Called while the query runs.
-    pub(super) unsafe fn evaluate_constants(&mut self) {
+    unsafe fn evaluate_constants(&mut self) {
         // SAFETY: constants and parameters of the statement; their values stay for the query.
         unsafe {
             for constant in &mut self.constants {
@@ -205,23 +206,26 @@ impl Call {
                 }
             }
         }
-        // The frames hold the old ones.
-        self.rows = 0;
     }
 
     /// Makes frames for so many rows.
-    pub(super) fn make_room(&mut self, rows: usize) {
+    ///
+    /// # Safety
+    /// Called while the query runs.
+    pub(super) unsafe fn make_room(&mut self, rows: usize) {
         if rows <= self.rows {
             return;
         }
         let words = self.frame_words();
-        if self.frames.len() < rows * words {
-            self.frames.resize(rows * words, 0);
-        }
-        for row in self.rows..rows {
-            let frame = self.frame(row);
-            // SAFETY: a frame of this call.
-            unsafe {
+        self.frames.resize(rows * words, 0);
+        self.first_frame = self.frames.as_mut_ptr();
+        // SAFETY: frames of this call, for which there is room now.
+        unsafe {
+            if self.rows == 0 {
+                self.evaluate_constants();
+            }
+            for row in self.rows..rows {
+                let frame = self.frame(row);
                 (*frame).flinfo = self.info;
                 (*frame).fncollation = self.collation;
                 (*frame).nargs = self.arguments as i16;
@@ -256,7 +260,7 @@ impl Call {
             if let Err(report) = Site::get_kept(&mut self.site, first, pinned, answer) {
                 return (0, Some(report));
             }
-            let words = self.frame_words();
+            let (words, frames) = (self.frame_words(), self.first_frame);
             let Some(site) = &mut self.site else {
                 return (0, None);
             };
@@ -285,9 +289,9 @@ impl Call {
                     self.out.resize(count * outputs, 0.0);
                 }
                 for i in 0..count {
-                    let frame = self.frames.as_ptr().add((begin + i) * words);
+                    let frame = frames.add((begin + i) * words);
                     let row = &mut self.encoded[i * inputs..][..inputs];
-                    if let Err(report) = site.encode(frame.cast_mut().cast(), row) {
+                    if let Err(report) = site.encode(frame.cast(), row) {
                         // Those before it are still to be given.
                         return if i == 0 {
                             (begin, Some(report))
