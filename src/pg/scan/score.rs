@@ -1,5 +1,6 @@
 //! One call, computed for all rows of a batch.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use pgrx::pg_sys::{self, Datum, NodeTag};
@@ -309,19 +310,28 @@ impl Call {
                     let model = site.model();
                     let value = match answer {
                         Answer::Value => answer::number(model.value(result)),
-                        Answer::Class => {
-                            let class = model.class_index(result);
-                            match self.classes[class] {
-                                Some(text) => text,
-                                None => {
-                                    let outer = pg_sys::MemoryContextSwitchTo(self.query);
-                                    let text = answer::text(model.class(result));
-                                    pg_sys::MemoryContextSwitchTo(outer);
-                                    self.classes[class] = Some(text);
-                                    text
+                        Answer::Class => match model.class(result) {
+                            // A set of labels is a text of its own.
+                            Cow::Owned(labels) => {
+                                let outer = pg_sys::MemoryContextSwitchTo(memory);
+                                let text = answer::text(&labels);
+                                pg_sys::MemoryContextSwitchTo(outer);
+                                text
+                            }
+                            Cow::Borrowed(name) => {
+                                let class = model.class_index(result);
+                                match self.classes[class] {
+                                    Some(text) => text,
+                                    None => {
+                                        let outer = pg_sys::MemoryContextSwitchTo(self.query);
+                                        let text = answer::text(name);
+                                        pg_sys::MemoryContextSwitchTo(outer);
+                                        self.classes[class] = Some(text);
+                                        text
+                                    }
                                 }
                             }
-                        }
+                        },
                         Answer::All => {
                             let outer = pg_sys::MemoryContextSwitchTo(memory);
                             let array = answer::numbers(&model.all(result));
