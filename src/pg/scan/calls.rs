@@ -183,11 +183,14 @@ impl Search<'_> {
                 _ => false,
             };
             let whole: *mut pg_sys::Node = call.cast();
-            fixed
-                && !(*call).funcretset
-                && !pg_sys::contain_volatile_functions(whole)
-                && !pg_sys::contain_subplans(whole)
-                && !(self.partial && arguments.any(|argument| may_raise(argument)))
+            if !fixed
+                || (*call).funcretset
+                || pg_sys::contain_volatile_functions(whole)
+                || pg_sys::contain_subplans(whole)
+            {
+                return false;
+            }
+            !self.partial || !arguments.any(|argument| may_raise(argument))
         }
     }
 }

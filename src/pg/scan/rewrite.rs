@@ -597,7 +597,7 @@ unsafe fn mark_read(keep: &mut [bool], node: *mut pg_sys::Node) {
         walk(node, &mut |part| {
             if (*part).type_ == NodeTag::T_Var {
                 let variable = &*part.cast::<pg_sys::Var>();
-                if variable.varno as i32 == pg_sys::OUTER_VAR {
+                if variable.varno == pg_sys::OUTER_VAR {
                     if variable.varattno <= 0 {
                         keep.fill(true);
                     }

@@ -131,7 +131,7 @@ impl Call {
                     }
                     NodeTag::T_Var
                         if (*node.cast::<pg_sys::Var>()).varattno > 0
-                            && (*node.cast::<pg_sys::Var>()).varno as i32 == pg_sys::OUTER_VAR =>
+                            && (*node.cast::<pg_sys::Var>()).varno == pg_sys::OUTER_VAR =>
                     {
                         let from = (*node.cast::<pg_sys::Var>()).varattno as usize - 1;
                         let copying = columns[from];
