@@ -15,7 +15,7 @@ test: ## Everything CI runs; STAGES="format core" runs some of it
 install: ## Build and install into the server of PG_CONFIG=/path/to/pg_config
 	@bash scripts/install $(PG_CONFIG)
 
-bench: ## Compare with PyTorch, ADBC and psycopg; ONLY="networks scan" measures some groups or rows
+bench: ## Compare with PyTorch, ONNX Runtime, scikit-learn, PL/Python; ONLY="scan peers" measures some of it
 	@bash scripts/bench $(ONLY)
 
 core: ## Test the part that needs no PostgreSQL

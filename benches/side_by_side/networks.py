@@ -12,8 +12,10 @@ import time
 import numpy as np
 import safetensors.numpy
 import torch
-from measure import REPEATS, Server, row
+from report import faster
+from server import Server
 from sklearn.datasets import load_digits
+from timing import REPEATS, in_turns, timed
 from torch import nn
 
 IMAGES = 8000
@@ -107,15 +109,26 @@ class Images(Server):
     def images(self):
         if self._images is None:
             pixels, digits = draw(IMAGES)
-            self.connection.execute("CREATE TABLE images (id int, pixels real[], digit int)")
+            self.execute("CREATE TABLE images (id int, pixels real[], digit int)")
             with self.connection.cursor() as cursor, cursor.copy("COPY images FROM STDIN") as copy:
                 for number, (image, digit) in enumerate(zip(pixels, digits, strict=True)):
                     lines = ",".join("{" + ",".join(f"{value:.3g}" for value in line) + "}" for line in image)
                     copy.write_row([number, f"{{{lines}}}", int(digit)])
-            self.connection.execute("VACUUM (FREEZE, ANALYZE) images")
-            self.connection.execute("SET neural.max_memory = '1GB'")
+            self.execute("VACUUM (FREEZE, ANALYZE) images")
+            self.execute("SET neural.max_memory = '1GB'")
             self._images = torch.tensor(pixels), torch.tensor(digits)
         return self._images
+
+    def many_images(self):
+        if self.exists("many_images"):
+            return
+        # The planner counts the pages of the rows, not those of the arrays beside them.
+        self.execute("CREATE TABLE many_images (pixels real[]) WITH (parallel_workers = 1)")
+        self.execute(
+            "INSERT INTO many_images SELECT pixels FROM images, generate_series(1, %s) AS turn ORDER BY turn, id LIMIT %s",
+            (SCORED // IMAGES + 1, SCORED),
+        )
+        self.execute("VACUUM (FREEZE, ANALYZE) many_images")
 
     def train(self, name, epochs, seed=1):
         """Seconds of each epoch, and of the whole call."""
@@ -124,7 +137,7 @@ class Images(Server):
         if not isinstance(architecture, str):
             architecture = json.dumps(architecture)
         begin = time.perf_counter()
-        _, version = self.connection.execute(
+        _, version = self.execute(
             """SELECT model, version FROM neural.train(%s, 'SELECT pixels, digit FROM images ORDER BY id', 'digit',
                    architecture => %s, features => %s, epochs => %s, batch_size => %s, learning_rate => 0.001,
                    optimizer => 'adam', validation => 0, seed => %s,
@@ -132,7 +145,7 @@ class Images(Server):
             (name, architecture, json.dumps(features), epochs, BATCH, seed),
         ).fetchone()
         whole = time.perf_counter() - begin
-        seconds = self.connection.execute(
+        seconds = self.execute(
             "SELECT seconds FROM neural.training_history WHERE model = %s AND version = %s ORDER BY epoch",
             (name, version),
         ).fetchall()
@@ -217,13 +230,12 @@ def epoch(name):
                 alone.append(torch_epoch(network, optimizer, pixels, digits))
                 torch.set_num_threads(2)
         call = statistics.median(whole)
-        ours, theirs, alone = map(statistics.median, (ours, theirs, alone))
-        measured = row(
+        return faster(
             f"an epoch of {what}, {IMAGES:,} images (`train` of {EPOCHS} epochs, reading included: {call:.2f} s)",
             "PyTorch, images in memory, fused Adam, 2 threads",
-            ours, theirs, "s", theirs / ours, "times faster", at_least=goal,
+            ours, theirs, at_least=goal,
+            losses=losses, call=whole, epochs=EPOCHS, other_on_one_thread=statistics.median(alone),
         )
-        return measured | {"losses": losses, "call": call, "epochs": EPOCHS, "other_on_one_thread": alone}
 
     return measure
 
@@ -231,7 +243,7 @@ def epoch(name):
 def check_twin(bench, name):
     """PyTorch gives what the server gives, with its weights: the architectures are the same."""
     pixels, _ = bench.images()
-    rows = bench.connection.execute(
+    rows = bench.execute(
         "SELECT id, neural.predict_proba(%s, pixels) FROM images WHERE id < 100", (name,)
     ).fetchall()
     with torch.inference_mode():
@@ -241,43 +253,38 @@ def check_twin(bench, name):
         sys.exit(f"{name}: the server's probabilities and PyTorch's differ by {difference:.2g}")
 
 
-def scoring(bench):
-    """One query over many images against a forward pass over a tensor, both on two processors."""
-    pixels, _ = bench.images()
-    bench.train("lenet5", EPOCHS)
-    # The planner counts the pages of the rows, not those of the arrays beside them.
-    bench.connection.execute("CREATE TABLE many_images (pixels real[]) WITH (parallel_workers = 1)")
-    bench.connection.execute(
-        "INSERT INTO many_images SELECT pixels FROM images, generate_series(1, %s) AS turn ORDER BY turn, id LIMIT %s",
-        (SCORED // IMAGES + 1, SCORED),
-    )
-    bench.connection.execute("VACUUM (FREEZE, ANALYZE) many_images")
-    bench.connection.execute("SET max_parallel_workers_per_gather = 1")
-    query = "SELECT count(*) FILTER (WHERE neural.predict_class('lenet5', pixels) = '3') FROM many_images"
-    tensor = pixels.repeat(SCORED // IMAGES + 1, 1, 1)[:SCORED]
-    network = bench.twin("lenet5")
+def scoring(name, goal):
+    """A row: one query over many images against a forward pass over a tensor, both on two processors."""
 
-    def forward():
-        begin = time.perf_counter()
-        with torch.inference_mode():
-            found = sum(int((network(part).argmax(1) == 3).sum()) for part in tensor.split(500))
-        return time.perf_counter() - begin, found
+    def measure(bench):
+        pixels, _ = bench.images()
+        bench.train(name, EPOCHS)
+        check_twin(bench, name)
+        bench.many_images()
+        query = f"SELECT count(*) FILTER (WHERE neural.predict_class('{name}', pixels) = '3') FROM many_images"
+        tensor = pixels.repeat(SCORED // IMAGES + 1, 1, 1)[:SCORED]
+        network = bench.twin(name)
 
-    counts = bench.value(query), forward()[1]
-    # Where two classes are all but as likely, rounding decides.
-    if abs(counts[0] - counts[1]) > SCORED // 10_000:
-        sys.exit(f"scoring: {counts[0]} images are a 3 by the server, {counts[1]} by PyTorch")
-    ours, theirs = [], []
-    for turn in range(REPEATS):
-        for side in (0, 1) if turn % 2 == 0 else (1, 0):
-            (ours, theirs)[side].append((lambda: bench.seconds(query), lambda: forward()[0])[side]())
-    ours, theirs = statistics.median(ours), statistics.median(theirs)
-    bench.connection.execute("SET max_parallel_workers_per_gather = 0")
-    return row(
-        f"scoring {SCORED:,} images by `lenet5` in one query, one parallel worker",
-        "PyTorch's forward pass alone, images in memory, 2 threads",
-        ours, theirs, "s", theirs / ours, "times faster", at_least=1.0,
-    )
+        def forward():
+            with torch.inference_mode():
+                return sum(int((network(part).argmax(1) == 3).sum()) for part in tensor.split(500))
+
+        bench.workers(1)
+        counts = bench.value(query), forward()
+        # Where two classes are all but as likely, rounding decides.
+        if abs(counts[0] - counts[1]) > SCORED // 10_000:
+            sys.exit(f"{name}: {counts[0]} images are a 3 by the server, {counts[1]} by PyTorch")
+        ours, theirs = in_turns(lambda: bench.seconds(query), lambda: timed(forward))
+        bench.workers(0)
+        return faster(
+            f"scoring {SCORED:,} images by {NETWORKS[name][0]} in one query, one parallel worker",
+            "PyTorch's forward pass alone, images in memory, 2 threads",
+            ours, theirs, at_least=goal,
+        )
+
+    return measure
 
 
-ROWS = {name: epoch(name) for name in NETWORKS} | {"scoring": scoring}
+ROWS = {name: epoch(name) for name in NETWORKS} | {
+    "scoring": scoring("lenet5", 1.0), "lstm_scoring": scoring("lstm_128", 1.2),
+}
