@@ -1,5 +1,7 @@
 //! Raw rows, column by column, as they come from the query or a temporary file.
 
+use std::ops::Range;
+
 use super::{Arrays, Error, Kind};
 
 /// The values of one column.
@@ -26,6 +28,15 @@ impl Values {
             Kind::Array => Values::Array(Arrays::new()),
             Kind::Numbers => Values::Numbers(Arrays::new()),
             Kind::Labels => Values::Labels(Arrays::new()),
+        }
+    }
+
+    /// No values of this kind, with room for as many as there are here, arrays apart.
+    fn another(&self) -> Values {
+        match self {
+            Values::Number(values) => Values::Number(Vec::with_capacity(values.len())),
+            Values::Category(codes) => Values::Category(Vec::with_capacity(codes.len())),
+            _ => Values::new(self.kind()),
         }
     }
 
@@ -205,6 +216,14 @@ impl Block {
         }
     }
 
+    /// An empty block with the columns of this one, and room for as many rows.
+    pub fn another(&self) -> Block {
+        Block {
+            rows: 0,
+            columns: self.columns.iter().map(Values::another).collect(),
+        }
+    }
+
     /// Forgets the rows and keeps the memory.
     pub fn clear(&mut self) {
         self.rows = 0;
@@ -298,62 +317,147 @@ pub trait RawRows {
     /// Reads `count` rows from `start` on into the block, in place of what it held.
     fn read(&mut self, start: usize, count: usize, into: &mut Block) -> Result<(), Error>;
 
+    /// The rows where they lie, if they are in memory: any number of threads can look at them.
+    fn blocks(&self) -> Option<Blocks<'_>> {
+        None
+    }
+
     /// Bytes that a row takes, on average and rounded up.
     fn row_bytes(&self) -> usize;
 
     /// How many rows to read at once: `most`, or fewer where rows are large.
     fn at_once(&self, most: usize) -> usize {
-        (READ_BYTES / self.row_bytes().max(1)).clamp(1, most.max(1))
+        rows_of_block(self.row_bytes()).min(most.max(1))
     }
 }
 
 /// Bytes of rows that are read at once, at most.
 const READ_BYTES: usize = 2 << 20;
 
-/// Raw rows held in memory.
+/// Raw rows held in memory, block by block.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryRows {
-    block: Block,
+    blocks: Vec<Block>,
+    /// The first row of each block, and the number of all rows.
+    starts: Vec<usize>,
+    bytes: usize,
+    memory: usize,
 }
 
 impl MemoryRows {
-    /// All the rows as one block.
+    /// The rows of one block, cut into smaller ones.
     pub fn new(block: Block) -> MemoryRows {
-        MemoryRows { block }
+        let mut rows = MemoryRows::default();
+        let step = rows_of_block(block.bytes().div_ceil(block.rows.max(1)));
+        if block.rows <= step {
+            rows.push(block);
+            return rows;
+        }
+        for start in (0..block.rows).step_by(step) {
+            let count = step.min(block.rows - start);
+            let mut part = Block::new(block.columns.iter().map(Values::kind));
+            part.pick(&block, start..start + count);
+            rows.push(part);
+        }
+        rows
     }
 
-    /// The rows as one block.
-    pub fn block(&self) -> &Block {
-        &self.block
+    /// Adds rows behind those that are there: [`rows_of_block`] at most, as they are passed over
+    /// block by block.
+    pub fn push(&mut self, block: Block) {
+        if self.starts.is_empty() {
+            self.starts.push(0);
+        }
+        if block.rows > 0 {
+            self.bytes += block.bytes();
+            self.memory += block.memory();
+            self.starts.push(self.rows() + block.rows);
+            self.blocks.push(block);
+        }
+    }
+
+    /// Bytes of memory they take.
+    pub fn memory(&self) -> usize {
+        self.memory
+    }
+
+    /// The blocks, in order.
+    pub fn into_blocks(self) -> Vec<Block> {
+        self.blocks
     }
 }
 
 impl RawRows for MemoryRows {
     fn rows(&self) -> usize {
-        self.block.rows
+        self.starts.last().copied().unwrap_or(0)
     }
 
     fn row_bytes(&self) -> usize {
-        self.block.bytes().div_ceil(self.block.rows.max(1))
+        self.bytes.div_ceil(self.rows().max(1))
+    }
+
+    fn blocks(&self) -> Option<Blocks<'_>> {
+        Some(Blocks {
+            blocks: &self.blocks,
+            starts: &self.starts,
+        })
     }
 
     fn read(&mut self, start: usize, count: usize, into: &mut Block) -> Result<(), Error> {
-        if start.saturating_add(count) > self.block.rows {
+        let end = start.saturating_add(count);
+        if end > self.rows() {
             return Err(Error::invalid("a read beyond the last row"));
         }
         into.clear();
         into.rows = count;
-        into.columns
-            .resize_with(self.block.columns.len(), || Values::Number(Vec::new()));
-        for (to, from) in into.columns.iter_mut().zip(&self.block.columns) {
-            to.append(from, start, count)?;
+        let blocks = self.blocks().into_iter();
+        for (_, block, rows) in blocks.flat_map(|blocks| blocks.parts(start..end)) {
+            into.columns
+                .resize_with(block.columns.len(), || Values::Number(Vec::new()));
+            for (to, from) in into.columns.iter_mut().zip(&block.columns) {
+                to.append(from, rows.start, rows.len())?;
+            }
         }
         Ok(())
     }
 }
 
-/// Rows read at once when all are passed over: few enough for the cache, enough to forget the
-/// cost of a read.
+/// Rows in memory, block after block.
+#[derive(Clone, Copy, Debug)]
+pub struct Blocks<'a> {
+    blocks: &'a [Block],
+    starts: &'a [usize],
+}
+
+impl<'a> Blocks<'a> {
+    /// Each block with the number of its first row.
+    pub fn iter(self) -> impl Iterator<Item = (usize, &'a Block)> + Clone {
+        self.starts.iter().copied().zip(self.blocks)
+    }
+
+    /// Where consecutive rows lie: blocks, each with the number of its first row, and which of
+    /// their rows.
+    pub fn parts(
+        self,
+        rows: Range<usize>,
+    ) -> impl Iterator<Item = (usize, &'a Block, Range<usize>)> {
+        let first = self.starts.partition_point(|&start| start <= rows.start);
+        let from = self.iter().skip(first.saturating_sub(1));
+        from.take_while(move |(start, _)| *start < rows.end)
+            .map(move |(start, block)| {
+                let begin = rows.start.max(start) - start;
+                (start, block, begin..(rows.end - start).min(block.rows))
+            })
+    }
+}
+
+/// Rows of a block, where a row has so many bytes: few enough for the cache, and for a question
+/// whether to go on between two blocks; enough to forget what a block costs beside its rows.
+pub fn rows_of_block(row_bytes: usize) -> usize {
+    (READ_BYTES / row_bytes.max(1)).clamp(1, PASS)
+}
+
+/// Rows of a block, and read at once when all are passed over, at most.
 const PASS: usize = 4096;
 
 /// Passes over all rows in order, block by block; `each` is given the number of a block's first
@@ -366,6 +470,15 @@ pub fn pass(
     interrupted: &mut dyn FnMut() -> bool,
     mut each: impl FnMut(usize, &Block) -> Result<(), Error>,
 ) -> Result<(), Error> {
+    if let Some(blocks) = rows.blocks() {
+        for (start, block) in blocks.iter() {
+            if interrupted() {
+                return Err(Error::Interrupted);
+            }
+            each(start, block)?;
+        }
+        return Ok(());
+    }
     let mut block = Block::default();
     let total = rows.rows();
     let step = rows.at_once(PASS);

@@ -1,11 +1,16 @@
 //! Values to network inputs, a value at a time and a block at a time, with the same bits.
 
+use std::ops::Range;
+
 use hashbrown::HashTable;
 
 use super::encoder_arrays::ArrayPlan;
 use super::hash::hash;
 use super::{Block, Dictionary, Error, Feature, FeatureSet, Fitted, MISSING};
 use crate::nn::processor::{Processor, Task};
+
+/// Rows that are encoded column by column.
+const STRIP: usize = 128;
 
 /// Encoded numbers stay within this, so that nothing downstream overflows to infinity.
 pub(super) const LIMIT: f32 = 1e15;
@@ -195,6 +200,45 @@ impl Task for EncodeNumbers<'_> {
                 x
             };
             row[i] = if value.is_nan() { missing[i] } else { x };
+        }
+    }
+}
+
+/// [`Plan::number`] for one feature of many rows.
+struct EncodeColumn<'a> {
+    plan: &'a Plan,
+    values: &'a [f64],
+    encoded: &'a mut [f32],
+}
+
+impl Task for EncodeColumn<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let Plan {
+            center,
+            factor,
+            bend,
+            missing,
+            low,
+            high,
+            ..
+        } = *self.plan;
+        let number = |value: f64, bent: bool| {
+            let z = (((value - center) * factor) as f32).clamp(-LIMIT, LIMIT);
+            let scaled = if bent {
+                z / (1.0 + z * z * bend).sqrt()
+            } else {
+                z
+            };
+            let x = if value == f64::INFINITY { high } else { scaled };
+            let x = if value == f64::NEG_INFINITY { low } else { x };
+            if value.is_nan() { missing } else { x }
+        };
+        let pairs = self.encoded.iter_mut().zip(self.values);
+        if bend == 0.0 {
+            pairs.for_each(|(x, &value)| *x = number(value, false));
+        } else {
+            pairs.for_each(|(x, &value)| *x = number(value, true));
         }
     }
 }
@@ -413,7 +457,7 @@ impl Encoder {
     }
 
     /// Which columns of the encoded row a feature fills.
-    pub fn columns(&self, feature: usize) -> std::ops::Range<usize> {
+    pub fn columns(&self, feature: usize) -> Range<usize> {
         self.plans.get(feature).map_or(0..0, |plan| {
             plan.offset as usize..(plan.offset + plan.width) as usize
         })
@@ -452,28 +496,66 @@ impl BlockEncoder {
     /// Columns of another kind than the features', a category without a dictionary, or an `out`
     /// of another size.
     pub fn encode(&self, block: &Block, out: &mut [f32]) -> Result<(), Error> {
+        self.encode_rows(block, 0..block.rows, out)
+    }
+
+    /// [`BlockEncoder::encode`] of some of the block's rows.
+    ///
+    /// # Errors
+    /// As for all of them, and when the block has fewer rows.
+    pub fn encode_rows(
+        &self,
+        block: &Block,
+        rows: Range<usize>,
+        out: &mut [f32],
+    ) -> Result<(), Error> {
         let width = self.encoder.width;
-        if out.len() != block.rows * width || width == 0 {
+        if rows.end > block.rows || out.len() != rows.len() * width || width == 0 {
             return Err(Error::invalid("the encoded rows have another size"));
         }
+        // In strips whose encoded rows stay in the cache from column to column.
+        for (strip, out) in out.chunks_mut(STRIP * width).enumerate() {
+            let start = rows.start + strip * STRIP;
+            self.encode_strip(block, start..start + out.len() / width, out)?;
+        }
+        Ok(())
+    }
+
+    fn encode_strip(
+        &self,
+        block: &Block,
+        rows: Range<usize>,
+        out: &mut [f32],
+    ) -> Result<(), Error> {
+        let width = self.encoder.width;
+        let mut encoded = [0.0; STRIP];
         for (i, plan) in self.encoder.plans.iter().enumerate() {
             let offset = plan.offset as usize;
-            let slices = out.chunks_exact_mut(width);
             match plan.form {
-                Form::Number => {
-                    for (row, &value) in slices.zip(block.numbers(i)?) {
-                        row[offset] = plan.number(value);
-                    }
-                }
-                Form::NumberAndIndicator => {
-                    for (row, &value) in slices.zip(block.numbers(i)?) {
-                        row[offset] = plan.number(value);
-                        row[offset + 1] = f32::from(u8::from(value.is_nan()));
+                Form::Number | Form::NumberAndIndicator => {
+                    let values = &block.numbers(i)?[rows.clone()];
+                    let encoded = &mut encoded[..values.len()];
+                    Processor::detect().run(EncodeColumn {
+                        plan,
+                        values,
+                        encoded,
+                    });
+                    let slices = out.chunks_exact_mut(width);
+                    if plan.form == Form::Number {
+                        for (row, &x) in slices.zip(encoded.iter()) {
+                            row[offset] = x;
+                        }
+                    } else {
+                        for (row, (&x, value)) in slices.zip(encoded.iter().zip(values)) {
+                            row[offset] = x;
+                            row[offset + 1] = f32::from(u8::from(value.is_nan()));
+                        }
                     }
                 }
                 Form::OneHot => {
                     let levels = self.code_levels(i)?;
-                    for (row, &code) in slices.zip(block.codes(i)?) {
+                    let slices = out.chunks_exact_mut(width);
+                    for (row, &code) in slices.zip(&block.codes(i)?[rows.clone()]) {
                         let slice = &mut row[offset..offset + plan.width as usize];
                         slice.fill(0.0);
                         if let Some(own) = slice.get_mut(levels.of(code) as usize) {
@@ -483,13 +565,16 @@ impl BlockEncoder {
                 }
                 Form::Index => {
                     let levels = self.code_levels(i)?;
-                    for (row, &code) in slices.zip(block.codes(i)?) {
+                    let slices = out.chunks_exact_mut(width);
+                    for (row, &code) in slices.zip(&block.codes(i)?[rows.clone()]) {
                         row[offset] = levels.of(code) as f32;
                     }
                 }
                 Form::Array => {
-                    let arrays = block.arrays(i)?.iter();
-                    for (row, array) in slices.zip(arrays) {
+                    let arrays = block.arrays(i)?;
+                    let slices = out.chunks_exact_mut(width);
+                    for (row, place) in slices.zip(rows.clone()) {
+                        let array = arrays.get(place).unwrap_or_default();
                         self.encoder.array(i, array, row)?;
                     }
                 }

@@ -2,7 +2,7 @@
 
 use super::block::pass;
 use super::elements::{Elements, row_mean};
-use super::statistics::{Moments, Sample};
+use super::statistics::{Moments, Range, Sample};
 use super::{
     ArrayShape, BitMask, Block, Column, Dictionary, Error, Kind, MISSING, Origin, RawRows, Request,
 };
@@ -89,6 +89,7 @@ pub(super) fn gather(
     let mut sampled = Sample::new(training, size);
     let mut ordinal = 0;
     let mut chosen = Vec::new();
+    let mut trained = Vec::new();
     pass(rows, interrupted, |start, block| {
         chosen.clear();
         let first = ordinal;
@@ -118,7 +119,15 @@ pub(super) fn gather(
                     let chosen = chosen.iter().filter_map(|&row| means.get(row));
                     sample.extend(chosen.filter(|mean| mean.is_finite()));
                 }
-                _ => add(gathered, i, block, start, is_training, &chosen)?,
+                _ => add(
+                    gathered,
+                    i,
+                    block,
+                    start,
+                    is_training,
+                    &chosen,
+                    &mut trained,
+                )?,
             }
         }
         Ok(())
@@ -182,6 +191,7 @@ fn add(
     start: usize,
     is_training: &BitMask,
     chosen: &[usize],
+    trained: &mut Vec<f64>,
 ) -> Result<(), Error> {
     match gathered {
         Gathered::Number {
@@ -192,16 +202,19 @@ fn add(
             count,
         } => {
             let values = block.numbers(column)?;
-            for (row, &value) in values.iter().enumerate() {
-                if is_training.get(start + row) {
-                    moments.add(value);
-                }
-                if !value.is_nan() {
-                    *low = low.min(value);
-                    *high = high.max(value);
-                    *count += 1;
-                }
+            if is_training.count_in(start..start + block.rows) == block.rows {
+                moments.add_all(values);
+            } else {
+                trained.clear();
+                let rows = values.iter().enumerate();
+                let own = rows.filter(|(row, _)| is_training.get(start + row));
+                trained.extend(own.map(|(_, value)| value));
+                moments.add_all(trained);
             }
+            let range = Range::of(values);
+            *low = low.min(range.low);
+            *high = high.max(range.high);
+            *count += values.len() as u64 - range.missing;
             sample.extend(chosen.iter().map(|&r| values[r]).filter(|x| x.is_finite()));
         }
         Gathered::Array { .. } => {}

@@ -1,5 +1,7 @@
 //! One bit a row.
 
+use std::ops::Range;
+
 /// A set of rows; true means that a row is trained on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BitMask {
@@ -52,6 +54,28 @@ impl BitMask {
                 self.words[row / 64] &= !bit;
             }
         }
+    }
+
+    /// How many rows of a range are set.
+    pub fn count_in(&self, rows: Range<usize>) -> usize {
+        let rows = rows.start..rows.end.min(self.len);
+        if rows.is_empty() {
+            return 0;
+        }
+        let (first, last) = (rows.start / 64, (rows.end - 1) / 64);
+        let words = self.words[first..=last].iter().enumerate();
+        words
+            .map(|(i, &word)| {
+                let mut word = word;
+                if i == 0 {
+                    word &= u64::MAX << (rows.start % 64);
+                }
+                if first + i == last {
+                    word &= u64::MAX >> (63 - (rows.end - 1) % 64);
+                }
+                word.count_ones() as usize
+            })
+            .sum()
     }
 
     /// How many rows are set.

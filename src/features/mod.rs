@@ -37,7 +37,7 @@ mod told;
 mod told_arrays;
 
 pub use arrays::Arrays;
-pub use block::{Block, MemoryRows, RawRows, Values, pass};
+pub use block::{Block, Blocks, MemoryRows, RawRows, Values, pass, rows_of_block};
 pub use column::{ArrayShape, Column, Kind, Origin};
 pub use dictionary::{Dictionary, MISSING, OVERFLOW};
 pub use encoder::{BlockEncoder, Encoder};

@@ -4,9 +4,165 @@
 //! blocks, so that a training from memory and one from a file fit the same numbers.
 
 use super::hash::mix;
+use crate::nn::processor::{Processor, Task};
 
 /// Values gathered before they enter the running sums.
 const CHUNK: usize = 256;
+
+/// Lanes of the sums within a chunk: value i goes to lane i mod 8, and the lanes are halved.
+const LANES: usize = 8;
+
+/// Combines the lanes, the upper half with the lower one, until one value is left.
+#[inline(always)]
+fn halved(mut lanes: [f64; LANES], combine: impl Fn(f64, f64) -> f64) -> f64 {
+    let mut width = LANES / 2;
+    while width > 0 {
+        for i in 0..width {
+            lanes[i] = combine(lanes[i], lanes[i + width]);
+        }
+        width /= 2;
+    }
+    lanes[0]
+}
+
+#[inline(always)]
+fn smaller(a: f64, b: f64) -> f64 {
+    if b < a { b } else { a }
+}
+
+#[inline(always)]
+fn larger(a: f64, b: f64) -> f64 {
+    if b > a { b } else { a }
+}
+
+/// The extremes of values, infinite ones included, and how many are none.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Range {
+    pub low: f64,
+    pub high: f64,
+    /// NaN values, which are in neither.
+    pub missing: u64,
+}
+
+impl Range {
+    pub fn of(values: &[f64]) -> Range {
+        let mut range = Range {
+            low: f64::INFINITY,
+            high: f64::NEG_INFINITY,
+            missing: 0,
+        };
+        Processor::detect().run(FindRange {
+            values,
+            range: &mut range,
+        });
+        range
+    }
+
+    /// Whether all of them are finite.
+    pub fn is_finite(&self) -> bool {
+        self.missing == 0 && self.low > f64::NEG_INFINITY && self.high < f64::INFINITY
+    }
+}
+
+struct FindRange<'a> {
+    values: &'a [f64],
+    range: &'a mut Range,
+}
+
+impl Task for FindRange<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let (mut lows, mut highs) = ([f64::INFINITY; LANES], [f64::NEG_INFINITY; LANES]);
+        let mut missing = [0_u64; LANES];
+        let (blocks, rest) = self.values.as_chunks::<LANES>();
+        for block in blocks {
+            for i in 0..LANES {
+                lows[i] = smaller(lows[i], block[i]);
+                highs[i] = larger(highs[i], block[i]);
+                missing[i] += u64::from(block[i].is_nan());
+            }
+        }
+        for (i, &value) in rest.iter().enumerate() {
+            lows[i] = smaller(lows[i], value);
+            highs[i] = larger(highs[i], value);
+            missing[i] += u64::from(value.is_nan());
+        }
+        *self.range = Range {
+            low: halved(lows, smaller),
+            high: halved(highs, larger),
+            missing: missing.iter().sum(),
+        };
+    }
+}
+
+/// The moments of a chunk of finite values, at least one.
+#[derive(Clone, Copy, Debug, Default)]
+struct ChunkMoments {
+    count: f64,
+    mean: f64,
+    /// Sum of the squared distances from the mean.
+    squares: f64,
+    low: f64,
+    high: f64,
+}
+
+impl ChunkMoments {
+    fn of(chunk: &[f64]) -> ChunkMoments {
+        let mut moments = ChunkMoments::default();
+        Processor::detect().run(FindMoments {
+            chunk,
+            moments: &mut moments,
+        });
+        moments
+    }
+}
+
+struct FindMoments<'a> {
+    chunk: &'a [f64],
+    moments: &'a mut ChunkMoments,
+}
+
+impl Task for FindMoments<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let (blocks, rest) = self.chunk.as_chunks::<LANES>();
+        let n = self.chunk.len() as f64;
+        let share = 1.0 / n;
+        // Relative to the first value, so that large numbers close together keep their digits.
+        let shift = self.chunk[0];
+        let (mut lows, mut highs) = ([shift; LANES], [shift; LANES]);
+        let mut sums = [0.0; LANES];
+        for block in blocks {
+            for i in 0..LANES {
+                sums[i] += (block[i] - shift) * share;
+                lows[i] = smaller(lows[i], block[i]);
+                highs[i] = larger(highs[i], block[i]);
+            }
+        }
+        for (i, &x) in rest.iter().enumerate() {
+            sums[i] += (x - shift) * share;
+            lows[i] = smaller(lows[i], x);
+            highs[i] = larger(highs[i], x);
+        }
+        let mean = shift + halved(sums, |a, b| a + b);
+        let mut squares = [0.0; LANES];
+        for block in blocks {
+            for i in 0..LANES {
+                squares[i] += (block[i] - mean) * (block[i] - mean);
+            }
+        }
+        for (i, &x) in rest.iter().enumerate() {
+            squares[i] += (x - mean) * (x - mean);
+        }
+        *self.moments = ChunkMoments {
+            count: n,
+            mean,
+            squares: halved(squares, |a, b| a + b),
+            low: halved(lows, smaller),
+            high: halved(highs, larger),
+        };
+    }
+}
 
 /// Count, mean, variance, minimum and maximum.
 ///
@@ -40,6 +196,7 @@ impl Moments {
         }
     }
 
+    /// Takes in one value.
     #[inline]
     pub fn add(&mut self, value: f64) {
         if !value.is_finite() {
@@ -50,34 +207,55 @@ impl Moments {
             }
             return;
         }
-        self.low = self.low.min(value);
-        self.high = self.high.max(value);
         self.chunk.push(value);
         if self.chunk.len() == CHUNK {
-            self.join();
+            self.join_own();
         }
     }
 
-    fn join(&mut self) {
-        if self.chunk.is_empty() {
+    /// Takes in values one after the other.
+    pub fn add_all(&mut self, mut values: &[f64]) {
+        if !Range::of(values).is_finite() {
+            values.iter().for_each(|&value| self.add(value));
             return;
         }
-        let n = self.chunk.len() as f64;
-        // Relative to the first value, so that large numbers close together keep their digits.
-        let shift = self.chunk[0];
-        let mean = shift + self.chunk.iter().map(|x| (x - shift) / n).sum::<f64>();
-        let squares: f64 = self.chunk.iter().map(|x| (x - mean) * (x - mean)).sum();
-        self.chunk.clear();
-        let total = self.count + n;
-        let delta = mean - self.mean;
-        self.mean += delta * (n / total);
-        self.squares += squares + delta * delta * (self.count / total * n);
-        self.count = total;
+        while !values.is_empty() {
+            if self.chunk.is_empty() && values.len() >= CHUNK {
+                let (chunk, rest) = values.split_at(CHUNK);
+                self.join(ChunkMoments::of(chunk));
+                values = rest;
+            } else {
+                let (some, rest) = values.split_at(values.len().min(CHUNK - self.chunk.len()));
+                self.chunk.extend_from_slice(some);
+                values = rest;
+                if self.chunk.len() == CHUNK {
+                    self.join_own();
+                }
+            }
+        }
     }
 
-    /// Ends the sums. Call it once, after the last value.
+    fn join_own(&mut self) {
+        if !self.chunk.is_empty() {
+            self.join(ChunkMoments::of(&self.chunk));
+            self.chunk.clear();
+        }
+    }
+
+    fn join(&mut self, chunk: ChunkMoments) {
+        let n = chunk.count;
+        let total = self.count + n;
+        let delta = chunk.mean - self.mean;
+        self.mean += delta * (n / total);
+        self.squares += chunk.squares + delta * delta * (self.count / total * n);
+        self.count = total;
+        self.low = self.low.min(chunk.low);
+        self.high = self.high.max(chunk.high);
+    }
+
+    /// Ends the sums and extremes. Call it once, after the last value.
     pub fn finish(&mut self) {
-        self.join();
+        self.join_own();
     }
 
     /// Finite values seen.

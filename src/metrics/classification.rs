@@ -44,6 +44,12 @@ impl Confusion {
         Ok(())
     }
 
+    /// Takes in all rows of another of as many classes.
+    pub fn merge(&mut self, other: &Confusion) {
+        let counts = self.counts.iter_mut().zip(&other.counts);
+        counts.for_each(|(count, more)| *count += more);
+    }
+
     /// The number of rows of class `actual` that were predicted as class `predicted`.
     pub fn count(&self, actual: usize, predicted: usize) -> u64 {
         let inside = actual < self.classes && predicted < self.classes;
@@ -145,6 +151,14 @@ impl Binary {
         Ok(())
     }
 
+    /// Takes in all rows of another with the same threshold.
+    pub fn merge(&mut self, other: &Binary) {
+        self.confusion.merge(&other.confusion);
+        self.log_loss.merge(&other.log_loss);
+        self.brier.merge(&other.brier);
+        self.ranking.merge(&other.ranking);
+    }
+
     /// The counts behind the metrics; class 1 is the positive one.
     pub fn confusion(&self) -> &Confusion {
         &self.confusion
@@ -220,6 +234,12 @@ impl Multiclass {
         }
         self.log_loss.push_probability(probability.into())?;
         self.confusion.push(label, best.0)
+    }
+
+    /// Takes in all rows of another of as many classes.
+    pub fn merge(&mut self, other: &Multiclass) {
+        self.confusion.merge(&other.confusion);
+        self.log_loss.merge(&other.log_loss);
     }
 
     /// The counts behind the metrics.

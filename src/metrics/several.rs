@@ -35,6 +35,12 @@ impl MultiOutput {
         Ok(())
     }
 
+    /// Takes in all rows of another of as many outputs.
+    pub fn merge(&mut self, other: &MultiOutput) {
+        let outputs = self.outputs.iter_mut().zip(&other.outputs);
+        outputs.for_each(|(output, more)| output.merge(more));
+    }
+
     /// mse, rmse, mae, r2 and mape, in this order; one that is not defined for some output is
     /// `None`.
     pub fn finish(&self) -> Vec<(&'static str, Option<f64>)> {
@@ -106,6 +112,18 @@ impl MultiLabel {
         self.exact += u64::from(exact);
         self.rows += 1;
         Ok(())
+    }
+
+    /// Takes in all rows of another of as many labels and the same threshold.
+    pub fn merge(&mut self, other: &MultiLabel) {
+        self.rows += other.rows;
+        self.exact += other.exact;
+        for (label, more) in self.labels.iter_mut().zip(&other.labels) {
+            label.predicted += more.predicted;
+            label.actual += more.actual;
+            label.both += more.both;
+        }
+        self.log_loss.merge(&other.log_loss);
     }
 
     /// accuracy (the share of rows with all labels right), precision, recall and f1 as the mean

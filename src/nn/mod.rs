@@ -25,7 +25,7 @@ pub mod optimizer;
 pub mod packed;
 mod packed_memory;
 mod packing;
-mod parallel;
+pub(crate) mod parallel;
 pub mod predictor;
 mod predictor_layout;
 pub mod processor;

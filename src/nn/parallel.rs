@@ -182,6 +182,70 @@ pub fn run<W: Send>(
     barrier.check()
 }
 
+/// Hands out tasks in their order to workers that take the next one when they are done with one;
+/// `work` is given the worker's own state. Whoever calls asks `interrupted` every 2 ms whether to
+/// abort; where there is but one worker, or no thread to spare, it does the work by itself and asks
+/// between two tasks.
+///
+/// The error is that of the first task that failed, whatever the number of workers.
+pub fn for_each<S: Send, T: Send, E: Send>(
+    pool: &ThreadPool,
+    states: &mut [S],
+    tasks: impl Iterator<Item = T> + Send,
+    work: impl Fn(&mut S, T) -> Result<(), E> + Sync,
+    interrupted: &mut dyn FnMut() -> bool,
+) -> Result<Result<(), E>, Aborted> {
+    let workers = states.len().min(capacity(pool));
+    let (Some(first), true) = (states.first_mut(), workers < 2) else {
+        return share_out(pool, &mut states[..workers], tasks, work, interrupted);
+    };
+    for task in tasks {
+        if interrupted() {
+            return Err(Aborted);
+        }
+        if let Err(error) = work(first, task) {
+            return Ok(Err(error));
+        }
+    }
+    Ok(Ok(()))
+}
+
+fn share_out<S: Send, T: Send, E: Send>(
+    pool: &ThreadPool,
+    states: &mut [S],
+    tasks: impl Iterator<Item = T> + Send,
+    work: impl Fn(&mut S, T) -> Result<(), E> + Sync,
+    interrupted: &mut dyn FnMut() -> bool,
+) -> Result<Result<(), E>, Aborted> {
+    let barrier = Barrier::new(states.len());
+    let tasks = Mutex::new(tasks.enumerate());
+    let failed = AtomicBool::new(false);
+    let failure: Mutex<Option<(usize, E)>> = Mutex::new(None);
+    let take = || {
+        let mut tasks = tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.next()
+    };
+    let work = |state: &mut S| {
+        // Tasks before one that failed have been handed out by then, so that the first of all
+        // failures is always found.
+        while barrier.check().is_ok() && !failed.load(Ordering::Relaxed) {
+            let Some((number, task)) = take() else {
+                return;
+            };
+            if let Err(error) = work(state, task) {
+                failed.store(true, Ordering::Relaxed);
+                let mut failure = failure.lock().unwrap_or_else(PoisonError::into_inner);
+                if failure.as_ref().is_none_or(|(first, _)| number < *first) {
+                    *failure = Some((number, error));
+                }
+            }
+        }
+    };
+    run(pool, &barrier, states, work, || {}, interrupted)?;
+    let failure = failure.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok(failure.map_or(Ok(()), |(_, error)| Err(error)))
+}
+
 /// The workers that still compute.
 struct Unfinished {
     count: Mutex<usize>,
@@ -260,6 +324,29 @@ mod tests {
             );
             assert_eq!(ran, Ok(()));
             assert_eq!(workers, vec![0; threads]);
+        }
+    }
+
+    #[test]
+    fn every_task_is_done_once_and_the_first_failure_is_told() {
+        for threads in [1, 2, 3] {
+            let pool = pool(threads);
+            let mut sums = vec![0; threads];
+            let add = |sum: &mut usize, task: usize| -> Result<(), usize> {
+                *sum += task;
+                Ok(())
+            };
+            let ran = for_each(&pool, &mut sums, 0..1000, add, &mut || false);
+            assert_eq!(ran, Ok(Ok(())));
+            assert_eq!(sums.iter().sum::<usize>(), 499_500);
+            let fail = |_: &mut usize, task: usize| match task {
+                0..700 => Ok(()),
+                _ => Err(task),
+            };
+            let ran = for_each(&pool, &mut sums, 0..1000, fail, &mut || false);
+            assert_eq!(ran, Ok(Err(700)));
+            let ran = for_each(&pool, &mut sums, 0..1000, fail, &mut || true);
+            assert_eq!(ran, Err(Aborted));
         }
     }
 

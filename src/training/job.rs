@@ -36,10 +36,27 @@ pub struct Job<'a> {
 }
 
 impl Job<'_> {
+    /// Who computes.
+    pub(super) fn crew(&self) -> Crew<'_> {
+        Crew {
+            pool: self.pool,
+            threads: self.threads,
+        }
+    }
+
     /// Whether the training goes on from the deployed version's weights.
     pub(super) fn warm_start(&self) -> bool {
         self.options.warm_start == Some(true)
     }
+}
+
+/// Threads that compute for whoever calls, who waits for them.
+#[derive(Clone, Copy)]
+pub(super) struct Crew<'a> {
+    /// Where they live.
+    pub(super) pool: &'a rayon::ThreadPool,
+    /// How many of them.
+    pub(super) threads: usize,
 }
 
 /// Whoever watches a training: told of its progress, asked whether to go on.

@@ -102,6 +102,21 @@ impl<'a> Judge<'a> {
         Ok(())
     }
 
+    /// Takes in all rows of another judge of the same target.
+    pub fn merge(&mut self, other: &Judge<'_>) {
+        match (&mut self.kind, &other.kind) {
+            (Kind::Binary { metrics, .. }, Kind::Binary { metrics: more, .. }) => {
+                metrics.merge(more);
+            }
+            (Kind::Multiclass(metrics), Kind::Multiclass(more)) => metrics.merge(more),
+            (Kind::Regression(metrics), Kind::Regression(more))
+            | (Kind::Quantiles(metrics), Kind::Quantiles(more)) => metrics.merge(more),
+            (Kind::Outputs(metrics), Kind::Outputs(more)) => metrics.merge(more),
+            (Kind::Labels(metrics), Kind::Labels(more)) => metrics.merge(more),
+            _ => {}
+        }
+    }
+
     /// Bytes that a row takes from when it is pushed until the end: scores that are to be ranked
     /// are kept.
     pub fn row_bytes(&self) -> usize {

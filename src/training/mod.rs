@@ -12,6 +12,7 @@ mod fit_rows;
 mod job;
 mod judge;
 mod judge_rows;
+mod memory_source;
 mod options;
 mod plan;
 mod run;

@@ -1,6 +1,7 @@
 //! From raw rows to a model: split, fit, build, train, judge.
 
 use std::cell::RefCell;
+use std::ops::Range;
 use std::time::Instant;
 
 use serde_json::json;
@@ -17,7 +18,8 @@ use super::error::Error;
 use super::fit_rows::{check_weights, fit_features, split_of};
 use super::job::{Job, Observer, Outcome, Watch};
 use super::judge_rows::{JudgeInput, judge_rows};
-use super::source::{Encoding, MemorySource, ReadingSource, SharedRows};
+use super::memory_source::MemorySource;
+use super::source::{Encoding, ReadingSource, SharedRows};
 use crate::artifact::Model;
 use crate::features::{self, BitMask, Block, RawRows, SequenceRows, Target, Task};
 use crate::nn::{self, Network, Predictor, RowSource};
@@ -197,8 +199,8 @@ pub fn run(
     // The loop, over examples encoded once where they fit, else each time they are needed.
     let encoder = feature_set.block_encoder(job.dictionaries);
     let labels = target.labels(target_words)?;
-    let write_target = |block: &Block, y: &mut Vec<f32>| {
-        for row in 0..block.rows {
+    let write_target = |block: &Block, rows: Range<usize>, y: &mut Vec<f32>| {
+        for row in rows {
             labels.write(block, target_at, row, y)?;
         }
         Ok(())
@@ -242,6 +244,7 @@ pub fn run(
                 (&mask, value),
                 folds,
                 &encoding,
+                job.crew(),
                 &mut stop,
             )?)
         } else {
@@ -288,6 +291,7 @@ pub fn run(
         &shared,
         &mask,
         judged_side,
+        job.crew(),
         observer,
     )?;
     let kept = trained.history.get(trained.best_epoch.saturating_sub(1));

@@ -6,8 +6,9 @@ use std::ops::Range;
 use crate::features::{BitMask, Block, BlockEncoder, Error, RawRows, Sequences, Values};
 use crate::nn::{self, Loaded, RowSource};
 
-/// Writes the targets of a block's rows behind what the vector holds.
-pub type WriteTarget<'a> = dyn Fn(&Block, &mut Vec<f32>) -> Result<(), Error> + 'a;
+/// Writes the targets of some of a block's rows behind what the vector holds.
+pub type WriteTarget<'a> =
+    dyn Fn(&Block, Range<usize>, &mut Vec<f32>) -> Result<(), Error> + Sync + 'a;
 
 /// How examples become network input, targets and weights. An example is a raw row, or a sequence
 /// of them.
@@ -141,13 +142,13 @@ impl<'a, 'r> ExampleReader<'a, 'r> {
 
 /// Encoded examples side by side.
 #[derive(Default)]
-struct Encoded {
-    rows: usize,
-    x: Vec<f32>,
-    y: Vec<f32>,
-    weight: Vec<f32>,
+pub(super) struct Encoded {
+    pub(super) rows: usize,
+    pub(super) x: Vec<f32>,
+    pub(super) y: Vec<f32>,
+    pub(super) weight: Vec<f32>,
     /// Empty without folds.
-    fold: Vec<u8>,
+    pub(super) fold: Vec<u8>,
 }
 
 impl Encoded {
@@ -160,7 +161,7 @@ impl Encoded {
     }
 
     /// Adds examples of rising numbers, their folds apart.
-    fn extend(
+    pub(super) fn extend(
         &mut self,
         reader: &mut ExampleReader<'_, '_>,
         examples: &[usize],
@@ -168,7 +169,7 @@ impl Encoded {
         let Encoded { x, y, weight, .. } = self;
         let encoding = reader.encoding;
         reader.read(examples, x, |block| {
-            (encoding.target)(block, y)?;
+            (encoding.target)(block, 0..block.rows, y)?;
             if let Some(Values::Number(weights)) =
                 encoding.weight.and_then(|at| block.columns.get(at))
             {
@@ -180,7 +181,7 @@ impl Encoded {
         Ok(())
     }
 
-    fn loaded<'a>(&'a self, index: &'a [u32]) -> Loaded<'a> {
+    pub(super) fn loaded<'a>(&'a self, index: &'a [u32]) -> Loaded<'a> {
         Loaded {
             x: &self.x,
             y: &self.y,
@@ -248,74 +249,6 @@ impl<'a> Side<'a> {
             }
             each(raw);
         }
-    }
-}
-
-/// One side of the split, encoded once and kept.
-pub struct MemorySource {
-    encoded: Encoded,
-}
-
-impl MemorySource {
-    /// Encodes all examples of one side, in their order. `folds`, if there are any, are those of
-    /// all examples.
-    pub fn encode(
-        rows: &SharedRows<'_>,
-        (mask, value): (&BitMask, bool),
-        folds: Option<&[u8]>,
-        encoding: &Encoding<'_>,
-        interrupted: &mut dyn FnMut() -> bool,
-    ) -> Result<MemorySource, Error> {
-        let count = if value {
-            mask.count()
-        } else {
-            mask.len() - mask.count()
-        };
-        let mut encoded = Encoded {
-            rows: 0,
-            x: Vec::with_capacity(count * encoding.width()),
-            y: Vec::with_capacity(count * encoding.targets),
-            weight: Vec::with_capacity(if encoding.weight.is_some() { count } else { 0 }),
-            fold: Vec::new(),
-        };
-        if let Some(folds) = folds {
-            let own = folds
-                .iter()
-                .enumerate()
-                .filter(|(example, _)| mask.get(*example) == value);
-            encoded.fold.extend(own.map(|(_, fold)| fold));
-        }
-        let mut reader = ExampleReader::new(rows, encoding);
-        let at_once = encoding.examples_at_once(rows);
-        let mut own = Vec::with_capacity(at_once);
-        for start in (0..mask.len()).step_by(at_once) {
-            if interrupted() {
-                return Err(Error::Interrupted);
-            }
-            let here = start..mask.len().min(start + at_once);
-            own.clear();
-            own.extend(here.filter(|&example| mask.get(example) == value));
-            encoded.extend(&mut reader, &own)?;
-        }
-        Ok(MemorySource { encoded })
-    }
-}
-
-impl RowSource for MemorySource {
-    fn has_folds(&self) -> bool {
-        !self.encoded.fold.is_empty()
-    }
-
-    fn rows(&self) -> usize {
-        self.encoded.rows
-    }
-
-    fn capacity(&self) -> usize {
-        usize::MAX
-    }
-
-    fn load<'a>(&'a mut self, rows: &'a [u32]) -> Result<Loaded<'a>, nn::Error> {
-        Ok(self.encoded.loaded(rows))
     }
 }
 

@@ -3,8 +3,8 @@
 
 use pg_neural::artifact::Model;
 use pg_neural::features::{
-    self, Block, Dictionary, Fitted, MISSING, MemoryRows, Origin, Profile, RawRows, Target, Task,
-    Values,
+    self, Block, Blocks, Dictionary, Fitted, MISSING, MemoryRows, Origin, Profile, RawRows, Target,
+    Task, Values,
 };
 use pg_neural::nn::{self, EpochReport, Random};
 use pg_neural::training::{
@@ -119,6 +119,8 @@ fn risk(rows: usize) -> Query {
 struct Counted {
     rows: MemoryRows,
     reads: usize,
+    /// Whether they can be looked at where they lie.
+    in_place: bool,
 }
 
 impl RawRows for Counted {
@@ -128,6 +130,10 @@ impl RawRows for Counted {
 
     fn row_bytes(&self) -> usize {
         self.rows.row_bytes()
+    }
+
+    fn blocks(&self) -> Option<Blocks<'_>> {
+        self.rows.blocks().filter(|_| self.in_place)
     }
 
     fn read(
@@ -180,6 +186,7 @@ pub struct Training<'a> {
     pub previous: Option<&'a Model>,
     pub memory: usize,
     pub threads: usize,
+    in_place: bool,
     pub log: Log,
     reads: usize,
 }
@@ -200,6 +207,7 @@ impl<'a> Training<'a> {
             previous: None,
             memory: 64 << 20,
             threads: 1,
+            in_place: false,
             log: Log::default(),
             reads: 0,
         }
@@ -290,6 +298,7 @@ impl<'a> Training<'a> {
         };
         let mut rows = Counted {
             rows: MemoryRows::new(block),
+            in_place: self.in_place,
             reads: 0,
         };
         let outcome = run(&job, &mut rows, &mut self.log);
@@ -464,12 +473,16 @@ fn bits_depend_on_neither_memory_nor_threads() {
     in_memory.arguments.epochs = Some(3);
     in_memory.arguments.batch_size = Some(128);
     let expected = in_memory.run(&query).unwrap();
-    for threads in [2, 8] {
+    for (threads, in_place) in [(2, false), (8, false), (1, true), (2, true), (8, true)] {
         let mut training = Training::of("bad");
         training.arguments = in_memory.arguments.clone();
         training.threads = threads;
+        training.in_place = in_place;
         let outcome = training.run(&query).unwrap();
         assert_eq!(bits(&outcome), bits(&expected), "{threads} threads");
+        assert_eq!(outcome.metrics, expected.metrics, "{threads} threads");
+        let scores = |outcome: &Outcome| outcome.model.scores.clone();
+        assert_eq!(scores(&outcome), scores(&expected), "{threads} threads");
     }
     // The least memory that is enough holds a part of the rows only.
     let mut memory = 16 << 10;

@@ -7,15 +7,13 @@ use super::spill::SpillFile;
 use super::{ArrayReader, Elements, Query, Reader};
 use crate::features::{
     ArrayShape, Block, Dictionary, Intake, Kind, MISSING, MemoryRows, OVERFLOW, RawRows, Sequences,
-    Values, group_key,
+    Values, group_key, rows_of_block,
 };
 use crate::pg::error::Report;
 use crate::training::SequencePlan;
 
-/// Rows gathered before they are written to a temporary file.
-const SPILL_ROWS: usize = 4096;
-/// Bytes gathered before that, where rows hold arrays.
-const SPILL_BYTES: usize = 1 << 20;
+/// Bytes of a block, where rows hold arrays.
+const BLOCK_BYTES: usize = 1 << 20;
 
 /// Which column of the query is read, and how.
 pub struct ColumnPlan {
@@ -63,7 +61,7 @@ impl Store {
     /// The bytes of memory they take.
     pub fn memory(&self) -> usize {
         match self {
-            Store::Memory(rows) => rows.block().memory(),
+            Store::Memory(rows) => rows.memory(),
             Store::File(rows) => rows.memory(),
         }
     }
@@ -102,6 +100,10 @@ pub fn read_table(
     memory_limit: usize,
 ) -> Result<Table, Report> {
     let mut block = Block::new(plans.iter().map(|plan| plan.kind));
+    let cells: usize = plans.iter().map(|plan| cell_bytes(plan.kind)).sum();
+    let block_rows = rows_of_block(cells);
+    let mut memory = MemoryRows::default();
+    let mut recent: Vec<Recent> = plans.iter().map(|_| Recent::default()).collect();
     let mut dictionaries: Vec<Option<Dictionary>> =
         plans.iter().map(|plan| plan.dictionary.clone()).collect();
     let mut file: Option<SpillFile> = None;
@@ -176,15 +178,16 @@ pub fn read_table(
                     (Values::Number(column), Some(reader)) => column.push(reader.number(datum)),
                     (Values::Number(column), None) => column.push(f64::NAN),
                     (Values::Category(column), Some(reader)) => {
-                        // The target's classes are its texts as they are.
-                        let text = if required == Some(i) {
-                            reader.text(datum, &mut buffer)
-                        } else {
-                            reader.level(datum, &mut buffer)
-                        };
-                        let code = dictionaries[i]
-                            .as_mut()
-                            .map_or(MISSING, |words| words.intern(text));
+                        let code = recent[i].code(reader, datum, || {
+                            // The target's classes are its texts as they are.
+                            let text = if required == Some(i) {
+                                reader.text(datum, &mut buffer)
+                            } else {
+                                reader.level(datum, &mut buffer)
+                            };
+                            let words = dictionaries[i].as_mut();
+                            words.map_or(MISSING, |words| words.intern(text))
+                        });
                         column.push(code);
                     }
                     (Values::Category(column), None) => column.push(MISSING),
@@ -203,22 +206,29 @@ pub fn read_table(
         if let Some(gathering) = &mut gathering {
             gathering.take(begins, &block.columns, &dictionaries)?;
         }
-        // Looked at now and then: for plain values it would cost more than reading a row does.
-        if block.rows.is_multiple_of(SPILL_ROWS) || (has_arrays && block.bytes() > SPILL_BYTES) {
+        if block.rows == block_rows || (has_arrays && block.bytes() > BLOCK_BYTES) {
             if let Some(file) = &mut file {
                 file.append(&block)?;
                 block.clear();
-            } else if block.memory() + dictionary_bytes(&dictionaries) > memory_limit {
-                let mut created = SpillFile::create(plans.iter().map(|plan| plan.kind));
-                created.append(&block)?;
-                block = Block::new(plans.iter().map(|plan| plan.kind));
-                file = Some(created);
+            } else {
+                let another = block.another();
+                memory.push(std::mem::replace(&mut block, another));
+                if memory.memory() + dictionary_bytes(&dictionaries) > memory_limit {
+                    let mut created = SpillFile::create(plans.iter().map(|plan| plan.kind));
+                    for block in std::mem::take(&mut memory).into_blocks() {
+                        created.append(&block)?;
+                    }
+                    file = Some(created);
+                }
             }
         }
         Ok(())
     })?;
     let store = match file {
-        None => Store::Memory(MemoryRows::new(block)),
+        None => {
+            memory.push(block);
+            Store::Memory(memory)
+        }
         Some(mut file) => {
             file.append(&block)?;
             Store::File(file)
@@ -301,6 +311,46 @@ fn not_flat(column: &str, dimensions: usize) -> Report {
         "the target \"{column}\" is an array of {dimensions} dimensions in a row"
     ))
     .hint("Give the outputs of a row as a plain list, such as ARRAY[1.5, 2.5].")
+}
+
+/// Bytes of a row's cell, those of an array not counted.
+fn cell_bytes(kind: Kind) -> usize {
+    match kind {
+        Kind::Number | Kind::Array | Kind::Numbers | Kind::Labels => 8,
+        Kind::Category => 4,
+    }
+}
+
+/// The codes of the values that came last, so that a class or a level that is no text is not
+/// written out and looked up again in every row.
+struct Recent([Option<(usize, u32)>; 64]);
+
+impl Default for Recent {
+    fn default() -> Self {
+        Recent([None; 64])
+    }
+}
+
+impl Recent {
+    /// The code of a value: `find` gives it where it is not known.
+    #[inline]
+    fn code(&mut self, reader: Reader, datum: pg_sys::Datum, find: impl FnOnce() -> u32) -> u32 {
+        if !reader.is_by_value() {
+            return find();
+        }
+        let bits = datum.value();
+        // Neighbours that differ in the low or in the high bits have places of their own.
+        let place = (bits as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58;
+        let slot = &mut self.0[place as usize];
+        match slot {
+            Some((known, code)) if *known == bits => *code,
+            _ => {
+                let code = find();
+                *slot = Some((bits, code));
+                code
+            }
+        }
+    }
 }
 
 fn dictionary_bytes(dictionaries: &[Option<Dictionary>]) -> usize {

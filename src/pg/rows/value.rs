@@ -75,6 +75,14 @@ impl Reader {
         }
     }
 
+    /// Whether a datum is the value itself, so that equal ones have the same bits.
+    pub fn is_by_value(self) -> bool {
+        !matches!(
+            self,
+            Reader::Numeric | Reader::Text | Reader::PaddedText | Reader::Name | Reader::Uuid
+        )
+    }
+
     /// Whether [`Reader::number`] can be asked.
     pub fn is_number(self) -> bool {
         matches!(
