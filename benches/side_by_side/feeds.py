@@ -1,6 +1,7 @@
 """How a client fetches rows and stores scores: by ADBC in columns, by psycopg in rows.
 
-Each is at its best, except for Psycopg, which is what is commonly written.
+Of each there are two: what is commonly written, all rows at once, and the fastest that was found, in chunks that
+are computed and stored while the next ones arrive.
 """
 
 import adbc_driver_postgresql.dbapi
@@ -21,15 +22,14 @@ class Adbc:
         self.writing = adbc_driver_postgresql.dbapi.connect(ADDRESS)
 
     def chunks(self, query):
-        """The ids, and the other columns as a matrix of float32, as they arrive."""
+        """The ids, and the other columns as a matrix of float32."""
         with self.reading.cursor() as cursor:
             cursor.execute(query)
-            for batch in cursor.fetch_record_batch():
-                inputs = np.empty((batch.num_rows, batch.num_columns - 1), dtype=np.float32)
-                for position, column in enumerate(batch.columns[1:]):
-                    inputs[:, position] = column.to_numpy()
-                yield batch.column(0).to_numpy(), inputs
+            yield from map(ids_and_inputs, self.arrived(cursor))
         self.reading.commit()
+
+    def arrived(self, cursor):
+        yield cursor.fetch_arrow_table()
 
     def store(self, table, scored):
         """Makes a table of ids and scores; ADBC ingests by COPY."""
@@ -43,6 +43,20 @@ class Adbc:
         self.writing.close()
 
 
+class ChunkedAdbc(Adbc):
+    name = "ADBC in chunks"
+
+    def arrived(self, cursor):
+        return cursor.fetch_record_batch()
+
+
+def ids_and_inputs(columns):
+    inputs = np.empty((columns.num_rows, columns.num_columns - 1), dtype=np.float32)
+    for position, column in enumerate(columns.columns[1:]):
+        inputs[:, position] = column.to_numpy()
+    return columns.column(0).to_numpy(), inputs
+
+
 class Psycopg:
     name = "psycopg"
     binary = False
@@ -52,7 +66,6 @@ class Psycopg:
         self.writing = psycopg.connect(ADDRESS)
 
     def chunks(self, query):
-        """All rows at once."""
         with self.reading.cursor() as cursor:
             cursor.execute(query)
             matrix = np.array(cursor.fetchall())
@@ -74,8 +87,8 @@ class Psycopg:
         self.writing.close()
 
 
-class BinaryPsycopg(Psycopg):
-    name = "psycopg, binary both ways, in chunks"
+class ChunkedPsycopg(Psycopg):
+    name = "psycopg in binary chunks"
     binary = True
 
     def chunks(self, query):

@@ -1,13 +1,13 @@
 """Scoring a table into another, beside what would be done without pg_neural.
 
-Ours is CREATE TABLE AS. The peers fetch the rows, compute on 2 threads and write the scores into a table by COPY,
-each chunk as it comes; PL/Python has its own CREATE TABLE AS.
+Ours is CREATE TABLE AS. The peers fetch the rows, compute on 2 threads and write the scores into a table by COPY;
+PL/Python has its own CREATE TABLE AS.
 """
 
 import sys
 
 import in_server
-from feeds import Adbc, BinaryPsycopg, Psycopg
+from feeds import Adbc, ChunkedAdbc, ChunkedPsycopg, Psycopg
 from report import faster
 from runtimes import onnx, pytorch, scikit_learn
 from samples import COLUMNS, call
@@ -81,10 +81,11 @@ def what(rows):
 ROWS = {
     "adbc_torch": client(Adbc, pytorch, "PyTorch", at_least=5),
     "psycopg_torch": client(Psycopg, pytorch, "PyTorch", at_least=12),
-    "binary_psycopg_torch": client(BinaryPsycopg, pytorch, "PyTorch"),
-    "adbc_onnx": client(Adbc, onnx, "ONNX Runtime"),
-    "psycopg_onnx": client(BinaryPsycopg, onnx, "ONNX Runtime"),
-    "adbc_sklearn": client(Adbc, scikit_learn, "scikit-learn's MLP"),
+    "chunked_adbc_torch": client(ChunkedAdbc, pytorch, "PyTorch"),
+    "chunked_psycopg_torch": client(ChunkedPsycopg, pytorch, "PyTorch"),
+    "chunked_adbc_onnx": client(ChunkedAdbc, onnx, "ONNX Runtime"),
+    "chunked_psycopg_onnx": client(ChunkedPsycopg, onnx, "ONNX Runtime"),
+    "chunked_adbc_sklearn": client(ChunkedAdbc, scikit_learn, "scikit-learn's MLP"),
     "plpython_chunks": inside(in_server.by_chunk, "8,192 rows a call", 1),
     "plpython_rows": inside(in_server.by_row, "a row a call", 100),
 }

@@ -2,14 +2,15 @@
 
 import statistics
 import sys
+import time
 
 import torch
-from feeds import Adbc, BinaryPsycopg
+from feeds import ChunkedAdbc, ChunkedPsycopg
 from in_server import by_chunk, install
 from report import faster, row
 from runtimes import pytorch
 from samples import COLUMNS, SUM, call
-from timing import agree, in_turns, timed
+from timing import agree, in_turns
 
 # Widths W of 20-W-W-1: what part of the rows, and the batch path's least advantage over the row path.
 WIDTHS = {
@@ -33,22 +34,17 @@ def rows(bench):
             lines[name].append([size, seconds])
             costs[side].append((seconds - own[side]) / size * 1e9)
 
-    feeds = (Adbc(), BinaryPsycopg())
+    feeds = (ChunkedAdbc(), ChunkedPsycopg())
     forward = pytorch(network)
     for size in sizes[:-1]:
         table = bench.table(size)
-
-        def fetched(feed, table=table):
-            return sum(forward(inputs).sum() for _, inputs in feed.chunks(f"SELECT id, {COLUMNS} FROM {table}"))
-
-        inside = f"SELECT avg(score) FROM ({by_chunk(table)}) t"
+        means = {
+            "PL/Python + PyTorch": lambda: bench.value(f"SELECT avg(score) FROM ({by_chunk(table)}) t"),
+            "ADBC + PyTorch": lambda: fetched_mean(feeds[0], forward, table),
+            "psycopg + PyTorch": lambda: fetched_mean(feeds[1], forward, table),
+        }
         expected = bench.value(f"SELECT avg({call()}) FROM {table}")
-        agree("the server's mean and PL/Python's", expected, bench.value(inside), 1e-5)
-        peers = {"PL/Python + PyTorch": lambda query=inside: bench.seconds(query)}
-        for feed in feeds:
-            agree(f"the server's mean and {feed.name}'s", expected, fetched(feed) / size, 1e-5)
-            peers[f"{feed.name.split(',')[0]} + PyTorch"] = lambda feed=feed, fetched=fetched: timed(lambda: fetched(feed))
-        for name, values in zip(peers, in_turns(*peers.values()), strict=True):
+        for name, values in zip(means, in_turns(*agreeing(means, expected)), strict=True):
             lines.setdefault(name, []).append([size, statistics.median(values)])
     for feed in feeds:
         feed.close()
@@ -72,9 +68,34 @@ def queries(bench, size):
     return [mean(f"SELECT {what} FROM {table}") for what in (f"avg({call()})", SUM)]
 
 
+def fetched_mean(feed, forward, table):
+    """The mean score of a table that a client fetches."""
+    total = rows = 0
+    for ids, inputs in feed.chunks(f"SELECT id, {COLUMNS} FROM {table}"):
+        total += forward(inputs).sum()
+        rows += len(ids)
+    return total / rows
+
+
+def agreeing(means, expected):
+    """Functions that give the seconds of those that give means, which must be as expected."""
+
+    def side(name, mean):
+        def seconds():
+            begin = time.perf_counter()
+            value = mean()
+            elapsed = time.perf_counter() - begin
+            agree(f"the server's mean and that of {name}", expected, value, 1e-5)
+            return elapsed
+
+        return seconds
+
+    return [side(name, mean) for name, mean in means.items()]
+
+
 def widths(bench):
     """Batches beside single rows and beside PyTorch, for networks of several widths."""
-    feed = Adbc()
+    feed = ChunkedAdbc()
     lines, measured = {}, []
     torch.set_num_threads(1)
     for width, (share, goal) in WIDTHS.items():
@@ -83,24 +104,19 @@ def widths(bench):
         same_bits(bench, width, table)
         score = f"SELECT avg({call(width)}) FROM {table}"
 
-        def path(batches, query=score):
-            bench.execute(f"SET neural.batch_scoring = {'on' if batches else 'off'}")
-            seconds = bench.seconds(query)
-            bench.execute("RESET neural.batch_scoring")
-            return seconds
+        def path(batches):
+            bench.execute(f"SET neural.batch_scoring = {batches}")
+            return bench.value(score)
 
-        def fetched(forward=forward, query=f"SELECT id, {COLUMNS} FROM {table}"):
-            return sum(forward(inputs).sum() for _, inputs in feed.chunks(query))
-
-        agree("the server's mean and PyTorch's", bench.value(score), fetched() / size, 1e-5)
-        sides = {
-            OURS: lambda path=path: path(True),
-            ROW_PATH: lambda path=path: path(False),
-            "ADBC + PyTorch": lambda fetched=fetched: timed(fetched),
-            SCAN: lambda query=f"SELECT {SUM} FROM {table}": bench.seconds(query),
+        means = {
+            OURS: lambda: path("on"),
+            ROW_PATH: lambda: path("off"),
+            "ADBC + PyTorch": lambda: fetched_mean(feed, forward, table),
         }
-        seconds = in_turns(*sides.values())
-        for name, values in zip(sides, seconds, strict=True):
+        read = f"SELECT {SUM} FROM {table}"
+        seconds = in_turns(*agreeing(means, bench.value(score)), lambda: bench.seconds(read))
+        bench.execute("RESET neural.batch_scoring")
+        for name, values in zip([*means, SCAN], seconds, strict=True):
             lines.setdefault(name, []).append([width, statistics.median(values) / size * 1e6])
         if goal:
             measured.append(faster(

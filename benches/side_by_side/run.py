@@ -54,7 +54,9 @@ def main():
                 if not arguments.rows or {group, name} & set(arguments.rows):
                     begin = time.perf_counter()
                     measured = measure(benches[make])
-                    results["rows"][name] = measured if isinstance(measured, list) else [measured]
+                    when = {"measured": time.strftime("%Y-%m-%d %H:%M")}
+                    entries = measured if isinstance(measured, list) else [measured]
+                    results["rows"][name] = [entry | when for entry in entries]
                     write(results, arguments.output)
                     say(f"{name}: {time.perf_counter() - begin:.0f} s")
 
