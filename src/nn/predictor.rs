@@ -43,6 +43,8 @@ pub struct Predictor {
 /// The buffers of one caller; see [`Predictor::scratch`].
 #[derive(Debug)]
 pub struct Scratch {
+    /// Rows that it has room for.
+    tile: usize,
     buffers: Vec<Vec<f32>>,
     /// Working memory of the packed layers.
     working: Vec<f32>,
@@ -280,14 +282,41 @@ impl Predictor {
 
     /// Buffers for [`Predictor::forward`], one for each caller at a time.
     pub fn scratch(&self) -> Scratch {
-        Scratch {
-            buffers: self
-                .buffers
-                .iter()
-                .map(|width| vec![0.0; width * self.tile])
-                .collect(),
-            working: vec![0.0; working(&self.steps, self.tile)],
+        self.scratch_for(self.tile)
+    }
+
+    /// The same in so many bytes: with room for fewer rows at a time where that is what it takes.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] if a single row needs more, its input and its result counted.
+    pub fn scratch_within(&self, bytes: usize) -> Result<Scratch, Error> {
+        let mut tile = self.tile;
+        while tile > 1 && self.scratch_bytes(tile) > bytes {
+            tile /= 2;
         }
+        let needed = self.scratch_bytes(tile);
+        if needed > bytes {
+            return Err(Error::Memory {
+                what: "predicting a row".to_string(),
+                needed,
+                limit: bytes,
+            });
+        }
+        Ok(self.scratch_for(tile))
+    }
+
+    fn scratch_for(&self, tile: usize) -> Scratch {
+        let buffers = self.buffers.iter().map(|width| vec![0.0; width * tile]);
+        Scratch {
+            tile,
+            buffers: buffers.collect(),
+            working: vec![0.0; working(&self.steps, tile)],
+        }
+    }
+
+    fn scratch_bytes(&self, tile: usize) -> usize {
+        let row = self.buffers.iter().sum::<usize>() + self.input_width + self.output_units;
+        (row * tile + working(&self.steps, tile)) * size_of::<f32>()
     }
 
     /// The results of `rows` rows: reads rows of [`Predictor::input_width`] values and writes rows
@@ -334,7 +363,7 @@ impl Predictor {
         let out = &mut out[..rows * self.output_units];
         let mut begin = 0;
         while begin < rows {
-            let count = self.tile.min(rows - begin);
+            let count = scratch.tile.min(rows - begin);
             let x = &x[begin * self.input_width..];
             let out = &mut out[begin * self.output_units..][..count * self.output_units];
             for step in &self.steps {
@@ -375,7 +404,9 @@ impl Predictor {
 
     #[inline]
     fn run(&self, step: &Step, x: &[f32], count: usize, out: &mut [f32], scratch: &mut Scratch) {
-        let Scratch { buffers, working } = scratch;
+        let Scratch {
+            buffers, working, ..
+        } = scratch;
         match step.target.home {
             Home::Buffer(buffer) => {
                 // Out of the list while it is written; no step reads the buffer it writes to.

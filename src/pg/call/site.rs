@@ -12,6 +12,7 @@ use crate::nn::Scratch;
 use crate::pg::cache::{self, DecodedModel};
 use crate::pg::error::Report;
 use crate::pg::reader::{self, Resolved};
+use crate::pg::settings;
 
 /// What a call wants of the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -204,7 +205,7 @@ impl Site {
             key,
             row: vec![0.0; model.features.width()],
             out: vec![0.0; model.outputs()],
-            scratch: model.predictor.scratch(),
+            scratch: scratch(&model, &resolved)?,
             resolved,
             model,
             arguments,
@@ -254,9 +255,9 @@ impl Site {
             check_answer(&model, &resolved, answer)?;
             // SAFETY: as for `get`.
             self.arguments = unsafe { Arguments::plan(fcinfo, &model, &resolved)? };
+            self.scratch = scratch(&model, &resolved)?;
             self.row = vec![0.0; model.features.width()];
             self.out = vec![0.0; model.outputs()];
-            self.scratch = model.predictor.scratch();
             self.model = model;
             self.model_text = text.to_vec();
         }
@@ -337,6 +338,19 @@ impl Site {
 unsafe extern "C-unwind" fn free_site(site: *mut std::ffi::c_void) {
     // SAFETY: made by Box::into_raw in `create`, freed here once.
     drop(unsafe { Box::from_raw(site.cast::<Site>()) });
+}
+
+/// Working memory within what scoring may take: the rest is left to the rows of a batch.
+fn scratch(model: &DecodedModel, resolved: &Resolved) -> Result<Scratch, Report> {
+    model
+        .predictor
+        .scratch_within(settings::max_memory() / 2)
+        .map_err(|error| {
+            Report::from(error).detail(format!(
+                "Half of neural.max_memory is for the working memory of model \"{}\".",
+                resolved.label()
+            ))
+        })
 }
 
 fn check_answer(model: &DecodedModel, resolved: &Resolved, answer: Answer) -> Result<(), Report> {

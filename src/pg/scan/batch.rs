@@ -30,9 +30,34 @@ pub(super) struct Part {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Done {
     pub(super) batches: usize,
+    /// Through a network, of all calls.
     pub(super) rows: usize,
     /// Spent on encoding arguments and in the network.
     pub(super) time: Duration,
+}
+
+impl std::ops::Add for Done {
+    type Output = Done;
+
+    fn add(self, other: Done) -> Done {
+        Done {
+            batches: self.batches + other.batches,
+            rows: self.rows + other.rows,
+            time: self.time + other.time,
+        }
+    }
+}
+
+impl std::ops::Sub for Done {
+    type Output = Done;
+
+    fn sub(self, before: Done) -> Done {
+        Done {
+            batches: self.batches - before.batches,
+            rows: self.rows - before.rows,
+            time: self.time - before.time,
+        }
+    }
 }
 
 /// The rows of one node at a time.
@@ -100,9 +125,18 @@ impl Batch {
             let calls: Vec<Call> = lists::items::<pg_sys::TargetEntry>(plan.custom_scan_tlist)
                 .enumerate()
                 .skip(below)
-                .map(|(place, entry)| {
+                .zip(lists::items::<pg_sys::Node>(plan.custom_exprs))
+                .map(|((place, entry), condition)| {
                     let call = (*entry).expr.cast();
-                    Call::new(call, place, &columns, &mut computed, state, estate)
+                    Call::new(
+                        call,
+                        condition,
+                        place,
+                        &columns,
+                        &mut computed,
+                        state,
+                        estate,
+                    )
                 })
                 .collect();
             let private: Vec<*mut pg_sys::List> = lists::items(plan.custom_private).collect();
@@ -165,7 +199,7 @@ impl Batch {
                     pg_sys::ALLOCSET_DEFAULT_MAXSIZE as usize,
                 ),
                 most_rows,
-                most_bytes: settings::max_memory() / 2,
+                most_bytes: settings::max_memory() / 4,
                 size: FIRST,
                 wanted: 0,
                 rows: 0,
@@ -293,7 +327,6 @@ impl Batch {
             if self.rows > 0 {
                 let begin = Instant::now();
                 let outer = enter((*context).ecxt_per_tuple_memory);
-                let gathered = self.rows;
                 for i in 0..self.calls.len() {
                     let (rows, failed) = self.calls[i].score(
                         self.rows,
@@ -314,7 +347,7 @@ impl Batch {
                 pg_sys::CurrentMemoryContext = outer;
                 self.point();
                 self.done.batches += 1;
-                self.done.rows += gathered;
+                self.done.rows = self.calls.iter().map(Call::scored).sum();
                 self.done.time += begin.elapsed();
             }
             if self.rows == 0
@@ -335,8 +368,15 @@ impl Batch {
         self.size = FIRST;
     }
 
+    /// Each model once.
     pub(super) fn models(&self) -> Vec<String> {
-        self.calls.iter().map(Call::model).collect()
+        let mut models: Vec<String> = Vec::new();
+        for model in self.calls.iter().map(Call::model) {
+            if !models.contains(&model) {
+                models.push(model);
+            }
+        }
+        models
     }
 
     pub(super) fn most_rows(&self) -> usize {

@@ -1,13 +1,24 @@
-//! Calls in expressions: which can be computed ahead for every row.
+//! Calls in expressions: which can be computed ahead, and for which rows.
 
 use pgrx::pg_sys::{self, NodeTag};
 
+use super::conditions::{self, Kind};
 use super::functions;
-use super::lists::items;
+use super::lists::{self, items};
 use super::tree::{Next, walk};
 
-/// A call that is reached for every row that its expression is evaluated for.
+/// A call of a `predict` function.
 pub(super) type Call = *mut pg_sys::FuncExpr;
+
+/// A call that can be computed ahead.
+#[derive(Clone, Copy)]
+pub(super) struct Found {
+    pub(super) call: Call,
+    /// What is true of the rows for which its expression comes to it; null where it always does.
+    pub(super) reached: *mut pg_sys::Node,
+    /// In how many places it was found.
+    places: usize,
+}
 
 /// What decides which calls may be taken.
 pub(super) struct Search<'a> {
@@ -17,7 +28,9 @@ pub(super) struct Search<'a> {
     /// Expressions that are there already, as columns.
     pub(super) columns: &'a [*mut pg_sys::Node],
     /// The calls found, each once.
-    pub(super) found: Vec<Call>,
+    found: Vec<Found>,
+    /// What has to be true for the evaluation to come where the search is.
+    path: Vec<*mut pg_sys::Node>,
 }
 
 /// Whether two expressions are the same.
@@ -41,9 +54,53 @@ pub(super) unsafe fn same(a: *mut pg_sys::Node, b: *mut pg_sys::Node) -> bool {
     }
 }
 
-impl Search<'_> {
-    /// Looks for calls in an expression where they are certain to be evaluated. A call whose
-    /// arguments hold another is left for when the other is a column.
+impl<'a> Search<'a> {
+    pub(super) fn new(partial: bool, columns: &'a [*mut pg_sys::Node]) -> Search<'a> {
+        Search {
+            partial,
+            columns,
+            found: Vec::new(),
+            path: Vec::new(),
+        }
+    }
+
+    /// The calls found, where all that reads them is in `read`.
+    ///
+    /// A call that is not always reached must not be read anywhere else than where it was found:
+    /// then it is computed always, unless that could raise an error that the query would not.
+    ///
+    /// # Safety
+    /// Expressions that are or hold those searched.
+    pub(super) unsafe fn found(self, read: &[*mut pg_sys::Node]) -> Vec<Found> {
+        // SAFETY: as the caller says.
+        unsafe {
+            let certain = |mut found: Found| {
+                if !found.reached.is_null() {
+                    let mut places = 0;
+                    for root in read {
+                        walk(*root, &mut |part| {
+                            if same(part, found.call.cast()) {
+                                places += 1;
+                                return Next::Past;
+                            }
+                            Next::Into
+                        });
+                    }
+                    if places != found.places {
+                        if items::<pg_sys::Node>((*found.call).args).any(|node| may_raise(node)) {
+                            return None;
+                        }
+                        found.reached = std::ptr::null_mut();
+                    }
+                }
+                Some(found)
+            };
+            self.found.into_iter().filter_map(certain).collect()
+        }
+    }
+
+    /// Looks for calls in an expression. A call whose arguments hold another, or that is reached
+    /// or not by another's result, is left for when the other is a column.
     ///
     /// # Safety
     /// `node` is null or a finished plan's expression.
@@ -64,22 +121,18 @@ impl Search<'_> {
                 }
                 NodeTag::T_BoolExpr => {
                     // AND and OR stop as soon as they know.
-                    let args = (*node.cast::<pg_sys::BoolExpr>()).args;
-                    self.first(args);
+                    let expression = &*node.cast::<pg_sys::BoolExpr>();
+                    let goes_on = match expression.boolop {
+                        pg_sys::BoolExprType::AND_EXPR => Kind::NotFalse,
+                        _ => Kind::NotTrue,
+                    };
+                    self.one_by_one(expression.args, |node| conditions::test(node, goes_on));
                 }
                 NodeTag::T_CoalesceExpr => {
-                    self.first((*node.cast::<pg_sys::CoalesceExpr>()).args);
+                    let args = (*node.cast::<pg_sys::CoalesceExpr>()).args;
+                    self.one_by_one(args, conditions::is_null);
                 }
-                NodeTag::T_CaseExpr => {
-                    let case = &*node.cast::<pg_sys::CaseExpr>();
-                    if case.arg.is_null() {
-                        if let Some(when) = items::<pg_sys::CaseWhen>(case.args).next() {
-                            self.expression((*when).expr);
-                        }
-                    } else {
-                        self.expression(case.arg);
-                    }
-                }
+                NodeTag::T_CaseExpr => self.case(node.cast()),
                 NodeTag::T_MinMaxExpr => self.list((*node.cast::<pg_sys::MinMaxExpr>()).args),
                 NodeTag::T_ArrayExpr => self.list((*node.cast::<pg_sys::ArrayExpr>()).elements),
                 NodeTag::T_RowExpr => self.list((*node.cast::<pg_sys::RowExpr>()).args),
@@ -120,12 +173,60 @@ impl Search<'_> {
         unsafe { items::<pg_sys::Node>(list).for_each(|node| self.expression(node)) }
     }
 
-    unsafe fn first(&mut self, list: *mut pg_sys::List) {
+    /// An aggregate's or window function's arguments, evaluated for rows that pass its filter.
+    ///
+    /// # Safety
+    /// Parts of such a function.
+    pub(super) unsafe fn filtered(&mut self, args: *mut pg_sys::List, filter: *mut pg_sys::Expr) {
+        // SAFETY: as the caller says.
+        unsafe {
+            if filter.is_null() {
+                return self.list(args);
+            }
+            self.expression(filter);
+            self.path.push(conditions::test(filter.cast(), Kind::True));
+            self.list(args);
+            self.path.pop();
+        }
+    }
+
+    /// Expressions that are evaluated until one does not go on.
+    unsafe fn one_by_one(
+        &mut self,
+        list: *mut pg_sys::List,
+        goes_on: impl Fn(*mut pg_sys::Node) -> *mut pg_sys::Node,
+    ) {
         // SAFETY: as for `list`.
         unsafe {
-            if let Some(node) = items::<pg_sys::Node>(list).next() {
+            for node in items::<pg_sys::Node>(list) {
                 self.expression(node);
+                self.path.push(goes_on(node));
             }
+            self.path.truncate(self.path.len() - lists::length(list));
+        }
+    }
+
+    unsafe fn case(&mut self, case: *mut pg_sys::CaseExpr) {
+        // SAFETY: a CASE of a finished plan.
+        unsafe {
+            let depth = self.path.len();
+            let tested: *mut pg_sys::Node = (*case).arg.cast();
+            self.expression(tested);
+            for when in items::<pg_sys::CaseWhen>((*case).args) {
+                let Some(condition) = conditions::of_case((*when).expr.cast(), tested) else {
+                    self.path.truncate(depth);
+                    return;
+                };
+                if tested.is_null() {
+                    self.expression(condition);
+                }
+                self.path.push(conditions::test(condition, Kind::True));
+                self.expression((*when).result);
+                self.path.pop();
+                self.path.push(conditions::test(condition, Kind::NotTrue));
+            }
+            self.expression((*case).defresult);
+            self.path.truncate(depth);
         }
     }
 
@@ -136,17 +237,28 @@ impl Search<'_> {
                 return self.list((*call).args);
             }
             let known = |other: *mut pg_sys::Node| same(other, call.cast());
-            if self.columns.iter().any(|column| known(*column))
-                || self.found.iter().any(|found| known(found.cast()))
-            {
+            if self.columns.iter().any(|column| known(*column)) {
                 return;
             }
             let inner = items::<pg_sys::Node>((*call).args)
                 .any(|argument| self.contains_new_call(argument));
             if inner {
-                self.list((*call).args);
-            } else if self.can_be_ahead(call) {
-                self.found.push(call);
+                return self.list((*call).args);
+            }
+            if !self.can_be_ahead(call) {
+                return;
+            }
+            let reached = conditions::all(&self.path);
+            match self.found.iter_mut().find(|found| known(found.call.cast())) {
+                Some(found) => {
+                    found.places += 1;
+                    found.reached = conditions::either(found.reached, reached);
+                }
+                None => self.found.push(Found {
+                    call,
+                    reached,
+                    places: 1,
+                }),
             }
         }
     }
@@ -166,7 +278,8 @@ impl Search<'_> {
         }
     }
 
-    /// Whether a call's arguments may be evaluated before its row is asked for.
+    /// Whether a call's arguments, and what decides whether it is reached, may be evaluated before
+    /// its row is asked for.
     unsafe fn can_be_ahead(&self, call: Call) -> bool {
         // SAFETY: a call in a finished plan.
         unsafe {
@@ -183,16 +296,26 @@ impl Search<'_> {
                 _ => false,
             };
             let whole: *mut pg_sys::Node = call.cast();
-            if !fixed
-                || (*call).funcretset
-                || pg_sys::contain_volatile_functions(whole)
-                || pg_sys::contain_subplans(whole)
-            {
+            if !fixed || (*call).funcretset || !is_steady(whole) {
+                return false;
+            }
+            let path_allows = |condition: &*mut pg_sys::Node| {
+                is_steady(*condition)
+                    && !self.contains_new_call(*condition)
+                    && !(self.partial && may_raise(*condition))
+            };
+            if !self.path.iter().all(path_allows) {
                 return false;
             }
             !self.partial || !arguments.any(|argument| may_raise(argument))
         }
     }
+}
+
+/// Whether an expression gives the same whenever it is evaluated for a row.
+unsafe fn is_steady(node: *mut pg_sys::Node) -> bool {
+    // SAFETY: an expression.
+    unsafe { !pg_sys::contain_volatile_functions(node) && !pg_sys::contain_subplans(node) }
 }
 
 /// Whether a node is a call of a `predict` function.
@@ -211,42 +334,39 @@ pub(super) unsafe fn is_call(node: *mut pg_sys::Node) -> bool {
 unsafe fn may_raise(node: *mut pg_sys::Node) -> bool {
     // SAFETY: looked at as what the tags say.
     unsafe {
+        let any = |list| items::<pg_sys::Node>(list).any(|part| may_raise(part));
         match (*node).type_ {
             NodeTag::T_Var | NodeTag::T_Const => false,
             NodeTag::T_Param => {
                 (*node.cast::<pg_sys::Param>()).paramkind != pg_sys::ParamKind::PARAM_EXTERN
             }
             NodeTag::T_RelabelType => may_raise((*node.cast::<pg_sys::RelabelType>()).arg.cast()),
-            NodeTag::T_ArrayExpr => items((*node.cast::<pg_sys::ArrayExpr>()).elements)
-                .any(|element| may_raise(element)),
-            NodeTag::T_RowExpr => {
-                items((*node.cast::<pg_sys::RowExpr>()).args).any(|field| may_raise(field))
-            }
+            NodeTag::T_ArrayExpr => any((*node.cast::<pg_sys::ArrayExpr>()).elements),
+            NodeTag::T_RowExpr => any((*node.cast::<pg_sys::RowExpr>()).args),
+            NodeTag::T_BoolExpr => any((*node.cast::<pg_sys::BoolExpr>()).args),
+            NodeTag::T_CoalesceExpr => any((*node.cast::<pg_sys::CoalesceExpr>()).args),
+            NodeTag::T_NullTest => may_raise((*node.cast::<pg_sys::NullTest>()).arg.cast()),
+            NodeTag::T_BooleanTest => may_raise((*node.cast::<pg_sys::BooleanTest>()).arg.cast()),
             NodeTag::T_FuncExpr => {
                 let function = &*node.cast::<pg_sys::FuncExpr>();
-                !widens(function.funcid) || items(function.args).any(|argument| may_raise(argument))
+                is_risky(function.funcid) || any(function.args)
+            }
+            NodeTag::T_OpExpr | NodeTag::T_DistinctExpr | NodeTag::T_NullIfExpr => {
+                let operator = &*node.cast::<pg_sys::OpExpr>();
+                is_risky(operator.opfuncid) || any(operator.args)
+            }
+            NodeTag::T_ScalarArrayOpExpr => {
+                let operator = &*node.cast::<pg_sys::ScalarArrayOpExpr>();
+                is_risky(operator.opfuncid) || any(operator.args)
             }
             _ => true,
         }
     }
 }
 
-/// Whether a function is a conversion between types of numbers that always succeeds.
-fn widens(function: pg_sys::Oid) -> bool {
-    matches!(
-        function.to_u32(),
-        pg_sys::F_FLOAT8_INT2
-            | pg_sys::F_FLOAT8_INT4
-            | pg_sys::F_FLOAT8_INT8
-            | pg_sys::F_FLOAT8_FLOAT4
-            | pg_sys::F_FLOAT4_INT2
-            | pg_sys::F_FLOAT4_INT4
-            | pg_sys::F_FLOAT4_INT8
-            | pg_sys::F_INT4_INT2
-            | pg_sys::F_INT8_INT2
-            | pg_sys::F_INT8_INT4
-            | pg_sys::F_NUMERIC_INT2
-            | pg_sys::F_NUMERIC_INT4
-            | pg_sys::F_NUMERIC_INT8
-    )
+/// Whether a function may raise an error because of its arguments. One that is leakproof promises
+/// not to: PostgreSQL's comparisons and its conversions to wider numbers are.
+fn is_risky(function: pg_sys::Oid) -> bool {
+    // SAFETY: a catalog look-up.
+    function == pg_sys::InvalidOid || unsafe { !pg_sys::get_func_leakproof(function) }
 }

@@ -75,6 +75,10 @@ pub(super) unsafe fn gather(batch: &mut Batch, state: *mut pg_sys::PlanState) {
                 let computed = project(batch.projection);
                 let (values, nulls) = ((*computed).tts_values, (*computed).tts_isnull);
                 for call in &batch.calls {
+                    if let Some(condition) = call.condition {
+                        let yes = !*nulls.add(condition) && (*values.add(condition)).value() != 0;
+                        *call.reached.add(row) = yes;
+                    }
                     let arguments = call.arguments(row);
                     for part in &call.computed {
                         let argument = arguments.add(part.to);

@@ -9,9 +9,11 @@
 //! - *Below* an aggregate, a window or a projection (insert): the node returns the columns of the
 //!   plan below and one more for each call, and the parent reads those in the calls' place.
 //!
-//! Whatever is not certain to give the same rows, and the same errors, is left as it was: calls in
-//! places that are not reached for every row (a branch of CASE, a later operand of AND), volatile
-//! arguments, scrollable cursors. There the functions are called a row at a time.
+//! A call that is not reached for every row (in a branch of CASE, a later operand of AND, an
+//! aggregate with FILTER) is computed for those that reach it: what decides that is evaluated as
+//! the rows are gathered. Whatever is not certain to give the same rows, and the same errors, is
+//! left as it was: volatile arguments, cursors, conditions of outer joins, arguments that may raise
+//! an error for a row that a LIMIT leaves out. There the functions are called a row at a time.
 //!
 //! A row's result has the same bits either way: both sides share the encoding of arguments and the
 //! packed predictor, whose results do not depend on the batch.
@@ -22,12 +24,14 @@
 
 mod batch;
 mod calls;
+mod conditions;
 mod copy;
 mod executor;
 mod functions;
 mod gather;
 mod lists;
 mod node;
+mod parallel;
 mod rewrite;
 mod score;
 mod tree;

@@ -9,6 +9,7 @@ use pgrx::{pg_guard, pgrx_extern_c_guard};
 use super::batch::Batch;
 use super::calls::Call;
 use super::executor::{self, clear, passes, project, width};
+use super::parallel::{self, Counters};
 use super::{gather, lists};
 
 const NAME: &CStr = c"NeuralScore";
@@ -31,11 +32,11 @@ static EXECUTION: Methods<pg_sys::CustomExecMethods> = Methods(pg_sys::CustomExe
     ReScanCustomScan: Some(rescan),
     MarkPosCustomScan: None,
     RestrPosCustomScan: None,
-    EstimateDSMCustomScan: None,
-    InitializeDSMCustomScan: None,
-    ReInitializeDSMCustomScan: None,
-    InitializeWorkerCustomScan: None,
-    ShutdownCustomScan: None,
+    EstimateDSMCustomScan: Some(parallel::size),
+    InitializeDSMCustomScan: Some(parallel::begin),
+    ReInitializeDSMCustomScan: Some(parallel::begin_again),
+    InitializeWorkerCustomScan: Some(parallel::join),
+    ShutdownCustomScan: Some(parallel::end),
     ExplainCustomScan: Some(explain),
 });
 
@@ -45,10 +46,19 @@ pub(super) fn register() {
     unsafe { pg_sys::RegisterCustomScanMethods(&PLAN.0) };
 }
 
+/// A call that a node computes.
+pub(super) struct New {
+    /// Over the columns of the plan below.
+    pub(super) call: Call,
+    /// Over these, too: what is true of the rows that it is computed for; null: for all.
+    pub(super) reached: *mut pg_sys::Node,
+    /// As the call was where it stood.
+    pub(super) shown: *mut pg_sys::Node,
+}
+
 /// What a node adds to the plan below it and what it passes on.
 pub(super) struct Columns {
-    /// Each call over the columns of the plan below, and as it was where it stood.
-    pub(super) calls: Vec<(Call, *mut pg_sys::Node)>,
+    pub(super) calls: Vec<New>,
     /// Which columns of the plan below are read above.
     pub(super) keep: Vec<bool>,
 }
@@ -123,7 +133,7 @@ pub(super) unsafe fn make(
             .map(|entry| (**entry).expr.cast::<pg_sys::Node>());
         let all: Vec<(*mut pg_sys::Node, *mut std::ffi::c_char)> = expressions
             .zip(names)
-            .chain(columns.calls.iter().map(|(_, shown)| (*shown, null_mut())))
+            .chain(columns.calls.iter().map(|new| (new.shown, null_mut())))
             .collect();
         (*plan).targetlist = lists::of(
             all.iter()
@@ -133,15 +143,26 @@ pub(super) unsafe fn make(
         (*scan).custom_scan_tlist = lists::of(all.iter().enumerate().map(|(i, (like, name))| {
             match i.checked_sub(below.len()) {
                 None => entry(variable(pg_sys::OUTER_VAR, i, *like), i, *name),
-                Some(call) => entry(columns.calls[call].0.cast(), i, *name),
+                Some(call) => entry(columns.calls[call].call.cast(), i, *name),
             }
         }));
         let keep = columns.keep.iter().enumerate();
         let kept = lists::of_integers(keep.filter(|(_, keep)| **keep).map(|(i, _)| i as i32));
+        // Null items are there: as many as calls.
+        (*scan).custom_exprs = lists::of(columns.calls.iter().map(|new| new.reached));
         (*scan).custom_private = lists::of([kept, bound(limit)]);
         (*scan).methods = &PLAN.0;
         plan
     }
+}
+
+/// Whether it is known when execution begins how many rows a LIMIT takes.
+///
+/// # Safety
+/// A LIMIT of the plan.
+pub(super) unsafe fn is_bound(limit: *mut pg_sys::Limit) -> bool {
+    // SAFETY: as the caller says.
+    unsafe { !bound(limit).is_null() }
 }
 
 /// Count and offset of a LIMIT where they are known when execution begins; otherwise nothing.
@@ -168,10 +189,12 @@ unsafe fn bound(limit: *mut pg_sys::Limit) -> *mut pg_sys::List {
 
 /// What the executor keeps of a node.
 #[repr(C)]
-struct State {
+pub(super) struct State {
     custom: pg_sys::CustomScanState,
     /// Freed with the memory context of the query.
     batch: *mut Batch,
+    /// What parallel workers have done.
+    pub(super) workers: Counters,
 }
 
 #[pg_guard]
@@ -230,7 +253,11 @@ unsafe extern "C-unwind" fn execute(
             if (*batch).is_spent() {
                 clear(slot);
                 gather::gather(&mut *batch, state);
+                let before = (*batch).done();
                 pgrx_extern_c_guard(|| (*batch).score(context));
+                (*node.cast::<State>())
+                    .workers
+                    .tell((*batch).done() - before);
                 if (*batch).is_spent() {
                     return null_mut();
                 }
@@ -301,7 +328,8 @@ unsafe extern "C-unwind" fn explain(
         text(c"Model", batch.models().join(", "));
         count(c"Batch Rows", batch.most_rows());
         if (*explain).analyze {
-            let done = batch.done();
+            let workers = &(*node.cast::<State>()).workers;
+            let done = batch.done() + workers.done();
             count(c"Batches", done.batches);
             count(c"Rows Scored", done.rows);
             if (*explain).timing {

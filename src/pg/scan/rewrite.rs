@@ -4,10 +4,10 @@ use std::ptr::null_mut;
 
 use pgrx::pg_sys::{self, NodeTag, Plan};
 
-use super::calls::{self, Search};
+use super::calls::{self, Found, Search};
 use super::lists;
-use super::node::{self, Columns};
-use super::tree::{Next, replace, walk};
+use super::node::{self, Columns, New};
+use super::tree::{Next, replace, replace_parts, walk};
 
 /// Where a plan stands among those above it.
 #[derive(Clone, Copy)]
@@ -18,12 +18,17 @@ struct Place {
     marked: bool,
     /// The LIMIT that counts its rows one for one; null without.
     limit: *mut pg_sys::Limit,
+    /// That LIMIT's rows are all taken and their number is known when execution begins.
+    exact: bool,
+    /// Parallel workers run it, too.
+    parallel: bool,
 }
 
 impl Place {
     fn below(self) -> Place {
         Place {
             limit: null_mut(),
+            exact: false,
             marked: false,
             ..self
         }
@@ -34,6 +39,8 @@ struct Rewrite {
     statement: *mut pg_sys::PlannedStmt,
     /// The last number given to a node of the plan; 0 before they are counted.
     last_id: i32,
+    /// Subplans of which every row is read: the numbers of common table expressions.
+    read_wholly: Vec<i32>,
 }
 
 /// Puts nodes into a statement's plans wherever they can compute its calls.
@@ -49,19 +56,23 @@ pub(super) unsafe fn rewrite(statement: *mut pg_sys::PlannedStmt) {
         let mut rewrite = Rewrite {
             statement,
             last_id: 0,
+            read_wholly: Vec::new(),
         };
         let top = Place {
             partial: false,
             marked: false,
             limit: null_mut(),
+            exact: false,
+            parallel: false,
         };
         (*statement).planTree = rewrite.plan((*statement).planTree, top);
         let subplans = (*statement).subplans;
-        for i in 0..lists::length(subplans) {
+        // A common table expression comes before those that read it.
+        for i in (0..lists::length(subplans)).rev() {
             let subplan = (*(*subplans).elements.add(i)).ptr_value.cast::<Plan>();
             if !subplan.is_null() {
                 let place = Place {
-                    partial: true,
+                    partial: !rewrite.read_wholly.contains(&(i as i32 + 1)),
                     ..top
                 };
                 lists::set(subplans, i, rewrite.plan(subplan, place));
@@ -91,7 +102,7 @@ impl Rewrite {
             self.children(plan, place);
             match (*plan).type_ {
                 NodeTag::T_Agg => {
-                    self.below_aggregate(plan.cast());
+                    self.below_aggregate(plan.cast(), place);
                     self.above(plan, place)
                 }
                 NodeTag::T_WindowAgg => {
@@ -160,21 +171,25 @@ impl Rewrite {
                     left.partial = true;
                     if (*limit).limitOption == pg_sys::LimitOption::LIMIT_OPTION_COUNT {
                         left.limit = limit;
+                        left.exact = !place.partial && node::is_bound(limit);
                     }
                 }
                 NodeTag::T_Result => {
                     left.marked = place.marked;
                 }
+                NodeTag::T_Gather | NodeTag::T_GatherMerge => left.parallel = true,
+                // Its run condition may end it.
+                NodeTag::T_WindowAgg => {
+                    left.partial |= !(*plan.cast::<pg_sys::WindowAgg>()).runCondition.is_null();
+                }
+                NodeTag::T_CteScan if !place.partial => {
+                    let scan = &*plan.cast::<pg_sys::CteScan>();
+                    self.read_wholly.push(scan.ctePlanId);
+                }
                 // These take all rows before they give one.
                 NodeTag::T_Sort | NodeTag::T_Hash => left.partial = false,
                 NodeTag::T_Agg => {
-                    let strategy = (*plan.cast::<pg_sys::Agg>()).aggstrategy;
-                    if matches!(
-                        strategy,
-                        pg_sys::AggStrategy::AGG_PLAIN | pg_sys::AggStrategy::AGG_HASHED
-                    ) {
-                        left.partial = false;
-                    }
+                    left.partial &= !takes_all(plan.cast());
                 }
                 NodeTag::T_NestLoop | NodeTag::T_HashJoin => {
                     left.partial = true;
@@ -212,14 +227,12 @@ impl Rewrite {
     }
 
     /// Aggregates' arguments are computed for every row.
-    unsafe fn below_aggregate(&mut self, agg: *mut pg_sys::Agg) {
+    unsafe fn below_aggregate(&mut self, agg: *mut pg_sys::Agg, place: Place) {
         // SAFETY: an aggregate's expressions read the plan below.
         unsafe {
             let plan = &raw mut (*agg).plan;
-            let partial = !matches!(
-                (*agg).aggstrategy,
-                pg_sys::AggStrategy::AGG_PLAIN | pg_sys::AggStrategy::AGG_HASHED
-            );
+            let mut below = place.below();
+            below.partial &= !takes_all(agg);
             let grouping = std::slice::from_raw_parts(
                 if (*agg).numCols == 0 {
                     std::ptr::NonNull::dangling().as_ptr()
@@ -232,20 +245,22 @@ impl Rewrite {
             let all = !(*agg).groupingSets.is_null() || !(*agg).chain.is_null();
             let also = (!all).then_some(grouping);
             let search = |search: &mut Search<'_>| {
+                let mut read = Vec::new();
                 for list in [(*plan).targetlist, (*plan).qual] {
                     walk(list.cast(), &mut |node| {
                         if (*node).type_ != NodeTag::T_Aggref {
                             return Next::Into;
                         }
                         let aggregate = &*node.cast::<pg_sys::Aggref>();
-                        if aggregate.aggfilter.is_null() {
-                            search.list(aggregate.args);
-                        }
+                        search.filtered(aggregate.args, aggregate.aggfilter);
+                        read.push(node);
                         Next::Past
                     });
                 }
+                read
             };
-            self.below(plan, partial, null_mut(), also, search);
+            // Outside of aggregates, expressions see a group rather than a row.
+            self.below(plan, below, also, Some(NodeTag::T_Aggref), search);
         }
     }
 
@@ -259,13 +274,15 @@ impl Rewrite {
                         return Next::Into;
                     }
                     let function = &*node.cast::<pg_sys::WindowFunc>();
-                    if function.aggfilter.is_null() {
-                        search.list(function.args);
-                    }
+                    search.filtered(function.args, function.aggfilter);
                     Next::Past
                 });
+                vec![(*plan).targetlist.cast(), (*plan).qual.cast()]
             };
-            self.below(plan, place.partial, null_mut(), None, search);
+            let run = &*plan.cast::<pg_sys::WindowAgg>();
+            let mut below = place.below();
+            below.partial |= !run.runCondition.is_null();
+            self.below(plan, below, None, None, search);
         }
     }
 
@@ -275,20 +292,22 @@ impl Rewrite {
         // SAFETY: a projection's expressions read the plan below.
         unsafe {
             let sets = (*plan).type_ == NodeTag::T_ProjectSet;
-            let limit = if sets || !(*plan).qual.is_null() {
-                null_mut()
-            } else {
-                place.limit
-            };
+            let mut below = place;
+            if sets {
+                below = place.below();
+            } else if place.exact {
+                below.partial = false;
+            }
             let search = |search: &mut Search<'_>| {
                 for entry in lists::items::<pg_sys::TargetEntry>((*plan).targetlist) {
                     if !sets || pg_sys::expression_returns_set((*entry).expr.cast()) {
                         search.expression(entry);
                     }
                 }
+                vec![(*plan).targetlist.cast()]
             };
             if (*plan).qual.is_null() {
-                self.below(plan, place.partial, limit, Some(&[]), search);
+                self.below(plan, below, Some(&[]), None, search);
             }
         }
     }
@@ -296,40 +315,45 @@ impl Rewrite {
     /// Puts nodes below a plan: each returns the columns of the plan below it and the results of
     /// the calls that `search` finds, which the plan then reads in their place.
     ///
-    /// `also` are columns that the plan reads besides those in its expressions; none: all.
+    /// `also` are columns that the plan reads besides those in its expressions; none: all. Calls
+    /// are replaced inside nodes of the kind `within`, or everywhere. `search` returns all
+    /// expressions that are then replaced in.
     unsafe fn below(
         &mut self,
         plan: *mut Plan,
-        partial: bool,
-        limit: *mut pg_sys::Limit,
+        place: Place,
         also: Option<&[pg_sys::AttrNumber]>,
-        search: impl Fn(&mut Search<'_>),
+        within: Option<NodeTag>,
+        search: impl Fn(&mut Search<'_>) -> Vec<*mut pg_sys::Node>,
     ) {
         // SAFETY: as for `plan`.
         unsafe {
             if (*plan).lefttree.is_null() {
                 return;
             }
+            // Columns that are there already hide their calls: those are replaced.
             loop {
-                let mut found = Search {
-                    partial,
-                    columns: &[],
-                    found: Vec::new(),
-                };
-                search(&mut found);
-                let found = found.found;
-                if found.is_empty() {
+                let mut found = Search::new(place.partial, &[]);
+                let read = search(&mut found);
+                let found = found.found(&read);
+                if found.is_empty() || place.partial && has_effects((*plan).lefttree) {
                     return;
                 }
                 let child = (*plan).lefttree;
                 let before = lists::length((*child).targetlist);
+                let mut column = |part: *mut pg_sys::Node| {
+                    let at = found
+                        .iter()
+                        .position(|found| calls::same(found.call.cast(), part))?;
+                    Some(node::variable(pg_sys::OUTER_VAR, before + at, part))
+                };
                 for list in [&raw mut (*plan).targetlist, &raw mut (*plan).qual] {
-                    *list = replace(*list, &mut |part| {
-                        let at = found
-                            .iter()
-                            .position(|call| calls::same(call.cast(), part))?;
-                        Some(node::variable(pg_sys::OUTER_VAR, before + at, part))
-                    });
+                    *list = match within {
+                        None => replace(*list, &mut column),
+                        Some(tag) => replace(*list, &mut |part| {
+                            ((*part).type_ == tag).then(|| replace_parts(part, &mut column))
+                        }),
+                    };
                 }
                 let mut keep = vec![also.is_none(); before];
                 for column in also.unwrap_or_default() {
@@ -339,11 +363,25 @@ impl Rewrite {
                     mark_read(&mut keep, list.cast());
                 }
                 let id = self.next_id();
+                let calls = found.iter().map(|found| New {
+                    call: found.call,
+                    reached: found.reached,
+                    shown: found.call.cast(),
+                });
                 let columns = Columns {
-                    calls: found.iter().map(|call| (*call, call.cast())).collect(),
+                    calls: calls.collect(),
                     keep,
                 };
-                (*plan).lefttree = node::make(child, columns, id, limit);
+                let top = node::make(child, columns, id, place.limit);
+                (*top).parallel_aware = place.parallel;
+                (*top).total_cost += (*child).plan_rows * cost(&found);
+                // The calls' parameters were the parent's.
+                for found in &found {
+                    for part in [found.call.cast(), found.reached] {
+                        add_parameters(top, part, plan);
+                    }
+                }
+                (*plan).lefttree = top;
             }
         }
     }
@@ -353,38 +391,44 @@ impl Rewrite {
     unsafe fn above(&mut self, plan: *mut Plan, place: Place) -> *mut Plan {
         // SAFETY: as for `plan`.
         unsafe {
-            let filters: Vec<*mut pg_sys::Node> = lists::items((*plan).qual).collect();
+            // Of an inner join, its conditions are filters like any other.
+            let join = inner_join(plan);
+            let conditions = join.map_or(null_mut(), |join| (*join).joinqual);
+            let filters: Vec<*mut pg_sys::Node> = lists::items(conditions)
+                .chain(lists::items((*plan).qual))
+                .collect();
+            let targets: *mut pg_sys::Node = (*plan).targetlist.cast();
+            if targets.is_null() && filters.is_empty() {
+                return plan;
+            }
+            let read: Vec<*mut pg_sys::Node> = filters.iter().copied().chain([targets]).collect();
+            let exact = place.exact && filters.is_empty();
             let search = |columns: &[*mut pg_sys::Node], node: *mut pg_sys::Node| {
-                let mut search = Search {
-                    partial: place.partial,
-                    columns,
-                    found: Vec::new(),
-                };
+                let mut search = Search::new(place.partial && !exact, columns);
+                if node.is_null() {
+                    return Vec::new();
+                }
                 if (*node).type_ == NodeTag::T_List {
                     search.list(node.cast());
                 } else {
                     search.expression(node);
                 }
-                search.found
+                search.found(&read)
             };
-            let targets: *mut pg_sys::Node = (*plan).targetlist.cast();
-            if targets.is_null() && filters.is_empty() {
-                return plan;
-            }
             let first = filters
                 .iter()
                 .position(|filter| !search(&[], *filter).is_empty())
                 .unwrap_or(filters.len());
             let stays = filters.len() == first;
-            if stays && (targets.is_null() || search(&[], targets).is_empty()) {
+            if stays && search(&[], targets).is_empty() {
                 return plan;
             }
             let (kept, moved) = filters.split_at(first);
-            let reads_ahead = place.partial
-                && kept
-                    .iter()
-                    .any(|filter| pg_sys::contain_volatile_functions(*filter));
-            if reads_ahead || moved.iter().any(|filter| is_current_of(*filter)) {
+            let volatile = |node: &*mut pg_sys::Node| pg_sys::contain_volatile_functions(*node);
+            let has_effects = place.partial
+                && !exact
+                && (filters.iter().any(volatile) || parts_have_effects(plan));
+            if has_effects || moved.iter().any(|filter| is_current_of(*filter)) {
                 return plan;
             }
 
@@ -409,7 +453,7 @@ impl Rewrite {
             }
 
             // Stages: new calls, and the filters that can be applied once they are there.
-            let mut stages: Vec<(Vec<calls::Call>, Vec<*mut pg_sys::Node>)> = Vec::new();
+            let mut stages: Vec<(Vec<Found>, Vec<*mut pg_sys::Node>)> = Vec::new();
             let mut known = columns.clone();
             let mut waiting = moved.iter().copied().peekable();
             loop {
@@ -420,7 +464,7 @@ impl Rewrite {
                 if calls.is_empty() && waiting.peek().is_none() {
                     break;
                 }
-                known.extend(calls.iter().map(|call| call.cast::<pg_sys::Node>()));
+                known.extend(calls.iter().map(|found| found.call.cast::<pg_sys::Node>()));
                 let mut filters = Vec::new();
                 while let Some(filter) = waiting.peek() {
                     if !search(&known, filter.cast()).is_empty() {
@@ -434,7 +478,11 @@ impl Rewrite {
             let original = (*plan).targetlist;
             let rows = (*plan).plan_rows;
             (*plan).targetlist = node::targets(&columns);
-            (*plan).qual = lists::of(kept.iter().copied());
+            let own = kept.len().min(lists::length(conditions));
+            if let Some(join) = join {
+                (*join).joinqual = lists::of(kept[..own].iter().copied());
+            }
+            (*plan).qual = lists::of(kept[own..].iter().copied());
             // An append that waits for several foreign servers at once asks the scan itself.
             (*plan).async_capable = false;
 
@@ -443,17 +491,18 @@ impl Rewrite {
             for (i, (new, filters)) in stages.iter().enumerate() {
                 let before = known.len();
                 let mut keep = vec![false; before];
+                let mut over = |part: *mut pg_sys::Node| {
+                    position(&known, part).map(|at| node::variable(pg_sys::OUTER_VAR, at, part))
+                };
                 let calls: Vec<_> = new
                     .iter()
-                    .map(|call| {
-                        let over = replace(*call, &mut |part| {
-                            position(&known, part)
-                                .map(|at| node::variable(pg_sys::OUTER_VAR, at, part))
-                        });
-                        (over, call.cast())
+                    .map(|found| New {
+                        call: replace(found.call, &mut over),
+                        reached: replace(found.reached, &mut over),
+                        shown: found.call.cast(),
                     })
                     .collect();
-                known.extend(new.iter().map(|call| call.cast::<pg_sys::Node>()));
+                known.extend(new.iter().map(|found| found.call.cast::<pg_sys::Node>()));
                 let mut read = |part: *mut pg_sys::Node| {
                     let at = position(&known, part)?;
                     if at < before {
@@ -468,8 +517,9 @@ impl Rewrite {
                 } else {
                     // For the stages above: what they read, and this one's calls.
                     for (new, filters) in &stages[i + 1..] {
-                        for call in new {
-                            replace(call.cast::<pg_sys::Node>(), &mut read);
+                        for found in new {
+                            replace(found.call.cast::<pg_sys::Node>(), &mut read);
+                            replace(found.reached, &mut read);
                         }
                         for filter in filters {
                             replace(*filter, &mut read);
@@ -479,13 +529,14 @@ impl Rewrite {
                     null_mut()
                 };
                 // A filter takes rows away that a LIMIT does not count.
-                let limit = if last && filters.is_empty() {
+                let limit = if stages[i..].iter().all(|(_, filters)| filters.is_empty()) {
                     place.limit
                 } else {
                     null_mut()
                 };
                 let id = self.next_id();
                 top = node::make(top, Columns { calls, keep }, id, limit);
+                (*top).parallel_aware = place.parallel;
                 (*top).qual = qual;
                 (*top).plan_rows = rows;
                 if last {
@@ -619,12 +670,59 @@ unsafe fn is_current_of(node: *mut pg_sys::Node) -> bool {
     }
 }
 
-/// The highest number of a plan and those below.
-unsafe fn highest_id(plan: *mut Plan) -> i32 {
+/// Whether an aggregate takes all rows before it gives one.
+unsafe fn takes_all(agg: *mut pg_sys::Agg) -> bool {
+    // SAFETY: an aggregate.
+    let strategy = unsafe { (*agg).aggstrategy };
+    matches!(
+        strategy,
+        pg_sys::AggStrategy::AGG_PLAIN | pg_sys::AggStrategy::AGG_HASHED
+    )
+}
+
+/// An inner join.
+unsafe fn inner_join(plan: *mut Plan) -> Option<*mut pg_sys::Join> {
+    // SAFETY: looked at as what its tag says.
+    unsafe {
+        let joins = matches!(
+            (*plan).type_,
+            NodeTag::T_NestLoop | NodeTag::T_MergeJoin | NodeTag::T_HashJoin
+        );
+        let join: *mut pg_sys::Join = plan.cast();
+        (joins && (*join).jointype == pg_sys::JoinType::JOIN_INNER).then_some(join)
+    }
+}
+
+/// Whether reading more of a plan's rows than are wanted shows: it calls volatile functions or
+/// locks rows. Of functions in tables' places, only their rows' number could tell.
+unsafe fn has_effects(plan: *mut Plan) -> bool {
     if plan.is_null() {
-        return 0;
+        return false;
     }
     // SAFETY: each plan is looked at as what its tag says.
+    unsafe {
+        let volatile = |list: *mut pg_sys::List| pg_sys::contain_volatile_functions(list.cast());
+        let own = match (*plan).type_ {
+            NodeTag::T_LockRows | NodeTag::T_ModifyTable => true,
+            NodeTag::T_NestLoop | NodeTag::T_MergeJoin | NodeTag::T_HashJoin => {
+                volatile((*plan.cast::<pg_sys::Join>()).joinqual)
+            }
+            NodeTag::T_ValuesScan => volatile((*plan.cast::<pg_sys::ValuesScan>()).values_lists),
+            _ => false,
+        };
+        own || volatile((*plan).targetlist) || volatile((*plan).qual) || parts_have_effects(plan)
+    }
+}
+
+/// The same of the plans below.
+unsafe fn parts_have_effects(plan: *mut Plan) -> bool {
+    // SAFETY: a plan.
+    unsafe { parts(plan).into_iter().any(|plan| has_effects(plan)) }
+}
+
+/// The plans right below a plan, and null ones.
+unsafe fn parts(plan: *mut Plan) -> Vec<*mut Plan> {
+    // SAFETY: looked at as what its tag says.
     unsafe {
         let more = match (*plan).type_ {
             NodeTag::T_Append => (*plan.cast::<pg_sys::Append>()).appendplans,
@@ -638,11 +736,55 @@ unsafe fn highest_id(plan: *mut Plan) -> i32 {
             NodeTag::T_SubqueryScan => (*plan.cast::<pg_sys::SubqueryScan>()).subplan,
             _ => null_mut(),
         };
-        lists::items::<Plan>(more)
+        lists::items(more)
             .chain([(*plan).lefttree, (*plan).righttree, subquery])
-            .map(|plan| highest_id(plan))
-            .max()
-            .unwrap_or(0)
-            .max((*plan).plan_node_id)
+            .collect()
+    }
+}
+
+/// What the calls for a row cost, as the planner was told.
+unsafe fn cost(found: &[Found]) -> f64 {
+    let cost = |found: &Found| {
+        let mut cost = pg_sys::QualCost::default();
+        // SAFETY: a call of a finished plan; nothing needs the planner's state any more.
+        unsafe { pg_sys::cost_qual_eval_node(&mut cost, found.call.cast(), null_mut()) };
+        cost.per_tuple
+    };
+    found.iter().map(cost).sum()
+}
+
+/// Adds an expression's parameters that change while the plan runs, as the parent has them.
+unsafe fn add_parameters(plan: *mut Plan, node: *mut pg_sys::Node, parent: *mut Plan) {
+    // SAFETY: an expression of the parent's.
+    unsafe {
+        walk(node, &mut |part| {
+            if (*part).type_ == NodeTag::T_Param {
+                let parameter = &*part.cast::<pg_sys::Param>();
+                let sets = [
+                    (&raw mut (*plan).extParam, (*parent).extParam),
+                    (&raw mut (*plan).allParam, (*parent).allParam),
+                ];
+                for (own, parents) in sets {
+                    if parameter.paramkind == pg_sys::ParamKind::PARAM_EXEC
+                        && pg_sys::bms_is_member(parameter.paramid, parents)
+                    {
+                        *own = pg_sys::bms_add_member(*own, parameter.paramid);
+                    }
+                }
+            }
+            Next::Into
+        });
+    }
+}
+
+/// The highest number of a plan and those below.
+unsafe fn highest_id(plan: *mut Plan) -> i32 {
+    if plan.is_null() {
+        return 0;
+    }
+    // SAFETY: a plan.
+    unsafe {
+        let below = parts(plan).into_iter().map(|plan| highest_id(plan)).max();
+        below.unwrap_or(0).max((*plan).plan_node_id)
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use pgrx::pg_sys::{self, Datum, NodeTag};
 
 use super::batch::Part;
+use super::conditions;
 use super::copy::Copying;
 use super::executor::MemoryContextReset;
 use super::functions::{self, Function};
@@ -27,7 +28,16 @@ pub(super) struct Call {
     pub(super) references: Vec<Part>,
     /// Arguments that the projection computes.
     pub(super) computed: Vec<Part>,
+    /// The place among what the projection computes of whether a row comes to the call; none: all.
+    pub(super) condition: Option<usize>,
+    /// What it said of each row.
+    pub(super) reached: *mut bool,
+    reached_rows: Vec<bool>,
+    /// The rows that come to the call.
+    chosen: Vec<usize>,
     function: Function,
+    /// Rows scored.
+    scored: usize,
     /// The column that takes the result.
     place: usize,
     constants: Vec<Constant>,
@@ -62,13 +72,14 @@ struct Constant {
 }
 
 impl Call {
-    /// Plans a call over the columns of the plan below, copied so; what has to be computed is
-    /// added to `computed`.
+    /// Plans a call over the columns of the plan below, copied so, for the rows of which the
+    /// condition is true, or all if it is null; what has to be computed is added to `computed`.
     ///
     /// # Safety
     /// A call found by `calls`, the node's state with its child, and the executor's.
     pub(super) unsafe fn new(
         call: *mut pg_sys::FuncExpr,
+        condition: *mut pg_sys::Node,
         place: usize,
         columns: &[Copying],
         computed: &mut Vec<*mut pg_sys::TargetEntry>,
@@ -93,6 +104,11 @@ impl Call {
                 columns: Vec::new(),
                 references: Vec::new(),
                 computed: Vec::new(),
+                condition: None,
+                reached: std::ptr::null_mut(),
+                reached_rows: Vec::new(),
+                chosen: Vec::new(),
+                scored: 0,
                 function,
                 place,
                 constants: Vec::new(),
@@ -110,6 +126,17 @@ impl Call {
                 classes: Vec::new(),
                 row_time: Duration::ZERO,
             };
+            let mut compute = |node: *mut pg_sys::Node| {
+                let place = computed.len();
+                let number = (place + 1) as _;
+                let entry =
+                    pg_sys::makeTargetEntry(node.cast(), number, std::ptr::null_mut(), false);
+                computed.push(entry);
+                place
+            };
+            if !condition.is_null() {
+                made.condition = Some(compute(condition));
+            }
             for (to, node) in lists::items::<pg_sys::Node>((*call).args).enumerate() {
                 match (*node).type_ {
                     NodeTag::T_Const => made.constants.push(Constant {
@@ -143,13 +170,11 @@ impl Call {
                         }
                     }
                     _ => {
-                        let from = computed.len();
-                        computed.push(pg_sys::makeTargetEntry(
-                            node.cast(),
-                            (from + 1) as _,
-                            std::ptr::null_mut(),
-                            false,
-                        ));
+                        let from = if condition.is_null() {
+                            compute(node)
+                        } else {
+                            compute(conditions::only_where(condition, node))
+                        };
                         let copying = Copying::of(pg_sys::exprType(node));
                         made.computed.push(Part { from, to, copying });
                     }
@@ -218,6 +243,10 @@ impl Call {
             return;
         }
         let words = self.frame_words();
+        if self.condition.is_some() {
+            self.reached_rows.resize(rows, false);
+            self.reached = self.reached_rows.as_mut_ptr();
+        }
         self.frames.resize(rows * words, 0);
         self.first_frame = self.frames.as_mut_ptr();
         // SAFETY: frames of this call, for which there is room now.
@@ -256,10 +285,27 @@ impl Call {
     ) -> (usize, Option<Report>) {
         // SAFETY: as the caller says.
         unsafe {
+            self.chosen.clear();
+            if self.condition.is_some() {
+                for (row, reached) in self.reached_rows[..rows].iter().enumerate() {
+                    // A value of the last batch's must not be taken for this row's.
+                    nulls[row * width + self.place] = true;
+                    if *reached {
+                        self.chosen.push(row);
+                    }
+                }
+            }
+            let chosen = self.condition.map(|_| &self.chosen[..]);
+            let row_of = |i: usize| chosen.map_or(i, |chosen| chosen[i]);
+            let total = chosen.map_or(rows, <[usize]>::len);
+            // A model that no row asks for need not be there.
+            if total == 0 {
+                return (rows, None);
+            }
             let Function { answer, pinned } = self.function;
-            let first = self.frame(0);
+            let first = self.frame(row_of(0));
             if let Err(report) = Site::get_kept(&mut self.site, first, pinned, answer) {
-                return (0, Some(report));
+                return (row_of(0), Some(report));
             }
             let (words, frames) = (self.frame_words(), self.first_frame);
             let Some(site) = &mut self.site else {
@@ -274,14 +320,14 @@ impl Call {
                 self.classes = vec![None; site.model().target.classes().len()];
             }
             let row_bytes = (inputs + outputs).max(1) * size_of::<f32>();
-            let fitting = (settings::max_memory() / 2 / row_bytes).max(1);
+            let fitting = (settings::max_memory() / 4 / row_bytes).max(1);
             let mut begin = 0;
-            while begin < rows {
+            while begin < total {
                 let quick = match self.row_time {
                     Duration::ZERO => 16,
                     time => (SLICE.as_nanos() / time.as_nanos().max(1)).max(1) as usize,
                 };
-                let count = (rows - begin).min(fitting).min(quick);
+                let count = (total - begin).min(fitting).min(quick);
                 let started = Instant::now();
                 if self.encoded.len() < count * inputs {
                     self.encoded.resize(count * inputs, 0.0);
@@ -290,17 +336,13 @@ impl Call {
                     self.out.resize(count * outputs, 0.0);
                 }
                 for i in 0..count {
-                    let frame = frames.add((begin + i) * words);
-                    let row = &mut self.encoded[i * inputs..][..inputs];
-                    if let Err(report) = site.encode(frame.cast(), row) {
+                    let row = row_of(begin + i);
+                    let frame = frames.add(row * words);
+                    let encoded = &mut self.encoded[i * inputs..][..inputs];
+                    if let Err(report) = site.encode(frame.cast(), encoded) {
                         // Those before it are still to be given.
-                        return if i == 0 {
-                            (begin, Some(report))
-                        } else {
-                            let (rows, _) =
-                                self.score(begin + i, width, (values, nulls), memory, context);
-                            (rows, Some(report))
-                        };
+                        let (rows, _) = self.score(row, width, (values, nulls), memory, context);
+                        return (rows, Some(report));
                     }
                     MemoryContextReset((*context).ecxt_per_tuple_memory);
                 }
@@ -339,16 +381,22 @@ impl Call {
                             array
                         }
                     };
-                    let at = (begin + i) * width + self.place;
+                    let at = row_of(begin + i) * width + self.place;
                     values[at] = value;
                     nulls[at] = false;
                 }
                 begin += count;
+                self.scored += count;
                 self.row_time = (started.elapsed() / count as u32).max(Duration::from_nanos(1));
                 interrupt::check();
             }
             (rows, None)
         }
+    }
+
+    /// Rows scored so far.
+    pub(super) fn scored(&self) -> usize {
+        self.scored
     }
 
     /// How EXPLAIN names the model.

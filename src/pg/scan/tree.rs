@@ -69,6 +69,18 @@ pub(super) unsafe fn replace<T>(node: *mut T, mut exchange: Exchange<'_>) -> *mu
     unsafe { change(node.cast(), (&raw mut exchange).cast()).cast() }
 }
 
+/// The same for a node's parts: the node itself is not asked for.
+///
+/// # Safety
+/// As for [`replace`].
+pub(super) unsafe fn replace_parts(
+    node: *mut pg_sys::Node,
+    mut exchange: Exchange<'_>,
+) -> *mut pg_sys::Node {
+    // SAFETY: as for `replace`.
+    unsafe { mutator(node, (&raw mut exchange).cast()) }
+}
+
 #[pg_guard]
 unsafe extern "C-unwind" fn change(
     node: *mut pg_sys::Node,
