@@ -1,88 +1,131 @@
-//! The packed kernel beside OpenBLAS, in one run on one thread: `cargo bench --bench kernel`.
+//! The packed kernel beside OpenBLAS, in turns on one thread: `cargo bench --no-default-features
+//! --bench kernel`.
 //!
-//! Both compute x · weightᵀ for the same matrices; OpenBLAS gets neither bias nor activation.
+//! Both compute x · weightᵀ for the same matrices; OpenBLAS gets neither bias nor activation. A time
+//! is the least of several samples: what else the machine does only adds to it.
 
 use std::hint::black_box;
+use std::time::Instant;
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ndarray::linalg::{general_mat_mul, general_mat_vec_mul};
 use ndarray::{ArrayView1, ArrayView2, ArrayViewMut1, ArrayViewMut2};
 use pg_neural::nn::kernel::PackedDense;
-use pg_neural::nn::{Activation, Random};
+use pg_neural::nn::processor::Processor;
+use pg_neural::nn::{
+    Activation, Architecture, Head, Initializer, InputFeature, Network, Predictor, Random,
+};
+
+const SAMPLES: usize = 15;
+/// Of a sample.
+const SECONDS: f64 = 0.003;
 
 unsafe extern "C" {
     fn openblas_set_num_threads(threads: i32);
 }
 
-fn layer(
-    random: &mut Random,
-    n: usize,
-    k: usize,
-    activation: Activation,
-) -> (Vec<f32>, PackedDense) {
-    let weight: Vec<f32> = (0..n * k).map(|_| random.normal_f32()).collect();
-    let bias: Vec<f32> = (0..n).map(|_| random.normal_f32()).collect();
-    let packed = PackedDense::new(&weight, Some(&bias), n, k, activation);
-    (weight, packed)
+fn values(random: &mut Random, count: usize) -> Vec<f32> {
+    (0..count).map(|_| random.normal_f32()).collect()
 }
 
-fn beside_openblas(c: &mut Criterion) {
+/// The least seconds that each takes, in turns.
+fn least<const N: usize>(mut tasks: [&mut dyn FnMut(); N]) -> [f64; N] {
+    let mut least = [f64::MAX; N];
+    let mut repeats = [1; N];
+    for _ in 0..SAMPLES {
+        for ((task, least), repeats) in tasks.iter_mut().zip(&mut least).zip(&mut repeats) {
+            let begin = Instant::now();
+            for _ in 0..*repeats {
+                task();
+            }
+            *least = least.min(begin.elapsed().as_secs_f64() / f64::from(*repeats));
+            *repeats = (SECONDS / *least).ceil() as u32;
+        }
+    }
+    least
+}
+
+fn beside_openblas(rows: usize, n: usize, k: usize) {
+    let mut random = Random::new(0, 0);
+    let (weight, bias) = (values(&mut random, n * k), values(&mut random, n));
+    let x = values(&mut random, rows * k);
+    let (mut out, mut other) = (vec![0.0; rows * n], vec![0.0; rows * n]);
+    let mut blas = || {
+        let weight = ArrayView2::from_shape((n, k), &weight[..]).unwrap();
+        if rows == 1 {
+            let x = ArrayView1::from(black_box(&x[..]));
+            let mut out = ArrayViewMut1::from(&mut other[..]);
+            general_mat_vec_mul(1.0, &weight, &x, 0.0, &mut out);
+        } else {
+            let x = ArrayView2::from_shape((rows, k), black_box(&x[..])).unwrap();
+            let out = ArrayViewMut2::from_shape((rows, n), &mut other[..]);
+            general_mat_mul(1.0, &x, &weight.t(), 0.0, &mut out.unwrap());
+        }
+    };
+    let packed = PackedDense::new(&weight, Some(&bias), n, k, Activation::Relu);
+    let mut own = || packed.forward(black_box(&x), k, rows, black_box(&mut out), n);
+    let [own, blas] = least([&mut own, &mut blas]);
+    let products = 2e-9 * (rows * n * k) as f64;
+    println!(
+        "{rows:5} rows, {k:4} to {n:4}: {:10.3} µs, {:4.0} GFLOP/s; OpenBLAS {:10.3} µs, {:4.0}; \
+         {:.2} times as fast",
+        1e6 * own,
+        products / own,
+        1e6 * blas,
+        products / blas,
+        blas / own
+    );
+}
+
+/// A network of two hidden layers beside the sum of its layers' products.
+fn network(rows: usize, width: usize, units: usize) {
+    let layers = format!(
+        r#"{{"layers": [{{"type": "input", "features": ["x"]}},
+            {{"type": "dense", "units": {units}, "activation": "relu"}},
+            {{"type": "dense", "units": {units}, "activation": "relu"}}]}}"#
+    );
+    let architecture = Architecture::parse(&layers).unwrap();
+    let features = [InputFeature::column("x", width, None)];
+    let network = Network::build(&architecture, &features, Head::Binary, None).unwrap();
+    let predictor = Predictor::new(&network, &network.initialise(1, Initializer::Pytorch)).unwrap();
+    let mut random = Random::new(0, 0);
+    let x = values(&mut random, rows * width);
+    let (mut out, mut scratch) = (vec![0.0; rows], predictor.scratch());
+    let mut whole = || predictor.forward(black_box(&x), rows, black_box(&mut out), &mut scratch);
+    let [whole] = least([&mut whole]);
+    let mut products = 0.0;
+    for (n, k) in [(units, width), (units, units), (1, units)] {
+        let layer = PackedDense::new(&values(&mut random, n * k), None, n, k, Activation::Relu);
+        let x = values(&mut random, rows * k);
+        let mut out = vec![0.0; rows * n];
+        let [time] = least([&mut || layer.forward(black_box(&x), k, rows, black_box(&mut out), n)]);
+        products += time;
+    }
+    println!(
+        "{rows:5} rows through {width}-{units}-{units}-1: {:.1} ns a row; its products alone {:.1} ns",
+        1e9 * whole / rows as f64,
+        1e9 * products / rows as f64
+    );
+}
+
+fn main() {
     // SAFETY: a plain setter of the linked library.
     unsafe { openblas_set_num_threads(1) };
-    let mut random = Random::new(0, 0);
-    for rows in [1, 256] {
-        let mut group = c.benchmark_group(format!("{rows} rows"));
+    println!("on {:?}", Processor::detect());
+    for rows in [1, 256, 1024] {
         for (n, k) in [
             (64, 20),
             (64, 64),
             (1, 64),
+            (128, 128),
             (256, 256),
             (512, 512),
             (1024, 1024),
         ] {
-            let (weight, packed) = layer(&mut random, n, k, Activation::Relu);
-            let x: Vec<f32> = (0..rows * k).map(|_| random.normal_f32()).collect();
-            let mut out = vec![0.0; rows * n];
-            group.throughput(Throughput::Elements((rows * n * k) as u64));
-            let shape = format!("{k} to {n}");
-            group.bench_function(BenchmarkId::new("packed", &shape), |b| {
-                b.iter(|| packed.forward(black_box(&x), k, rows, black_box(&mut out), n));
-            });
-            group.bench_function(BenchmarkId::new("OpenBLAS", &shape), |b| {
-                b.iter(|| {
-                    let weight = ArrayView2::from_shape((n, k), &weight[..]).unwrap();
-                    if rows == 1 {
-                        let x = ArrayView1::from(black_box(&x[..]));
-                        let mut out = ArrayViewMut1::from(&mut out[..]);
-                        general_mat_vec_mul(1.0, &weight, &x, 0.0, &mut out);
-                    } else {
-                        let x = ArrayView2::from_shape((rows, k), black_box(&x[..])).unwrap();
-                        let out = ArrayViewMut2::from_shape((rows, n), &mut out[..]);
-                        general_mat_mul(1.0, &x, &weight.t(), 0.0, &mut out.unwrap());
-                    }
-                });
-            });
+            beside_openblas(rows, n, k);
         }
     }
+    for rows in [1, 8, 64, 256] {
+        network(rows, 20, 64);
+        network(rows, 20, 256);
+    }
 }
-
-fn one_row_through_a_small_network(c: &mut Criterion) {
-    let mut random = Random::new(0, 0);
-    let layers = [
-        layer(&mut random, 64, 20, Activation::Relu).1,
-        layer(&mut random, 64, 64, Activation::Relu).1,
-        layer(&mut random, 1, 64, Activation::Sigmoid).1,
-    ];
-    let x: Vec<f32> = (0..20).map(|_| random.normal_f32()).collect();
-    let (mut a, mut b, mut out) = ([0.0; 64], [0.0; 64], [0.0; 1]);
-    c.bench_function("20-64-64-1, one row", |bencher| {
-        bencher.iter(|| {
-            layers[0].forward(black_box(&x), 20, 1, &mut a, 64);
-            layers[1].forward(&a, 64, 1, &mut b, 64);
-            layers[2].forward(&b, 64, 1, black_box(&mut out), 1);
-        });
-    });
-}
-
-criterion_group!(benches, beside_openblas, one_row_through_a_small_network);
-criterion_main!(benches);

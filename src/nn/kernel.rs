@@ -12,12 +12,42 @@
 //!   added up pairwise, the bias last.
 //!
 //! Tiles, blocks and vector widths only choose which of these sums run at the same time.
+//!
+//! # What bounds its speed
+//!
+//! GFLOP/s beside OpenBLAS's `sgemm` and `sgemv` on one thread of a Xeon with AVX-512 (L1 48 KB, L2
+//! 2 MB), as wide as high; `cargo bench --bench kernel` measures anew:
+//!
+//! | rows | 64 | 128 | 256 | 512 | 1024 |
+//! | --- | --- | --- | --- | --- | --- |
+//! | 1024 | 179, 121 | 189, 137 | 181, 149 | 185, 160 | 167, 152 |
+//! | 256 | 177, 114 | 187, 130 | 190, 145 | 186, 153 | 171, 144 |
+//! | 1 | 108, 45 | 77, 45 | 80, 43 | 79, 43 | 15, 15 |
+//!
+//! The same machine does 217 in a loop of multiply-adds on registers alone, and 186 to 198 once the
+//! loop also loads weights and inputs, whatever the tile's shape: the clock goes down with the power
+//! the loads take. Found on the way there, by sampling and by what else was tried:
+//!
+//! * A tile must leave registers for a panel's weights and a row's value. One too many sums, and the
+//!   compiler moves sums to memory and back for every input (7 × 4 against 6 × 4: a tenth).
+//! * Left to itself the compiler computes each row's address anew for every input, on the ports that
+//!   multiply. A pointer a row, and four inputs a turn, are worth another tenth.
+//! * Weights are read from L2 as fast as needed; a block of them need not fit L1. Rows from L2, too:
+//!   neither packing them nor keeping strides off powers of two gained anything.
+//! * A segmented layer's tile goes through all of its segments, the totals kept on the stack: one
+//!   pass over the outputs a segment made 64 × 64 a tenth slower.
+//! * Outputs at multiples of 64 bytes: 5 % where k is small.
+//! * A single row is bound by reading the weights: at the L1's, the L2's (150 GB/s) or the L3's
+//!   speed (30 GB/s). Prefetching changed nothing.
+
+use std::hint::black_box;
+use std::mem::MaybeUninit;
 
 use super::Activation;
 use super::packed_memory::{Lines, Packer};
 use super::packing::{self, GROUP, Line, NARROW, Packing};
 use super::processor::Processor;
-use super::vector::{LANES, Vector, VectorTask, load, store, unrolled};
+use super::vector::{LANES, Vector, VectorTask, load, store, tile_rows, unrolled, with_constant};
 
 /// Inputs multiplied before the next row tile's turn, so that a group's weights stay in cache.
 const BLOCK: usize = 512;
@@ -268,16 +298,8 @@ impl VectorTask for Product<'_> {
     }
 }
 
-/// How a tile's accumulators begin and end.
-#[derive(Clone, Copy)]
-enum Part {
-    /// Begin with the bias.
-    First,
-    /// Go on from what is stored.
-    Resume,
-    /// Begin with zero, add to what is stored.
-    Segment,
-}
+/// Inputs that the innermost loop takes at a time.
+const UNROLL: usize = 4;
 
 /// A tile's place: the first row's inputs, the first panel's weights, the outputs.
 #[derive(Clone, Copy)]
@@ -294,7 +316,10 @@ struct Tile {
     width: usize,
     /// Inputs.
     length: usize,
-    part: Part,
+    /// Inputs of a segment.
+    segment: usize,
+    /// Whether the sums go on from what is stored, in place of the bias.
+    resume: bool,
     relu: bool,
 }
 
@@ -304,66 +329,137 @@ impl Tile {
     unsafe fn compute<V: Vector, const R: usize, const P: usize>(self) {
         // SAFETY: the rows and panels of the tile lie within the matrices.
         unsafe {
-            let mut sums = [[V::splat(0.0); P]; R];
+            // Every panel of the layer but its last is whole.
+            let whole = self.width >= P * LANES;
+            let mut rows = [self.x; R];
             unrolled!(r in 0..R => {
-                let out = self.out.add(r * self.out_stride);
-                unrolled!(p in 0..P => {
-                    sums[r][p] = match self.part {
-                        Part::First => V::load(self.bias.add(p).cast()),
-                        Part::Resume => load(out.add(p * LANES), self.width - p * LANES),
-                        Part::Segment => V::splat(0.0),
-                    };
-                });
+                rows[r] = black_box(self.x.add(r * self.stride));
             });
-            let mut weight = self.weight;
-            for i in 0..self.length {
-                let mut w = [V::splat(0.0); P];
-                unrolled!(p in 0..P => {
-                    w[p] = V::load(weight.add(p).cast());
-                });
-                weight = weight.add(self.step);
+            let mut sums = [[V::splat(0.0); P]; R];
+            if self.resume {
                 unrolled!(r in 0..R => {
-                    let x = V::splat(*self.x.add(r * self.stride + i));
+                    let out = self.out.add(r * self.out_stride);
                     unrolled!(p in 0..P => {
-                        sums[r][p] = x.multiply_add(w[p], sums[r][p]);
+                        let from = out.add(p * LANES);
+                        sums[r][p] = match whole {
+                            true => V::load(from),
+                            false => load(from, self.width - p * LANES),
+                        };
+                    });
+                });
+            } else {
+                unrolled!(p in 0..P => {
+                    let bias = V::load(self.bias.add(p).cast());
+                    unrolled!(r in 0..R => {
+                        sums[r][p] = bias;
                     });
                 });
             }
-            unrolled!(r in 0..R => {
-                let out = self.out.add(r * self.out_stride);
-                unrolled!(p in 0..P => {
-                    let (to, count) = (out.add(p * LANES), self.width - p * LANES);
-                    let sum = match self.part {
-                        Part::Segment => load::<V>(to, count).add(sums[r][p]),
-                        _ => sums[r][p],
-                    };
-                    store(if self.relu { sum.relu() } else { sum }, to, count);
+            let mut totals = MaybeUninit::<[[Line; P]; R]>::uninit();
+            let totals = black_box(totals.as_mut_ptr());
+            let mut weight = self.weight;
+            let mut i = 0;
+            loop {
+                let end = self.length.min(i + self.segment);
+                let first = i == 0;
+                while i + UNROLL <= end {
+                    unrolled!(u in 0..UNROLL => {
+                        Self::step::<V, R, P>(&mut sums, &rows, i + u, weight);
+                        weight = weight.add(self.step);
+                    });
+                    i += UNROLL;
+                }
+                while i < end {
+                    Self::step::<V, R, P>(&mut sums, &rows, i, weight);
+                    weight = weight.add(self.step);
+                    i += 1;
+                }
+                if !first {
+                    unrolled!(r in 0..R => {
+                        unrolled!(p in 0..P => {
+                            let total = V::load((&raw const (*totals)[r][p]).cast());
+                            sums[r][p] = total.add(sums[r][p]);
+                        });
+                    });
+                }
+                if end == self.length {
+                    break;
+                }
+                unrolled!(r in 0..R => {
+                    unrolled!(p in 0..P => {
+                        sums[r][p].store((&raw mut (*totals)[r][p]).cast());
+                        sums[r][p] = V::splat(0.0);
+                    });
                 });
-            });
+            }
+            if self.relu {
+                unrolled!(r in 0..R => {
+                    unrolled!(p in 0..P => {
+                        sums[r][p] = sums[r][p].relu();
+                    });
+                });
+            }
+            if whole {
+                unrolled!(r in 0..R => {
+                    let out = self.out.add(r * self.out_stride);
+                    unrolled!(p in 0..P => {
+                        sums[r][p].store(out.add(p * LANES));
+                    });
+                });
+            } else {
+                unrolled!(r in 0..R => {
+                    let out = self.out.add(r * self.out_stride);
+                    unrolled!(p in 0..P => {
+                        store(sums[r][p], out.add(p * LANES), self.width - p * LANES);
+                    });
+                });
+            }
         }
     }
 
-    /// As many rows as there are, at most the tile's of V.
+    /// So many rows, from the tile's on.
     #[inline(always)]
-    unsafe fn rows<V: Vector, const P: usize>(self, rows: usize) {
+    unsafe fn rows<V: Vector, const P: usize>(mut self, rows: usize) {
+        let tiles = rows.div_ceil(const { tile_rows::<V>(P) });
+        for t in 0..tiles {
+            // Tiles of even size: a last one of a single row would be slow.
+            let height = rows / tiles + usize::from(t < rows % tiles);
+            // SAFETY: the caller's.
+            unsafe {
+                with_constant!(height, R in 1..=tile_rows::<V>(P) => self.compute::<V, R, P>());
+            }
+            // After the last one they may point beyond the matrices, and are not used.
+            self.x = self.x.wrapping_add(height * self.stride);
+            self.out = self.out.wrapping_add(height * self.out_stride);
+        }
+    }
+
+    /// The products of one input.
+    #[inline(always)]
+    unsafe fn step<V: Vector, const R: usize, const P: usize>(
+        sums: &mut [[V; P]; R],
+        rows: &[*const f32; R],
+        i: usize,
+        weight: *const Line,
+    ) {
         // SAFETY: the caller's.
         unsafe {
-            match rows {
-                1 => self.compute::<V, 1, P>(),
-                2 => self.compute::<V, 2, P>(),
-                3 => self.compute::<V, 3, P>(),
-                4 => self.compute::<V, 4, P>(),
-                5 => self.compute::<V, 5, P>(),
-                6 => self.compute::<V, 6, P>(),
-                7 if V::TILE.0 > 6 => self.compute::<V, 7, P>(),
-                _ => unreachable!("a tile of {rows} rows"),
-            }
+            let mut w = [V::splat(0.0); P];
+            unrolled!(p in 0..P => {
+                w[p] = V::load(weight.add(p).cast());
+            });
+            unrolled!(r in 0..R => {
+                let x = V::splat(*rows[r].add(i));
+                unrolled!(p in 0..P => {
+                    sums[r][p] = x.multiply_add(w[p], sums[r][p]);
+                });
+            });
         }
     }
 }
 
 impl Product<'_> {
-    /// Several rows: by groups of panels, blocks or segments of inputs, and row tiles.
+    /// Several rows: by groups of panels, blocks of inputs, and row tiles.
     #[inline(always)]
     unsafe fn tiled<V: Vector>(&mut self, segments: usize) {
         let Panels {
@@ -375,24 +471,18 @@ impl Product<'_> {
             ..
         } = *self.layer;
         let panels = n.div_ceil(LANES);
-        let (tile_rows, tile_panels) = V::TILE;
-        let length = if segments > 1 {
-            k.div_ceil(segments)
-        } else {
-            BLOCK
-        };
-        let parts = k.div_ceil(length).max(1);
-        let tiles = self.rows.div_ceil(tile_rows);
+        // A layer of several segments is a single group, and small.
+        let length = if segments > 1 { k } else { BLOCK };
+        let parts = k.div_ceil(length.max(1)).max(1);
         for group in (0..panels).step_by(GROUP) {
             let group_panels = GROUP.min(panels - group);
             for part in 0..parts {
                 let begin = part * length;
-                for panel in (0..group_panels).step_by(tile_panels) {
+                for panel in (0..group_panels).step_by(V::PANELS) {
                     let first = group + panel;
-                    // SAFETY: the indexes lie within the layer's n and k, and the rows within the
-                    // call's.
-                    unsafe {
-                        let mut tile = Tile {
+                    // SAFETY: the indexes lie within the layer's n and k.
+                    let tile = unsafe {
+                        Tile {
                             x: self.x.add(begin),
                             stride: self.stride,
                             weight: weight
@@ -404,27 +494,15 @@ impl Product<'_> {
                             out_stride: self.out_stride,
                             width: n - first * LANES,
                             length: length.min(k - begin),
-                            part: match (part, segments) {
-                                (0, _) => Part::First,
-                                (_, 1) => Part::Resume,
-                                _ => Part::Segment,
-                            },
+                            segment: k.div_ceil(segments),
+                            resume: part > 0,
                             relu: activation == Activation::Relu && part + 1 == parts,
-                        };
-                        for t in 0..tiles {
-                            // Tiles of even size: a last one of a single row would be slow.
-                            let rows = self.rows / tiles + usize::from(t < self.rows % tiles);
-                            match tile_panels.min(group_panels - panel) {
-                                1 => tile.rows::<V, 1>(rows),
-                                2 if V::TILE.1 > 1 => tile.rows::<V, 2>(rows),
-                                3 if V::TILE.1 > 1 => tile.rows::<V, 3>(rows),
-                                4 if V::TILE.1 > 1 => tile.rows::<V, 4>(rows),
-                                other => unreachable!("a tile of {other} panels"),
-                            }
-                            tile.x = tile.x.add(rows * self.stride);
-                            // The last one may lie beyond the slice, and is not used.
-                            tile.out = tile.out.wrapping_add(rows * self.out_stride);
                         }
+                    };
+                    let count = V::PANELS.min(group_panels - panel);
+                    // SAFETY: the rows lie within the call's, the panels within the group.
+                    unsafe {
+                        with_constant!(count, P in 1..=V::PANELS => tile.rows::<V, P>(self.rows));
                     }
                 }
             }

@@ -21,8 +21,11 @@ pub(super) enum Instructions {
     Avx512,
     #[cfg(target_arch = "x86_64")]
     Avx2,
-    /// Whatever the crate was compiled for. On aarch64 that includes vectors and fused
-    /// multiply-adds; on x86-64 the latter are calls, exact and slow.
+    /// Every aarch64 processor's, and so of the crate as it is compiled.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
+    /// Whatever the crate was compiled for. On x86-64 fused multiply-adds are then calls, exact
+    /// and slow.
     Baseline,
 }
 
@@ -39,6 +42,9 @@ impl Processor {
                 return Self(Instructions::Avx2);
             }
         }
+        #[cfg(target_arch = "aarch64")]
+        return Self(Instructions::Neon);
+        #[cfg(not(target_arch = "aarch64"))]
         Self(Instructions::Baseline)
     }
 
@@ -54,6 +60,8 @@ impl Processor {
                 all.push(Self(Instructions::Avx2));
             }
         }
+        #[cfg(target_arch = "aarch64")]
+        all.push(Self(Instructions::Neon));
         all.push(Self(Instructions::Baseline));
         all
     }
@@ -80,6 +88,8 @@ impl Processor {
             // SAFETY: likewise for AVX2 and FMA.
             #[cfg(target_arch = "x86_64")]
             Instructions::Avx2 => unsafe { run_avx2(task) },
+            #[cfg(target_arch = "aarch64")]
+            Instructions::Neon => task.run(),
             Instructions::Baseline => task.run(),
         }
     }

@@ -4,12 +4,8 @@
 //! the tile it is computed in, so that its bits depend neither on the processor nor on the other
 //! rows and columns. Columns come in panels of sixteen; whoever calls pads them.
 
-use std::marker::PhantomData;
-
-use super::processor::{Instructions, Processor, Task};
-#[cfg(target_arch = "x86_64")]
-use super::vector::{Avx2, Avx512};
-use super::vector::{Baseline, LANES, Vector, unrolled};
+use super::processor::Processor;
+use super::vector::{LANES, Vector, VectorTask, tile_rows, unrolled, with_constant};
 
 /// The next multiple of the sixteen lanes.
 pub(super) fn padded(columns: usize) -> usize {
@@ -78,58 +74,30 @@ impl Product<'_> {
                     && last_inner * self.b.row + self.columns <= self.b.data.len(),
             "rows beyond the factors"
         );
-        match processor.0 {
-            #[cfg(target_arch = "x86_64")]
-            Instructions::Avx512 => processor.run(On::<Avx512>(self, PhantomData)),
-            #[cfg(target_arch = "x86_64")]
-            Instructions::Avx2 => processor.run(On::<Avx2>(self, PhantomData)),
-            Instructions::Baseline => processor.run(On::<Baseline>(self, PhantomData)),
-        }
+        processor.run_vectors(self);
     }
 }
 
-struct On<'a, V>(Product<'a>, PhantomData<V>);
-
-impl<V: Vector> Task for On<'_, V> {
+impl VectorTask for Product<'_> {
     #[inline(always)]
-    fn run(self) {
-        let product = self.0;
-        let most_panels = V::TILE.1;
-        let panels = product.columns / LANES;
-        for panel in (0..panels).step_by(most_panels) {
-            let count = most_panels.min(panels - panel);
-            let tile_rows = if count > 3 || most_panels == 1 { 6 } else { 8 };
-            let tiles = product.rows.div_ceil(tile_rows);
-            let mut row = 0;
-            for t in 0..tiles {
-                // Tiles of even size: a last one of a single row would be slow.
-                let height = product.rows / tiles + usize::from(t < product.rows % tiles);
-                // SAFETY: the tile lies within the matrices, whose sizes `compute` checked, as it
-                // pairs V with the processor whose instructions it takes.
-                unsafe {
-                    let tile = Tile {
-                        inner: product.inner,
-                        a: product.a.data.as_ptr().wrapping_add(row * product.a.row),
-                        a_row: product.a.row,
-                        a_step: product.a.step,
-                        b: product.b.data.as_ptr().wrapping_add(panel * LANES),
-                        b_row: product.b.row,
-                        c: product
-                            .c
-                            .as_mut_ptr()
-                            .add(row * product.c_row + panel * LANES),
-                        c_row: product.c_row,
-                        add: product.add,
-                    };
-                    match count {
-                        1 => tile.rows::<V, 1>(height),
-                        2 if most_panels > 1 => tile.rows::<V, 2>(height),
-                        3 if most_panels > 1 => tile.rows::<V, 3>(height),
-                        4 if most_panels > 1 => tile.rows::<V, 4>(height),
-                        other => unreachable!("a tile of {other} panels"),
-                    }
-                }
-                row += height;
+    unsafe fn run<V: Vector>(self) {
+        let panels = self.columns / LANES;
+        for panel in (0..panels).step_by(V::PANELS) {
+            let count = V::PANELS.min(panels - panel);
+            // SAFETY: the panels lie within the matrices, whose sizes `compute` checked.
+            unsafe {
+                let tile = Tile {
+                    inner: self.inner,
+                    a: self.a.data.as_ptr(),
+                    a_row: self.a.row,
+                    a_step: self.a.step,
+                    b: self.b.data.as_ptr().wrapping_add(panel * LANES),
+                    b_row: self.b.row,
+                    c: self.c.as_mut_ptr().add(panel * LANES),
+                    c_row: self.c_row,
+                    add: self.add,
+                };
+                with_constant!(count, P in 1..=V::PANELS => tile.rows::<V, P>(self.rows));
             }
         }
     }
@@ -149,21 +117,20 @@ struct Tile {
 }
 
 impl Tile {
+    /// So many rows, from the tile's on.
     #[inline(always)]
-    unsafe fn rows<V: Vector, const P: usize>(self, rows: usize) {
-        // SAFETY: the caller's.
-        unsafe {
-            match rows {
-                1 => self.compute::<V, 1, P>(),
-                2 => self.compute::<V, 2, P>(),
-                3 => self.compute::<V, 3, P>(),
-                4 => self.compute::<V, 4, P>(),
-                5 => self.compute::<V, 5, P>(),
-                6 => self.compute::<V, 6, P>(),
-                7 if V::TILE.1 > 1 && P < 4 => self.compute::<V, 7, P>(),
-                8 if V::TILE.1 > 1 && P < 4 => self.compute::<V, 8, P>(),
-                _ => unreachable!("a tile of {rows} rows"),
+    unsafe fn rows<V: Vector, const P: usize>(mut self, rows: usize) {
+        let tiles = rows.div_ceil(const { tile_rows::<V>(P) });
+        for t in 0..tiles {
+            // Tiles of even size: a last one of a single row would be slow.
+            let height = rows / tiles + usize::from(t < rows % tiles);
+            // SAFETY: the caller's.
+            unsafe {
+                with_constant!(height, R in 1..=tile_rows::<V>(P) => self.compute::<V, R, P>());
             }
+            // After the last one they may point beyond the matrices, and are not used.
+            self.a = self.a.wrapping_add(height * self.a_row);
+            self.c = self.c.wrapping_add(height * self.c_row);
         }
     }
 

@@ -13,8 +13,10 @@ pub(super) const LANES: usize = 16;
 /// All methods need the instructions of the implementing type, and must be inlined into a function
 /// that is compiled with them. Pointers must be good for as many values as are named.
 pub(super) trait Vector: Copy {
-    /// Rows and panels (of 16 outputs) of the tile whose accumulators fit the registers.
-    const TILE: (usize, usize);
+    /// Sums that fit the registers beside the factors.
+    const SUMS: usize;
+    /// Most panels of sixteen columns of a tile.
+    const PANELS: usize;
 
     /// Sixteen times the same value.
     unsafe fn splat(value: f32) -> Self;
@@ -64,6 +66,8 @@ impl Processor {
             Instructions::Avx512 => self.run(On::<T, Avx512>(task, PhantomData)),
             #[cfg(target_arch = "x86_64")]
             Instructions::Avx2 => self.run(On::<T, Avx2>(task, PhantomData)),
+            #[cfg(target_arch = "aarch64")]
+            Instructions::Neon => self.run(On::<T, Neon>(task, PhantomData)),
             Instructions::Baseline => self.run(On::<T, Baseline>(task, PhantomData)),
         }
     }
@@ -101,6 +105,12 @@ pub(super) unsafe fn store<V: Vector>(value: V, to: *mut f32, count: usize) {
     }
 }
 
+/// Most rows of a tile of so many panels.
+pub(super) const fn tile_rows<V: Vector>(panels: usize) -> usize {
+    let rows = V::SUMS / panels;
+    if rows > 8 { 8 } else { rows }
+}
+
 /// Repeats the body for each value of a constant range of up to eight. A loop would be unrolled too
 /// late for the compiler to keep an array of accumulators in registers.
 macro_rules! unrolled {
@@ -117,7 +127,29 @@ macro_rules! unrolled {
 }
 pub(super) use unrolled;
 
-/// For any processor. On aarch64 the loops become NEON code.
+/// Calls something generic over a number, from one to a constant of up to eight, with a number that
+/// is known at run time. Nothing is compiled for the numbers beyond.
+///
+/// Panics for other numbers.
+macro_rules! with_constant {
+    ($value:expr, $n:ident in 1..=$most:expr => $call:expr) => {
+        with_constant!(@ $value, $n, $most, $call, 1, 2, 3, 4, 5, 6, 7, 8)
+    };
+    (@ $value:expr, $n:ident, $most:expr, $call:expr, $($number:literal),*) => {
+        match $value {
+            $($number => if const { $number <= $most } {
+                const $n: usize = $number;
+                $call
+            } else {
+                unreachable!()
+            },)*
+            _ => unreachable!(),
+        }
+    };
+}
+pub(super) use with_constant;
+
+/// For any processor.
 #[derive(Clone, Copy)]
 pub(super) struct Baseline([f32; LANES]);
 
@@ -133,7 +165,8 @@ impl Baseline {
 
 // SAFETY (throughout): the pointers are good for the values read or written, by the trait's terms.
 impl Vector for Baseline {
-    const TILE: (usize, usize) = (6, 1);
+    const SUMS: usize = 6;
+    const PANELS: usize = 1;
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {
@@ -218,7 +251,10 @@ mod x86 {
     // SAFETY (throughout): AVX-512F is there and the pointers are good, by the trait's terms.
     #[allow(clippy::undocumented_unsafe_blocks)]
     impl Vector for Avx512 {
-        const TILE: (usize, usize) = (7, 4);
+        // Of 32 registers; a row's value takes one, and each panel's weights. Seven rows of four
+        // panels are one register too many, which costs a tenth of the speed.
+        const SUMS: usize = 24;
+        const PANELS: usize = 4;
 
         #[inline(always)]
         unsafe fn splat(value: f32) -> Self {
@@ -290,7 +326,9 @@ mod x86 {
     // SAFETY (throughout): AVX2 and FMA are there and the pointers are good, by the trait's terms.
     #[allow(clippy::undocumented_unsafe_blocks)]
     impl Vector for Avx2 {
-        const TILE: (usize, usize) = (6, 1);
+        // In twelve of sixteen registers; the weights take two and a row's value one.
+        const SUMS: usize = 6;
+        const PANELS: usize = 1;
 
         #[inline(always)]
         unsafe fn splat(value: f32) -> Self {
@@ -355,6 +393,112 @@ mod x86 {
         #[inline(always)]
         unsafe fn sum(self) -> f32 {
             unsafe { sum_of_eight(_mm256_add_ps(self.0, self.1)) }
+        }
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+pub(super) use arm::Neon;
+
+/// Written for aarch64 and compiled there, but never run on such a processor, only emulated.
+#[cfg(target_arch = "aarch64")]
+mod arm {
+    use std::arch::aarch64::*;
+
+    use super::{LANES, Vector};
+
+    /// NEON: four registers.
+    #[derive(Clone, Copy)]
+    pub struct Neon([float32x4_t; 4]);
+
+    impl Neon {
+        #[inline(always)]
+        fn zip(self, other: Self, f: impl Fn(float32x4_t, float32x4_t) -> float32x4_t) -> Self {
+            let ([a, b, c, d], [e, g, h, i]) = (self.0, other.0);
+            Self([f(a, e), f(b, g), f(c, h), f(d, i)])
+        }
+    }
+
+    // SAFETY (throughout): every aarch64 processor has NEON, and the pointers are good, by the
+    // trait's terms.
+    #[allow(clippy::undocumented_unsafe_blocks)]
+    impl Vector for Neon {
+        // In 24 of 32 registers; the weights take four and a row's value one.
+        const SUMS: usize = 6;
+        const PANELS: usize = 1;
+
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> Self {
+            Self(unsafe { [vdupq_n_f32(value); 4] })
+        }
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> Self {
+            Self(unsafe {
+                [
+                    vld1q_f32(from),
+                    vld1q_f32(from.add(4)),
+                    vld1q_f32(from.add(8)),
+                    vld1q_f32(from.add(12)),
+                ]
+            })
+        }
+        #[inline(always)]
+        unsafe fn load_first(from: *const f32, count: usize) -> Self {
+            let mut lanes = [0.0; LANES];
+            unsafe {
+                from.copy_to_nonoverlapping(lanes.as_mut_ptr(), count);
+                Self::load(lanes.as_ptr())
+            }
+        }
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32) {
+            unsafe {
+                vst1q_f32(to, self.0[0]);
+                vst1q_f32(to.add(4), self.0[1]);
+                vst1q_f32(to.add(8), self.0[2]);
+                vst1q_f32(to.add(12), self.0[3]);
+            }
+        }
+        #[inline(always)]
+        unsafe fn store_first(self, to: *mut f32, count: usize) {
+            let mut lanes = [0.0; LANES];
+            unsafe {
+                self.store(lanes.as_mut_ptr());
+                to.copy_from_nonoverlapping(lanes.as_ptr(), count);
+            }
+        }
+        #[inline(always)]
+        unsafe fn multiply_add(self, factor: Self, sum: Self) -> Self {
+            let ([a, b, c, d], [e, f, g, h], [i, j, k, l]) = (self.0, factor.0, sum.0);
+            Self(unsafe {
+                [
+                    vfmaq_f32(i, a, e),
+                    vfmaq_f32(j, b, f),
+                    vfmaq_f32(k, c, g),
+                    vfmaq_f32(l, d, h),
+                ]
+            })
+        }
+        #[inline(always)]
+        unsafe fn add(self, other: Self) -> Self {
+            self.zip(other, |a, b| unsafe { vaddq_f32(a, b) })
+        }
+        #[inline(always)]
+        unsafe fn relu(self) -> Self {
+            // Not the instruction for the larger of two: that makes zero of minus zero.
+            Self(self.0.map(|v| unsafe {
+                let negative = vcltzq_f32(v);
+                vbslq_f32(negative, vdupq_n_f32(0.0), v)
+            }))
+        }
+        #[inline(always)]
+        unsafe fn sum(self) -> f32 {
+            let [a, b, c, d] = self.0;
+            unsafe {
+                let four = vaddq_f32(vaddq_f32(a, c), vaddq_f32(b, d));
+                let two = vadd_f32(vget_low_f32(four), vget_high_f32(four));
+                vget_lane_f32::<0>(two) + vget_lane_f32::<1>(two)
+            }
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use super::Convolution;
 use crate::nn::processor::Processor;
-use crate::nn::vector::{LANES, Vector, VectorTask, load, store, unrolled};
+use crate::nn::vector::{LANES, Vector, VectorTask, load, store, unrolled, with_constant};
 
 /// Most planes of a tile.
 const PLANES: usize = 6;
@@ -75,7 +75,7 @@ impl VectorTask for InputGradient<'_> {
         let columns = self.convolution.columns.kernel;
         let plane_size = self.convolution.plane_rows.len() * self.convolution.columns.output;
         let panels = positions.div_ceil(LANES);
-        let tiles = panels.div_ceil(V::TILE.1);
+        let tiles = panels.div_ceil(V::PANELS);
         let planes = self.convolution.channels * columns;
         let plane_tiles = planes.div_ceil(PLANES);
         let mut weight = self.packed.as_ptr();
@@ -100,13 +100,7 @@ impl VectorTask for InputGradient<'_> {
                             plane_size,
                             width: positions - panel * LANES,
                         };
-                        match tile_panels {
-                            1 => tile.panels::<V, 1>(tile_planes),
-                            2 if V::TILE.1 > 1 => tile.panels::<V, 2>(tile_planes),
-                            3 if V::TILE.1 > 1 => tile.panels::<V, 3>(tile_planes),
-                            4 if V::TILE.1 > 1 => tile.panels::<V, 4>(tile_planes),
-                            other => unreachable!("a tile of {other} panels"),
-                        }
+                        with_constant!(tile_panels, P in 1..=V::PANELS => tile.panels::<V, P>(tile_planes));
                     }
                     panel += tile_panels;
                 }
@@ -135,15 +129,7 @@ impl Tile {
     unsafe fn panels<V: Vector, const P: usize>(&self, planes: usize) {
         // SAFETY: the caller's.
         unsafe {
-            match planes {
-                1 => self.compute::<V, 1, P>(),
-                2 => self.compute::<V, 2, P>(),
-                3 => self.compute::<V, 3, P>(),
-                4 => self.compute::<V, 4, P>(),
-                5 => self.compute::<V, 5, P>(),
-                6 => self.compute::<V, 6, P>(),
-                _ => unreachable!("a tile of {planes} planes"),
-            }
+            with_constant!(planes, L in 1..=PLANES => self.compute::<V, L, P>());
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::Convolution;
 use crate::nn::processor::Processor;
-use crate::nn::vector::{LANES, Vector, VectorTask, load, store, unrolled};
+use crate::nn::vector::{LANES, Vector, VectorTask, load, store, unrolled, with_constant};
 
 /// Taps multiplied before the next tile's turn, so that their values stay in the first cache.
 const BLOCK: usize = 256;
@@ -56,7 +56,7 @@ impl VectorTask for Product<'_> {
         } = *self.convolution;
         let positions = self.convolution.positions();
         let panels = positions.div_ceil(LANES);
-        let tiles = panels.div_ceil(V::TILE.1);
+        let tiles = panels.div_ceil(V::PANELS);
         let blocks = filters.div_ceil(FILTERS);
         for (part, block) in taps.chunks(BLOCK).enumerate() {
             let mut panel = 0;
@@ -86,13 +86,7 @@ impl VectorTask for Product<'_> {
                             resume: part > 0,
                             relu: self.relu && (part + 1) * BLOCK >= taps.len(),
                         };
-                        match tile_panels {
-                            1 => tile.panels::<V, 1>(tile_filters),
-                            2 if V::TILE.1 > 1 => tile.panels::<V, 2>(tile_filters),
-                            3 if V::TILE.1 > 1 => tile.panels::<V, 3>(tile_filters),
-                            4 if V::TILE.1 > 1 => tile.panels::<V, 4>(tile_filters),
-                            other => unreachable!("a tile of {other} panels"),
-                        }
+                        with_constant!(tile_panels, P in 1..=V::PANELS => tile.panels::<V, P>(tile_filters));
                     }
                     filter += tile_filters;
                 }
@@ -124,15 +118,7 @@ impl Tile<'_> {
     unsafe fn panels<V: Vector, const P: usize>(&self, filters: usize) {
         // SAFETY: the caller's.
         unsafe {
-            match filters {
-                1 => self.compute::<V, 1, P>(),
-                2 => self.compute::<V, 2, P>(),
-                3 => self.compute::<V, 3, P>(),
-                4 => self.compute::<V, 4, P>(),
-                5 => self.compute::<V, 5, P>(),
-                6 => self.compute::<V, 6, P>(),
-                _ => unreachable!("a tile of {filters} filters"),
-            }
+            with_constant!(filters, F in 1..=FILTERS => self.compute::<V, F, P>());
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::Convolution;
 use crate::nn::processor::Processor;
-use crate::nn::vector::{LANES, Vector, VectorTask, unrolled};
+use crate::nn::vector::{LANES, Vector, VectorTask, unrolled, with_constant};
 
 /// Most filters of a tile.
 const FILTERS: usize = 6;
@@ -91,7 +91,7 @@ impl VectorTask for WeightGradient<'_> {
         } = *self.convolution;
         let positions = self.convolution.positions();
         let blocks = filters.div_ceil(FILTERS);
-        let tiles = taps.len().div_ceil(V::TILE.1);
+        let tiles = taps.len().div_ceil(V::PANELS);
         let mut lanes = [0.0; LANES * FILTERS * 4];
         let mut filter = 0;
         for b in 0..blocks {
@@ -113,13 +113,7 @@ impl VectorTask for WeightGradient<'_> {
                         target_stride: taps.len(),
                         lanes: lanes.as_mut_ptr(),
                     };
-                    match tile_taps {
-                        1 => tile.taps::<V, 1>(tile_filters),
-                        2 if V::TILE.1 > 1 => tile.taps::<V, 2>(tile_filters),
-                        3 if V::TILE.1 > 1 => tile.taps::<V, 3>(tile_filters),
-                        4 if V::TILE.1 > 1 => tile.taps::<V, 4>(tile_filters),
-                        other => unreachable!("a tile of {other} taps"),
-                    }
+                    with_constant!(tile_taps, T in 1..=V::PANELS => tile.taps::<V, T>(tile_filters));
                 }
                 tap += tile_taps;
             }
@@ -149,15 +143,7 @@ impl Tile {
     unsafe fn taps<V: Vector, const T: usize>(&self, filters: usize) {
         // SAFETY: the caller's.
         unsafe {
-            match filters {
-                1 => self.compute::<V, 1, T>(),
-                2 => self.compute::<V, 2, T>(),
-                3 => self.compute::<V, 3, T>(),
-                4 => self.compute::<V, 4, T>(),
-                5 => self.compute::<V, 5, T>(),
-                6 => self.compute::<V, 6, T>(),
-                _ => unreachable!("a tile of {filters} filters"),
-            }
+            with_constant!(filters, F in 1..=FILTERS => self.compute::<V, F, T>());
         }
     }
 
