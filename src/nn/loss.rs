@@ -10,6 +10,7 @@ use super::architecture_resolve::Head;
 use super::error::Error;
 use super::math;
 use super::network::Network;
+use super::processor::{Processor, Task};
 
 /// A loss as the user asks for it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -234,8 +235,34 @@ impl Loss {
         y: &[f32],
         weight: Option<&[f32]>,
         rows: usize,
+        dlogits: Option<&mut [f32]>,
+    ) -> f64 {
+        let mut total = 0.0;
+        Processor::detect().run(SumRows {
+            loss: self,
+            logits,
+            y,
+            weight,
+            rows,
+            dlogits,
+            total: &mut total,
+        });
+        total
+    }
+
+    /// [`Loss::sum`] within a task.
+    #[inline(always)]
+    fn sum_inlined(
+        &self,
+        logits: &[f32],
+        y: &[f32],
+        weight: Option<&[f32]>,
+        rows: usize,
         mut dlogits: Option<&mut [f32]>,
     ) -> f64 {
+        if let Form::Sigmoid = self.form {
+            return self.sum_of_sigmoids(&logits[..rows], &y[..rows], weight, dlogits);
+        }
         let targets = self.targets();
         let mut total = 0.0;
         for row in 0..rows {
@@ -251,8 +278,49 @@ impl Loss {
         total
     }
 
+    /// The sum over rows of one logit each: sixteen rows as one vector.
+    #[inline(always)]
+    fn sum_of_sigmoids(
+        &self,
+        z: &[f32],
+        y: &[f32],
+        weight: Option<&[f32]>,
+        mut dlogits: Option<&mut [f32]>,
+    ) -> f64 {
+        // What falls to each class of a label of the first and of the second class.
+        let shares = [0, 1].map(|class| [0, 1].map(|k| self.share(k, class, 2)));
+        let mut total = 0.0;
+        for start in (0..z.len()).step_by(LANES) {
+            let count = LANES.min(z.len() - start);
+            let (mut logits, mut labels, mut weights) = ([0.0; LANES], [0.0; LANES], [1.0; LANES]);
+            logits[..count].copy_from_slice(&z[start..start + count]);
+            labels[..count].copy_from_slice(&y[start..start + count]);
+            if let Some(weight) = weight {
+                weights[..count].copy_from_slice(&weight[start..start + count]);
+            }
+            let (mut losses, mut slopes) = ([0.0; LANES], [0.0; LANES]);
+            for i in 0..LANES {
+                let [negative, positive] = if labels[i] >= 1.0 {
+                    shares[1]
+                } else {
+                    shares[0]
+                };
+                let (loss, slope) = sigmoid(logits[i], negative, positive);
+                losses[i] = weights[i] * loss;
+                slopes[i] = weights[i] * slope;
+            }
+            if let Some(dlogits) = &mut dlogits {
+                dlogits[start..start + count].copy_from_slice(&slopes[..count]);
+            }
+            for &loss in &losses[..count] {
+                total += f64::from(loss);
+            }
+        }
+        total
+    }
+
     /// The unweighted loss of a row; its weighted gradient if there is room for it.
-    #[inline]
+    #[inline(always)]
     fn row(&self, p: &[f32], y: &[f32], weight: f32, gradient: &mut [f32]) -> f64 {
         match &self.form {
             Form::Mse => each(p, |i| y[i], weight, gradient, |d| (d * d, 2.0 * d)),
@@ -290,35 +358,27 @@ impl Loss {
                 }
                 total * f64::from(scale)
             }
-            Form::Sigmoid => {
-                let class = self.class(y[0]);
-                let share = |k| self.share(k, class, 2);
-                let (loss, slope) = sigmoid(p[0], share(0), share(1));
-                if let Some(gradient) = gradient.first_mut() {
-                    *gradient = (f64::from(weight) * slope) as f32;
-                }
-                loss
-            }
-            Form::Sigmoids => {
-                let scale = 1.0 / p.len() as f64;
+            Form::Sigmoid | Form::Sigmoids => {
+                let scale = 1.0 / p.len() as f32;
                 let mut total = 0.0;
                 for (k, (z, y)) in p.iter().zip(y).enumerate() {
                     let even = 0.5 * self.smoothing;
                     let positive = y * (1.0 - self.smoothing) + even;
                     let negative = (1.0 - y) * (1.0 - self.smoothing) + even;
                     let (loss, slope) = sigmoid(*z, negative, positive * self.class_weight(k));
-                    total += loss;
+                    total += f64::from(loss);
                     if let Some(gradient) = gradient.get_mut(k) {
-                        *gradient = (f64::from(weight) * scale * slope) as f32;
+                        *gradient = weight * scale * slope;
                     }
                 }
-                total * scale
+                total * f64::from(scale)
             }
             Form::Softmax => self.softmax(p, self.class(y[0]), weight, gradient),
         }
     }
 
     /// The cross-entropy of one logit a class.
+    #[inline(always)]
     fn softmax(&self, z: &[f32], class: usize, weight: f32, gradient: &mut [f32]) -> f64 {
         let max = z.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let mut sum = 0.0;
@@ -354,7 +414,7 @@ impl Loss {
     }
 
     /// The part of a label of `class` that falls to class `k`, times that class's weight.
-    #[inline]
+    #[inline(always)]
     fn share(&self, k: usize, class: usize, classes: usize) -> f32 {
         let own = if k == class {
             1.0 - self.smoothing
@@ -364,33 +424,57 @@ impl Loss {
         (own + self.smoothing / classes as f32) * self.class_weight(k)
     }
 
-    #[inline]
+    #[inline(always)]
     fn class_weight(&self, class: usize) -> f32 {
         self.class_weights.get(class).copied().unwrap_or(1.0)
     }
 
     /// A class from its encoding, whatever that is: within the classes.
-    #[inline]
+    #[inline(always)]
     fn class(&self, y: f32) -> usize {
         (y as usize).min(self.units.max(2) - 1)
+    }
+}
+
+/// Rows of one logit that are computed together.
+const LANES: usize = 16;
+
+/// [`Loss::sum`], compiled for the processor's vectors.
+struct SumRows<'a> {
+    loss: &'a Loss,
+    logits: &'a [f32],
+    y: &'a [f32],
+    weight: Option<&'a [f32]>,
+    rows: usize,
+    dlogits: Option<&'a mut [f32]>,
+    total: &'a mut f64,
+}
+
+impl Task for SumRows<'_> {
+    #[inline(always)]
+    fn run(self) {
+        *self.total =
+            self.loss
+                .sum_inlined(self.logits, self.y, self.weight, self.rows, self.dlogits);
     }
 }
 
 /// The cross-entropy of two classes from the logit `z` of the positive one, and its slope, where
 /// these shares of the label fall to each.
 #[inline(always)]
-fn sigmoid(z: f32, negative: f32, positive: f32) -> (f64, f64) {
-    let (negative, positive) = (f64::from(negative), f64::from(positive));
-    let z = f64::from(z);
-    let tail = (-z.abs()).exp();
-    let softplus = tail.ln_1p();
-    // -ln σ(z) = softplus(-z), and -ln(1 - σ(z)) = softplus(z).
-    let loss = positive * ((-z).max(0.0) + softplus) + negative * (z.max(0.0) + softplus);
+fn sigmoid(z: f32, negative: f32, positive: f32) -> (f32, f32) {
+    let magnitude = z.abs();
+    let tail = math::exp(-magnitude);
+    // softplus(-|z|); -ln σ(z) = softplus(-z), and -ln(1 - σ(z)) = softplus(z).
+    let softplus = math::ln_1p_exp(-magnitude);
+    let loss = positive * (0.5 * (magnitude - z) + softplus)
+        + negative * (0.5 * (magnitude + z) + softplus);
     let above = 1.0 / (1.0 + tail);
+    let below = tail * above;
     let (p, rest) = if z >= 0.0 {
-        (above, tail * above)
+        (above, below)
     } else {
-        (tail * above, above)
+        (below, above)
     };
     (loss, negative * p - positive * rest)
 }

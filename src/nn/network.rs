@@ -119,6 +119,7 @@ pub struct Workspace {
     values: Vec<Vec<f32>>,
     gradients: Vec<Vec<f32>>,
     saved: Vec<Vec<f32>>,
+    prepared: Vec<Vec<f32>>,
     scratch: Vec<f32>,
     stop: StopFlag,
     times: Option<Vec<NodeTime>>,
@@ -251,9 +252,11 @@ impl Network {
                 width + gradient + node.layer.saved_per_row()
             })
             .fold(0, usize::saturating_add);
+        let prepared = self.nodes.iter().map(|node| node.layer.prepared());
         per_row
             .saturating_mul(rows)
             .saturating_add(self.scratch(rows))
+            .saturating_add(prepared.fold(0, usize::saturating_add))
             .saturating_mul(size_of::<f32>())
     }
 
@@ -295,6 +298,11 @@ impl Network {
                 }
             }),
             saved: buffers(&|node| self.nodes[node].layer.saved_per_row()),
+            prepared: self
+                .nodes
+                .iter()
+                .map(|node| vec![0.0; node.layer.prepared()])
+                .collect(),
             scratch: vec![0.0; self.scratch(rows)],
             stop: StopFlag::default(),
             times: None,
@@ -317,10 +325,24 @@ impl Network {
         workspace: &'w mut Workspace,
         dropout: Option<&mut Random>,
     ) -> &'w [f32] {
+        self.prepare(parameters, workspace);
         self.compute(0..self.nodes.len(), parameters, x, rows, workspace, dropout)
     }
 
-    /// [`Network::forward`] of one member: [rows, output_units].
+    /// Brings parameters into the form in which [`Network::forward_member`] takes them, which it
+    /// otherwise would do for each block of rows.
+    ///
+    /// # Panics
+    /// If there are fewer parameters than the network has, or the workspace is another network's.
+    pub fn prepare(&self, parameters: &[f32], workspace: &mut Workspace) {
+        for (node, prepared) in self.nodes.iter().zip(&mut workspace.prepared) {
+            let own = &parameters[node.parameters.clone()];
+            node.layer.prepare(own, prepared);
+        }
+    }
+
+    /// [`Network::forward`] of one member, [rows, output_units], after [`Network::prepare`] with the
+    /// same parameters.
     ///
     /// # Panics
     /// As [`Network::forward`], and if there is no such member.
@@ -378,6 +400,7 @@ impl Network {
             node.layer.forward(Forward {
                 rows,
                 parameters: &parameters[node.parameters.clone()],
+                prepared: &workspace.prepared[i],
                 inputs: self.inputs(node, x, earlier),
                 output,
                 saved: &mut workspace.saved[i][..saved],

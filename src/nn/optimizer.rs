@@ -179,7 +179,6 @@ enum Rule {
         rest1: f32,
         beta2: f32,
         rest2: f32,
-        correction: f32,
         epsilon: f32,
     },
 }
@@ -223,13 +222,15 @@ impl Update {
                 epsilon,
             } => {
                 let exponent = i32::try_from(step).unwrap_or(i32::MAX);
+                // Both sides of PyTorch's fraction times its correction of the second moment, which
+                // saves a division a parameter.
+                let correction = (1.0 - beta2.powi(exponent)).sqrt();
                 Rule::Adam {
-                    rate: (learning_rate / (1.0 - beta1.powi(exponent))) as f32,
+                    rate: (learning_rate * correction / (1.0 - beta1.powi(exponent))) as f32,
                     rest1: (1.0 - beta1) as f32,
                     beta2: beta2 as f32,
                     rest2: (1.0 - beta2) as f32,
-                    correction: (1.0 - beta2.powi(exponent)).sqrt() as f32,
-                    epsilon: epsilon as f32,
+                    epsilon: (epsilon * correction) as f32,
                 }
             }
         };
@@ -337,7 +338,6 @@ impl Task for Apply<'_, '_> {
                     rest1,
                     beta2,
                     rest2,
-                    correction,
                     epsilon,
                 },
                 [first, second],
@@ -346,7 +346,7 @@ impl Task for Apply<'_, '_> {
                 for (((p, &g), m), v) in moving.zip(first.iter_mut()).zip(second.iter_mut()) {
                     *m += rest1 * (g - *m);
                     *v = *v * beta2 + rest2 * g * g;
-                    *p = *p * keep - rate * (*m / (v.sqrt() / correction + epsilon));
+                    *p = *p * keep - rate * (*m / (v.sqrt() + epsilon));
                 }
             }
             _ => {}

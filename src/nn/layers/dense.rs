@@ -1,9 +1,13 @@
 //! The dense layer, `activation(x · Wᵀ + b)`; parameters and layout as in `torch.nn.Linear`.
 
-use super::{Backward, Forward, Inputs, Layer, Operation, ParameterSpec};
+use super::{Backward, Forward, Inputs, Layer, Operation, ParameterSpec, View};
 use crate::nn::activation::Activation;
 use crate::nn::initializer::{Initializer, ParameterKind};
-use crate::nn::matrix::{Matrix, matrix, matrix_mut, multiply, strided};
+use crate::nn::matrix::{matrix, matrix_mut, multiply, strided};
+use crate::nn::row_sums::add_rows;
+use crate::nn::small_product::{Left, Right, padded};
+use crate::nn::training_product::{DotProducts, Start, TrainingProduct};
+use crate::nn::transpose::transpose;
 
 /// Rows [rows, steps, width] to rows [rows, steps, units].
 #[derive(Debug)]
@@ -18,9 +22,33 @@ pub(crate) struct Dense {
     pub bias_initializer: Option<Initializer>,
 }
 
+/// Up to this width a layer is computed by tiles: its factors stay in the caches, which wider ones
+/// need BLAS's copies for.
+const NARROW: usize = 256;
+/// Up to so many outputs a row's are dot products.
+const FEW: usize = 4;
+
+/// How a layer's products are computed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kernel {
+    Tiles,
+    Dots,
+    Blas,
+}
+
 impl Dense {
     fn weights(&self) -> usize {
         self.units * self.width
+    }
+
+    fn kernel(&self) -> Kernel {
+        if self.width.max(self.units) > NARROW {
+            Kernel::Blas
+        } else if self.units <= FEW {
+            Kernel::Dots
+        } else {
+            Kernel::Tiles
+        }
     }
 }
 
@@ -61,50 +89,146 @@ impl Layer for Dense {
         self.steps.saturating_mul(self.weights())
     }
 
+    fn prepared(&self) -> usize {
+        match self.kernel() {
+            Kernel::Tiles => self.width * padded(self.units),
+            _ => 0,
+        }
+    }
+
+    fn prepare(&self, parameters: &[f32], prepared: &mut [f32]) {
+        if self.kernel() == Kernel::Tiles {
+            let weight = &parameters[..self.weights()];
+            transpose(weight, self.width, prepared, padded(self.units));
+        }
+    }
+
     fn forward(&self, pass: Forward<'_>) {
         let (weight, bias) = pass.parameters.split_at(self.weights());
-        let beta = if self.use_bias {
-            for step in pass.output.chunks_exact_mut(self.units) {
-                step.copy_from_slice(bias);
-            }
-            1.0
-        } else {
-            0.0
-        };
-        let w = matrix(weight, self.units, self.width);
+        let kernel = self.kernel();
+        let relu = kernel == Kernel::Tiles && self.activation == Activation::Relu;
         for_blocks(&pass.inputs, pass.rows, self.steps, |begin, count, x| {
             let output = &mut pass.output[begin * self.units..][..count * self.units];
-            multiply(&x, &w.t(), beta, &mut matrix_mut(output, count, self.units));
+            match kernel {
+                Kernel::Tiles => TrainingProduct {
+                    rows: count,
+                    inner: self.width,
+                    columns: self.units,
+                    a: Left {
+                        data: x.data,
+                        row: x.stride,
+                        step: 1,
+                    },
+                    b: Right {
+                        data: pass.prepared,
+                        row: padded(self.units),
+                    },
+                    start: match self.use_bias {
+                        true => Start::Bias(bias),
+                        false => Start::Zero,
+                    },
+                    relu,
+                    c: output,
+                }
+                .compute(),
+                Kernel::Dots => DotProducts {
+                    rows: count,
+                    inner: self.width,
+                    outputs: self.units,
+                    x: x.data,
+                    stride: x.stride,
+                    w: weight,
+                    bias: if self.use_bias { bias } else { &[] },
+                    c: output,
+                }
+                .compute(),
+                Kernel::Blas => {
+                    let mut beta = 0.0;
+                    if self.use_bias {
+                        beta = 1.0;
+                        let steps = output.chunks_exact_mut(self.units);
+                        steps.for_each(|step| step.copy_from_slice(bias));
+                    }
+                    let x = strided(x.data, count, x.width, x.stride);
+                    let w = matrix(weight, self.units, self.width);
+                    multiply(&x, &w.t(), beta, &mut matrix_mut(output, count, self.units));
+                }
+            }
         });
         if self.activation.backward_needs_input() {
             pass.saved.copy_from_slice(pass.output);
         }
-        self.activation.apply(pass.output, self.units);
+        if !relu {
+            self.activation.apply(pass.output, self.units);
+        }
     }
 
     fn backward(&self, mut pass: Backward<'_>) {
         self.activation
             .backward(pass.saved, pass.output, pass.gradient, self.units);
         let count = pass.rows * self.steps;
-        let gradient = matrix(pass.gradient, count, self.units);
+        let weight = &pass.parameters[..self.weights()];
+        let is_small = self.kernel() != Kernel::Blas;
         if let Some(parameters) = pass.parameter_gradient {
             let (weight, bias) = parameters.split_at_mut(self.weights());
-            let mut weight = matrix_mut(weight, self.units, self.width);
             for_blocks(&pass.inputs, pass.rows, self.steps, |begin, count, x| {
                 let gradient = &pass.gradient[begin * self.units..][..count * self.units];
-                let gradient = matrix(gradient, count, self.units);
-                multiply(&gradient.t(), &x, 1.0, &mut weight);
+                if is_small {
+                    TrainingProduct {
+                        rows: self.units,
+                        inner: count,
+                        columns: self.width,
+                        a: Left {
+                            data: gradient,
+                            row: 1,
+                            step: self.units,
+                        },
+                        b: Right {
+                            data: x.data,
+                            row: x.stride,
+                        },
+                        start: Start::Result,
+                        relu: false,
+                        c: weight,
+                    }
+                    .compute();
+                } else {
+                    let gradient = matrix(gradient, count, self.units);
+                    let x = strided(x.data, count, x.width, x.stride);
+                    let mut weight = matrix_mut(weight, self.units, self.width);
+                    multiply(&gradient.t(), &x, 1.0, &mut weight);
+                }
             });
             if self.use_bias {
-                for step in pass.gradient.chunks_exact(self.units) {
-                    bias.iter_mut().zip(step).for_each(|(bias, g)| *bias += g);
-                }
+                add_rows(pass.gradient, bias);
             }
         }
         if let Some((target, add)) = pass.input_gradients.get(0) {
-            let w = matrix(&pass.parameters[..self.weights()], self.units, self.width);
-            let mut target = matrix_mut(target, count, self.width);
-            multiply(&gradient, &w, if add { 1.0 } else { 0.0 }, &mut target);
+            if is_small {
+                TrainingProduct {
+                    rows: count,
+                    inner: self.units,
+                    columns: self.width,
+                    a: Left {
+                        data: pass.gradient,
+                        row: self.units,
+                        step: 1,
+                    },
+                    b: Right {
+                        data: weight,
+                        row: self.width,
+                    },
+                    start: if add { Start::Result } else { Start::Zero },
+                    relu: false,
+                    c: target,
+                }
+                .compute();
+            } else {
+                let gradient = matrix(pass.gradient, count, self.units);
+                let w = matrix(weight, self.units, self.width);
+                let mut target = matrix_mut(target, count, self.width);
+                multiply(&gradient, &w, if add { 1.0 } else { 0.0 }, &mut target);
+            }
         }
     }
 
@@ -122,24 +246,28 @@ impl Layer for Dense {
     }
 }
 
-/// Calls `each` with the input as matrices of steps: one where all rows stand side by side or are
-/// single steps, else one a row. It is given the number of the first step and how many there are.
+/// Calls `each` with the input's steps as rows: all at once where rows stand side by side or are
+/// single steps, else row by row. It is given the number of the first step and how many there are.
 fn for_blocks(
     inputs: &Inputs<'_>,
     rows: usize,
     steps: usize,
-    mut each: impl FnMut(usize, usize, Matrix<'_>),
+    mut each: impl FnMut(usize, usize, View<'_>),
 ) {
     let view = inputs.view(0);
     let width = view.width / steps;
+    let steps_of = |data, stride| View {
+        data,
+        stride,
+        width,
+    };
     if steps == 1 {
-        each(0, rows, strided(view.data, rows, width, view.stride));
+        each(0, rows, view);
     } else if view.stride == view.width {
-        let data = &view.data[..rows * view.width];
-        each(0, rows * steps, matrix(data, rows * steps, width));
+        each(0, rows * steps, steps_of(view.data, width));
     } else {
         for row in 0..rows {
-            each(row * steps, steps, matrix(view.row(row), steps, width));
+            each(row * steps, steps, steps_of(view.row(row), width));
         }
     }
 }

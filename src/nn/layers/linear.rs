@@ -6,7 +6,7 @@ use crate::nn::initializer::{Initializer, ParameterKind};
 use crate::nn::kernel::PackedDense;
 use crate::nn::matrix::{matrix, matrix_mut, multiply};
 use crate::nn::packed_memory::Packer;
-use crate::nn::processor::{Processor, Task};
+use crate::nn::row_sums::add_rows;
 
 /// Where the weight, [outputs, inputs], and behind it the bias lie in a layer's parameters.
 #[derive(Clone, Copy, Debug)]
@@ -99,10 +99,7 @@ impl Linear {
         );
         if self.use_bias {
             let bias = self.start + self.weights();
-            Processor::detect().run(AddRows {
-                rows: gradient,
-                sum: &mut parameters[bias..][..self.outputs],
-            });
+            add_rows(gradient, &mut parameters[bias..][..self.outputs]);
         }
     }
 
@@ -131,32 +128,5 @@ impl Linear {
                 packing.bias(bias);
             }
         })
-    }
-}
-
-/// Adds rows, each as long as the sum, to it.
-struct AddRows<'a> {
-    rows: &'a [f32],
-    sum: &'a mut [f32],
-}
-
-impl Task for AddRows<'_> {
-    #[inline(always)]
-    fn run(self) {
-        // Four rows at a time, so that the sum is read and written less often.
-        let width = self.sum.len();
-        let mut fours = self.rows.chunks_exact(4 * width);
-        for four in &mut fours {
-            let (a, rest) = four.split_at(width);
-            let (b, rest) = rest.split_at(width);
-            let (c, d) = rest.split_at(width);
-            let rows = a.iter().zip(b).zip(c.iter().zip(d));
-            for (sum, ((a, b), (c, d))) in self.sum.iter_mut().zip(rows) {
-                *sum += (a + b) + (c + d);
-            }
-        }
-        for row in fours.remainder().chunks_exact(width) {
-            self.sum.iter_mut().zip(row).for_each(|(sum, g)| *sum += g);
-        }
     }
 }

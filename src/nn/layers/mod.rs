@@ -163,6 +163,15 @@ pub trait Layer: Send + Sync + std::fmt::Debug {
         0
     }
 
+    /// Number of values of its parameters in the form in which `forward` takes them, beside the
+    /// parameters themselves.
+    fn prepared(&self) -> usize {
+        0
+    }
+
+    /// Brings the parameters into that form, once for all rows that meet them.
+    fn prepare(&self, _parameters: &[f32], _prepared: &mut [f32]) {}
+
     /// Multiplications that a row takes, about; it tells how long a pass takes.
     fn products(&self) -> usize {
         let sizes = self.parameters().into_iter();
@@ -200,6 +209,8 @@ pub struct Forward<'a> {
     pub rows: usize,
     /// The layer's parameters.
     pub parameters: &'a [f32],
+    /// What [`Layer::prepare`] made of them.
+    pub prepared: &'a [f32],
     /// The layer's inputs.
     pub inputs: Inputs<'a>,
     /// The output, row after row.

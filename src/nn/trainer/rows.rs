@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::nn::Error;
+use crate::nn::copy_rows::{copy_rows, prefetch_rows};
 
 /// Encoded rows, in memory or elsewhere.
 pub trait RowSource {
@@ -122,6 +123,13 @@ impl<'a> Slice<'a> {
         self.loaded.index.len()
     }
 
+    /// Has the rows of a range of the slice, or of as much of it as there is, fetched meanwhile.
+    pub fn expect(&self, range: Range<usize>) {
+        let index = self.loaded.index;
+        let range = range.start.min(index.len())..range.end.min(index.len());
+        prefetch_rows(self.loaded.x, self.width, &index[range]);
+    }
+
     /// The rows of a range of the slice that are asked for: where they are, if they lie side by
     /// side, else gathered in `into`.
     pub fn gather<'b>(
@@ -162,13 +170,12 @@ impl<'a> Slice<'a> {
                 weight: weight.map(|weight| &weight[first..first + count]),
             };
         }
-        into.x.clear();
         into.y.clear();
         into.weight.clear();
-        for &row in index {
-            let row = row as usize;
-            into.x.extend_from_slice(&x[row * width..(row + 1) * width]);
+        if into.x.len() < count * width {
+            into.x.resize(count * width, 0.0);
         }
+        copy_rows(x, width, index, &mut into.x);
         if targets == 1 {
             into.y.extend(index.iter().map(|&row| y[row as usize]));
         } else {
@@ -184,7 +191,7 @@ impl<'a> Slice<'a> {
         }
         Block {
             rows: count,
-            x: &into.x,
+            x: &into.x[..count * width],
             y: &into.y,
             weight: weight.map(|_| &into.weight[..]),
         }
@@ -195,7 +202,7 @@ impl Gathered {
     /// Room for so many rows.
     pub fn new(rows: usize, width: usize) -> Gathered {
         Gathered {
-            x: Vec::with_capacity(rows * width),
+            x: vec![0.0; rows * width],
             y: Vec::with_capacity(rows),
             weight: Vec::with_capacity(rows),
             index: Vec::with_capacity(rows),

@@ -6,7 +6,7 @@
 //! fetches what the others have updated. The locks are never waited for, as the barriers keep
 //! readers and writers apart; they are what lets the compiler check it.
 
-use std::ops::{AddAssign, Range};
+use std::ops::Range;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::augment::Varied;
@@ -15,6 +15,7 @@ use super::rows::{Gathered, Slice, Which};
 use crate::nn::loss::Loss;
 use crate::nn::optimizer::{OptimizerState, Update, add_penalties};
 use crate::nn::parallel::{Aborted, Barrier};
+use crate::nn::processor::{Processor, Task};
 use crate::nn::random::{Random, stream};
 use crate::nn::schedule::Schedule;
 use crate::nn::{Network, TrainOptions, Workspace};
@@ -151,6 +152,7 @@ impl Worker {
         let statistics = statistics.map(|whole| common(whole, &range).len()).sum();
         let mut workspace = shared.network.workspace(shared.plan.tile_rows);
         workspace.stop_with(shared.barrier.stop_flag());
+        shared.network.prepare(parameters, &mut workspace);
         Worker {
             number,
             workers,
@@ -211,10 +213,19 @@ impl Worker {
         step: u64,
         rate: f64,
     ) -> Result<(), Stop> {
-        for shard in share(shared.plan.shards, self.number, self.workers) {
+        let own = share(shared.plan.shards, self.number, self.workers);
+        for shard in own.clone() {
             shared.barrier.check()?;
             let rows = shared.plan.shard(shard, batch.len());
             let rows = batch.start + rows.start..batch.start + rows.end;
+            // Shuffled rows are far from the processor; those of the next shard are on their way
+            // while this one is computed.
+            if shard + 1 < own.end {
+                slice.expect(rows.end..rows.end + shared.plan.shard_rows);
+            } else {
+                let start = batch.end + own.start * shared.plan.shard_rows;
+                slice.expect(start..start + shared.plan.shard_rows);
+            }
             let number = step * shared.plan.shards as u64 + shard as u64;
             let random = |stream| Random::new(shared.options.seed, stream + number);
             self.shard(
@@ -245,6 +256,11 @@ impl Worker {
             if weight > 0.0 {
                 self.fetch(shared);
             }
+        }
+        if weight > 0.0 {
+            shared
+                .network
+                .prepare(&self.parameters, &mut self.workspace);
         }
         Ok(())
     }
@@ -310,12 +326,17 @@ impl Worker {
         for (number, shard) in shared.shards[..used].iter().enumerate() {
             let shard = read(shard);
             loss += shard.loss;
-            add(&mut self.weights, &shard.weights);
+            for (sum, weight) in self.weights.iter_mut().zip(&shard.weights) {
+                *sum += weight;
+            }
             let gradients = &shard.gradients[self.range.clone()];
             if number == 0 {
                 self.gradients.copy_from_slice(gradients);
             } else {
-                add(&mut self.gradients, gradients);
+                Processor::detect().run(Add {
+                    sum: &mut self.gradients,
+                    more: gradients,
+                });
             }
         }
         if !f64::is_finite(loss) {
@@ -329,9 +350,10 @@ impl Worker {
             let part = common(&shared.network.member_range(member), &self.range);
             if weight > 0.0 && !part.is_empty() {
                 let scale = (1.0 / weight) as f32;
-                self.gradients[within(&part, &self.range)]
-                    .iter_mut()
-                    .for_each(|gradient| *gradient *= scale);
+                Processor::detect().run(Scale {
+                    values: &mut self.gradients[within(&part, &self.range)],
+                    factor: scale,
+                });
             }
         }
         let (l1, l2) = (shared.options.l1, shared.options.l2);
@@ -389,9 +411,10 @@ impl Worker {
         // As PyTorch's clip_grad_norm_, which adds 1e-6 to the norm.
         let factor = longest / (sum.sqrt() + 1e-6);
         if factor < 1.0 {
-            self.gradients
-                .iter_mut()
-                .for_each(|gradient| *gradient *= factor as f32);
+            Processor::detect().run(Scale {
+                values: &mut self.gradients,
+                factor: factor as f32,
+            });
         }
         Ok(())
     }
@@ -473,10 +496,33 @@ impl Worker {
     }
 }
 
-fn add<T: Copy + AddAssign>(sum: &mut [T], more: &[T]) {
-    sum.iter_mut()
-        .zip(more)
-        .for_each(|(sum, more)| *sum += *more);
+/// Adds values to a sum, each to its own.
+struct Add<'a> {
+    sum: &'a mut [f32],
+    more: &'a [f32],
+}
+
+impl Task for Add<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let pairs = self.sum.iter_mut().zip(self.more);
+        pairs.for_each(|(sum, more)| *sum += more);
+    }
+}
+
+/// Multiplies values by a factor.
+struct Scale<'a> {
+    values: &'a mut [f32],
+    factor: f32,
+}
+
+impl Task for Scale<'_> {
+    #[inline(always)]
+    fn run(self) {
+        self.values
+            .iter_mut()
+            .for_each(|value| *value *= self.factor);
+    }
 }
 
 /// What two ranges have in common; empty, and within `other`, if nothing.
