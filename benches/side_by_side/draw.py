@@ -98,6 +98,8 @@ def spread(heights):
             if lack > 0:
                 heights[upper] -= lack / 2
                 heights[upper + 1] += lack / 2
+        # Not into the title.
+        heights[0] = max(heights[0], TOP + 4)
     return heights
 
 
