@@ -12,5 +12,6 @@ mod harness;
 mod memory;
 mod rights;
 mod rollback;
+mod scan_bad_cases;
 mod scan_property;
 mod standby;

@@ -7,6 +7,7 @@ use pgrx::pg_sys::{self, Datum};
 use super::copy::Copying;
 use super::executor::enter;
 use super::lists;
+use super::run;
 use super::score::Call;
 use crate::pg::error::Report;
 use crate::pg::settings;
@@ -94,6 +95,9 @@ pub(super) struct Batch {
     /// An error that belongs after the batch's last row.
     failed: Option<Report>,
     bound: Bound,
+    /// No row may be read ahead where the statement is run a few rows at a time.
+    careful: bool,
+    estate: *mut pg_sys::EState,
     done: Done,
 }
 
@@ -174,13 +178,17 @@ impl Batch {
                 Some(node) if !node.is_null() => pg_sys::ExecInitExpr(node, state),
                 _ => std::ptr::null_mut(),
             };
+            let width = below + calls.len();
+            let frames: usize = calls.iter().map(Call::frame_bytes).sum();
+            let row_bytes = width * (size_of::<Datum>() + size_of::<bool>()) + frames;
             let most_rows = if settings::batch_scoring() {
-                settings::batch_rows()
+                let fitting = settings::max_memory() / 4 / row_bytes.max(1);
+                settings::batch_rows().min(fitting).max(1)
             } else {
                 1
             };
             Batch {
-                width: below + calls.len(),
+                width,
                 calls,
                 kept,
                 kept_references,
@@ -211,6 +219,8 @@ impl Batch {
                     states: [bound_state(), bound_state()],
                     left: None,
                 },
+                careful: lists::integers(private[2]) == [1],
+                estate,
                 done: Done::default(),
             }
         }
@@ -268,7 +278,11 @@ impl Batch {
                 self.bound.left = self.bound.rows(child);
             }
         }
-        self.wanted = self.size;
+        self.wanted = if self.careful && run::is_stepwise(self.estate) {
+            1
+        } else {
+            self.size
+        };
         if let Some(left) = &mut self.bound.left {
             // One that asks for more than its LIMIT does so by ones.
             self.wanted = self.wanted.min(*left).max(1);

@@ -67,35 +67,29 @@ impl<'a> Search<'a> {
     /// The calls found, where all that reads them is in `read`.
     ///
     /// A call that is not always reached must not be read anywhere else than where it was found:
-    /// then it is computed always, unless that could raise an error that the query would not.
+    /// such a one is not taken.
     ///
     /// # Safety
     /// Expressions that are or hold those searched.
     pub(super) unsafe fn found(self, read: &[*mut pg_sys::Node]) -> Vec<Found> {
         // SAFETY: as the caller says.
         unsafe {
-            let certain = |mut found: Found| {
-                if !found.reached.is_null() {
-                    let mut places = 0;
-                    for root in read {
-                        walk(*root, &mut |part| {
-                            if same(part, found.call.cast()) {
-                                places += 1;
-                                return Next::Past;
-                            }
-                            Next::Into
-                        });
-                    }
-                    if places != found.places {
-                        if items::<pg_sys::Node>((*found.call).args).any(|node| may_raise(node)) {
-                            return None;
+            let is_covered = |found: &Found| {
+                let mut places = 0;
+                for root in read {
+                    walk(*root, &mut |part| {
+                        if same(part, found.call.cast()) {
+                            places += 1;
+                            return Next::Past;
                         }
-                        found.reached = std::ptr::null_mut();
-                    }
+                        Next::Into
+                    });
                 }
-                Some(found)
+                places == found.places
             };
-            self.found.into_iter().filter_map(certain).collect()
+            let mut all = self.found;
+            all.retain(|found| found.reached.is_null() || is_covered(found));
+            all
         }
     }
 
@@ -330,13 +324,28 @@ pub(super) unsafe fn is_call(node: *mut pg_sys::Node) -> bool {
     }
 }
 
+impl Found {
+    /// Whether computing the call's arguments could raise an error.
+    pub(super) unsafe fn may_raise(&self) -> bool {
+        // SAFETY: a call in a finished plan.
+        unsafe {
+            let mut parts = items::<pg_sys::Node>((*self.call).args).chain([self.reached]);
+            parts.any(|part| !part.is_null() && may_raise(part))
+        }
+    }
+}
+
 /// Whether evaluating an expression could raise an error: false only for what is known not to.
-unsafe fn may_raise(node: *mut pg_sys::Node) -> bool {
+///
+/// # Safety
+/// An expression of a finished plan.
+pub(super) unsafe fn may_raise(node: *mut pg_sys::Node) -> bool {
     // SAFETY: looked at as what the tags say.
     unsafe {
         let any = |list| items::<pg_sys::Node>(list).any(|part| may_raise(part));
         match (*node).type_ {
             NodeTag::T_Var | NodeTag::T_Const => false,
+            NodeTag::T_TargetEntry => may_raise((*node.cast::<pg_sys::TargetEntry>()).expr.cast()),
             NodeTag::T_Param => {
                 (*node.cast::<pg_sys::Param>()).paramkind != pg_sys::ParamKind::PARAM_EXTERN
             }

@@ -15,6 +15,19 @@ unsafe extern "C-unwind" {
         cursor_options: c_int,
         parameters: pg_sys::ParamListInfo,
     ) -> *mut pg_sys::PlannedStmt;
+    #[cfg(any(feature = "pg15", feature = "pg16"))]
+    pub(super) fn standard_ExecutorRun(
+        query: *mut pg_sys::QueryDesc,
+        direction: pg_sys::ScanDirection::Type,
+        count: u64,
+        once: bool,
+    );
+    #[cfg(not(any(feature = "pg15", feature = "pg16")))]
+    pub(super) fn standard_ExecutorRun(
+        query: *mut pg_sys::QueryDesc,
+        direction: pg_sys::ScanDirection::Type,
+        count: u64,
+    );
     pub(super) fn ExecInitNode(
         plan: *mut pg_sys::Plan,
         estate: *mut pg_sys::EState,

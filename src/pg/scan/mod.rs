@@ -33,6 +33,7 @@ mod lists;
 mod node;
 mod parallel;
 mod rewrite;
+mod run;
 mod score;
 mod tree;
 
@@ -47,6 +48,7 @@ static mut PREVIOUS: pg_sys::planner_hook_type = None;
 pub(crate) fn install() {
     node::register();
     functions::watch();
+    run::watch();
     // SAFETY: `_PG_init` runs once, in the main thread.
     unsafe {
         PREVIOUS = pg_sys::planner_hook;

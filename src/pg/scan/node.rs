@@ -61,6 +61,8 @@ pub(super) struct Columns {
     pub(super) calls: Vec<New>,
     /// Which columns of the plan below are read above.
     pub(super) keep: Vec<bool>,
+    /// No row may be read ahead where the statement is run a few rows at a time.
+    pub(super) careful: bool,
 }
 
 /// A column: the variable with that place, counted from 0, of an expression's type.
@@ -150,7 +152,8 @@ pub(super) unsafe fn make(
         let kept = lists::of_integers(keep.filter(|(_, keep)| **keep).map(|(i, _)| i as i32));
         // Null items are there: as many as calls.
         (*scan).custom_exprs = lists::of(columns.calls.iter().map(|new| new.reached));
-        (*scan).custom_private = lists::of([kept, bound(limit)]);
+        let careful = lists::of_integers([i32::from(columns.careful)]);
+        (*scan).custom_private = lists::of([kept, bound(limit), careful]);
         (*scan).methods = &PLAN.0;
         plan
     }

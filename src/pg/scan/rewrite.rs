@@ -7,32 +7,56 @@ use pgrx::pg_sys::{self, NodeTag, Plan};
 use super::calls::{self, Found, Search};
 use super::lists;
 use super::node::{self, Columns, New};
-use super::tree::{Next, replace, replace_parts, walk};
+use super::tree::{Next, is_deep, replace, replace_parts, walk};
+
+/// Whether those above a plan may stop before its last row.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stops {
+    /// They take all rows.
+    Never,
+    /// They do if the statement is run a few rows at a time, which its execution will tell.
+    Stepwise,
+    Anywhere,
+}
 
 /// Where a plan stands among those above it.
 #[derive(Clone, Copy)]
 struct Place {
-    /// Those above may stop before its last row.
-    partial: bool,
+    stops: Stops,
     /// It is told to remember a row and to go back there, which our node cannot.
     marked: bool,
     /// The LIMIT that counts its rows one for one; null without.
     limit: *mut pg_sys::Limit,
-    /// That LIMIT's rows are all taken and their number is known when execution begins.
-    exact: bool,
+    /// Where that LIMIT's rows are known in number when execution begins, whether it is stopped.
+    exact: Option<Stops>,
     /// Parallel workers run it, too.
     parallel: bool,
 }
 
 impl Place {
+    /// Rows that are read ahead may turn out not to be wanted.
+    fn is_partial(self) -> bool {
+        self.stops == Stops::Anywhere
+    }
+
     fn below(self) -> Place {
         Place {
             limit: null_mut(),
-            exact: false,
+            exact: None,
             marked: false,
             ..self
         }
     }
+}
+
+/// What comes of reading rows ahead of those that are wanted.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Ahead {
+    Nothing,
+    /// An error might be raised, or a lock taken, for a row that nobody asks for.
+    Shows,
+    /// What a volatile function gives depends on when it is called.
+    Volatile,
 }
 
 struct Rewrite {
@@ -58,11 +82,12 @@ pub(super) unsafe fn rewrite(statement: *mut pg_sys::PlannedStmt) {
             last_id: 0,
             read_wholly: Vec::new(),
         };
+        let reads = (*statement).commandType == pg_sys::CmdType::CMD_SELECT;
         let top = Place {
-            partial: false,
+            stops: if reads { Stops::Stepwise } else { Stops::Never },
             marked: false,
             limit: null_mut(),
-            exact: false,
+            exact: None,
             parallel: false,
         };
         (*statement).planTree = rewrite.plan((*statement).planTree, top);
@@ -72,7 +97,10 @@ pub(super) unsafe fn rewrite(statement: *mut pg_sys::PlannedStmt) {
             let subplan = (*(*subplans).elements.add(i)).ptr_value.cast::<Plan>();
             if !subplan.is_null() {
                 let place = Place {
-                    partial: !rewrite.read_wholly.contains(&(i as i32 + 1)),
+                    stops: match rewrite.read_wholly.contains(&(i as i32 + 1)) {
+                        true => top.stops,
+                        false => Stops::Anywhere,
+                    },
                     ..top
                 };
                 lists::set(subplans, i, rewrite.plan(subplan, place));
@@ -168,10 +196,10 @@ impl Rewrite {
             match (*plan).type_ {
                 NodeTag::T_Limit => {
                     let limit = plan.cast::<pg_sys::Limit>();
-                    left.partial = true;
+                    left.stops = Stops::Anywhere;
                     if (*limit).limitOption == pg_sys::LimitOption::LIMIT_OPTION_COUNT {
                         left.limit = limit;
-                        left.exact = !place.partial && node::is_bound(limit);
+                        left.exact = node::is_bound(limit).then_some(place.stops);
                     }
                 }
                 NodeTag::T_Result => {
@@ -179,25 +207,26 @@ impl Rewrite {
                 }
                 NodeTag::T_Gather | NodeTag::T_GatherMerge => left.parallel = true,
                 // Its run condition may end it.
-                NodeTag::T_WindowAgg => {
-                    left.partial |= !(*plan.cast::<pg_sys::WindowAgg>()).runCondition.is_null();
+                NodeTag::T_WindowAgg
+                    if !(*plan.cast::<pg_sys::WindowAgg>()).runCondition.is_null() =>
+                {
+                    left.stops = Stops::Anywhere;
                 }
-                NodeTag::T_CteScan if !place.partial => {
+                NodeTag::T_ModifyTable => left.stops = Stops::Never,
+                NodeTag::T_CteScan if !place.is_partial() => {
                     let scan = &*plan.cast::<pg_sys::CteScan>();
                     self.read_wholly.push(scan.ctePlanId);
                 }
                 // These take all rows before they give one.
-                NodeTag::T_Sort | NodeTag::T_Hash => left.partial = false,
-                NodeTag::T_Agg => {
-                    left.partial &= !takes_all(plan.cast());
-                }
+                NodeTag::T_Sort | NodeTag::T_Hash => left.stops = Stops::Never,
+                NodeTag::T_Agg if takes_all(plan.cast()) => left.stops = Stops::Never,
                 NodeTag::T_NestLoop | NodeTag::T_HashJoin => {
-                    left.partial = true;
-                    right.partial = true;
+                    left.stops = Stops::Anywhere;
+                    right.stops = Stops::Anywhere;
                 }
                 NodeTag::T_MergeJoin => {
-                    left.partial = true;
-                    right.partial = true;
+                    left.stops = Stops::Anywhere;
+                    right.stops = Stops::Anywhere;
                     right.marked = true;
                 }
                 NodeTag::T_Append => {
@@ -232,7 +261,12 @@ impl Rewrite {
         unsafe {
             let plan = &raw mut (*agg).plan;
             let mut below = place.below();
-            below.partial &= !takes_all(agg);
+            if takes_all(agg) {
+                below.stops = Stops::Never;
+            } else if place.is_partial() {
+                // It looks at a row before it is certain to evaluate anything for it.
+                return;
+            }
             let grouping = std::slice::from_raw_parts(
                 if (*agg).numCols == 0 {
                     std::ptr::NonNull::dangling().as_ptr()
@@ -268,21 +302,33 @@ impl Rewrite {
     unsafe fn below_window(&mut self, plan: *mut Plan, place: Place) {
         // SAFETY: a window's expressions read the plan below.
         unsafe {
+            let window = &*plan.cast::<pg_sys::WindowAgg>();
+            // Other functions, and other frames, leave rows out.
+            let options = window.frameOptions as u32;
+            let to_the_row =
+                pg_sys::FRAMEOPTION_END_CURRENT_ROW | pg_sys::FRAMEOPTION_END_UNBOUNDED_FOLLOWING;
+            if options & pg_sys::FRAMEOPTION_START_UNBOUNDED_PRECEDING == 0
+                || options & to_the_row == 0
+                || options & pg_sys::FRAMEOPTION_EXCLUSION != 0
+                || !window.runCondition.is_null()
+                || place.is_partial()
+            {
+                return;
+            }
             let search = |search: &mut Search<'_>| {
                 walk((*plan).targetlist.cast(), &mut |node| {
                     if (*node).type_ != NodeTag::T_WindowFunc {
                         return Next::Into;
                     }
                     let function = &*node.cast::<pg_sys::WindowFunc>();
-                    search.filtered(function.args, function.aggfilter);
+                    if function.winagg {
+                        search.filtered(function.args, function.aggfilter);
+                    }
                     Next::Past
                 });
                 vec![(*plan).targetlist.cast(), (*plan).qual.cast()]
             };
-            let run = &*plan.cast::<pg_sys::WindowAgg>();
-            let mut below = place.below();
-            below.partial |= !run.runCondition.is_null();
-            self.below(plan, below, None, None, search);
+            self.below(plan, place.below(), None, None, search);
         }
     }
 
@@ -295,8 +341,8 @@ impl Rewrite {
             let mut below = place;
             if sets {
                 below = place.below();
-            } else if place.exact {
-                below.partial = false;
+            } else if let Some(stops) = place.exact {
+                below.stops = stops;
             }
             let search = |search: &mut Search<'_>| {
                 for entry in lists::items::<pg_sys::TargetEntry>((*plan).targetlist) {
@@ -328,17 +374,25 @@ impl Rewrite {
     ) {
         // SAFETY: as for `plan`.
         unsafe {
-            if (*plan).lefttree.is_null() {
+            let lists = [(*plan).targetlist, (*plan).qual];
+            if (*plan).lefttree.is_null() || lists.iter().any(|list| is_deep(*list)) {
                 return;
             }
-            // Columns that are there already hide their calls: those are replaced.
-            loop {
-                let mut found = Search::new(place.partial, &[]);
+            for round in 0.. {
+                let mut found = Search::new(place.is_partial(), &[]);
                 let read = search(&mut found);
                 let found = found.found(&read);
-                if found.is_empty() || place.partial && has_effects((*plan).lefttree) {
+                if found.is_empty() || place.is_partial() && round > 0 {
                     return;
                 }
+                let shows = self.shows((*plan).lefttree);
+                if shows == Ahead::Volatile || shows == Ahead::Shows && place.is_partial() {
+                    return;
+                }
+                let careful = place.stops == Stops::Stepwise
+                    && (shows == Ahead::Shows
+                        || round > 0
+                        || found.iter().any(|found| found.may_raise()));
                 let child = (*plan).lefttree;
                 let before = lists::length((*child).targetlist);
                 let mut column = |part: *mut pg_sys::Node| {
@@ -371,6 +425,7 @@ impl Rewrite {
                 let columns = Columns {
                     calls: calls.collect(),
                     keep,
+                    careful,
                 };
                 let top = node::make(child, columns, id, place.limit);
                 (*top).parallel_aware = place.parallel;
@@ -401,10 +456,15 @@ impl Rewrite {
             if targets.is_null() && filters.is_empty() {
                 return plan;
             }
+            if is_deep(targets) || filters.iter().any(|filter| is_deep(*filter)) {
+                return plan;
+            }
             let read: Vec<*mut pg_sys::Node> = filters.iter().copied().chain([targets]).collect();
-            let exact = place.exact && filters.is_empty();
+            let exact = place.exact.filter(|_| filters.is_empty());
+            let stops = exact.unwrap_or(place.stops);
+            let partial = stops == Stops::Anywhere;
             let search = |columns: &[*mut pg_sys::Node], node: *mut pg_sys::Node| {
-                let mut search = Search::new(place.partial && !exact, columns);
+                let mut search = Search::new(partial, columns);
                 if node.is_null() {
                     return Vec::new();
                 }
@@ -424,11 +484,14 @@ impl Rewrite {
                 return plan;
             }
             let (kept, moved) = filters.split_at(first);
-            let volatile = |node: &*mut pg_sys::Node| pg_sys::contain_volatile_functions(*node);
-            let has_effects = place.partial
-                && !exact
-                && (filters.iter().any(volatile) || parts_have_effects(plan));
-            if has_effects || moved.iter().any(|filter| is_current_of(*filter)) {
+            let mut shows = self.shows_below(plan);
+            for filter in kept {
+                shows = shows.max(self.evaluation(*filter));
+            }
+            if shows == Ahead::Volatile
+                || shows == Ahead::Shows && partial
+                || moved.iter().any(|filter| is_current_of(*filter))
+            {
                 return plan;
             }
 
@@ -474,6 +537,20 @@ impl Rewrite {
                 }
                 stages.push((calls, filters));
             }
+
+            if partial {
+                // Other nodes would read ahead of the first; their calls are left where they are.
+                stages.truncate(1);
+                if let Some((_, filters)) = stages.first_mut() {
+                    *filters = moved.to_vec();
+                }
+            } else if stages.len() > 1 && moved.iter().any(|filter| self.is_volatile(*filter)) {
+                return plan;
+            }
+            let careful = stops == Stops::Stepwise
+                && (shows == Ahead::Shows
+                    || stages.len() > 1
+                    || stages[0].0.iter().any(|found| found.may_raise()));
 
             let original = (*plan).targetlist;
             let rows = (*plan).plan_rows;
@@ -535,7 +612,12 @@ impl Rewrite {
                     null_mut()
                 };
                 let id = self.next_id();
-                top = node::make(top, Columns { calls, keep }, id, limit);
+                let columns = Columns {
+                    calls,
+                    keep,
+                    careful,
+                };
+                top = node::make(top, columns, id, limit);
                 (*top).parallel_aware = place.parallel;
                 (*top).qual = qual;
                 (*top).plan_rows = rows;
@@ -606,6 +688,114 @@ impl Rewrite {
                     .iter()
                     .all(|column| position(all, *column).is_some())
             })
+        }
+    }
+
+    /// What comes of reading a plan's rows ahead.
+    unsafe fn shows(&self, plan: *mut Plan) -> Ahead {
+        if plan.is_null() {
+            return Ahead::Nothing;
+        }
+        // SAFETY: looked at as what its tag says.
+        unsafe {
+            let own = match (*plan).type_ {
+                // These read all rows before they give one, whatever is above.
+                NodeTag::T_Sort | NodeTag::T_Hash => return Ahead::Nothing,
+                NodeTag::T_Agg if takes_all(plan.cast()) => return Ahead::Nothing,
+                // The recursion may have no end.
+                NodeTag::T_RecursiveUnion
+                | NodeTag::T_CustomScan
+                | NodeTag::T_ProjectSet
+                | NodeTag::T_LockRows
+                | NodeTag::T_ModifyTable => Ahead::Shows,
+                NodeTag::T_NestLoop | NodeTag::T_MergeJoin | NodeTag::T_HashJoin => {
+                    self.evaluations((*plan.cast::<pg_sys::Join>()).joinqual)
+                }
+                NodeTag::T_ValuesScan => {
+                    let lists = (*plan.cast::<pg_sys::ValuesScan>()).values_lists;
+                    let rows = lists::items::<pg_sys::List>(lists);
+                    rows.map(|row| self.evaluations(row))
+                        .max()
+                        .unwrap_or(Ahead::Nothing)
+                }
+                NodeTag::T_CteScan => {
+                    self.shows(self.subplan((*plan.cast::<pg_sys::CteScan>()).ctePlanId))
+                }
+                _ => Ahead::Nothing,
+            };
+            own.max(self.evaluations((*plan).targetlist))
+                .max(self.evaluations((*plan).qual))
+                .max(self.shows_below(plan))
+        }
+    }
+
+    /// The same of the plans right below.
+    unsafe fn shows_below(&self, plan: *mut Plan) -> Ahead {
+        // SAFETY: a plan.
+        let below = unsafe { parts(plan) };
+        // SAFETY: plans.
+        let all = below.into_iter().map(|plan| unsafe { self.shows(plan) });
+        all.max().unwrap_or(Ahead::Nothing)
+    }
+
+    unsafe fn evaluations(&self, list: *mut pg_sys::List) -> Ahead {
+        // SAFETY: a list of expressions.
+        let all = unsafe { lists::items::<pg_sys::Node>(list) };
+        // SAFETY: expressions.
+        let all = all.map(|node| unsafe { self.evaluation(node) });
+        all.max().unwrap_or(Ahead::Nothing)
+    }
+
+    unsafe fn evaluation(&self, node: *mut pg_sys::Node) -> Ahead {
+        // SAFETY: an expression.
+        unsafe {
+            if is_deep(node) || self.is_volatile(node) {
+                Ahead::Volatile
+            } else if calls::may_raise(node) {
+                Ahead::Shows
+            } else {
+                Ahead::Nothing
+            }
+        }
+    }
+
+    /// Whether an expression, or a subquery in it, calls a volatile function.
+    unsafe fn is_volatile(&self, node: *mut pg_sys::Node) -> bool {
+        // SAFETY: an expression.
+        unsafe {
+            pg_sys::contain_volatile_functions(node)
+                || walk(node, &mut |part| {
+                    if (*part).type_ == NodeTag::T_SubPlan {
+                        let subplan = &*part.cast::<pg_sys::SubPlan>();
+                        if self.plan_is_volatile(self.subplan(subplan.plan_id)) {
+                            return Next::Stop;
+                        }
+                    }
+                    Next::Into
+                })
+        }
+    }
+
+    unsafe fn plan_is_volatile(&self, plan: *mut Plan) -> bool {
+        if plan.is_null() {
+            return false;
+        }
+        // SAFETY: a plan.
+        unsafe {
+            self.is_volatile((*plan).targetlist.cast())
+                || self.is_volatile((*plan).qual.cast())
+                || parts(plan)
+                    .into_iter()
+                    .any(|plan| self.plan_is_volatile(plan))
+        }
+    }
+
+    unsafe fn subplan(&self, number: i32) -> *mut Plan {
+        // SAFETY: the statement's list.
+        unsafe {
+            lists::items((*self.statement).subplans)
+                .nth(number as usize - 1)
+                .unwrap_or(null_mut())
         }
     }
 
@@ -691,33 +881,6 @@ unsafe fn inner_join(plan: *mut Plan) -> Option<*mut pg_sys::Join> {
         let join: *mut pg_sys::Join = plan.cast();
         (joins && (*join).jointype == pg_sys::JoinType::JOIN_INNER).then_some(join)
     }
-}
-
-/// Whether reading more of a plan's rows than are wanted shows: it calls volatile functions or
-/// locks rows. Of functions in tables' places, only their rows' number could tell.
-unsafe fn has_effects(plan: *mut Plan) -> bool {
-    if plan.is_null() {
-        return false;
-    }
-    // SAFETY: each plan is looked at as what its tag says.
-    unsafe {
-        let volatile = |list: *mut pg_sys::List| pg_sys::contain_volatile_functions(list.cast());
-        let own = match (*plan).type_ {
-            NodeTag::T_LockRows | NodeTag::T_ModifyTable => true,
-            NodeTag::T_NestLoop | NodeTag::T_MergeJoin | NodeTag::T_HashJoin => {
-                volatile((*plan.cast::<pg_sys::Join>()).joinqual)
-            }
-            NodeTag::T_ValuesScan => volatile((*plan.cast::<pg_sys::ValuesScan>()).values_lists),
-            _ => false,
-        };
-        own || volatile((*plan).targetlist) || volatile((*plan).qual) || parts_have_effects(plan)
-    }
-}
-
-/// The same of the plans below.
-unsafe fn parts_have_effects(plan: *mut Plan) -> bool {
-    // SAFETY: a plan.
-    unsafe { parts(plan).into_iter().any(|plan| has_effects(plan)) }
 }
 
 /// The plans right below a plan, and null ones.

@@ -189,6 +189,11 @@ impl Call {
         (HEADER + self.arguments * size_of::<pg_sys::NullableDatum>()) / size_of::<u64>()
     }
 
+    /// Bytes of a row's frame.
+    pub(super) fn frame_bytes(&self) -> usize {
+        self.frame_words() * size_of::<u64>()
+    }
+
     /// # Safety
     /// There is room for that row.
     #[inline]

@@ -2,7 +2,7 @@
 
 use std::ffi::c_void;
 
-use pgrx::{pg_guard, pg_sys};
+use pgrx::pg_sys;
 
 /// What a walk does after a node.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -28,7 +28,9 @@ pub(super) unsafe fn walk(node: *mut pg_sys::Node, mut visit: Visit<'_>) -> bool
     unsafe { step(node, (&raw mut visit).cast()) }
 }
 
-#[pg_guard]
+// Callbacks and walkers are not guarded: a guard at each level would use up the stack in a deep
+// expression. What a closure raises unwinds through PostgreSQL's frames, which own nothing; what
+// PostgreSQL raises jumps over closures, whose lists are then lost.
 unsafe extern "C-unwind" fn step(node: *mut pg_sys::Node, context: *mut c_void) -> bool {
     if node.is_null() {
         return false;
@@ -47,16 +49,50 @@ unsafe extern "C-unwind" fn step(node: *mut pg_sys::Node, context: *mut c_void) 
     }
 }
 
-#[cfg(feature = "pg15")]
-unsafe fn walker(node: *mut pg_sys::Node, context: *mut c_void) -> bool {
-    // SAFETY: as the caller says.
-    unsafe { pg_sys::expression_tree_walker(node, Some(step), context) }
+type Step = unsafe extern "C-unwind" fn(*mut pg_sys::Node, *mut c_void) -> bool;
+type Change = unsafe extern "C-unwind" fn(*mut pg_sys::Node, *mut c_void) -> *mut pg_sys::Node;
+
+unsafe extern "C-unwind" {
+    #[cfg_attr(not(feature = "pg15"), link_name = "expression_tree_walker_impl")]
+    fn expression_tree_walker(node: *mut pg_sys::Node, step: Step, context: *mut c_void) -> bool;
+    #[cfg_attr(not(feature = "pg15"), link_name = "expression_tree_mutator_impl")]
+    fn expression_tree_mutator(
+        node: *mut pg_sys::Node,
+        change: Change,
+        context: *mut c_void,
+    ) -> *mut pg_sys::Node;
 }
 
-#[cfg(not(feature = "pg15"))]
 unsafe fn walker(node: *mut pg_sys::Node, context: *mut c_void) -> bool {
     // SAFETY: as the caller says.
-    unsafe { pg_sys::expression_tree_walker_impl(node, Some(step), context) }
+    unsafe { expression_tree_walker(node, step, context) }
+}
+
+/// Levels of an expression beyond which it is left as it is.
+const DEEP: u32 = 500;
+
+/// Whether an expression is nested so deeply that going through it might take too much stack.
+///
+/// # Safety
+/// `node` is null or a finished plan's expression, or a list of such.
+pub(super) unsafe fn is_deep<T>(node: *mut T) -> bool {
+    let mut depth = 0_u32;
+    // SAFETY: as the caller says.
+    unsafe { sink(node.cast(), (&raw mut depth).cast()) }
+}
+
+unsafe extern "C-unwind" fn sink(node: *mut pg_sys::Node, context: *mut c_void) -> bool {
+    if node.is_null() {
+        return false;
+    }
+    // SAFETY: the context is what `is_deep` gave.
+    unsafe {
+        let depth: *mut u32 = context.cast();
+        *depth += 1;
+        let deep = *depth > DEEP || expression_tree_walker(node, sink, context);
+        *depth -= 1;
+        deep
+    }
 }
 
 /// A copy of an expression, or of a list of such, in which whatever `exchange` gives something for
@@ -81,7 +117,6 @@ pub(super) unsafe fn replace_parts(
     unsafe { mutator(node, (&raw mut exchange).cast()) }
 }
 
-#[pg_guard]
 unsafe extern "C-unwind" fn change(
     node: *mut pg_sys::Node,
     context: *mut c_void,
@@ -100,20 +135,7 @@ unsafe extern "C-unwind" fn change(
     }
 }
 
-#[cfg(feature = "pg15")]
-unsafe fn mutator(node: *mut pg_sys::Node, context: *mut c_void) -> *mut pg_sys::Node {
-    type Callback =
-        unsafe extern "C-unwind" fn(*mut pg_sys::Node, *mut c_void) -> *mut pg_sys::Node;
-    type Undeclared = unsafe extern "C-unwind" fn() -> *mut pg_sys::Node;
-    // SAFETY: 15 declares the callback without its parameters; it calls it with these.
-    unsafe {
-        let callback = std::mem::transmute::<Callback, Undeclared>(change);
-        pg_sys::expression_tree_mutator(node, Some(callback), context)
-    }
-}
-
-#[cfg(not(feature = "pg15"))]
 unsafe fn mutator(node: *mut pg_sys::Node, context: *mut c_void) -> *mut pg_sys::Node {
     // SAFETY: as the caller says.
-    unsafe { pg_sys::expression_tree_mutator_impl(node, Some(change), context) }
+    unsafe { expression_tree_mutator(node, change, context) }
 }

@@ -93,10 +93,22 @@ SELECT count(*) FROM (SELECT predict_risk(age, 100 / (id - 777), purpose) FROM l
 SELECT count(*) FROM (SELECT predict_risk(age, 100 / (id - 777), purpose) AS p FROM loans
     WHERE predict_risk(age, amount, purpose) > 0.01 ORDER BY id LIMIT 100) AS s;
 SELECT EXISTS (SELECT FROM loans WHERE predict_risk(age, 100 / (id - 777), purpose) > 0);
+SELECT id FROM loans WHERE 100 / (id - 12) < 50 AND predict_risk(age, amount, purpose) > 0 AND id < 20 ORDER BY id LIMIT 2;
+SELECT EXISTS (SELECT FROM loans WHERE predict_risk(age, amount, purpose) > 0);
+-- A window function may leave rows out.
+SELECT id, lag(neural.predict('nobody', age)) OVER () FROM loans WHERE id = 1;
+SELECT count(*) FROM (SELECT first_value(predict_risk(100 / (id - 12), amount, purpose)) OVER (ORDER BY id)
+    FROM loans WHERE id < 20) AS s;
+SELECT * FROM both_ways('SELECT id, sum(predict_risk(age, amount, purpose)::numeric) OVER (ORDER BY id) FROM loans');
 -- What is read shows where it calls a volatile function or locks rows: no more is read then.
 CREATE SEQUENCE asked;
 SELECT count(*) FROM (SELECT id FROM loans WHERE nextval('asked') > 0 AND predict_risk(age, amount, purpose) > 0 LIMIT 3) AS s;
 SELECT last_value FROM asked;
+SELECT id, currval('asked'), predict_risk(age, amount, purpose) > 0 AS scored
+FROM loans WHERE nextval('asked') % 3 = 0 AND id < 10;
+SELECT id FROM (SELECT * FROM loans ORDER BY id OFFSET 0 FOR UPDATE) AS l
+WHERE predict_risk(age, amount, purpose) > 0 LIMIT 3;
+SELECT count(*) AS locked FROM loans WHERE xmax <> 0;
 
 -- An error in one row's arguments is the same, and the session goes on.
 SELECT sum(predict_risk(age, 100 / (id - 777), purpose)) FROM loans;
@@ -115,6 +127,11 @@ BEGIN
         END;
     END LOOP;
     RAISE WARNING '% errors', caught;
+END $$;
+
+-- An expression as deep as PostgreSQL takes it.
+DO $$ BEGIN
+    EXECUTE 'SELECT count(id' || repeat(' + 1', 1500) || '), count(predict_risk(age, amount, purpose)) FROM loans';
 END $$;
 
 -- Row-level security comes before what a leaky function sees.
@@ -143,7 +160,10 @@ DECLARE score float8;
 BEGIN
     SELECT predict_risk(age, amount, purpose) INTO STRICT score FROM loans WHERE id = 7;
     SELECT predict_risk(age, 100 / (id - 777), purpose) INTO score FROM loans ORDER BY id;
-    SELECT predict_risk(age, amount, purpose) INTO STRICT score FROM loans;
+    FOR score IN SELECT predict_risk(age, 100 / (id - 13), purpose) FROM loans ORDER BY id LOOP
+        EXIT WHEN score IS NOT NULL;
+    END LOOP;
+    SELECT predict_risk(age, 100 / (id - 9), purpose) INTO STRICT score FROM loans ORDER BY id;
 END $$;
 CREATE TABLE scores (id int PRIMARY KEY, score float8, again float8);
 CREATE FUNCTION score_again() RETURNS trigger LANGUAGE plpgsql AS $$
