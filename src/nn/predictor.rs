@@ -1,5 +1,7 @@
 //! A network ready to predict: weights packed, buffers laid out, nothing left to decide a call.
 
+use std::ops::{Deref, DerefMut};
+
 use super::activation::Activation;
 use super::error::Error;
 use super::kernel::PackedDense;
@@ -8,7 +10,9 @@ use super::lengths::Steps;
 use super::network::Network;
 use super::packed::{Packed, PackedInputs, PackedPass};
 use super::packed_memory::{Keep, Packer, SharedWeights, Values};
+use super::packing::{Line, ZEROS};
 use super::predictor_layout::{Home, Layout, Place, place_of};
+use super::vector::LANES;
 
 /// Rows taken through all layers before the next ones' turn, so that they stay in cache.
 const TILE: usize = 64;
@@ -45,9 +49,38 @@ pub struct Predictor {
 pub struct Scratch {
     /// Rows that it has room for.
     tile: usize,
-    buffers: Vec<Vec<f32>>,
+    buffers: Vec<Buffer>,
     /// Working memory of the packed layers.
-    working: Vec<f32>,
+    working: Buffer,
+}
+
+/// Values that begin where a cache line does: a vector that straddles two costs the kernels twice.
+#[derive(Debug, Default)]
+struct Buffer(Box<[Line]>);
+
+impl Buffer {
+    /// At least so many zeros.
+    fn new(values: usize) -> Self {
+        Self(vec![ZEROS; values.div_ceil(LANES)].into())
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [f32];
+
+    #[inline]
+    fn deref(&self) -> &[f32] {
+        // SAFETY: a line is sixteen f32 and nothing else.
+        unsafe { self.0.align_to::<f32>().1 }
+    }
+}
+
+impl DerefMut for Buffer {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [f32] {
+        // SAFETY: likewise, and any bits are a valid f32.
+        unsafe { self.0.align_to_mut::<f32>().1 }
+    }
 }
 
 #[derive(Debug)]
@@ -306,11 +339,11 @@ impl Predictor {
     }
 
     fn scratch_for(&self, tile: usize) -> Scratch {
-        let buffers = self.buffers.iter().map(|width| vec![0.0; width * tile]);
+        let buffers = self.buffers.iter().map(|width| Buffer::new(width * tile));
         Scratch {
             tile,
             buffers: buffers.collect(),
-            working: vec![0.0; working(&self.steps, tile)],
+            working: Buffer::new(working(&self.steps, tile)),
         }
     }
 
@@ -429,7 +462,7 @@ impl Predictor {
     }
 
     #[inline]
-    fn rows<'a>(&self, place: Place, x: &'a [f32], buffers: &'a [Vec<f32>]) -> View<'a> {
+    fn rows<'a>(&self, place: Place, x: &'a [f32], buffers: &'a [Buffer]) -> View<'a> {
         let (data, stride) = match place.home {
             Home::Buffer(buffer) => (&buffers[buffer][..], self.buffers[buffer]),
             // Nothing reads the output.

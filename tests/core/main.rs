@@ -1,5 +1,6 @@
 //! Tests of the core through its public interface; no PostgreSQL is needed.
 
+mod allocation;
 mod architecture;
 mod artifact;
 mod attention;
