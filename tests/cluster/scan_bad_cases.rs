@@ -199,10 +199,10 @@ fn a_cancel_in_the_middle_of_a_batch_is_heard_soon() {
     client
         .batch_execute(
             "CREATE TABLE points AS SELECT sin(i) AS a, cos(i) AS b, sin(i) * 2 AS y
-             FROM generate_series(1, 100000) AS i;
+             FROM generate_series(1, 400000) AS i;
              SELECT neural.train('wide', 'SELECT * FROM points LIMIT 64', 'y', epochs => 1, seed => 1,
-                 architecture => '{\"layers\": [{\"type\": \"dense\", \"units\": 2000, \"activation\": \"relu\"},
-                     {\"type\": \"dense\", \"units\": 2000, \"activation\": \"relu\"}]}',
+                 architecture => '{\"layers\": [{\"type\": \"dense\", \"units\": 1000, \"activation\": \"relu\"},
+                     {\"type\": \"dense\", \"units\": 1000, \"activation\": \"relu\"}]}',
                  options => '{\"verbose\": false}');
              SET neural.batch_rows = 65536; SET max_parallel_workers_per_gather = 0",
         )
