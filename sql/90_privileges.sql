@@ -3,7 +3,8 @@
 DO $$
 DECLARE
     -- Functions that call, judge, show or keep models. Each checks the invoker's right on the model.
-    -- Training and importing (train*, import_*) are granted by the administrator.
+    -- Training, importing and scoring tables (train*, import_*, score_table) are granted by the
+    -- administrator.
     public_functions CONSTANT text[] := ARRAY[
         'predict', 'predict_class', 'predict_proba',
         'predict_pinned', 'predict_class_pinned', 'predict_proba_pinned',

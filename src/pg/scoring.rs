@@ -30,31 +30,18 @@ impl<'a> RowScorer<'a> {
         model: &'a DecodedModel,
         resolved: &Resolved,
     ) -> Result<RowScorer<'a>> {
-        let mut places = Vec::with_capacity(model.features.features.len());
-        for (i, feature) in model.features.features.iter().enumerate() {
-            match columns
-                .iter()
-                .position(|column| column.name == feature.name)
-            {
-                Some(place) => {
-                    let convert = Convert::new(feature, columns[place].type_oid, resolved)?;
-                    places.push((i, place, convert));
-                }
-                None if !feature.is_used() => {}
-                None => {
-                    return Err(Report::new(
-                        Code::ERRCODE_UNDEFINED_COLUMN,
-                        format!(
-                            "column \"{}\", a feature of model \"{}\", is missing from the query's \
-                             result",
-                            feature.name,
-                            resolved.label()
-                        ),
-                    )
-                    .hint("Give a query that returns every feature of the model by name."));
-                }
-            }
-        }
+        let missing = |feature: &str| {
+            Report::new(
+                Code::ERRCODE_UNDEFINED_COLUMN,
+                format!(
+                    "column \"{feature}\", a feature of model \"{}\", is missing from the query's \
+                     result",
+                    resolved.label()
+                ),
+            )
+            .hint("Give a query that returns every feature of the model by name.")
+        };
+        let places = find_features(columns, model, resolved, missing)?;
         Ok(RowScorer {
             model,
             columns: places,
@@ -127,6 +114,35 @@ impl<'a> RowScorer<'a> {
             .forward(&self.row, 1, &mut self.out, &mut self.scratch);
         &self.out
     }
+}
+
+/// Where among these columns each feature is that the network sees, found by name: its number, its
+/// place, and how it is read. A feature that the network does not see may be missing.
+///
+/// # Errors
+/// What `missing` makes of a feature's name; 42804 for a column of a type that its feature cannot
+/// be.
+pub(crate) fn find_features(
+    columns: &[ResultColumn],
+    model: &DecodedModel,
+    resolved: &Resolved,
+    missing: impl Fn(&str) -> Report,
+) -> Result<Vec<(usize, usize, Convert)>> {
+    let mut places = Vec::with_capacity(model.features.features.len());
+    for (i, feature) in model.features.features.iter().enumerate() {
+        match columns
+            .iter()
+            .position(|column| column.name == feature.name)
+        {
+            Some(place) => {
+                let convert = Convert::new(feature, columns[place].type_oid, resolved)?;
+                places.push((i, place, convert));
+            }
+            None if !feature.is_used() => {}
+            None => return Err(missing(&feature.name)),
+        }
+    }
+    Ok(places)
 }
 
 /// Writes the features of a row of the result, found at these places.

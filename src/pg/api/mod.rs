@@ -10,6 +10,7 @@ mod judged_target;
 mod judging;
 mod judging_sequences;
 mod keeping;
+mod score_table;
 mod training;
 
 use pgrx::prelude::*;
@@ -36,6 +37,11 @@ extension_sql_file!(
     "../../../sql/25_judging.sql",
     name = "judging",
     requires = ["calling"]
+);
+extension_sql_file!(
+    "../../../sql/26_score_table.sql",
+    name = "score_table",
+    requires = ["judging"]
 );
 extension_sql_file!(
     "../../../sql/90_privileges.sql",

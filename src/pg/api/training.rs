@@ -10,6 +10,7 @@ use crate::artifact::Model;
 use crate::features::{FeatureSet, Kind, Task};
 use crate::nn::EpochReport;
 use crate::pg::catalog::{self, Description, Epoch, NewVersion, Training};
+use crate::pg::duration::duration;
 use crate::pg::error::{OrRaise, Report, Result};
 use crate::pg::rows::{ArrayReader, ColumnPlan, Elements, Query, Reader, read_table, with_query};
 use crate::pg::{interrupt, reader, settings, threads};
@@ -363,16 +364,5 @@ impl Observer for Console {
             report.train_loss,
             duration(left)
         );
-    }
-}
-
-/// A span of time as people say it.
-fn duration(seconds: f64) -> String {
-    if seconds < 10.0 {
-        format!("{seconds:.1} s")
-    } else if seconds < 120.0 {
-        format!("{seconds:.0} s")
-    } else {
-        format!("{:.0} min", seconds / 60.0)
     }
 }

@@ -1,0 +1,247 @@
+//! What a column takes of a model: decided by the column's type.
+
+use std::ffi::CStr;
+
+use pgrx::spi::quote_literal;
+use pgrx::{PgSqlErrorCode as Code, pg_sys};
+
+use super::Order;
+use super::statement::{Written, count};
+use super::transaction::{attempt, sqlstate};
+use crate::pg::cache::DecodedModel;
+use crate::pg::error::{OrRaise, Report, Result};
+use crate::pg::rows::ResultColumn;
+
+/// What is written: the answer of one of the `predict` functions.
+pub(super) struct Output {
+    answer: Answer,
+    /// The type that a class's text is read as, where the column is of no text type.
+    class_type: Option<String>,
+    /// The column's type with its length or precision, where its values can be compared.
+    comparable: Option<String>,
+    /// For messages: the column and its type.
+    column: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Value,
+    Class,
+    All,
+}
+
+impl Output {
+    /// What a column of that type takes: a number the value or the positive class's probability, an
+    /// array of numbers all of them, anything else the class, which an integer takes, too, where
+    /// the model has classes.
+    ///
+    /// # Errors
+    /// 22023 when the model cannot answer so, 42804 when the type suits no answer.
+    pub(super) fn for_column(
+        column: &ResultColumn,
+        modifier: i32,
+        table: &str,
+        order: &Order,
+    ) -> Result<Self> {
+        let model = &order.model;
+        let classes = model.target.classes().len();
+        let labels = classes > 0 && model.target.is_array();
+        let label = order.resolved.label();
+        let wrong = |what: &str, hint: &str| {
+            Err(Report::invalid(format!(
+                "column \"{}\" of table {table} is of type {}, but model \"{label}\" {what}",
+                column.name, column.type_name,
+            ))
+            .hint(hint.to_owned()))
+        };
+        let kind = kind_of(column.type_oid);
+        let answer = match kind {
+            Kind::Fraction => Answer::Value,
+            Kind::Integer if classes == 0 => Answer::Value,
+            Kind::Numbers { fractions } if fractions || classes == 0 => Answer::All,
+            _ => Answer::Class,
+        };
+        match answer {
+            Answer::Value if labels => {
+                return wrong(
+                    "predicts labels, any number of which apply",
+                    "Give the labels a column of type text[] (as of neural.predict_class), or \
+                     their probabilities one of type double precision[] (neural.predict_proba).",
+                );
+            }
+            Answer::Value if classes > 2 => {
+                return wrong(
+                    "has more than two classes",
+                    "Give the class a column of type text (as of neural.predict_class), or the \
+                     probabilities one of type double precision[] (neural.predict_proba).",
+                );
+            }
+            Answer::Value if classes == 0 && model.outputs() > 1 => {
+                return wrong(
+                    "has several outputs",
+                    "Give them a column of type double precision[] (as of neural.predict_proba).",
+                );
+            }
+            Answer::All if classes == 0 && model.outputs() == 1 => {
+                return wrong(
+                    "is a regression with one output",
+                    "Give it a column of type double precision (as of neural.predict).",
+                );
+            }
+            Answer::Class if classes == 0 => {
+                return wrong(
+                    "is a regression and has no classes",
+                    match model.outputs() {
+                        1 => "Give it a column of type double precision (as of neural.predict).",
+                        _ => {
+                            "Give it a column of type double precision[] (as of \
+                             neural.predict_proba)."
+                        }
+                    },
+                );
+            }
+            _ => {}
+        }
+        let read_as = answer == Answer::Class && kind != Kind::Text;
+        Ok(Self {
+            answer,
+            class_type: read_as.then(|| column.type_name.clone()),
+            comparable: comparable(column.type_oid, modifier),
+            column: format!(
+                "column \"{}\" of table {table}, which is of type {},",
+                column.name, column.type_name
+            ),
+        })
+    }
+
+    /// The function to call.
+    pub(super) fn function(&self) -> &'static str {
+        match self.answer {
+            Answer::Value => "predict",
+            Answer::Class => "predict_class",
+            Answer::All => "predict_proba",
+        }
+    }
+
+    /// Whether the column is something else than this value; true where that cannot be told.
+    pub(super) fn differs(&self, column: &str, value: &str) -> String {
+        match &self.comparable {
+            Some(name) => format!("{column} IS DISTINCT FROM ({value})::{name}"),
+            None => "true".to_owned(),
+        }
+    }
+
+    /// What the column becomes: this call's result, which assignment fits to the type.
+    pub(super) fn of(&self, call: &str) -> String {
+        match &self.class_type {
+            Some(name) => format!("{call}::{name}"),
+            None => call.to_owned(),
+        }
+    }
+
+    /// Checks before any work that each class is a value of the column's type: a true or false for
+    /// a boolean, a label for an enum.
+    ///
+    /// # Errors
+    /// 42804 for a class that is none.
+    pub(super) fn check_classes(&self, model: &DecodedModel, written: &Written) -> Result<()> {
+        let Some(class_type) = &self.class_type else {
+            return Ok(());
+        };
+        for class in model.target.classes() {
+            let sql = match model.target.is_array() {
+                // The text that `predict_class` gives for this label alone.
+                true => format!("ARRAY[{}]::text", quote_literal(class)),
+                false => format!("{}::text", quote_literal(class)),
+            };
+            let sql = format!("SELECT pg_catalog.count({sql}::{class_type})");
+            if let Err(error) = attempt(|| count(&sql, written).or_raise()) {
+                if sqlstate(&error) == Code::ERRCODE_QUERY_CANCELED {
+                    error.rethrow();
+                }
+                return Err(Report::new(
+                    Code::ERRCODE_DATATYPE_MISMATCH,
+                    format!("{} cannot take the class \"{class}\"", self.column),
+                )
+                .hint(
+                    match (model.target.is_array(), model.target.classes().len()) {
+                        (true, _) => "Give the labels a column of type text[].",
+                        (_, 2) => {
+                            "Give the class a column of type text, or the probability one of type \
+                         double precision."
+                        }
+                        _ => "Give the class a column of type text.",
+                    },
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// A type that suits the model's answer.
+    pub(super) fn usual_type(model: &DecodedModel) -> &'static str {
+        match (model.target.classes().len(), model.outputs()) {
+            (1.., _) if model.target.is_array() => "text[]",
+            (3.., _) => "text",
+            (0, 2..) => "double precision[]",
+            _ => "double precision",
+        }
+    }
+}
+
+/// What sort of type a column has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// float4, float8, numeric.
+    Fraction,
+    Integer,
+    /// An array of either.
+    Numbers {
+        fractions: bool,
+    },
+    /// Text and its kin, which take any class as it is.
+    Text,
+    Other,
+}
+
+fn kind_of(oid: pg_sys::Oid) -> Kind {
+    // SAFETY: catalog look-ups by the OID of a type that is there.
+    unsafe {
+        let base = pg_sys::getBaseType(oid);
+        match base {
+            pg_sys::FLOAT4OID | pg_sys::FLOAT8OID | pg_sys::NUMERICOID => Kind::Fraction,
+            pg_sys::INT2OID | pg_sys::INT4OID | pg_sys::INT8OID => Kind::Integer,
+            _ => {
+                let element = pg_sys::get_element_type(base);
+                if element != pg_sys::InvalidOid {
+                    return match kind_of(element) {
+                        Kind::Fraction => Kind::Numbers { fractions: true },
+                        Kind::Integer => Kind::Numbers { fractions: false },
+                        _ => Kind::Other,
+                    };
+                }
+                let (mut category, mut preferred) = (0, false);
+                pg_sys::get_type_category_preferred(base, &mut category, &mut preferred);
+                match category as u8 {
+                    pg_sys::TYPCATEGORY_STRING => Kind::Text,
+                    _ => Kind::Other,
+                }
+            }
+        }
+    }
+}
+
+/// The name of a type, as an assignment to a column with this modifier converts to it, if its
+/// values have an equality.
+fn comparable(oid: pg_sys::Oid, modifier: i32) -> Option<String> {
+    let flags = pg_sys::FORMAT_TYPE_TYPEMOD_GIVEN | pg_sys::FORMAT_TYPE_FORCE_QUALIFY;
+    // SAFETY: look-ups by the OID of a type that is there; the name is a palloc'ed C string.
+    unsafe {
+        let entry = pg_sys::lookup_type_cache(oid, pg_sys::TYPECACHE_EQ_OPR as i32);
+        if (*entry).eq_opr == pg_sys::InvalidOid {
+            return None;
+        }
+        let name = pg_sys::format_type_extended(oid, modifier, flags as pg_sys::bits16);
+        Some(CStr::from_ptr(name).to_string_lossy().into_owned())
+    }
+}
