@@ -14,4 +14,5 @@ mod rights;
 mod rollback;
 mod scan_bad_cases;
 mod scan_property;
+mod score_table;
 mod standby;
