@@ -8,7 +8,10 @@
 mod container;
 mod error;
 mod model;
+mod prepared;
+pub mod shared;
 
 pub use container::{Tensor, TensorFile, TensorSource};
 pub use error::Error;
 pub use model::{FORMAT, METADATA_KEY, Model};
+pub use prepared::Prepared;

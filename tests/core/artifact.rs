@@ -65,7 +65,7 @@ fn features() -> FeatureSet {
     .unwrap()
 }
 
-fn model(classes: usize, keep_optimizer: bool) -> Model {
+pub fn model(classes: usize, keep_optimizer: bool) -> Model {
     let features = features();
     let inputs = [
         InputFeature::column("amount", 2, None),

@@ -28,6 +28,7 @@ mod recurrent;
 mod sequences;
 mod several_outputs;
 mod shapes;
+mod shared_models;
 mod trainer;
 mod training;
 mod weights;
