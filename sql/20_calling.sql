@@ -44,6 +44,21 @@ CREATE FUNCTION neural.classes(model text) RETURNS text[]
     LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'classes_wrapper';
 COMMENT ON FUNCTION neural.classes IS 'the classes of a model, in the order of neural.predict_proba';
 
+CREATE FUNCTION neural.model_cache_info()
+    RETURNS TABLE (
+        model         text,
+        version       int,
+        sha256        bytea,
+        private_bytes bigint,
+        shared_bytes  bigint,
+        shared_file   text,
+        last_used     timestamptz
+    )
+    LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 10
+    AS 'MODULE_PATHNAME', 'model_cache_info_wrapper';
+COMMENT ON FUNCTION neural.model_cache_info IS
+    'the models that this connection keeps ready: memory of its own, and of files that connections share';
+
 CREATE FUNCTION neural.create_function(
     function_name text,
     model         text,

@@ -8,7 +8,7 @@ DECLARE
     public_functions CONSTANT text[] := ARRAY[
         'predict', 'predict_class', 'predict_proba',
         'predict_pinned', 'predict_class_pinned', 'predict_proba_pinned',
-        'classes', 'create_function', 'evaluate', 'confusion_matrix',
+        'classes', 'create_function', 'model_cache_info', 'evaluate', 'confusion_matrix',
         'auc', 'gini', 'ks', 'log_loss', 'brier', 'rmse', 'mae', 'r2',
         'deploy', 'rollback', 'drop_model', 'rename_model', 'set_owner',
         'grant_model', 'revoke_model', 'export_model',

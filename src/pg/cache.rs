@@ -5,16 +5,19 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::path::PathBuf;
 use std::rc::Rc;
 
-use crate::artifact::Model;
+use pgrx::pg_sys;
+
+use crate::artifact::Prepared;
 use crate::features::{Encoder, FeatureSet, Target};
 use crate::metrics;
 use crate::nn::Predictor;
 use crate::pg::error::Report;
-use crate::pg::interrupt;
-use crate::pg::reader::{self, Resolved};
+use crate::pg::reader::Resolved;
 use crate::pg::settings;
+use crate::pg::shared_models;
 use crate::training::positive_probability;
 
 /// A stored version, decoded.
@@ -27,28 +30,31 @@ pub struct DecodedModel {
     pub target: Target,
     /// The network with packed weights.
     pub predictor: Predictor,
-    /// Memory it takes, about.
+    /// Memory of this process that it takes, about.
     pub bytes: usize,
+    /// The file that it shares with other processes, if it does.
+    pub file: Option<PathBuf>,
     outputs: usize,
 }
 
 impl DecodedModel {
-    /// Makes a model ready to predict.
-    pub fn new(model: Model) -> Result<DecodedModel, Report> {
-        let network = model
-            .network()
-            .map_err(|error| Report::damaged(format!("a stored model is damaged: {error}")))?;
-        let predictor = Predictor::new(&network, &model.parameters)?;
-        let encoder = model.features.encoder();
-        let bytes = predictor.size_bytes() + encoder.size_bytes() + 4096;
-        Ok(DecodedModel {
-            encoder,
+    /// A model, and the file it is mapped from.
+    fn new(model: Prepared, file: Option<PathBuf>) -> DecodedModel {
+        let Prepared {
+            features,
+            target,
             predictor,
-            bytes,
-            outputs: network.output_units(),
-            features: model.features,
-            target: model.target,
-        })
+        } = model;
+        let encoder = features.encoder();
+        DecodedModel {
+            bytes: predictor.size_bytes() + encoder.size_bytes() + 4096,
+            outputs: predictor.output_units(),
+            features,
+            encoder,
+            target,
+            predictor,
+            file,
+        }
     }
 
     /// Numbers that the network gives for a row.
@@ -131,39 +137,58 @@ impl DecodedModel {
 
 thread_local! {
     /// The least recently used comes first. A backend uses few models: a list is enough.
-    static CACHE: RefCell<Vec<([u8; 32], Rc<DecodedModel>)>> = const { RefCell::new(Vec::new()) };
+    static CACHE: RefCell<Vec<Entry>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A model in the cache.
+#[derive(Clone)]
+pub struct Entry {
+    /// The hash of the artifact.
+    pub sha256: [u8; 32],
+    /// The model.
+    pub model: Rc<DecodedModel>,
+    /// When a statement last asked for it.
+    pub last_used: pg_sys::TimestampTz,
+}
+
+/// What the cache holds, the least recently used first.
+pub fn entries() -> Vec<Entry> {
+    CACHE.with_borrow(Clone::clone)
 }
 
 /// The decoded version, from the cache or from the catalog as the active snapshot shows it.
 pub fn model(version: &Resolved) -> Result<Rc<DecodedModel>, Report> {
     if let Some(found) = CACHE.with_borrow_mut(|cache| {
-        let place = cache.iter().position(|(hash, _)| *hash == version.sha256)?;
-        let entry = cache.remove(place);
-        let model = entry.1.clone();
+        let place = cache
+            .iter()
+            .position(|entry| entry.sha256 == version.sha256)?;
+        let mut entry = cache.remove(place);
+        let model = entry.model.clone();
+        entry.last_used = now();
         cache.push(entry);
         Some(model)
     }) {
         return Ok(found);
     }
-    let bytes = reader::load(version)?;
-    let model = Model::from_bytes(&bytes).map_err(|error| {
-        Report::damaged(format!(
-            "the stored model \"{}\" is damaged: {error}",
-            version.label()
-        ))
-    })?;
-    drop(bytes);
-    // A large model takes a while to decode, and again to pack.
-    interrupt::check();
-    let model = Rc::new(DecodedModel::new(model)?);
+    let (model, file) = shared_models::take(version)?;
+    let model = Rc::new(DecodedModel::new(model, file));
     let limit = settings::model_cache();
     CACHE.with_borrow_mut(|cache| {
-        cache.push((version.sha256, model.clone()));
-        let mut total: usize = cache.iter().map(|(_, model)| model.bytes).sum();
+        cache.push(Entry {
+            sha256: version.sha256,
+            model: model.clone(),
+            last_used: now(),
+        });
+        let mut total: usize = cache.iter().map(|entry| entry.model.bytes).sum();
         // The newest stays even when it alone is larger: the call at hand needs it.
         while total > limit && cache.len() > 1 {
-            total -= cache.remove(0).1.bytes;
+            total -= cache.remove(0).model.bytes;
         }
     });
     Ok(model)
+}
+
+fn now() -> pg_sys::TimestampTz {
+    // SAFETY: reads the clock.
+    unsafe { pg_sys::GetCurrentTimestamp() }
 }

@@ -16,6 +16,7 @@ pub(crate) mod scan;
 pub(crate) mod score_table;
 pub(crate) mod scoring;
 pub(crate) mod settings;
+pub(crate) mod shared_models;
 pub(crate) mod threads;
 
 /// Runs once a process, when PostgreSQL loads the library: in the postmaster under

@@ -10,6 +10,7 @@ static MAX_MEMORY: GucSetting<i32> = GucSetting::<i32>::new(-1);
 static MODEL_CACHE: GucSetting<i32> = GucSetting::<i32>::new(256 * 1024);
 static BATCH_SCORING: GucSetting<bool> = GucSetting::<bool>::new(true);
 static BATCH_ROWS: GucSetting<i32> = GucSetting::<i32>::new(256);
+static SHARED_MODELS: GucSetting<i32> = GucSetting::<i32>::new(4 * 1024 * 1024);
 
 /// Registers the settings and reserves their prefix.
 pub(crate) fn define() {
@@ -36,7 +37,7 @@ pub(crate) fn define() {
     GucRegistry::define_int_guc(
         c"neural.model_cache",
         c"Memory for decoded models in one backend.",
-        c"The models used longest ago are dropped first; the one in use always stays.",
+        c"The models used longest ago are dropped first; the one in use always stays. What connections share does not count.",
         &MODEL_CACHE,
         0,
         MOST_KILOBYTES,
@@ -61,6 +62,16 @@ pub(crate) fn define() {
         GucContext::Userset,
         GucFlags::default(),
     );
+    GucRegistry::define_int_guc(
+        c"neural.shared_models",
+        c"Disk space for the files that connections share large models through.",
+        c"The models opened longest ago are removed first, and made again when they are called. 0 lets each connection keep its own copy in memory.",
+        &SHARED_MODELS,
+        0,
+        MOST_KILOBYTES,
+        GucContext::Suset,
+        GucFlags::UNIT_KB,
+    );
     // SAFETY: the string is static; PostgreSQL copies it.
     unsafe { pg_sys::MarkGUCPrefixReserved(c"neural".as_ptr()) };
 }
@@ -84,6 +95,11 @@ pub(crate) fn max_memory() -> usize {
         kilobytes => kilobytes,
     };
     bytes(kilobytes).max(1024 * 1024)
+}
+
+/// `neural.shared_models` in bytes.
+pub(crate) fn shared_models() -> u64 {
+    u64::try_from(SHARED_MODELS.get()).unwrap_or(0) * 1024
 }
 
 /// `neural.model_cache` in bytes.

@@ -250,6 +250,13 @@ impl Cluster {
         self.launch();
     }
 
+    /// Gives a file to the server's user.
+    pub fn own(&self, file: &Path) {
+        if let Some((user, group)) = self.owner {
+            chown(file, Some(user), Some(group)).expect("chown");
+        }
+    }
+
     /// Kills a backend with SIGKILL, which makes the postmaster restart all others, and returns
     /// once the server has recovered and takes connections again.
     pub fn kill_backend(&self, pid: i32) {
@@ -264,7 +271,8 @@ impl Cluster {
         });
     }
 
-    fn data(&self) -> PathBuf {
+    /// The server's data directory.
+    pub fn data(&self) -> PathBuf {
         self.directory.join("data")
     }
 
@@ -356,6 +364,11 @@ pub fn resident_memory(pid: i32) -> u64 {
     memory(pid, "VmRSS:")
 }
 
+/// What a process has resident now, in bytes, of each page its share among those who have it (Pss).
+pub fn proportional_memory(pid: i32) -> u64 {
+    kilobytes(&format!("/proc/{pid}/smaps_rollup"), "Pss:")
+}
+
 /// Makes [`peak_memory`] count from here.
 pub fn reset_peak_memory(pid: i32) {
     fs::write(format!("/proc/{pid}/clear_refs"), "5").expect("clear_refs");
@@ -405,7 +418,12 @@ pub fn load_csv(client: &mut Client, table: &str, file: &str) {
 }
 
 fn memory(pid: i32, field: &str) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
+    kilobytes(&format!("/proc/{pid}/status"), field)
+}
+
+/// A field of a process's file that is told in kB, in bytes.
+fn kilobytes(file: &str, field: &str) -> u64 {
+    let status = fs::read_to_string(file).expect("the process runs");
     let line = status
         .lines()
         .find_map(|line| line.strip_prefix(field))

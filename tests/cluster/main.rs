@@ -16,3 +16,4 @@ mod scan_bad_cases;
 mod scan_property;
 mod score_table;
 mod standby;
+mod weights_shared;

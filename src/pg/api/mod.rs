@@ -10,6 +10,7 @@ mod judged_target;
 mod judging;
 mod judging_sequences;
 mod keeping;
+mod model_cache;
 mod score_table;
 mod training;
 

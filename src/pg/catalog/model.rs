@@ -6,12 +6,14 @@ use super::{LockedModel, execute, fetch, names};
 use crate::pg::access::AsTableOwner;
 use crate::pg::error::{Report, Result};
 use crate::pg::role;
+use crate::pg::shared_models;
 
 /// Drops one version of a model, or the model with all of them.
 pub(crate) fn drop(model: &str, version: Option<i32>) -> Result<()> {
     let owner = AsTableOwner::enter()?;
     let model = LockedModel::get(&owner, model)?;
     let Some(number) = version else {
+        forget(&owner, "model", model.id)?;
         for table in ["chunk", "epoch"] {
             let sql = format!(
                 "DELETE FROM neural.{table} WHERE version IN
@@ -37,6 +39,7 @@ pub(crate) fn drop(model: &str, version: Option<i32>) -> Result<()> {
         ))
         .hint("Deploy another version first, or drop the whole model."));
     }
+    forget(&owner, "id", version)?;
     for table in ["chunk", "epoch", "deployment"] {
         let sql = format!("DELETE FROM neural.{table} WHERE version = $1");
         execute(&owner, &sql, &[version.into()])?;
@@ -46,6 +49,19 @@ pub(crate) fn drop(model: &str, version: Option<i32>) -> Result<()> {
         "DELETE FROM neural.version WHERE id = $1",
         &[version.into()],
     )?;
+    Ok(())
+}
+
+/// Lets go of what connections share of the versions with this value, which are about to be dropped,
+/// where no other version has the same bytes.
+fn forget(owner: &AsTableOwner, column: &str, value: i64) -> Result<()> {
+    let sql = format!(
+        "SELECT string_agg(DISTINCT v.sha256, ''::bytea) FROM neural.version v
+         WHERE v.{column} = $1 AND NOT EXISTS
+             (SELECT FROM neural.version o WHERE o.sha256 = v.sha256 AND o.{column} <> $1)"
+    );
+    let hashes: Vec<u8> = fetch(owner, &sql, &[value.into()])?.unwrap_or_default();
+    shared_models::remove_at_commit(hashes.as_chunks().0.to_vec());
     Ok(())
 }
 
