@@ -74,6 +74,8 @@ CREATE TABLE neural.version (
     train_loss float8,
     validation_loss float8,
     metrics jsonb,
+    -- Multiplications that a row takes, by which the planner goes.
+    products bigint,
     CONSTRAINT version_number_key UNIQUE (model, number)
 );
 CREATE INDEX version_sha256_index ON neural.version (sha256);

@@ -23,6 +23,8 @@ pub(crate) struct Resolved {
     pub(crate) sha256: [u8; 32],
     /// Length of the artifact.
     pub(crate) size: usize,
+    /// Multiplications that a row takes, about.
+    pub(crate) products: usize,
     /// The model's name when it was resolved, for messages.
     pub(crate) model: String,
     /// Whether the invoker may do everything with the model, or only use it.
@@ -235,6 +237,7 @@ struct VersionRow {
     number: i32,
     sha256: [u8; 32],
     size: usize,
+    products: usize,
 }
 
 impl VersionRow {
@@ -247,12 +250,18 @@ impl VersionRow {
                 "the record of version {number} is damaged"
             )));
         };
+        // Rows of a database that had no such column: each weight is multiplied at least once.
+        let products = match row.optional::<i64>(24) {
+            Some(products) => products,
+            None => row.get(13)?,
+        };
         Ok(Self {
             id: row.get(1)?,
             model: row.get(2)?,
             number,
             sha256,
             size,
+            products: usize::try_from(products).unwrap_or(0),
         })
     }
 
@@ -263,6 +272,7 @@ impl VersionRow {
             number: self.number,
             sha256: self.sha256,
             size: self.size,
+            products: self.products,
             model,
             right,
         }

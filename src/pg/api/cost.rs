@@ -1,9 +1,14 @@
-//! What a call costs, told to the planner: in proportion to the model's size.
+//! What a call costs, told to the planner: in proportion to the network's arithmetic.
 
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
 use crate::pg::reader;
+
+/// What a call costs beside its multiplications: its arguments, their encoding, the result.
+const CALL: f64 = 10.0;
+/// Multiplications in the time of an operator.
+const PRODUCTS: f64 = 400.0;
 
 #[doc(hidden)]
 #[unsafe(no_mangle)]
@@ -76,11 +81,10 @@ fn operators_of((kind, model): (pg_sys::Oid, Vec<u8>)) -> Option<f64> {
     } else {
         reader::resolve(std::str::from_utf8(&model).ok()?).ok()?
     };
-    Some(operators(resolved.size))
+    Some(operators(resolved.products))
 }
 
-/// The cost of computing a row with a model of so many bytes, in units of `cpu_operator_cost`:
-/// ten for the call, and one for every 800 weights, which take about as long as an operator.
-pub(super) fn operators(size_bytes: usize) -> f64 {
-    10.0 + (size_bytes / size_of::<f32>()) as f64 / 800.0
+/// The cost of a call that takes so many multiplications, in units of `cpu_operator_cost`.
+pub(super) fn operators(products: usize) -> f64 {
+    CALL + products as f64 / PRODUCTS
 }

@@ -21,6 +21,8 @@ pub(crate) struct Description {
     pub(crate) architecture: Value,
     /// Number of trained parameters.
     pub(crate) parameters: usize,
+    /// Multiplications that a row takes, about.
+    pub(crate) products: usize,
 }
 
 impl Description {
@@ -70,6 +72,7 @@ impl Description {
             features: described.into(),
             architecture: architecture.to_json(),
             parameters: parameters.len(),
+            products: model.network()?.products(),
         })
     }
 }

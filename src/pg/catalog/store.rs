@@ -192,9 +192,9 @@ fn insert_version(
         "INSERT INTO neural.version (model, number, sha256, size_bytes, created_by,
              extension_version, target, classes, features, architecture, parameters, query,
              options, seed, rows_trained, rows_validated, epochs, seconds, train_loss,
-             validation_loss, metrics)
+             validation_loss, metrics, products)
          VALUES ($1, $2, $3, $4, $5::neural.role, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
-             $16, $17, $18, $19, $20, $21)
+             $16, $17, $18, $19, $20, $21, $22)
          RETURNING id",
         &[
             model.into(),
@@ -218,6 +218,7 @@ fn insert_version(
             training.train_loss.into(),
             training.validation_loss.into(),
             optional_json(&training.metrics)?.into(),
+            (description.products as i64).into(),
         ],
     )?;
     id.ok_or_else(|| Report::internal("no version was stored"))
