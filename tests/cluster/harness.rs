@@ -364,9 +364,11 @@ pub fn resident_memory(pid: i32) -> u64 {
     memory(pid, "VmRSS:")
 }
 
-/// What a process has resident now, in bytes, of each page its share among those who have it (Pss).
+/// What a process has resident now, in bytes, of each page its share among those who have it (Pss);
+/// without shared_buffers, whose pages count with whoever touched them.
 pub fn proportional_memory(pid: i32) -> u64 {
-    kilobytes(&format!("/proc/{pid}/smaps_rollup"), "Pss:")
+    let file = format!("/proc/{pid}/smaps_rollup");
+    kilobytes(&file, "Pss_Anon:") + kilobytes(&file, "Pss_File:")
 }
 
 /// Makes [`peak_memory`] count from here.
