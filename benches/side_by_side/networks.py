@@ -153,7 +153,7 @@ class Images(Server):
 
     def twin(self, name):
         """The stored model as a PyTorch module: the names of its tensors are PyTorch's."""
-        weights = safetensors.numpy.load(self.value("SELECT neural.export_model(%s)", name))
+        weights = safetensors.numpy.load(self.value("SELECT neural.export_model(%s)", (name,)))
         network = NETWORKS[name][3]()
         network.load_state_dict({key: torch.tensor(weights[key]) for key in network.state_dict()})
         return network.eval()
