@@ -20,7 +20,7 @@ use super::vector::LANES;
 pub struct SharedWeights(Arc<dyn AsRef<[u8]> + Send + Sync>);
 
 impl SharedWeights {
-    /// Takes bytes that a [`Packer`] handed out to be kept; they begin at a multiple of 64 bytes
+    /// Takes bytes that a `Packer` handed out to be kept; they begin at a multiple of 64 bytes
     /// and stay as they are.
     pub fn new(bytes: Arc<dyn AsRef<[u8]> + Send + Sync>) -> Self {
         Self(bytes)

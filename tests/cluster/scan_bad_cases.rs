@@ -317,7 +317,7 @@ fn the_memory_of_scoring_does_not_grow_with_the_rows() {
     assert!(has_batches(&mut client, &query(1000)));
     client.batch_execute(&query(1000)).unwrap();
     let before = resident_memory(pid);
-    let mut peak = |client: &mut Client, rows: u32| {
+    let peak = |client: &mut Client, rows: u32| {
         reset_peak_memory(pid);
         client.batch_execute(&query(rows)).unwrap();
         peak_memory(pid).saturating_sub(before)

@@ -19,6 +19,7 @@ type Row = (
 /// One row for each model, the one used last first. What a model is called is told to those only
 /// who may use it now, as is its hash and with it the file's name: the connection may have acted as
 /// another role when it called the model.
+#[expect(clippy::type_complexity, reason = "the SQL function's result columns")]
 #[pg_extern(sql = false)]
 fn model_cache_info() -> TableIterator<
     'static,
