@@ -485,6 +485,9 @@ impl Rewrite {
             }
             let (kept, moved) = filters.split_at(first);
             let mut shows = self.shows_below(plan);
+            if join.is_none() && is_join(plan) {
+                shows = shows.max(self.evaluations((*plan.cast::<pg_sys::Join>()).joinqual));
+            }
             for filter in kept {
                 shows = shows.max(self.evaluation(*filter));
             }
@@ -711,16 +714,6 @@ impl Rewrite {
                 NodeTag::T_NestLoop | NodeTag::T_MergeJoin | NodeTag::T_HashJoin => {
                     self.evaluations((*plan.cast::<pg_sys::Join>()).joinqual)
                 }
-                NodeTag::T_ValuesScan => {
-                    let lists = (*plan.cast::<pg_sys::ValuesScan>()).values_lists;
-                    let rows = lists::items::<pg_sys::List>(lists);
-                    rows.map(|row| self.evaluations(row))
-                        .max()
-                        .unwrap_or(Ahead::Nothing)
-                }
-                NodeTag::T_CteScan => {
-                    self.shows(self.subplan((*plan.cast::<pg_sys::CteScan>()).ctePlanId))
-                }
                 _ => Ahead::Nothing,
             };
             own.max(self.evaluations((*plan).targetlist))
@@ -729,13 +722,25 @@ impl Rewrite {
         }
     }
 
-    /// The same of the plans right below.
+    /// The same of what a plan reads.
     unsafe fn shows_below(&self, plan: *mut Plan) -> Ahead {
-        // SAFETY: a plan.
-        let below = unsafe { parts(plan) };
-        // SAFETY: plans.
-        let all = below.into_iter().map(|plan| unsafe { self.shows(plan) });
-        all.max().unwrap_or(Ahead::Nothing)
+        // SAFETY: looked at as what its tag says.
+        unsafe {
+            let own = match (*plan).type_ {
+                NodeTag::T_ValuesScan => {
+                    let lists = (*plan.cast::<pg_sys::ValuesScan>()).values_lists;
+                    let rows = lists::items::<pg_sys::List>(lists);
+                    rows.map(|row| self.evaluations(row)).max()
+                }
+                NodeTag::T_CteScan => {
+                    let subplan = (*plan.cast::<pg_sys::CteScan>()).ctePlanId;
+                    Some(self.shows(self.subplan(subplan)))
+                }
+                _ => None,
+            };
+            let below = parts(plan).into_iter().map(|plan| self.shows(plan));
+            below.chain(own).max().unwrap_or(Ahead::Nothing)
+        }
     }
 
     unsafe fn evaluations(&self, list: *mut pg_sys::List) -> Ahead {
@@ -860,6 +865,15 @@ unsafe fn is_current_of(node: *mut pg_sys::Node) -> bool {
     }
 }
 
+unsafe fn is_join(plan: *mut Plan) -> bool {
+    // SAFETY: a plan.
+    let tag = unsafe { (*plan).type_ };
+    matches!(
+        tag,
+        NodeTag::T_NestLoop | NodeTag::T_MergeJoin | NodeTag::T_HashJoin
+    )
+}
+
 /// Whether an aggregate takes all rows before it gives one.
 unsafe fn takes_all(agg: *mut pg_sys::Agg) -> bool {
     // SAFETY: an aggregate.
@@ -874,12 +888,8 @@ unsafe fn takes_all(agg: *mut pg_sys::Agg) -> bool {
 unsafe fn inner_join(plan: *mut Plan) -> Option<*mut pg_sys::Join> {
     // SAFETY: looked at as what its tag says.
     unsafe {
-        let joins = matches!(
-            (*plan).type_,
-            NodeTag::T_NestLoop | NodeTag::T_MergeJoin | NodeTag::T_HashJoin
-        );
         let join: *mut pg_sys::Join = plan.cast();
-        (joins && (*join).jointype == pg_sys::JoinType::JOIN_INNER).then_some(join)
+        (is_join(plan) && (*join).jointype == pg_sys::JoinType::JOIN_INNER).then_some(join)
     }
 }
 

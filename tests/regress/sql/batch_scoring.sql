@@ -100,6 +100,11 @@ SELECT id, lag(neural.predict('nobody', age)) OVER () FROM loans WHERE id = 1;
 SELECT count(*) FROM (SELECT first_value(predict_risk(100 / (id - 12), amount, purpose)) OVER (ORDER BY id)
     FROM loans WHERE id < 20) AS s;
 SELECT * FROM both_ways('SELECT id, sum(predict_risk(age, amount, purpose)::numeric) OVER (ORDER BY id) FROM loans');
+-- A recursion without an end is not read further than it is wanted.
+SET statement_timeout = '20s';
+WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
+SELECT i FROM n WHERE i < 4 AND predict_risk(i, 1, 'car') > 0 LIMIT 3;
+RESET statement_timeout;
 -- What is read shows where it calls a volatile function or locks rows: no more is read then.
 CREATE SEQUENCE asked;
 SELECT count(*) FROM (SELECT id FROM loans WHERE nextval('asked') > 0 AND predict_risk(age, amount, purpose) > 0 LIMIT 3) AS s;
