@@ -124,7 +124,7 @@ fn connections_share_a_large_model_and_give_the_bits_of_one_that_does_not() {
 #[test]
 fn many_connections_hold_one_copy() {
     const CONNECTIONS: usize = 12;
-    let (cluster, mut client) = start(2200);
+    let (cluster, mut client) = start(4700);
     train_wide(&mut client, "small", 8);
     let pid = backend_pid(&mut client);
     drop(client);
