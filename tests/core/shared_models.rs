@@ -5,7 +5,6 @@ use std::convert::Infallible;
 use std::fs::{self, File, FileTimes, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Barrier;
@@ -342,12 +341,15 @@ fn without_a_directory_the_memory_is_ones_own() {
     }
 }
 
-/// Says to the test's own program, run again, that it is the one whose files end early.
-const LIMITED: &str = "PG_NEURAL_TEST_LIMITED";
+/// Says to the test's own program, run again, that its files shall end early: the directory, and
+/// after how many bytes.
+const LIMITED: [&str; 2] = ["PG_NEURAL_TEST_DIRECTORY", "PG_NEURAL_TEST_LIMIT"];
 
 #[test]
 fn on_a_full_disk_the_memory_is_ones_own() {
-    if let Ok(path) = std::env::var(LIMITED) {
+    let told = LIMITED.map(|name| std::env::var(name).ok());
+    if let [Some(path), Some(limit)] = told {
+        limit_files(limit.parse().expect("a number of bytes"));
         let models = SharedModels {
             directory: path.into(),
             prefix: PREFIX.into(),
@@ -367,32 +369,34 @@ fn on_a_full_disk_the_memory_is_ones_own() {
     }
     let directory = Directory::new();
     // Too little for the header, for the outline, and for the weights.
-    for limit in [0, 200, 4200] {
-        let mut command = Command::new(std::env::current_exe().expect("this program"));
-        command
+    for limit in [0_u64, 200, 4200] {
+        let output = Command::new(std::env::current_exe().expect("this program"))
             .args([
                 "--exact",
                 "shared_models::on_a_full_disk_the_memory_is_ones_own",
             ])
-            .env(LIMITED, directory.0.join("models"));
-        let limits = libc::rlimit {
-            rlim_cur: limit,
-            rlim_max: limit,
-        };
-        // SAFETY: two calls of the system between fork and exec, neither of which allocates.
-        unsafe {
-            command.pre_exec(move || {
-                libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
-                match libc::setrlimit(libc::RLIMIT_FSIZE, &limits) {
-                    0 => Ok(()),
-                    _ => Err(std::io::Error::last_os_error()),
-                }
-            });
-        }
-        let output = command.output().expect("the program");
+            .env(LIMITED[0], directory.0.join("models"))
+            .env(LIMITED[1], limit.to_string())
+            .output()
+            .expect("the program");
         let told = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{limit} bytes: {told}");
         assert!(told.contains("1 passed"), "{told}");
         assert_eq!(directory.names(), [""; 0], "{limit} bytes");
     }
+}
+
+/// Lets no file of this process grow beyond so many bytes. The process limits itself: a `fork` from
+/// the test's own would take OpenBLAS's threads from under other tests' products.
+fn limit_files(bytes: u64) {
+    let limits = libc::rlimit {
+        rlim_cur: bytes,
+        rlim_max: bytes,
+    };
+    // SAFETY: calls of the system with what they want; the process runs this one test.
+    let done = unsafe {
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+        libc::setrlimit(libc::RLIMIT_FSIZE, &limits)
+    };
+    assert_eq!(done, 0);
 }
