@@ -8,6 +8,7 @@ pub(crate) mod call;
 pub(crate) mod catalog;
 pub(crate) mod duration;
 pub(crate) mod error;
+pub(crate) mod heap;
 pub(crate) mod interrupt;
 pub(crate) mod reader;
 pub(crate) mod role;

@@ -19,7 +19,7 @@ use pgrx::{PgXactCallbackEvent, register_xact_callback};
 
 use super::error::{Report, Result};
 use super::reader::{self, Resolved};
-use super::{interrupt, settings};
+use super::{heap, interrupt, settings};
 use crate::artifact::shared::SharedModels;
 use crate::artifact::{Error, Model, Prepared};
 
@@ -52,7 +52,7 @@ pub(super) fn take(version: &Resolved) -> Result<(Prepared, Option<PathBuf>)> {
         }),
     };
     if loaded {
-        give_back();
+        heap::give_back();
     }
     taken.map_err(|failure| match failure {
         Failure::Report(report) => report,
@@ -101,16 +101,6 @@ fn models(limit: u64) -> SharedModels {
         file_mode: mode & 0o666,
         directory_mode: mode,
         limit,
-    }
-}
-
-/// Gives the memory that making a model took, several times its size, back to the system: the C
-/// library would keep up to 64 MB of it for later.
-fn give_back() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: takes a number, and changes nothing but what free memory lies where.
-    unsafe {
-        libc::malloc_trim(0);
     }
 }
 

@@ -10,6 +10,7 @@ use crate::features::{
     Values, group_key, rows_of_block,
 };
 use crate::pg::error::Report;
+use crate::pg::heap;
 use crate::training::SequencePlan;
 
 /// Bytes of a block, where rows hold arrays.
@@ -218,6 +219,8 @@ pub fn read_table(
                     for block in std::mem::take(&mut memory).into_blocks() {
                         created.append(&block)?;
                     }
+                    // The blocks were small: their memory is wanted for other things from here on.
+                    heap::give_back();
                     file = Some(created);
                 }
             }
