@@ -4,52 +4,19 @@
 use std::error::Error;
 
 use pg_neural::nn::{
-    self, Architecture, EpochReport, Head, Initializer, InputFeature, Loaded, LossSpec, Network,
-    Random, RowSource, TrainOptions, Watcher,
+    self, Architecture, Head, Initializer, InputFeature, LossSpec, Network, Random, TrainOptions,
 };
+
+use memory_rows::{Quiet, Rows};
+
+#[path = "../tests/core/memory_rows.rs"]
+mod memory_rows;
 
 const WIDTH: usize = 20;
 const EPOCHS: usize = 5;
 
-struct Memory {
-    x: Vec<f32>,
-    y: Vec<f32>,
-}
-
-impl RowSource for Memory {
-    fn rows(&self) -> usize {
-        self.y.len()
-    }
-
-    fn capacity(&self) -> usize {
-        usize::MAX
-    }
-
-    fn load<'a>(&'a mut self, rows: &'a [u32]) -> Result<Loaded<'a>, nn::Error> {
-        Ok(Loaded {
-            x: &self.x,
-            y: &self.y,
-            weight: None,
-            fold: None,
-            index: rows,
-        })
-    }
-}
-
-struct Quiet;
-
-impl Watcher for Quiet {
-    fn interrupted(&mut self) -> bool {
-        false
-    }
-
-    fn epoch(&mut self, _: &EpochReport) -> Result<(), nn::Error> {
-        Ok(())
-    }
-}
-
 /// Rows whose class depends on a few sums and products of the columns.
-fn rows(count: usize) -> Memory {
+fn rows(count: usize) -> Rows {
     let mut random = Random::new(1, 0);
     let x: Vec<f32> = (0..count * WIDTH)
         .map(|_| 2.0 * random.uniform_f32() - 1.0)
@@ -58,7 +25,7 @@ fn rows(count: usize) -> Memory {
         .chunks_exact(WIDTH)
         .map(|row| f32::from(u8::from(row[0] + row[1] * row[2] > 0.4 * row[3])))
         .collect();
-    Memory { x, y }
+    Rows { x, y }
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
