@@ -4,10 +4,10 @@
 //! A planner hook looks through the finished plan for calls of the `predict` functions and puts a
 //! node of ours, `Custom Scan (NeuralScore)`, where their results are needed. It takes two forms.
 //!
-//! - *Above* a scan or join ([`rewrite`]'s wrap): the node computes what that plan's target list
-//!   and filter would have, from the columns they read.
-//! - *Below* an aggregate, a window or a projection (insert): the node returns the columns of the
-//!   plan below and one more for each call, and the parent reads those in the calls' place.
+//! - *Above* a scan or join: the node computes what that plan's target list and filter would have,
+//!   from the columns they read.
+//! - *Below* an aggregate, a window or a projection: the node returns the columns of the plan below
+//!   and one more for each call, and the parent reads those in the calls' place.
 //!
 //! A call that is not reached for every row (in a branch of CASE, a later operand of AND, an
 //! aggregate with FILTER) is computed for those that reach it: what decides that is evaluated as
