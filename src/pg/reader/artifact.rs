@@ -1,0 +1,51 @@
+//! The bytes of a stored version.
+
+use sha2::{Digest, Sha256};
+
+use super::Resolved;
+use super::table::{Key, Table};
+use crate::pg::error::{Report, Result};
+use crate::pg::interrupt;
+
+/// The artifact of a version, reassembled from its chunks and checked against its hash.
+pub(crate) fn load(version: &Resolved) -> Result<Vec<u8>> {
+    let damaged = |what: &str| {
+        Report::damaged(format!(
+            "version {} of model \"{}\" is damaged: {what}",
+            version.number, version.model
+        ))
+    };
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(version.size).map_err(|_| {
+        Report::out_of_memory(format!(
+            "out of memory for the {} bytes of model \"{}\"",
+            version.size, version.model
+        ))
+    })?;
+    let table = Table::open(c"chunk")?;
+    let mut hash = Sha256::new();
+    let mut scan = table.ordered_scan(c"chunk_pkey", &[Key::int8(1, version.version_id)])?;
+    let mut expected = 0;
+    while let Some(row) = scan.next() {
+        interrupt::check();
+        if row.get::<i32>(2)? != expected {
+            return Err(damaged(&format!("piece {expected} is missing")));
+        }
+        expected += 1;
+        row.with_bytes(3, |piece| {
+            if bytes.len() + piece.len() > version.size {
+                return Err(damaged("it is longer than it was"));
+            }
+            hash.update(piece);
+            bytes.extend_from_slice(piece);
+            Ok(())
+        })??;
+    }
+    if bytes.len() != version.size {
+        return Err(damaged("its end is missing"));
+    }
+    if hash.finalize().as_slice() != version.sha256 {
+        return Err(damaged("its bytes have changed"));
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,83 @@
+//! Rows of `neural.model`.
+
+use pgrx::prelude::*;
+
+use super::table::{Key, Row, Table};
+use crate::pg::access::{Right, invoker};
+use crate::pg::error::{Report, Result};
+use crate::pg::interrupt;
+
+/// A row of `neural.model`.
+#[derive(Debug, Clone)]
+pub(crate) struct ModelRow {
+    pub(crate) id: i64,
+    pub(crate) name: String,
+    pub(crate) owner: pg_sys::Oid,
+    pub(crate) grantees: Vec<pg_sys::Oid>,
+    /// The id of the deployed version.
+    pub(crate) deployed: Option<i64>,
+}
+
+impl ModelRow {
+    /// What a user may do with the model.
+    pub(crate) fn right(&self, user: pg_sys::Oid) -> Right {
+        Right::of(user, self.owner, self.grantees.iter().copied())
+    }
+
+    fn read(row: &Row<'_>) -> Result<Self> {
+        let grantees = row.get::<Array<'_, pg_sys::Oid>>(4)?;
+        Ok(Self {
+            id: row.get(1)?,
+            name: row.get(2)?,
+            owner: row.get(3)?,
+            grantees: grantees.iter().flatten().collect(),
+            deployed: row.optional(5),
+        })
+    }
+}
+
+/// The model of that name, whatever the invoker's rights on it.
+pub(crate) fn find_model(name: &str) -> Result<Option<ModelRow>> {
+    let table = Table::open(c"model")?;
+    let mut scan = table.scan(c"model_name_key", &[Key::text(2, name)])?;
+    scan.next().map(|row| ModelRow::read(&row)).transpose()
+}
+
+/// The model of that number, whatever the invoker's rights on it.
+pub(super) fn model_by_id(id: i64) -> Result<Option<ModelRow>> {
+    let table = Table::open(c"model")?;
+    let mut scan = table.scan(c"model_pkey", &[Key::int8(1, id)])?;
+    scan.next().map(|row| ModelRow::read(&row)).transpose()
+}
+
+/// 42704 for a model that is not there, with the nearest name among those the invoker may use.
+pub(crate) fn no_such_model(name: &str) -> Report {
+    let report = Report::undefined(format!("model \"{name}\" does not exist"));
+    match nearest_model(name) {
+        Ok(Some(nearest)) => report.hint(format!("Perhaps you meant \"{nearest}\".")),
+        _ => report.hint("neural.models lists the models you may use."),
+    }
+}
+
+fn nearest_model(name: &str) -> Result<Option<String>> {
+    let user = invoker();
+    let table = Table::open(c"model")?;
+    let mut scan = table.scan_all();
+    let mut nearest: Option<(f64, String)> = None;
+    while let Some(row) = scan.next() {
+        interrupt::check();
+        let model = ModelRow::read(&row)?;
+        let likeness = strsim::jaro_winkler(&model.name.to_lowercase(), &name.to_lowercase());
+        if likeness > nearest.as_ref().map_or(0.7, |(best, _)| *best)
+            && model.right(user) >= Right::Use
+        {
+            nearest = Some((likeness, model.name));
+        }
+    }
+    Ok(nearest.map(|(_, name)| name))
+}
+
+/// The owner of the closed tables, as whom they are written.
+pub(crate) fn table_owner() -> Result<pg_sys::Oid> {
+    Ok(Table::open(c"model")?.owner())
+}

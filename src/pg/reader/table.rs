@@ -1,0 +1,314 @@
+//! A table of schema `neural`, read by scans of its own.
+
+use std::ffi::CStr;
+
+use pgrx::prelude::*;
+
+use crate::pg::error::{Report, Result};
+
+/// A table of schema `neural`, open for reading.
+pub(super) struct Table {
+    relation: pg_sys::Relation,
+}
+
+impl Table {
+    pub(super) fn open(name: &CStr) -> Result<Self> {
+        let oid = relation_oid(name)?;
+        // SAFETY: the OID is a table's; the weakest lock, which workers and standbys may take.
+        let relation = unsafe { pg_sys::table_open(oid, pg_sys::AccessShareLock as i32) };
+        Ok(Self { relation })
+    }
+
+    pub(super) fn owner(&self) -> pg_sys::Oid {
+        // SAFETY: an open relation has its pg_class row.
+        unsafe { (*(*self.relation).rd_rel).relowner }
+    }
+
+    /// The rows with these key values, by an index on just these columns in this order.
+    pub(super) fn scan(&self, index: &CStr, keys: &[Key]) -> Result<Scan<'_>> {
+        let index = relation_oid(index)?;
+        let mut keys: Vec<_> = keys.iter().map(Key::scan_key).collect();
+        let snapshot = Snapshot::active();
+        // SAFETY: the scan copies the keys; the snapshot is active as long as the scan lives.
+        let scan = unsafe {
+            pg_sys::systable_beginscan(
+                self.relation,
+                index,
+                true,
+                snapshot.0,
+                keys.len() as i32,
+                keys.as_mut_ptr(),
+            )
+        };
+        Ok(Scan {
+            table: self,
+            scan,
+            index: None,
+            _snapshot: snapshot,
+        })
+    }
+
+    /// The same, in the order of the index.
+    pub(super) fn ordered_scan(&self, index: &CStr, keys: &[Key]) -> Result<Scan<'_>> {
+        let index = relation_oid(index)?;
+        let mut keys: Vec<_> = keys.iter().map(Key::scan_key).collect();
+        let snapshot = Snapshot::active();
+        // SAFETY: as in `scan`; the index stays open until the scan ends.
+        unsafe {
+            let index = pg_sys::index_open(index, pg_sys::AccessShareLock as i32);
+            let scan = pg_sys::systable_beginscan_ordered(
+                self.relation,
+                index,
+                snapshot.0,
+                keys.len() as i32,
+                keys.as_mut_ptr(),
+            );
+            Ok(Scan {
+                table: self,
+                scan,
+                index: Some(index),
+                _snapshot: snapshot,
+            })
+        }
+    }
+
+    /// All rows, in no order.
+    pub(super) fn scan_all(&self) -> Scan<'_> {
+        let snapshot = Snapshot::active();
+        // SAFETY: no keys, no index.
+        let scan = unsafe {
+            pg_sys::systable_beginscan(
+                self.relation,
+                pg_sys::InvalidOid,
+                false,
+                snapshot.0,
+                0,
+                std::ptr::null_mut(),
+            )
+        };
+        Scan {
+            table: self,
+            scan,
+            index: None,
+            _snapshot: snapshot,
+        }
+    }
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        // After an error the resource owner closes it.
+        if !std::thread::panicking() {
+            // SAFETY: opened by `open`. The lock stays to the end of the transaction, as it does
+            // for a table that a query names.
+            unsafe { pg_sys::table_close(self.relation, pg_sys::NoLock as i32) };
+        }
+    }
+}
+
+fn relation_oid(name: &CStr) -> Result<pg_sys::Oid> {
+    // SAFETY: syscache lookups by name; InvalidOid where there is none.
+    let oid = unsafe {
+        let schema = pg_sys::get_namespace_oid(c"neural".as_ptr(), true);
+        pg_sys::get_relname_relid(name.as_ptr(), schema)
+    };
+    if oid == pg_sys::InvalidOid {
+        let name = name.to_string_lossy();
+        return Err(
+            Report::undefined(format!("relation \"neural.{name}\" does not exist"))
+                .hint("Run CREATE EXTENSION pg_neural, or ALTER EXTENSION pg_neural UPDATE."),
+        );
+    }
+    Ok(oid)
+}
+
+/// The active snapshot, or the transaction's where none is active.
+struct Snapshot(pg_sys::Snapshot, bool);
+
+impl Snapshot {
+    fn active() -> Self {
+        // SAFETY: called inside a transaction; what is pushed is popped by `drop`.
+        unsafe {
+            let pushed = !pg_sys::ActiveSnapshotSet();
+            if pushed {
+                pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
+            }
+            Self(pg_sys::GetActiveSnapshot(), pushed)
+        }
+    }
+}
+
+impl Drop for Snapshot {
+    fn drop(&mut self) {
+        if self.1 && !std::thread::panicking() {
+            // SAFETY: pushed by `active`; scans end before their snapshot.
+            unsafe { pg_sys::PopActiveSnapshot() };
+        }
+    }
+}
+
+/// `column = value`.
+pub(super) struct Key {
+    column: i16,
+    function: u32,
+    value: pg_sys::Datum,
+}
+
+impl Key {
+    pub(super) fn text(column: i16, value: &str) -> Self {
+        let value = value.into_datum().unwrap_or(pg_sys::Datum::null());
+        Self {
+            column,
+            function: pg_sys::F_TEXTEQ,
+            value,
+        }
+    }
+
+    pub(super) fn bytes(column: i16, value: &[u8]) -> Self {
+        let value = value.into_datum().unwrap_or(pg_sys::Datum::null());
+        Self {
+            column,
+            function: pg_sys::F_BYTEAEQ,
+            value,
+        }
+    }
+
+    pub(super) fn int8(column: i16, value: i64) -> Self {
+        Self {
+            column,
+            function: pg_sys::F_INT8EQ,
+            value: value.into(),
+        }
+    }
+
+    pub(super) fn int4(column: i16, value: i32) -> Self {
+        Self {
+            column,
+            function: pg_sys::F_INT4EQ,
+            value: value.into(),
+        }
+    }
+
+    fn scan_key(&self) -> pg_sys::ScanKeyData {
+        let mut key = pg_sys::ScanKeyData::default();
+        // SAFETY: fills the key; the function is a built-in equality of the column's type. Its
+        // collation is "C", which the text column has.
+        unsafe {
+            pg_sys::ScanKeyInit(
+                &mut key,
+                self.column,
+                pg_sys::BTEqualStrategyNumber as u16,
+                self.function.into(),
+                self.value,
+            );
+        }
+        key
+    }
+}
+
+pub(super) struct Scan<'t> {
+    table: &'t Table,
+    scan: pg_sys::SysScanDesc,
+    /// Open for an ordered scan.
+    index: Option<pg_sys::Relation>,
+    _snapshot: Snapshot,
+}
+
+impl Scan<'_> {
+    /// The next row; it stays readable until the next call.
+    pub(super) fn next(&mut self) -> Option<Row<'_>> {
+        // SAFETY: the scan is open; the tuple lives until the scan moves on, which the borrow
+        // keeps from happening.
+        unsafe {
+            let tuple = match self.index {
+                None => pg_sys::systable_getnext(self.scan),
+                Some(_) => pg_sys::systable_getnext_ordered(
+                    self.scan,
+                    pg_sys::ScanDirection::ForwardScanDirection,
+                ),
+            };
+            if tuple.is_null() {
+                return None;
+            }
+            let descriptor = (*self.table.relation).rd_att;
+            let columns = (*descriptor).natts as usize;
+            let mut values = vec![pg_sys::Datum::null(); columns];
+            let mut nulls = vec![true; columns];
+            pg_sys::heap_deform_tuple(tuple, descriptor, values.as_mut_ptr(), nulls.as_mut_ptr());
+            Some(Row {
+                values,
+                nulls,
+                _tuple: std::marker::PhantomData,
+            })
+        }
+    }
+}
+
+impl Drop for Scan<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        // SAFETY: ends what began the scan.
+        unsafe {
+            match self.index {
+                None => pg_sys::systable_endscan(self.scan),
+                Some(index) => {
+                    pg_sys::systable_endscan_ordered(self.scan);
+                    pg_sys::index_close(index, pg_sys::NoLock as i32);
+                }
+            }
+        }
+    }
+}
+
+/// The columns of a row, by their place from 1 as in `sql/01_schema.sql`.
+pub(super) struct Row<'s> {
+    values: Vec<pg_sys::Datum>,
+    nulls: Vec<bool>,
+    _tuple: std::marker::PhantomData<&'s ()>,
+}
+
+impl Row<'_> {
+    /// A column that may be NULL, or that the row is too old to have.
+    pub(super) fn optional<T: FromDatum>(&self, column: usize) -> Option<T> {
+        // SAFETY: callers name the type that the column has in the extension's own schema.
+        unsafe { T::from_datum(self.value(column)?, false) }
+    }
+
+    pub(super) fn get<T: FromDatum>(&self, column: usize) -> Result<T> {
+        self.optional(column).ok_or_else(|| is_null(column))
+    }
+
+    /// Hands a bytea column to `action` without keeping a copy of it.
+    pub(super) fn with_bytes<T>(
+        &self,
+        column: usize,
+        action: impl FnOnce(&[u8]) -> T,
+    ) -> Result<T> {
+        let value = self.value(column).ok_or_else(|| is_null(column))?;
+        // SAFETY: the column is a bytea of the current row. Detoasting makes a copy where it was
+        // out of line, which is freed again.
+        unsafe {
+            let stored: *mut pg_sys::varlena = value.cast_mut_ptr();
+            let plain = pg_sys::pg_detoast_datum_packed(stored);
+            let bytes = pgrx::varlena::varlena_to_byte_slice(plain);
+            let result = action(bytes);
+            if plain != stored {
+                pg_sys::pfree(plain.cast());
+            }
+            Ok(result)
+        }
+    }
+
+    /// What is there that is not NULL.
+    fn value(&self, column: usize) -> Option<pg_sys::Datum> {
+        let index = column.checked_sub(1)?;
+        let null = *self.nulls.get(index)?;
+        self.values.get(index).filter(|_| !null).copied()
+    }
+}
+
+fn is_null(column: usize) -> Report {
+    Report::damaged(format!("column {column} of a catalog row is NULL"))
+}

@@ -1,0 +1,77 @@
+//! Rows of `neural.version`.
+
+use super::Resolved;
+use super::table::{Key, Row, Table};
+use crate::pg::access::Right;
+use crate::pg::error::{Report, Result};
+
+/// The columns of `neural.version` that finding one takes.
+pub(super) struct VersionRow {
+    id: i64,
+    pub(super) model: i64,
+    number: i32,
+    sha256: [u8; 32],
+    size: usize,
+    products: usize,
+}
+
+impl VersionRow {
+    pub(super) fn read(row: &Row<'_>) -> Result<Self> {
+        let number = row.get(3)?;
+        let sha256 = row.with_bytes(4, |bytes| <[u8; 32]>::try_from(bytes))?;
+        let size = usize::try_from(row.get::<i64>(5)?);
+        let (Ok(sha256), Ok(size)) = (sha256, size) else {
+            return Err(Report::damaged(format!(
+                "the record of version {number} is damaged"
+            )));
+        };
+        // Rows of a database that had no such column: each weight is multiplied at least once.
+        let products = match row.optional::<i64>(24) {
+            Some(products) => products,
+            None => row.get(13)?,
+        };
+        Ok(Self {
+            id: row.get(1)?,
+            model: row.get(2)?,
+            number,
+            sha256,
+            size,
+            products: usize::try_from(products).unwrap_or(0),
+        })
+    }
+
+    /// The version of the model of that name, for a user with that right on it.
+    pub(super) fn resolved(self, model: String, right: Right) -> Resolved {
+        Resolved {
+            model_id: self.model,
+            version_id: self.id,
+            number: self.number,
+            sha256: self.sha256,
+            size: self.size,
+            products: self.products,
+            model,
+            right,
+        }
+    }
+}
+
+/// The version of that number among all models'.
+pub(super) fn find_version(id: i64) -> Result<Option<VersionRow>> {
+    let table = Table::open(c"version")?;
+    let mut scan = table.scan(c"version_pkey", &[Key::int8(1, id)])?;
+    scan.next().map(|row| VersionRow::read(&row)).transpose()
+}
+
+/// The version that a model calls by that number.
+pub(super) fn find_version_number(model: i64, number: i32) -> Result<Option<VersionRow>> {
+    let table = Table::open(c"version")?;
+    let keys = [Key::int8(2, model), Key::int4(3, number)];
+    let mut scan = table.scan(c"version_number_key", &keys)?;
+    scan.next().map(|row| VersionRow::read(&row)).transpose()
+}
+
+/// 42704 for a version that is not there.
+pub(crate) fn no_such_version(model: &str, version: &str) -> Report {
+    Report::undefined(format!("model \"{model}\" has no version {version}"))
+        .hint("neural.model_versions lists the versions of the models you may use.")
+}
