@@ -1,10 +1,10 @@
 //! Columns to tensors and back: treatments, fitting, encoding, labels.
 //!
 //! A query's columns are read as [`RawRows`]: numbers as `f64`, texts as codes into a
-//! [`Dictionary`], arrays as `f32` in the form that an [`Intake`] brings them to. [`fit()`] turns the wished treatments ([`Request`]) into a [`FeatureSet`], looking
-//! at the training rows only and passing over them in order, block by block, so that the result
-//! is the same from memory and from a file. A set's [`Encoder`] and [`BlockEncoder`] then write
-//! network inputs with the same bits.
+//! [`Dictionary`], arrays as `f32` in the form that an [`Intake`] brings them to. [`fit()`] turns
+//! the wished treatments ([`Request`]) into a [`FeatureSet`], looking at the training rows only and
+//! passing over them in order, block by block, so that the result is the same from memory and from
+//! a file. A set's [`Encoder`] and [`BlockEncoder`] then write network inputs with the same bits.
 
 mod arrays;
 mod block;
@@ -15,8 +15,11 @@ mod elements;
 mod encoder;
 mod encoder_arrays;
 mod error;
+mod feature;
 mod fit;
 mod fit_arrays;
+mod fitted;
+mod fitted_check;
 mod gather;
 mod hash;
 mod image;
@@ -42,7 +45,9 @@ pub use column::{ArrayShape, Column, Kind, Origin};
 pub use dictionary::{Dictionary, MISSING, OVERFLOW};
 pub use encoder::{BlockEncoder, Encoder};
 pub use error::Error;
+pub use feature::{Feature, Profile};
 pub use fit::{fit, refresh_profiles};
+pub use fitted::{Fitted, Tokens};
 pub use image::Geometry;
 pub use intake::Intake;
 pub use labels::Labels;
@@ -56,6 +61,6 @@ pub use request_arrays::{
     VectorSettings,
 };
 pub use sequences::{DEFAULT_STEPS, SequenceRows, Sequences, Steps};
-pub use set::{Feature, FeatureSet, Fitted, MAX_FEATURES, Profile, STEPS_INPUT, Tokens};
+pub use set::{FeatureSet, MAX_FEATURES, STEPS_INPUT};
 pub use split::{Split, folds, group_key, split};
 pub use target::{MAX_CLASSES, OutputScale, Target, TargetRequest, Task, target_kind};

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::error::unknown;
-use super::set::is_false;
+use super::fitted::is_false;
 use super::{Error, Kind, Origin, Scale};
 use crate::nn::Head;
 
