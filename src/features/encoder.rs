@@ -5,9 +5,9 @@ use std::ops::Range;
 use hashbrown::HashTable;
 
 use super::encoder_arrays::ArrayPlan;
+use super::encoder_numbers::{Lanes, Numbers, Scale};
 use super::hash::hash;
 use super::{Block, Dictionary, Error, Feature, FeatureSet, Fitted, MISSING};
-use crate::nn::processor::{Processor, Task};
 
 /// Rows that are encoded column by column.
 const STRIP: usize = 128;
@@ -22,14 +22,8 @@ struct Plan {
     /// Inputs.
     width: u32,
     form: Form,
-    center: f64,
-    factor: f64,
-    /// 1 / clip², 0 without a clip.
-    bend: f32,
-    /// The encoded stand-ins for a missing value and for the two infinities.
-    missing: f32,
-    low: f32,
-    high: f32,
+    /// Of a number.
+    scale: Scale,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -44,201 +38,22 @@ enum Form {
 
 impl Plan {
     fn new(feature: &Feature, offset: usize) -> Plan {
-        let mut plan = Plan {
+        Plan {
             offset: offset as u32,
             width: feature.width() as u32,
-            form: Form::Ignored,
-            center: 0.0,
-            factor: 1.0,
-            bend: 0.0,
-            missing: 0.0,
-            low: 0.0,
-            high: 0.0,
-        };
-        match &feature.treatment {
-            Fitted::Numeric {
-                center,
-                divisor,
-                missing,
-                low,
-                high,
-                indicator,
-                clip,
-                ..
-            } => {
-                plan.form = if *indicator {
-                    Form::NumberAndIndicator
-                } else {
-                    Form::Number
-                };
-                plan.center = *center;
-                plan.factor = 1.0 / divisor;
-                plan.bend = clip.map_or(0.0, |clip| (1.0 / (clip * clip)) as f32);
-                plan.missing = plan.scaled(*missing);
-                plan.low = plan.scaled(*low);
-                plan.high = plan.scaled(*high);
-            }
-            Fitted::OneHot { .. } => plan.form = Form::OneHot,
-            Fitted::Index { .. } => plan.form = Form::Index,
-            Fitted::Vector { .. } | Fitted::Image { .. } | Fitted::Sequence { .. } => {
-                plan.form = Form::Array;
-            }
-            Fitted::Ignored { .. } => {}
-        }
-        plan
-    }
-
-    /// The encoding of a finite number. Only operations that IEEE 754 rounds exactly, so that it
-    /// has the same bits on every processor.
-    #[inline]
-    fn scaled(&self, value: f64) -> f32 {
-        let z = ((value - self.center) * self.factor) as f32;
-        let z = z.clamp(-LIMIT, LIMIT);
-        if self.bend == 0.0 {
-            z
-        } else {
-            z / (1.0 + z * z * self.bend).sqrt()
-        }
-    }
-
-    /// The encoding of any number.
-    #[inline]
-    fn number(&self, value: f64) -> f32 {
-        if value.is_finite() {
-            self.scaled(value)
-        } else if value.is_nan() {
-            self.missing
-        } else if value > 0.0 {
-            self.high
-        } else {
-            self.low
-        }
-    }
-}
-
-/// The plans of numbers, setting by setting, so that neighbouring features are encoded as one
-/// vector. What stands at features that are no numbers is never read.
-#[derive(Clone, Debug, Default)]
-struct Lanes {
-    center: Box<[f64]>,
-    factor: Box<[f64]>,
-    bend: Box<[f32]>,
-    missing: Box<[f32]>,
-    low: Box<[f32]>,
-    high: Box<[f32]>,
-}
-
-impl Lanes {
-    fn new(plans: &[Plan]) -> Lanes {
-        Lanes {
-            center: plans.iter().map(|plan| plan.center).collect(),
-            factor: plans.iter().map(|plan| plan.factor).collect(),
-            bend: plans.iter().map(|plan| plan.bend).collect(),
-            missing: plans.iter().map(|plan| plan.missing).collect(),
-            low: plans.iter().map(|plan| plan.low).collect(),
-            high: plans.iter().map(|plan| plan.high).collect(),
-        }
-    }
-
-    #[inline]
-    fn get(&self, first: usize, count: usize) -> Option<LaneSlices<'_>> {
-        let range = first..first.checked_add(count)?;
-        Some(LaneSlices {
-            center: self.center.get(range.clone())?,
-            factor: self.factor.get(range.clone())?,
-            bend: self.bend.get(range.clone())?,
-            missing: self.missing.get(range.clone())?,
-            low: self.low.get(range.clone())?,
-            high: self.high.get(range)?,
-        })
-    }
-}
-
-/// The lanes of some neighbouring features.
-struct LaneSlices<'a> {
-    center: &'a [f64],
-    factor: &'a [f64],
-    bend: &'a [f32],
-    missing: &'a [f32],
-    low: &'a [f32],
-    high: &'a [f32],
-}
-
-/// [`Plan::number`] for neighbouring features, without branches.
-struct EncodeNumbers<'a> {
-    lanes: LaneSlices<'a>,
-    values: &'a [f64],
-    row: &'a mut [f32],
-}
-
-impl Task for EncodeNumbers<'_> {
-    #[inline(always)]
-    fn run(self) {
-        let EncodeNumbers { lanes, values, row } = self;
-        let count = row.len();
-        // Slices of one known length, so that the loop needs no checks.
-        let (values, center, factor) = (
-            &values[..count],
-            &lanes.center[..count],
-            &lanes.factor[..count],
-        );
-        let (bend, missing) = (&lanes.bend[..count], &lanes.missing[..count]);
-        let (low, high) = (&lanes.low[..count], &lanes.high[..count]);
-        for i in 0..count {
-            let value = values[i];
-            let z = (((value - center[i]) * factor[i]) as f32).clamp(-LIMIT, LIMIT);
-            // Without a bend the division is by one, and exact.
-            let scaled = z / (1.0 + z * z * bend[i]).sqrt();
-            let x = if value == f64::INFINITY {
-                high[i]
-            } else {
-                scaled
-            };
-            let x = if value == f64::NEG_INFINITY {
-                low[i]
-            } else {
-                x
-            };
-            row[i] = if value.is_nan() { missing[i] } else { x };
-        }
-    }
-}
-
-/// [`Plan::number`] for one feature of many rows.
-struct EncodeColumn<'a> {
-    plan: &'a Plan,
-    values: &'a [f64],
-    encoded: &'a mut [f32],
-}
-
-impl Task for EncodeColumn<'_> {
-    #[inline(always)]
-    fn run(self) {
-        let Plan {
-            center,
-            factor,
-            bend,
-            missing,
-            low,
-            high,
-            ..
-        } = *self.plan;
-        let number = |value: f64, bent: bool| {
-            let z = (((value - center) * factor) as f32).clamp(-LIMIT, LIMIT);
-            let scaled = if bent {
-                z / (1.0 + z * z * bend).sqrt()
-            } else {
-                z
-            };
-            let x = if value == f64::INFINITY { high } else { scaled };
-            let x = if value == f64::NEG_INFINITY { low } else { x };
-            if value.is_nan() { missing } else { x }
-        };
-        let pairs = self.encoded.iter_mut().zip(self.values);
-        if bend == 0.0 {
-            pairs.for_each(|(x, &value)| *x = number(value, false));
-        } else {
-            pairs.for_each(|(x, &value)| *x = number(value, true));
+            form: match &feature.treatment {
+                Fitted::Numeric {
+                    indicator: true, ..
+                } => Form::NumberAndIndicator,
+                Fitted::Numeric { .. } => Form::Number,
+                Fitted::OneHot { .. } => Form::OneHot,
+                Fitted::Index { .. } => Form::Index,
+                Fitted::Vector { .. } | Fitted::Image { .. } | Fitted::Sequence { .. } => {
+                    Form::Array
+                }
+                Fitted::Ignored { .. } => Form::Ignored,
+            },
+            scale: Scale::new(&feature.treatment),
         }
     }
 }
@@ -303,7 +118,7 @@ impl FeatureSet {
         });
         let plans: Box<[Plan]> = plans.collect();
         Encoder {
-            lanes: Lanes::new(&plans),
+            lanes: Lanes::new(plans.iter().map(|plan| &plan.scale)),
             plans,
             levels: self
                 .features
@@ -370,12 +185,12 @@ impl Encoder {
         match plan.form {
             Form::Number => {
                 if let Some(x) = row.get_mut(offset) {
-                    *x = plan.number(value);
+                    *x = plan.scale.number(value);
                 }
             }
             Form::NumberAndIndicator => {
                 if let Some([x, indicator]) = row.get_mut(offset..offset + 2) {
-                    *x = plan.number(value);
+                    *x = plan.scale.number(value);
                     *indicator = f32::from(u8::from(value.is_nan()));
                 }
             }
@@ -392,22 +207,23 @@ impl Encoder {
             .count()
     }
 
-    /// Writes the numbers of neighbouring features, as [`number`](Encoder::number) would one by
-    /// one, with the same bits and several times as fast.
+    /// Writes the numbers of neighbouring features of as many rows as are given, as
+    /// [`number`](Encoder::number) would one by one, with the same bits and several times as fast.
     ///
-    /// The features from `first` on must be plain numbers, one for each value; of values beyond
-    /// [`run_of_numbers`](Encoder::run_of_numbers) nothing is written.
+    /// `out` is `[rows, width]`. The `count` features from `first` on must be plain numbers, as
+    /// [`run_of_numbers`](Encoder::run_of_numbers) says. A row that gives fewer values is left
+    /// alone.
     #[inline]
-    pub fn numbers(&self, first: usize, values: &[f64], row: &mut [f32]) {
-        let Some(plan) = self.plans.get(first) else {
-            return;
-        };
-        let offset = plan.offset as usize;
-        if let (Some(lanes), Some(row)) = (
-            self.lanes.get(first, values.len()),
-            row.get_mut(offset..offset + values.len()),
-        ) {
-            Processor::detect().run(EncodeNumbers { lanes, values, row });
+    pub fn numbers<'a>(
+        &self,
+        first: usize,
+        count: usize,
+        rows: impl Iterator<Item = Numbers<'a>>,
+        out: &mut [f32],
+    ) {
+        if let Some(plan) = self.plans.get(first) {
+            let places = (self.width, plan.offset as usize);
+            self.lanes.encode((first, count), rows, out, places);
         }
     }
 
@@ -535,11 +351,7 @@ impl BlockEncoder {
                 Form::Number | Form::NumberAndIndicator => {
                     let values = &block.numbers(i)?[rows.clone()];
                     let encoded = &mut encoded[..values.len()];
-                    Processor::detect().run(EncodeColumn {
-                        plan,
-                        values,
-                        encoded,
-                    });
+                    plan.scale.column(values, encoded);
                     let slices = out.chunks_exact_mut(width);
                     if plan.form == Form::Number {
                         for (row, &x) in slices.zip(encoded.iter()) {

@@ -14,6 +14,7 @@ mod dictionary;
 mod elements;
 mod encoder;
 mod encoder_arrays;
+mod encoder_numbers;
 mod error;
 mod feature;
 mod fit;
@@ -44,6 +45,7 @@ pub use block::{Block, Blocks, MemoryRows, RawRows, Values, pass, rows_of_block}
 pub use column::{ArrayShape, Column, Kind, Origin};
 pub use dictionary::{Dictionary, MISSING, OVERFLOW};
 pub use encoder::{BlockEncoder, Encoder};
+pub use encoder_numbers::Numbers;
 pub use error::Error;
 pub use feature::{Feature, Profile};
 pub use fit::{fit, refresh_profiles};

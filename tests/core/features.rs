@@ -1,10 +1,11 @@
 //! Features: fitting, encoding and what is left out.
 
 use pg_neural::features::{
-    BitMask, Block, Column, Dictionary, Error, FeatureSet, Fitted, MISSING, MemoryRows, Origin,
-    Profile, Values, fit, parse_requests, storage_kind,
+    BitMask, Block, Column, Dictionary, Error, FeatureSet, Fitted, MISSING, MemoryRows, Numbers,
+    Origin, Profile, Values, fit, parse_requests, storage_kind,
 };
 use serde_json::{Value, json};
+use std::iter::once;
 
 fn never() -> impl FnMut() -> bool {
     || false
@@ -513,12 +514,31 @@ fn neighbouring_numbers_encoded_together_have_the_bits_of_one_by_one() {
         values[7] = f64::NEG_INFINITY;
         values[9] = 1e300;
         let (mut together, mut single) = (vec![9.0_f32; 19], vec![9.0_f32; 19]);
-        encoder.numbers(0, &values[..2], &mut together);
-        encoder.numbers(2, &values[2..], &mut together);
+        let (few, most) = values.split_at(2);
+        encoder.numbers(0, 2, once(few.into()), &mut together);
+        encoder.numbers(2, 17, once(most.into()), &mut together);
         for (i, value) in values.iter().enumerate() {
             encoder.number(i, *value, &mut single);
         }
         let bits = |row: &[f32]| row.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
         assert_eq!(bits(&together), bits(&single));
+        // The same for several rows at once, of which some values are not there.
+        let rows: Vec<Vec<f64>> = (0..5)
+            .map(|row| values.iter().map(|v| v * f64::from(row)).collect())
+            .collect();
+        let nulls: Vec<bool> = (0..19).map(|i| i % 6 == 2).collect();
+        let given = rows.iter().map(|values| Numbers {
+            values,
+            nulls: &nulls,
+        });
+        let mut together = vec![9.0_f32; 5 * 19];
+        encoder.numbers(0, 19, given, &mut together);
+        for (row, together) in rows.iter().zip(together.chunks_exact(19)) {
+            for (i, value) in row.iter().enumerate() {
+                let value = if nulls[i] { f64::NAN } else { *value };
+                encoder.number(i, value, &mut single);
+            }
+            assert_eq!(bits(together), bits(&single));
+        }
     }
 }

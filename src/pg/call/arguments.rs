@@ -1,18 +1,17 @@
 //! From a call's arguments to a row of network input.
 
-use std::ffi::CString;
+use pgrx::PgSqlErrorCode as Code;
+use pgrx::pg_sys::{self, NullableDatum};
 
-use pgrx::{PgSqlErrorCode as Code, pg_sys};
-
+use super::composite::{Composite, row_type};
+use super::convert::Convert;
+use super::positional::Positional;
+use super::rows::Rows;
 use super::steps::StepsArgument;
-use crate::features::{Arrays, Encoder, Feature, Intake, Kind, Origin};
+use crate::features::{Arrays, Encoder, Feature, Intake, Kind};
 use crate::pg::cache::DecodedModel;
 use crate::pg::error::Report;
 use crate::pg::reader::Resolved;
-use crate::pg::rows::{ArrayReader, Reader, type_name};
-use crate::pg::settings;
-
-const SECONDS_A_DAY: f64 = 86_400.0;
 
 /// Where a call's features come from.
 pub enum Arguments {
@@ -30,73 +29,6 @@ pub enum Arguments {
     },
     /// The steps of a sequence in one array.
     Steps(StepsArgument),
-}
-
-/// One argument a feature: neighbouring numbers together, the others one by one.
-pub struct Positional {
-    convert: Vec<Convert>,
-    /// First feature and length of each run of plain numbers.
-    runs: Vec<(usize, usize)>,
-    /// The other features.
-    single: Vec<usize>,
-    values: Vec<f64>,
-}
-
-/// How one feature's value is made from a datum.
-pub struct Convert {
-    how: How,
-    buffer: String,
-}
-
-enum How {
-    /// As a number, times a factor (between days and seconds; mostly 1).
-    Number(Reader, f64),
-    /// As a level's name.
-    Category(Reader),
-    /// As an array, which is taken in ahead of being encoded.
-    Array {
-        reader: ArrayReader,
-        intake: Box<Intake>,
-        /// Room for one.
-        taken: Arrays,
-    },
-    /// A literal without a type, parsed as the feature's type; what came out is kept when the
-    /// literal is a constant of the query.
-    Literal {
-        input: pg_sys::Oid,
-        parameter: pg_sys::Oid,
-        then: Box<Convert>,
-        kept: Option<Kept>,
-    },
-    /// The network does not see it.
-    Unused,
-}
-
-enum Kept {
-    Number(f64),
-    Category(String),
-    Array(Arrays),
-}
-
-/// The plan for a composite argument of one row type.
-pub struct Composite {
-    row_type: pg_sys::Oid,
-    modifier: i32,
-    descriptor: OwnedDescriptor,
-    /// For each feature its place in the row type and how it is read.
-    columns: Vec<(usize, Convert)>,
-    values: Vec<pg_sys::Datum>,
-    nulls: Vec<bool>,
-}
-
-/// A tuple descriptor of our own, outside any memory context of a query.
-struct OwnedDescriptor(pg_sys::TupleDesc);
-
-impl Drop for OwnedDescriptor {
-    fn drop(&mut self) {
-        // SAFETY: made by lookup_rowtype_tupdesc_copy in TopMemoryContext, freed once.
-        unsafe { pg_sys::FreeTupleDesc(self.0) };
-    }
 }
 
 impl Arguments {
@@ -156,29 +88,61 @@ impl Arguments {
         }
     }
 
-    /// Writes the network's input for this call.
+    /// Writes the network's input for each of these calls into a row of `out`; `after_each` is
+    /// called after a call for which memory may have been taken. The error is with the call that
+    /// it belongs to.
     ///
     /// # Safety
-    /// `fcinfo` is the frame of a call at the site that was planned.
+    /// As for one.
+    pub unsafe fn encode_rows(
+        &mut self,
+        info: *mut pg_sys::FmgrInfo,
+        rows: Rows<'_>,
+        (model, resolved): (&DecodedModel, &Resolved),
+        out: &mut [f32],
+        mut after_each: impl FnMut(),
+    ) -> Result<(), (usize, Report)> {
+        let encoder = &model.encoder;
+        // SAFETY: as the caller says.
+        unsafe {
+            if let Arguments::Positional(positional) = self {
+                return positional.encode_rows(info, rows, encoder, out, after_each);
+            }
+            let width = model.predictor.input_width();
+            for (row, out) in out.chunks_exact_mut(width).take(rows.count()).enumerate() {
+                let argument = |i: usize| rows.argument(row, i + 1);
+                self.encode(info, argument, (model, resolved), out)
+                    .map_err(|report| (row, report))?;
+                after_each();
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the network's input for the call that has these arguments behind the model.
+    ///
+    /// # Safety
+    /// They are of a call at the site that was planned.
     #[inline]
     pub unsafe fn encode(
         &mut self,
-        fcinfo: pg_sys::FunctionCallInfo,
-        model: &DecodedModel,
-        resolved: &Resolved,
+        info: *mut pg_sys::FmgrInfo,
+        argument: impl Fn(usize) -> NullableDatum,
+        (model, resolved): (&DecodedModel, &Resolved),
         row: &mut [f32],
     ) -> Result<(), Report> {
         let encoder = &model.encoder;
         // SAFETY: the datums are of the types that were planned for.
         unsafe {
-            let arguments = (*fcinfo).args.as_ptr();
             match self {
-                Arguments::Positional(positional) => positional.encode(fcinfo, encoder, row)?,
+                Arguments::Positional(positional) => {
+                    positional.encode(info, argument, encoder, row)?
+                }
                 Arguments::Steps(steps) => {
-                    steps.encode(&*arguments.add(1), model, resolved, row)?;
+                    steps.encode(&argument(0), model, resolved, row)?;
                 }
                 Arguments::Composite(composite) => {
-                    let argument = &*arguments.add(1);
+                    let argument = argument(0);
                     if argument.isnull {
                         encode_missing(&model.features.features, encoder, row)?;
                     } else {
@@ -201,7 +165,7 @@ impl Arguments {
                     by_value,
                     align,
                 } => {
-                    let argument = &*arguments.add(1);
+                    let argument = argument(0);
                     if argument.isnull {
                         return Err(Report::new(
                             Code::ERRCODE_NULL_VALUE_NOT_ALLOWED,
@@ -239,75 +203,6 @@ impl Arguments {
     }
 }
 
-impl Positional {
-    fn new(convert: Vec<Convert>, encoder: &Encoder) -> Positional {
-        let (mut runs, mut single) = (Vec::new(), Vec::new());
-        let mut i = 0;
-        while i < convert.len() {
-            let numbers = convert[i..]
-                .iter()
-                .take(encoder.run_of_numbers(i))
-                .take_while(|convert| matches!(convert.how, How::Number(..)))
-                .count();
-            if numbers > 1 {
-                runs.push((i, numbers));
-                i += numbers;
-            } else {
-                single.push(i);
-                i += 1;
-            }
-        }
-        let longest = runs.iter().map(|(_, length)| *length).max().unwrap_or(0);
-        Positional {
-            convert,
-            runs,
-            single,
-            values: vec![0.0; longest],
-        }
-    }
-
-    /// # Safety
-    /// `fcinfo` is the frame of a call at the site that was planned.
-    #[inline]
-    unsafe fn encode(
-        &mut self,
-        fcinfo: pg_sys::FunctionCallInfo,
-        encoder: &Encoder,
-        row: &mut [f32],
-    ) -> Result<(), Report> {
-        // SAFETY: the datums are of the types that were planned for.
-        unsafe {
-            let arguments = (*fcinfo).args.as_ptr();
-            for &(first, length) in &self.runs {
-                let values = &mut self.values[..length];
-                let converts = &self.convert[first..first + length];
-                for (i, (value, convert)) in values.iter_mut().zip(converts).enumerate() {
-                    let argument = &*arguments.add(first + i + 1);
-                    *value = match convert.how {
-                        How::Number(reader, factor) if !argument.isnull => {
-                            factor * reader.number(argument.value)
-                        }
-                        _ => f64::NAN,
-                    };
-                }
-                encoder.numbers(first, values, row);
-            }
-            for &i in &self.single {
-                let argument = &*arguments.add(i + 1);
-                let convert = &mut self.convert[i];
-                if let How::Literal { kept: None, .. } = convert.how
-                    && !argument.isnull
-                {
-                    let constant = pg_sys::get_fn_expr_arg_stable((*fcinfo).flinfo, i as i32 + 1);
-                    convert.parse(argument.value, constant)?;
-                }
-                convert.encode(i, argument.value, argument.isnull, encoder, row)?;
-            }
-        }
-        Ok(())
-    }
-}
-
 pub(super) fn wrong_count(features: &[Feature], given: usize, resolved: &Resolved) -> Report {
     let names: Vec<&str> = features
         .iter()
@@ -326,345 +221,6 @@ pub(super) fn wrong_count(features: &[Feature], given: usize, resolved: &Resolve
         "The features are, in this order: {}.",
         names.join(", ")
     ))
-}
-
-/// The row type that a composite datum says it is of.
-///
-/// # Safety
-/// `header` is a detoasted composite datum.
-pub(super) unsafe fn row_type(header: pg_sys::HeapTupleHeader) -> (pg_sys::Oid, i32) {
-    // SAFETY: a composite datum carries its type in the header.
-    unsafe {
-        let datum = (*header).t_choice.t_datum;
-        (datum.datum_typeid, datum.datum_typmod)
-    }
-}
-
-impl Convert {
-    /// How `feature` is read from a value of the given type.
-    ///
-    /// # Errors
-    /// 42804 for a type that the feature cannot take.
-    pub fn new(
-        feature: &Feature,
-        given: pg_sys::Oid,
-        resolved: &Resolved,
-    ) -> Result<Convert, Report> {
-        let plain = |how| {
-            Ok(Convert {
-                how,
-                buffer: String::new(),
-            })
-        };
-        if !feature.is_used() {
-            return plain(How::Unused);
-        }
-        if given == pg_sys::UNKNOWNOID {
-            // SAFETY: looks the feature's type up by name, and its input function by OID.
-            unsafe {
-                let of_feature = type_by_name(&feature.sql_type);
-                let (mut input, mut parameter) = (pg_sys::InvalidOid, pg_sys::InvalidOid);
-                pg_sys::getTypeInputInfo(of_feature, &mut input, &mut parameter);
-                let then = Box::new(Convert::new(feature, of_feature, resolved)?);
-                return plain(How::Literal {
-                    input,
-                    parameter,
-                    then,
-                    kept: None,
-                });
-            }
-        }
-        if let (Kind::Array, Some(reader)) = (feature.kind(), ArrayReader::for_type(given))
-            && (feature.origin == Origin::Bytes) == (reader == ArrayReader::Bytes)
-        {
-            return plain(How::Array {
-                reader,
-                intake: Box::new(Intake::fitted(feature, settings::max_memory())),
-                taken: Arrays::new(),
-            });
-        }
-        let number = matches!(
-            feature.origin,
-            Origin::Integer | Origin::Float | Origin::Numeric | Origin::Boolean
-        );
-        let how = Reader::for_type(given).and_then(|reader| match (feature.kind(), reader) {
-            (Kind::Number, Reader::Date) if feature.origin == Origin::Date => {
-                Some(How::Number(reader, 1.0))
-            }
-            (Kind::Number, Reader::Date) if feature.origin == Origin::Timestamp => {
-                Some(How::Number(reader, SECONDS_A_DAY))
-            }
-            (Kind::Number, Reader::Timestamp) if feature.origin == Origin::Timestamp => {
-                Some(How::Number(reader, 1.0))
-            }
-            (Kind::Number, Reader::Timestamp) if feature.origin == Origin::Date => {
-                Some(How::Number(reader, 1.0 / SECONDS_A_DAY))
-            }
-            (Kind::Number, Reader::Date | Reader::Timestamp) => None,
-            (Kind::Number, _) if number && reader.is_number() => Some(How::Number(reader, 1.0)),
-            (Kind::Number, _) => None,
-            (Kind::Category, _) if !reader.is_number() || feature.origin.is_number() => {
-                Some(How::Category(reader))
-            }
-            (Kind::Category | Kind::Array | Kind::Numbers | Kind::Labels, _) => None,
-        });
-        match how {
-            Some(how) => plain(how),
-            None => Err(Report::new(
-                Code::ERRCODE_DATATYPE_MISMATCH,
-                format!(
-                    "feature \"{}\" of model \"{}\" is of type {} and cannot take a value of type {}",
-                    feature.name,
-                    resolved.label(),
-                    feature.sql_type,
-                    type_name(given),
-                ),
-            )
-            .hint("Give the features in call order, or cast the value.")),
-        }
-    }
-
-    /// Writes the feature's part of the row.
-    ///
-    /// # Errors
-    /// An array that the feature cannot take.
-    ///
-    /// # Safety
-    /// `datum` is of the type planned for, unless `null`.
-    #[inline]
-    pub unsafe fn encode(
-        &mut self,
-        feature: usize,
-        datum: pg_sys::Datum,
-        null: bool,
-        encoder: &Encoder,
-        row: &mut [f32],
-    ) -> Result<(), Report> {
-        match &mut self.how {
-            How::Number(reader, factor) => {
-                let value = if null {
-                    f64::NAN
-                } else {
-                    // SAFETY: as the caller says.
-                    *factor * unsafe { reader.number(datum) }
-                };
-                encoder.number(feature, value, row);
-            }
-            How::Category(reader) => {
-                let level = if null {
-                    None
-                } else {
-                    // SAFETY: as the caller says.
-                    Some(unsafe { reader.level(datum, &mut self.buffer) })
-                };
-                encoder.category(feature, level, row);
-            }
-            How::Array {
-                reader,
-                intake,
-                taken,
-            } => {
-                taken.clear();
-                // SAFETY: as the caller says.
-                unsafe { reader.read(datum, null, intake, taken)? };
-                encoder.array(feature, taken.get(0).unwrap_or_default(), row)?;
-            }
-            How::Literal {
-                kept: Some(Kept::Array(taken)),
-                ..
-            } => encoder.array(feature, taken.get(0).unwrap_or_default(), row)?,
-            How::Literal {
-                kept: Some(Kept::Number(value)),
-                ..
-            } => {
-                encoder.number(feature, *value, row);
-            }
-            How::Literal {
-                kept: Some(Kept::Category(level)),
-                ..
-            } => {
-                encoder.category(feature, Some(level), row);
-            }
-            How::Literal {
-                input,
-                parameter,
-                then,
-                ..
-            } => {
-                // SAFETY: an unknown value is a C string; the input function is its type's.
-                unsafe {
-                    let value = if null {
-                        datum
-                    } else {
-                        pg_sys::OidInputFunctionCall(*input, datum.cast_mut_ptr(), *parameter, -1)
-                    };
-                    then.encode(feature, value, null, encoder, row)?;
-                }
-            }
-            How::Unused => {}
-        }
-        Ok(())
-    }
-
-    /// Parses a literal once, when it is a constant of the query.
-    ///
-    /// # Errors
-    /// An array that the feature cannot take.
-    ///
-    /// # Safety
-    /// `datum` is a C string, not NULL.
-    unsafe fn parse(&mut self, datum: pg_sys::Datum, constant: bool) -> Result<(), Report> {
-        let How::Literal {
-            input,
-            parameter,
-            then,
-            kept,
-        } = &mut self.how
-        else {
-            return Ok(());
-        };
-        if !constant {
-            return Ok(());
-        }
-        // SAFETY: as for `encode`.
-        unsafe {
-            let value = pg_sys::OidInputFunctionCall(*input, datum.cast_mut_ptr(), *parameter, -1);
-            *kept = match &mut then.how {
-                How::Array { reader, intake, .. } => {
-                    let mut taken = Arrays::new();
-                    reader.read(value, false, intake, &mut taken)?;
-                    Some(Kept::Array(taken))
-                }
-                How::Number(reader, factor) => Some(Kept::Number(reader.number(value) * *factor)),
-                How::Category(reader) => Some(Kept::Category(
-                    reader.level(value, &mut then.buffer).to_string(),
-                )),
-                How::Literal { .. } | How::Unused => None,
-            };
-        }
-        Ok(())
-    }
-}
-
-/// The type of that name; text when it is no longer there.
-///
-/// # Safety
-/// Called inside a transaction.
-unsafe fn type_by_name(name: &str) -> pg_sys::Oid {
-    let Ok(name) = CString::new(name) else {
-        return pg_sys::TEXTOID;
-    };
-    // SAFETY: to_regtype gives NULL rather than an error for a type that is not there.
-    unsafe {
-        let text = pg_sys::cstring_to_text(name.as_ptr());
-        pgrx::direct_function_call_as_datum(pg_sys::to_regtype, &[Some(pg_sys::Datum::from(text))])
-            .map_or(pg_sys::TEXTOID, |datum| {
-                pg_sys::Oid::from(datum.value() as u32)
-            })
-    }
-}
-
-impl Composite {
-    /// Whether this is the plan for rows of that type.
-    pub(super) fn is_for(&self, row_type: pg_sys::Oid, modifier: i32) -> bool {
-        (self.row_type, self.modifier) == (row_type, modifier)
-    }
-
-    pub(super) unsafe fn new(
-        row_type: pg_sys::Oid,
-        modifier: i32,
-        features: &[Feature],
-        resolved: &Resolved,
-    ) -> Result<Composite, Report> {
-        // SAFETY: the descriptor is copied to where it outlives the query that brought it.
-        unsafe {
-            let descriptor = {
-                let outer = pg_sys::MemoryContextSwitchTo(pg_sys::TopMemoryContext);
-                let copy = pg_sys::lookup_rowtype_tupdesc_copy(row_type, modifier);
-                pg_sys::MemoryContextSwitchTo(outer);
-                OwnedDescriptor(copy)
-            };
-            let width = (*descriptor.0).natts as usize;
-            let attributes: Vec<(String, pg_sys::Oid, bool)> =
-                pgrx::PgTupleDesc::from_pg_unchecked(descriptor.0)
-                    .iter()
-                    .map(|a| (a.name().to_string(), a.atttypid, a.attisdropped))
-                    .collect();
-            let nameless = row_type == pg_sys::RECORDOID
-                && attributes
-                    .iter()
-                    .enumerate()
-                    .all(|(i, (name, _, _))| *name == format!("f{}", i + 1));
-            let mut columns = Vec::with_capacity(features.len());
-            for feature in features {
-                let place = attributes
-                    .iter()
-                    .position(|(name, _, dropped)| !dropped && *name == feature.name);
-                match place {
-                    Some(place) => {
-                        columns.push((place, Convert::new(feature, attributes[place].1, resolved)?))
-                    }
-                    None if nameless => {
-                        return Err(Report::new(
-                            Code::ERRCODE_INVALID_PARAMETER_VALUE,
-                            format!(
-                                "the ROW given to model \"{}\" has no column names",
-                                resolved.label()
-                            ),
-                        )
-                        .hint("Give a row of a table or subquery, or the features one by one."));
-                    }
-                    None => {
-                        return Err(Report::new(
-                            Code::ERRCODE_UNDEFINED_COLUMN,
-                            format!(
-                                "column \"{}\", a feature of model \"{}\", is missing from the row",
-                                feature.name,
-                                resolved.label()
-                            ),
-                        )
-                        .hint("Give a row that has every feature of the model by name."));
-                    }
-                }
-            }
-            Ok(Composite {
-                row_type,
-                modifier,
-                values: vec![pg_sys::Datum::from(0usize); width],
-                nulls: vec![true; width],
-                descriptor,
-                columns,
-            })
-        }
-    }
-
-    /// # Safety
-    /// `header` is a composite datum of the row type that was planned for.
-    pub(super) unsafe fn encode(
-        &mut self,
-        header: pg_sys::HeapTupleHeader,
-        encoder: &Encoder,
-        row: &mut [f32],
-    ) -> Result<(), Report> {
-        // SAFETY: as the caller says; the tuple borrows the datum.
-        unsafe {
-            let mut tuple = pg_sys::HeapTupleData {
-                t_len: pgrx::varsize_4b(header.cast()) as u32,
-                t_data: header,
-                ..Default::default()
-            };
-            pg_sys::heap_deform_tuple(
-                &mut tuple,
-                self.descriptor.0,
-                self.values.as_mut_ptr(),
-                self.nulls.as_mut_ptr(),
-            );
-            for (i, (place, convert)) in self.columns.iter_mut().enumerate() {
-                convert.encode(i, self.values[*place], self.nulls[*place], encoder, row)?;
-            }
-        }
-        Ok(())
-    }
 }
 
 /// The row of a call that gives no feature a value.

@@ -2,9 +2,14 @@
 
 pub(crate) mod answer;
 mod arguments;
+mod composite;
+mod convert;
+mod positional;
+mod rows;
 mod site;
 mod snapshot;
 mod steps;
 
-pub use arguments::Convert;
+pub use convert::Convert;
+pub use rows::Rows;
 pub use site::{Answer, Site};

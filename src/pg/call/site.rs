@@ -7,6 +7,7 @@ use std::rc::Rc;
 use pgrx::{PgSqlErrorCode as Code, pg_sys};
 
 use super::arguments::Arguments;
+use super::rows::Rows;
 use super::snapshot::SnapshotKey;
 use crate::nn::Scratch;
 use crate::pg::cache::{self, DecodedModel};
@@ -292,20 +293,24 @@ impl Site {
         &self.resolved
     }
 
-    /// Writes the network's input for a call into a row of the caller's.
+    /// Writes the network's input for each of these calls into a row of `out`; `after_each` is
+    /// called after a call for which memory may have been taken. The error is with the call that
+    /// it belongs to.
     ///
     /// # Safety
-    /// `fcinfo` is a frame of the call that the site was made for.
-    #[inline]
-    pub unsafe fn encode(
+    /// They are of the call that the site was made for, of which `info` is the FmgrInfo.
+    pub unsafe fn encode_rows(
         &mut self,
-        fcinfo: pg_sys::FunctionCallInfo,
-        row: &mut [f32],
-    ) -> Result<(), Report> {
+        info: *mut pg_sys::FmgrInfo,
+        rows: Rows<'_>,
+        out: &mut [f32],
+        after_each: impl FnMut(),
+    ) -> Result<(), (usize, Report)> {
+        let model = (&*self.model, &*self.resolved);
         // SAFETY: as the caller says.
         unsafe {
             self.arguments
-                .encode(fcinfo, &self.model, &self.resolved, row)
+                .encode_rows(info, rows, model, out, after_each)
         }
     }
 
@@ -324,8 +329,11 @@ impl Site {
     pub unsafe fn outputs(&mut self, fcinfo: pg_sys::FunctionCallInfo) -> Result<(), Report> {
         // SAFETY: as the caller says.
         unsafe {
+            let arguments = (*fcinfo).args.as_ptr();
+            let argument = |i: usize| *arguments.add(i + 1);
+            let model = (&*self.model, &*self.resolved);
             self.arguments
-                .encode(fcinfo, &self.model, &self.resolved, &mut self.row)?;
+                .encode((*fcinfo).flinfo, argument, model, &mut self.row)?;
         }
         self.model
             .predictor

@@ -2,7 +2,9 @@
 
 use pgrx::{PgSqlErrorCode as Code, pg_sys};
 
-use super::arguments::{Composite, Convert, row_type, wrong_count};
+use super::arguments::wrong_count;
+use super::composite::{Composite, row_type};
+use super::convert::Convert;
 use crate::features::{Encoder, Kind};
 use crate::pg::cache::DecodedModel;
 use crate::pg::error::Report;

@@ -27,6 +27,75 @@ pub(super) struct Part {
     pub(super) copying: Copying,
 }
 
+impl Part {
+    /// Copies the column of a row, and what it refers to into `memory`; returns the bytes that
+    /// this takes.
+    ///
+    /// # Safety
+    /// The rows have these columns.
+    #[inline(always)]
+    pub(super) unsafe fn copy(
+        &self,
+        (values, nulls): (*const Datum, *const bool),
+        (to_values, to_nulls): (*mut Datum, *mut bool),
+        memory: pg_sys::MemoryContext,
+    ) -> usize {
+        // SAFETY: as the caller says.
+        unsafe {
+            let null = *nulls.add(self.from);
+            *to_nulls.add(self.to) = null;
+            if null {
+                return 0;
+            }
+            let (copy, size) = self.copying.copy(*values.add(self.from), memory);
+            *to_values.add(self.to) = copy;
+            size
+        }
+    }
+}
+
+/// Neighbouring columns that are passed by value, and go to neighbours.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Run {
+    from: usize,
+    to: usize,
+    count: usize,
+}
+
+impl Run {
+    /// These columns, in as few runs as there are.
+    pub(super) fn of(parts: &[Part]) -> Vec<Run> {
+        let mut runs: Vec<Run> = Vec::new();
+        for &Part { from, to, .. } in parts {
+            match runs.last_mut() {
+                Some(run) if (run.from + run.count, run.to + run.count) == (from, to) => {
+                    run.count += 1;
+                }
+                _ => runs.push(Run { from, to, count: 1 }),
+            }
+        }
+        runs
+    }
+
+    /// Copies the columns of a row.
+    ///
+    /// # Safety
+    /// The rows have these columns.
+    #[inline(always)]
+    pub(super) unsafe fn copy(
+        &self,
+        (values, nulls): (*const Datum, *const bool),
+        (to_values, to_nulls): (*mut Datum, *mut bool),
+    ) {
+        // SAFETY: as the caller says; a batch's memory is not the slot's.
+        unsafe {
+            let (values, nulls) = (values.add(self.from), nulls.add(self.from));
+            values.copy_to_nonoverlapping(to_values.add(self.to), self.count);
+            nulls.copy_to_nonoverlapping(to_nulls.add(self.to), self.count);
+        }
+    }
+}
+
 /// What a node has done so far, for EXPLAIN.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Done {
@@ -65,7 +134,7 @@ impl std::ops::Sub for Done {
 pub(super) struct Batch {
     pub(super) calls: Vec<Call>,
     /// Columns of the plan below that are passed on by value.
-    pub(super) kept: Vec<Part>,
+    pub(super) kept: Vec<Run>,
     /// The same, copied.
     pub(super) kept_references: Vec<Part>,
     /// Whether anything of the plan below has to be copied.
@@ -151,16 +220,16 @@ impl Batch {
             });
             let (kept, kept_references): (Vec<_>, Vec<_>) =
                 kept.partition(|part| part.copying == Copying::Value);
-            let read = calls
-                .iter()
-                .flat_map(|call| [&call.columns, &call.references]);
-            let deepest = [&kept, &kept_references]
-                .into_iter()
-                .chain(read)
-                .flatten()
-                .map(|part| part.from as i32 + 1)
+            let kept = Run::of(&kept);
+            let references = calls.iter().map(|call| &call.references);
+            let references = references.chain([&kept_references]).flatten();
+            let runs = calls.iter().map(|call| &call.columns);
+            let runs = runs.chain([&kept]).flatten();
+            let deepest = references
+                .map(|part| part.from + 1)
+                .chain(runs.map(|run| run.from + run.count))
                 .max()
-                .unwrap_or(0);
+                .unwrap_or(0) as i32;
             let copies =
                 !kept_references.is_empty() || calls.iter().any(|call| !call.references.is_empty());
             let projection = if computed.is_empty() {
@@ -179,8 +248,8 @@ impl Batch {
                 _ => std::ptr::null_mut(),
             };
             let width = below + calls.len();
-            let frames: usize = calls.iter().map(Call::frame_bytes).sum();
-            let row_bytes = width * (size_of::<Datum>() + size_of::<bool>()) + frames;
+            let arguments: usize = calls.iter().map(Call::row_bytes).sum();
+            let row_bytes = width * (size_of::<Datum>() + size_of::<bool>()) + arguments;
             let most_rows = if settings::batch_scoring() {
                 let fitting = settings::max_memory() / 4 / row_bytes.max(1);
                 settings::batch_rows().min(fitting).max(1)

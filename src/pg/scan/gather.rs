@@ -32,62 +32,48 @@ pub(super) unsafe fn gather(batch: &mut Batch, state: *mut pg_sys::PlanState) {
             if batch.deepest > i32::from((*slot).tts_nvalid) {
                 slot_getsomeattrs_int(slot, batch.deepest);
             }
-            let (values, nulls) = ((*slot).tts_values, (*slot).tts_isnull);
+            let given = (
+                (*slot).tts_values.cast_const(),
+                (*slot).tts_isnull.cast_const(),
+            );
+            let own = batch.cell(row, 0);
             for call in &batch.calls {
                 let arguments = call.arguments(row);
-                for part in &call.columns {
-                    let argument = arguments.add(part.to);
-                    (*argument).isnull = *nulls.add(part.from);
-                    (*argument).value = *values.add(part.from);
+                for run in &call.columns {
+                    run.copy(given, arguments);
                 }
             }
-            for kept in &batch.kept {
-                let (value, null) = batch.cell(row, kept.to);
-                *null = *nulls.add(kept.from);
-                *value = *values.add(kept.from);
+            for run in &batch.kept {
+                run.copy(given, own);
             }
             if batch.copies {
                 for call in &batch.calls {
                     let arguments = call.arguments(row);
                     for part in &call.references {
-                        let argument = arguments.add(part.to);
-                        (*argument).isnull = *nulls.add(part.from);
-                        if !(*argument).isnull {
-                            let (copy, size) = part.copying.copy(*values.add(part.from), memory);
-                            (*argument).value = copy;
-                            bytes += size;
-                        }
+                        bytes += part.copy(given, arguments, memory);
                     }
                 }
-                for kept in &batch.kept_references {
-                    let (value, null) = batch.cell(row, kept.to);
-                    *null = *nulls.add(kept.from);
-                    if !*null {
-                        let (copy, size) = kept.copying.copy(*values.add(kept.from), memory);
-                        *value = copy;
-                        bytes += size;
-                    }
+                for part in &batch.kept_references {
+                    bytes += part.copy(given, own, memory);
                 }
             }
             if !batch.projection.is_null() {
                 MemoryContextReset((*context).ecxt_per_tuple_memory);
                 (*context).ecxt_outertuple = slot;
-                let computed = project(batch.projection);
-                let (values, nulls) = ((*computed).tts_values, (*computed).tts_isnull);
+                let slot = project(batch.projection);
+                let computed = (
+                    (*slot).tts_values.cast_const(),
+                    (*slot).tts_isnull.cast_const(),
+                );
                 for call in &batch.calls {
                     if let Some(condition) = call.condition {
+                        let (values, nulls) = computed;
                         let yes = !*nulls.add(condition) && (*values.add(condition)).value() != 0;
                         *call.reached.add(row) = yes;
                     }
                     let arguments = call.arguments(row);
                     for part in &call.computed {
-                        let argument = arguments.add(part.to);
-                        (*argument).isnull = *nulls.add(part.from);
-                        if !(*argument).isnull {
-                            let (copy, size) = part.copying.copy(*values.add(part.from), memory);
-                            (*argument).value = copy;
-                            bytes += size;
-                        }
+                        bytes += part.copy(computed, arguments, memory);
                     }
                 }
             }

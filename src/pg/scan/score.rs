@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use pgrx::pg_sys::{self, Datum, NodeTag};
 
-use super::batch::Part;
+use super::batch::{Part, Run};
 use super::conditions;
 use super::copy::Copying;
 use super::executor::MemoryContextReset;
 use super::functions::{self, Function};
 use super::lists;
-use crate::pg::call::{Answer, Site, answer};
+use crate::pg::call::{Answer, Rows, Site, answer};
 use crate::pg::error::Report;
 use crate::pg::{interrupt, reader, settings};
 
@@ -23,7 +23,7 @@ const HEADER: usize = std::mem::offset_of!(pg_sys::FunctionCallInfoBaseData, arg
 /// A call and its arguments in every row of a batch.
 pub(super) struct Call {
     /// By-value arguments that are columns of the plan below.
-    pub(super) columns: Vec<Part>,
+    pub(super) columns: Vec<Run>,
     /// The same by reference.
     pub(super) references: Vec<Part>,
     /// Arguments that the projection computes.
@@ -45,10 +45,14 @@ pub(super) struct Call {
     info: *mut pg_sys::FmgrInfo,
     collation: pg_sys::Oid,
     arguments: usize,
-    /// A frame of the call for each row, as the function itself would be given.
-    frames: Vec<u64>,
-    first_frame: *mut u64,
-    /// How many there are; none before the constants are known.
+    /// A call as the function itself would be given it.
+    frame: Vec<u64>,
+    /// The arguments of each row's call.
+    values: Vec<Datum>,
+    nulls: Vec<bool>,
+    first_value: *mut Datum,
+    first_null: *mut bool,
+    /// How many rows there is room for; none before the constants are known.
     rows: usize,
     query: pg_sys::MemoryContext,
     site: Option<Box<Site>>,
@@ -115,8 +119,11 @@ impl Call {
                 info,
                 collation: (*call).inputcollid,
                 arguments: lists::length((*call).args),
-                frames: Vec::new(),
-                first_frame: std::ptr::null_mut(),
+                frame: Vec::new(),
+                values: Vec::new(),
+                nulls: Vec::new(),
+                first_value: std::ptr::null_mut(),
+                first_null: std::ptr::null_mut(),
                 rows: 0,
                 query,
                 site: None,
@@ -137,6 +144,7 @@ impl Call {
             if !condition.is_null() {
                 made.condition = Some(compute(condition));
             }
+            let mut columns_by_value = Vec::new();
             for (to, node) in lists::items::<pg_sys::Node>((*call).args).enumerate() {
                 match (*node).type_ {
                     NodeTag::T_Const => made.constants.push(Constant {
@@ -164,7 +172,7 @@ impl Call {
                         let copying = columns[from];
                         let part = Part { from, to, copying };
                         if copying == Copying::Value {
-                            made.columns.push(part);
+                            columns_by_value.push(part);
                         } else {
                             made.references.push(part);
                         }
@@ -180,26 +188,14 @@ impl Call {
                     }
                 }
             }
+            made.columns = Run::of(&columns_by_value);
             made
         }
     }
 
-    /// Words of a frame.
-    fn frame_words(&self) -> usize {
-        (HEADER + self.arguments * size_of::<pg_sys::NullableDatum>()) / size_of::<u64>()
-    }
-
-    /// Bytes of a row's frame.
-    pub(super) fn frame_bytes(&self) -> usize {
-        self.frame_words() * size_of::<u64>()
-    }
-
-    /// # Safety
-    /// There is room for that row.
-    #[inline]
-    unsafe fn frame(&self, row: usize) -> pg_sys::FunctionCallInfo {
-        // SAFETY: as the caller says.
-        unsafe { self.first_frame.add(row * self.frame_words()).cast() }
+    /// Bytes of a row's arguments.
+    pub(super) fn row_bytes(&self) -> usize {
+        self.arguments * (size_of::<Datum>() + size_of::<bool>())
     }
 
     /// The arguments of a row's call.
@@ -207,9 +203,30 @@ impl Call {
     /// # Safety
     /// There is room for that row.
     #[inline]
-    pub(super) unsafe fn arguments(&self, row: usize) -> *mut pg_sys::NullableDatum {
+    pub(super) unsafe fn arguments(&self, row: usize) -> (*mut Datum, *mut bool) {
+        let at = row * self.arguments;
         // SAFETY: as the caller says.
-        unsafe { self.frame(row).cast::<u8>().add(HEADER).cast() }
+        unsafe { (self.first_value.add(at), self.first_null.add(at)) }
+    }
+
+    /// A row's call as the function itself would be given it.
+    unsafe fn frame(&mut self, row: usize) -> pg_sys::FunctionCallInfo {
+        let size = HEADER + self.arguments * size_of::<pg_sys::NullableDatum>();
+        self.frame.resize(size.div_ceil(size_of::<u64>()), 0);
+        let at = row * self.arguments..(row + 1) * self.arguments;
+        let arguments = self.values[at.clone()].iter().zip(&self.nulls[at]);
+        // SAFETY: room for a frame with so many arguments, aligned as it is.
+        unsafe {
+            let frame: pg_sys::FunctionCallInfo = self.frame.as_mut_ptr().cast();
+            (*frame).flinfo = self.info;
+            (*frame).fncollation = self.collation;
+            (*frame).nargs = self.arguments as i16;
+            let to: *mut pg_sys::NullableDatum = frame.cast::<u8>().add(HEADER).cast();
+            for (i, (&value, &isnull)) in arguments.enumerate() {
+                *to.add(i) = pg_sys::NullableDatum { value, isnull };
+            }
+            frame
+        }
     }
 
     /// Evaluates what is the same for every row.
@@ -239,7 +256,7 @@ impl Call {
         }
     }
 
-    /// Makes frames for so many rows.
+    /// Makes room for the arguments of so many rows.
     ///
     /// # Safety
     /// Called while the query runs.
@@ -247,30 +264,27 @@ impl Call {
         if rows <= self.rows {
             return;
         }
-        let words = self.frame_words();
         if self.condition.is_some() {
             self.reached_rows.resize(rows, false);
             self.reached = self.reached_rows.as_mut_ptr();
         }
-        self.frames.resize(rows * words, 0);
-        self.first_frame = self.frames.as_mut_ptr();
-        // SAFETY: frames of this call, for which there is room now.
-        unsafe {
-            if self.rows == 0 {
-                self.evaluate_constants();
-            }
-            for row in self.rows..rows {
-                let frame = self.frame(row);
-                (*frame).flinfo = self.info;
-                (*frame).fncollation = self.collation;
-                (*frame).nargs = self.arguments as i16;
-                let arguments = self.arguments(row);
-                for constant in &self.constants {
-                    (*arguments.add(constant.place)).value = constant.value.value;
-                    (*arguments.add(constant.place)).isnull = constant.value.isnull;
-                }
+        if self.rows == 0 {
+            // SAFETY: as the caller says.
+            unsafe { self.evaluate_constants() };
+        }
+        self.values
+            .resize(rows * self.arguments, Datum::from(0_usize));
+        self.nulls.resize(rows * self.arguments, true);
+        let calls = self.values.chunks_exact_mut(self.arguments);
+        let calls = calls.zip(self.nulls.chunks_exact_mut(self.arguments));
+        for (values, nulls) in calls.skip(self.rows) {
+            for constant in &self.constants {
+                values[constant.place] = constant.value.value;
+                nulls[constant.place] = constant.value.isnull;
             }
         }
+        self.first_value = self.values.as_mut_ptr();
+        self.first_null = self.nulls.as_mut_ptr();
         self.rows = rows;
     }
 
@@ -278,7 +292,7 @@ impl Call {
     /// there are: fewer where a row's arguments are wrong, and what is wrong with them.
     ///
     /// # Safety
-    /// The frames of these rows are filled; `memory` lives as long as the batch; the context's
+    /// The arguments of these rows are filled in; `memory` lives as long as the batch; the context's
     /// memory for one row is the current one.
     pub(super) unsafe fn score(
         &mut self,
@@ -300,19 +314,29 @@ impl Call {
                     }
                 }
             }
-            let chosen = self.condition.map(|_| &self.chosen[..]);
-            let row_of = |i: usize| chosen.map_or(i, |chosen| chosen[i]);
-            let total = chosen.map_or(rows, <[usize]>::len);
+            let total = match self.condition {
+                Some(_) => self.chosen.len(),
+                None => rows,
+            };
             // A model that no row asks for need not be there.
             if total == 0 {
                 return (rows, None);
             }
             let Function { answer, pinned } = self.function;
-            let first = self.frame(row_of(0));
-            if let Err(report) = Site::get_kept(&mut self.site, first, pinned, answer) {
-                return (row_of(0), Some(report));
+            let first = match self.condition {
+                Some(_) => self.chosen[0],
+                None => 0,
+            };
+            let frame = self.frame(first);
+            if let Err(report) = Site::get_kept(&mut self.site, frame, pinned, answer) {
+                return (first, Some(report));
             }
-            let (words, frames) = (self.frame_words(), self.first_frame);
+            let calls = Rows {
+                values: &self.values[..rows * self.arguments],
+                nulls: &self.nulls[..rows * self.arguments],
+                width: self.arguments,
+                chosen: self.condition.map(|_| &self.chosen[..]),
+            };
             let Some(site) = &mut self.site else {
                 return (0, None);
             };
@@ -340,16 +364,14 @@ impl Call {
                 if self.out.len() < count * outputs {
                     self.out.resize(count * outputs, 0.0);
                 }
-                for i in 0..count {
-                    let row = row_of(begin + i);
-                    let frame = frames.add(row * words);
-                    let encoded = &mut self.encoded[i * inputs..][..inputs];
-                    if let Err(report) = site.encode(frame.cast(), encoded) {
-                        // Those before it are still to be given.
-                        let (rows, _) = self.score(row, width, (values, nulls), memory, context);
-                        return (rows, Some(report));
-                    }
-                    MemoryContextReset((*context).ecxt_per_tuple_memory);
+                let part = calls.part(begin, begin + count);
+                let encoded = &mut self.encoded[..count * inputs];
+                let clear = || MemoryContextReset((*context).ecxt_per_tuple_memory);
+                if let Err((i, report)) = site.encode_rows(self.info, part, encoded, clear) {
+                    // Those before it are still to be given.
+                    let row = calls.place(begin + i);
+                    let (rows, _) = self.score(row, width, (values, nulls), memory, context);
+                    return (rows, Some(report));
                 }
                 site.forward(&self.encoded, count, &mut self.out);
                 let results = self.out.chunks_exact(outputs.max(1)).take(count);
@@ -386,7 +408,7 @@ impl Call {
                             array
                         }
                     };
-                    let at = row_of(begin + i) * width + self.place;
+                    let at = calls.place(begin + i) * width + self.place;
                     values[at] = value;
                     nulls[at] = false;
                 }

@@ -1,0 +1,86 @@
+//! Encoding numbers to network inputs, feature by feature and as vectors:
+//! `cargo bench --no-default-features --bench encoding`.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use pg_neural::features::{
+    BitMask, Block, Column, Encoder, MemoryRows, Numbers, Origin, Values, fit, parse_requests,
+};
+use serde_json::{Map, json};
+
+const ROWS: usize = 256;
+const SAMPLES: usize = 200;
+
+fn encoder(features: usize, scale: &str) -> Encoder {
+    let mut block = Block {
+        rows: 1000,
+        ..Block::default()
+    };
+    let (mut columns, mut wanted) = (Vec::new(), Map::new());
+    for i in 0..features {
+        let name = format!("x{i}");
+        let values = (0..1000).map(|row| f64::from((row * 7 + i as u32 * 13) % 1000));
+        block.columns.push(Values::Number(values.collect()));
+        columns.push(Column::new(&name, "double precision", Origin::Float));
+        wanted.insert(name, json!({"type": "numeric", "scale": scale}));
+    }
+    let requests = parse_requests(Some(&wanted.into()), &columns).expect("features");
+    let mask = BitMask::new(block.rows, true);
+    let dictionaries = vec![None; features];
+    let mut rows = MemoryRows::new(block);
+    let fitted = fit(
+        &requests,
+        &columns,
+        &dictionaries,
+        &mut rows,
+        &mask,
+        &[],
+        &mut || false,
+    );
+    fitted.expect("a fit").0.encoder()
+}
+
+/// The least nanoseconds a row.
+fn least(mut task: impl FnMut()) -> f64 {
+    let samples = (0..SAMPLES).map(|_| {
+        let begin = Instant::now();
+        task();
+        begin.elapsed().as_secs_f64() * 1e9 / ROWS as f64
+    });
+    samples.fold(f64::MAX, f64::min)
+}
+
+fn main() {
+    println!("ns a row of so many features: one by one, as vectors, as vectors with NULLs");
+    for scale in ["standard", "robust"] {
+        for features in [4, 8, 20, 100] {
+            let encoder = encoder(features, scale);
+            let values: Vec<f64> = (0..ROWS * features).map(|i| (i % 777) as f64).collect();
+            let nulls: Vec<bool> = (0..ROWS * features).map(|i| i % 9 == 0).collect();
+            let mut out = vec![0.0; ROWS * features];
+            let single = least(|| {
+                let rows = values.chunks_exact(features);
+                for (values, out) in rows.zip(out.chunks_exact_mut(features)) {
+                    for (i, &value) in values.iter().enumerate() {
+                        encoder.number(i, value, out);
+                    }
+                }
+                black_box(&mut out);
+            });
+            let together = least(|| {
+                let rows = values.chunks_exact(features).map(Numbers::from);
+                encoder.numbers(0, features, rows, &mut out);
+                black_box(&mut out);
+            });
+            let with_nulls = least(|| {
+                let rows = values.chunks_exact(features);
+                let rows = rows.zip(nulls.chunks_exact(features));
+                let rows = rows.map(|(values, nulls)| Numbers { values, nulls });
+                encoder.numbers(0, features, rows, &mut out);
+                black_box(&mut out);
+            });
+            println!("{scale:10} {features:4} {single:8.1} {together:8.1} {with_nulls:8.1}");
+        }
+    }
+}
