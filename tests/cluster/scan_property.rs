@@ -73,13 +73,16 @@ fn random_queries_give_the_same_with_batches_and_without() {
 fn set_up(client: &mut Client) {
     client
         .batch_execute(
-            "CREATE TABLE t (id int PRIMARY KEY, a float8, b int, c text, d numeric, g int, y bool, v float8, k text);
+            "CREATE TABLE t (id int PRIMARY KEY, a float8, b int, c text, d numeric, g int, y bool, v float8, k text,
+                 e float8, h float8);
              INSERT INTO t SELECT i,
                  CASE WHEN i % 23 = 0 THEN NULL WHEN i % 31 = 0 THEN 'NaN' ELSE 20 + i % 50 + sin(i) END,
                  CASE WHEN i % 19 = 0 THEN NULL ELSE (1000 * sin(i))::int END,
                  CASE WHEN i % 17 = 0 THEN NULL ELSE (ARRAY['car', 'house', 'other', 'new'])[1 + i % 4] END,
                  (i % 100) / 7.0, i % 5, sin(i) + cos(i * 3) > 0, 10 * sin(i) + i % 3,
-                 (ARRAY['low', 'middle', 'high'])[1 + i * 7 % 3]
+                 (ARRAY['low', 'middle', 'high'])[1 + i * 7 % 3],
+                 CASE WHEN i % 13 = 0 THEN NULL ELSE cos(i * 7) END,
+                 CASE WHEN i % 11 = 0 THEN NULL WHEN i % 37 = 0 THEN '-Infinity' ELSE cos(i) * 1e3 END
              FROM generate_series(1, 900) AS i;
              CREATE TABLE p (LIKE t) PARTITION BY RANGE (id);
              CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (400);
@@ -91,7 +94,7 @@ fn set_up(client: &mut Client) {
                  current_setting('unix_socket_directories'), current_setting('port')); END$$;
              CREATE USER MAPPING FOR CURRENT_USER SERVER itself;
              CREATE FOREIGN TABLE f (id int, a float8, b int, c text, d numeric, g int, y bool,
-                 v float8, k text) SERVER itself OPTIONS (table_name 't');
+                 v float8, k text, e float8, h float8) SERVER itself OPTIONS (table_name 't');
              CREATE FUNCTION some_rows(query text, most int) RETURNS SETOF text LANGUAGE plpgsql AS
                  $$DECLARE r record; n int := 0; BEGIN
                      FOR r IN EXECUTE query LOOP
@@ -107,6 +110,9 @@ fn set_up(client: &mut Client) {
                  options => '{\"verbose\": false}');
              SELECT neural.train('kind', 'SELECT a, b, c, k FROM t', 'k', epochs => 1, seed => 1,
                  options => '{\"verbose\": false}');
+             SELECT neural.train('wide', 'SELECT v, a AS v2, e, h, e AS e2, h AS h2, v AS v3, a, e AS e3, y
+                     FROM t WHERE e + h + v < 1e9 AND h > -1e9 AND a < 1000',
+                 'y', epochs => 1, seed => 1, options => '{\"verbose\": false}');
              SELECT neural.create_function('score_risk', 'risk');
              SELECT neural.create_function('score_pinned', 'price', version => 1);
              SELECT neural.create_function('score_kind', 'kind', returns => 'class')",
@@ -262,7 +268,14 @@ impl Generator {
             &["upper(x.c)", "'car'", "NULL", "x.c || ''", "'none'"],
         );
         match self.random.random_range(0..10) {
-            0..=3 => format!("neural.predict('risk', {a}, {b}, {c})"),
+            0..=2 => format!("neural.predict('risk', {a}, {b}, {c})"),
+            // Enough plain numbers for a vector of them; the last may be of another type.
+            3 => {
+                let last = self.one_of(&["e", "h", "v", "b", "g"]);
+                format!(
+                    "neural.predict('wide', {x}.v, {a}, {x}.e, {x}.h, {x}.e, {x}.h, {x}.v, {x}.a, {x}.{last})"
+                )
+            }
             4 => format!("neural.predict('price', {a}, {b}, {c})"),
             5 => format!("(neural.predict_proba('kind', {a}, {b}, {c}))[2]"),
             6 => format!("length(neural.predict_class('kind', {a}, {b}, {c}))::float8"),
