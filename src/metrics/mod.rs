@@ -9,6 +9,7 @@
 //! aggregates.
 
 mod classification;
+mod mean;
 mod probability;
 mod ranking;
 mod regression;

@@ -1,18 +1,16 @@
 //! How far predicted numbers are from the actual ones.
 
+use super::mean::Mean;
 use super::{Accumulator, Error, Sum, Words};
 
 /// Squared errors; as an [`Accumulator`] its value is their mean's root.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct SquaredError {
-    rows: u64,
-    sum: Sum,
-}
+pub struct SquaredError(Mean);
 
 impl SquaredError {
     /// The mean squared error.
     pub fn mean(&self) -> Option<f64> {
-        (self.rows > 0).then(|| self.sum.value() / self.rows as f64)
+        self.0.value()
     }
 }
 
@@ -21,15 +19,12 @@ impl Accumulator for SquaredError {
     const NAME: &'static str = "rmse";
 
     fn push(&mut self, predicted: f64, actual: f64) -> Result<(), Error> {
-        let error = predicted - actual;
-        self.sum.add_product(error, error);
-        self.rows += 1;
+        self.0.add_square(predicted - actual);
         Ok(())
     }
 
     fn merge(&mut self, other: &SquaredError) {
-        self.rows += other.rows;
-        self.sum.merge(&other.sum);
+        self.0.merge(&other.0);
     }
 
     fn value(&self) -> Option<f64> {
@@ -37,54 +32,41 @@ impl Accumulator for SquaredError {
     }
 
     fn to_words(&self) -> Words {
-        let [high, low] = self.sum.to_words();
-        [self.rows, high, low, 0, 0, 0, 0, 0, 0]
+        self.0.to_words()
     }
 
     fn from_words(words: &Words) -> SquaredError {
-        SquaredError {
-            rows: words[0],
-            sum: Sum::from_words(words[1], words[2]),
-        }
+        SquaredError(Mean::from_words(words))
     }
 }
 
 /// Mean absolute error.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct AbsoluteError {
-    rows: u64,
-    sum: Sum,
-}
+pub struct AbsoluteError(Mean);
 
 impl Accumulator for AbsoluteError {
     type Actual = f64;
     const NAME: &'static str = "mae";
 
     fn push(&mut self, predicted: f64, actual: f64) -> Result<(), Error> {
-        self.sum.add((predicted - actual).abs());
-        self.rows += 1;
+        self.0.add((predicted - actual).abs());
         Ok(())
     }
 
     fn merge(&mut self, other: &AbsoluteError) {
-        self.rows += other.rows;
-        self.sum.merge(&other.sum);
+        self.0.merge(&other.0);
     }
 
     fn value(&self) -> Option<f64> {
-        (self.rows > 0).then(|| self.sum.value() / self.rows as f64)
+        self.0.value()
     }
 
     fn to_words(&self) -> Words {
-        let [high, low] = self.sum.to_words();
-        [self.rows, high, low, 0, 0, 0, 0, 0, 0]
+        self.0.to_words()
     }
 
     fn from_words(words: &Words) -> AbsoluteError {
-        AbsoluteError {
-            rows: words[0],
-            sum: Sum::from_words(words[1], words[2]),
-        }
+        AbsoluteError(Mean::from_words(words))
     }
 }
 
@@ -217,7 +199,7 @@ impl Regression {
 
     /// The number of rows.
     pub fn rows(&self) -> u64 {
-        self.squared.rows
+        self.squared.0.rows()
     }
 
     /// mse, rmse, mae, r2 and mape (a fraction, not per cent), in this order.
