@@ -140,14 +140,24 @@ pub(super) struct Steps {
 }
 
 impl Steps {
+    /// How many steps of a row are there; of what is no sequence, one. `x` are the rows of the
+    /// network's input.
+    #[inline]
+    pub fn there(&self, x: &[f32], x_width: usize, row: usize) -> usize {
+        match &self.lengths {
+            None => self.most,
+            Some(lengths) => lengths.steps(&x[row * x_width..][..x_width], self.most),
+        }
+    }
+
     /// Sets the values of the steps that are not there to zero, in rows `stride` apart. `x` are the
     /// rows of the network's input.
     pub fn mask(&self, x: &[f32], x_width: usize, values: &mut [f32], stride: usize, rows: usize) {
-        let Some(lengths) = &self.lengths else {
+        if self.lengths.is_none() {
             return;
-        };
+        }
         for row in 0..rows {
-            let steps = lengths.steps(&x[row * x_width..][..x_width], self.most);
+            let steps = self.there(x, x_width, row);
             values[row * stride..][steps * self.size..self.most * self.size].fill(0.0);
         }
     }

@@ -36,6 +36,19 @@ pub struct PackedPass<'a> {
     pub scratch: &'a mut [f32],
 }
 
+impl PackedPass<'_> {
+    /// Shows each row of the first input, the number of its steps that are there, and the output's
+    /// row, which may be followed by more, to `each`.
+    #[inline(always)]
+    pub fn for_each_row(self, mut each: impl FnMut(&[f32], usize, &mut [f32])) {
+        let input = self.inputs.view(0);
+        let rows = self.output.chunks_mut(self.stride).take(self.rows);
+        for (row, output) in rows.enumerate() {
+            each(input.row(row), self.inputs.steps(0, row), output);
+        }
+    }
+}
+
 /// The inputs of a packed layer.
 #[derive(Clone, Copy)]
 pub struct PackedInputs<'a> {
@@ -55,14 +68,7 @@ impl<'a> PackedInputs<'a> {
     /// How many steps of a row of an input are there; of an input that is no sequence, one.
     #[inline]
     pub fn steps(&self, input: usize, row: usize) -> usize {
-        let steps = &self.steps[input];
-        match &steps.lengths {
-            None => steps.most,
-            Some(lengths) => {
-                let x = &self.x[row * self.x_width..][..self.x_width];
-                lengths.steps(x, steps.most)
-            }
-        }
+        self.steps[input].there(self.x, self.x_width, row)
     }
 
     /// Whether rows of an input differ in their number of steps.

@@ -118,18 +118,7 @@ impl<const N: usize> Filters<N> {
             initializer: self.kernel_initializer,
             start: None,
         };
-        let bias = ParameterSpec {
-            name: "bias".into(),
-            shape: vec![self.filters],
-            kind: ParameterKind::Bias,
-            initializer: self.bias_initializer,
-            ..weight.clone()
-        };
-        if self.use_bias {
-            vec![weight, bias]
-        } else {
-            vec![weight]
-        }
+        weight.with_bias(self.filters, self.use_bias, self.bias_initializer)
     }
 
     /// The parameters' values: weight and bias.

@@ -63,18 +63,7 @@ impl Layer for Dense {
             initializer: self.kernel_initializer,
             start: None,
         };
-        let bias = ParameterSpec {
-            name: "bias".into(),
-            shape: vec![self.units],
-            kind: ParameterKind::Bias,
-            initializer: self.bias_initializer,
-            ..weight.clone()
-        };
-        if self.use_bias {
-            vec![weight, bias]
-        } else {
-            vec![weight]
-        }
+        weight.with_bias(self.units, self.use_bias, self.bias_initializer)
     }
 
     fn saved_per_row(&self) -> usize {

@@ -246,10 +246,6 @@ impl Packed for GlobalPool {
     }
 
     fn forward(&self, pass: PackedPass<'_>) {
-        let input = pass.inputs.view(0);
-        let rows = pass.output.chunks_mut(pass.stride).take(pass.rows);
-        for (row, output) in rows.enumerate() {
-            self.row(input.row(row), pass.inputs.steps(0, row), output);
-        }
+        pass.for_each_row(|x, steps, y| self.row(x, steps, y));
     }
 }

@@ -80,6 +80,25 @@ pub struct ParameterSpec {
     pub start: Option<f32>,
 }
 
+impl ParameterSpec {
+    /// This weight, and a bias for each of so many units if there is one.
+    pub(super) fn with_bias(
+        self,
+        units: usize,
+        bias: bool,
+        initializer: Option<Initializer>,
+    ) -> Vec<ParameterSpec> {
+        let bias = bias.then(|| ParameterSpec {
+            name: "bias".into(),
+            shape: vec![units],
+            kind: ParameterKind::Bias,
+            initializer,
+            ..self.clone()
+        });
+        [self].into_iter().chain(bias).collect()
+    }
+}
+
 /// What a layer computes, for those who compute it by other means (the predictor's kernels).
 /// Ranges count from the start of the node's own parameters.
 #[derive(Debug, Clone, PartialEq)]
@@ -318,14 +337,7 @@ impl<'a> Inputs<'a> {
     /// How many steps of a row of an input are there; of an input that is no sequence, one.
     #[inline]
     pub fn steps(&self, input: usize, row: usize) -> usize {
-        let steps = &self.steps[input];
-        match &steps.lengths {
-            None => steps.most,
-            Some(lengths) => {
-                let x = &self.x[row * self.x_width..][..self.x_width];
-                lengths.steps(x, steps.most)
-            }
-        }
+        self.steps[input].there(self.x, self.x_width, row)
     }
 
     /// Whether rows of an input differ in their number of steps.

@@ -136,16 +136,12 @@ impl Packed for SelectStep {
     }
 
     fn forward(&self, pass: PackedPass<'_>) {
-        let input = pass.inputs.view(0);
-        let rows = pass.output.chunks_mut(pass.stride).take(pass.rows);
-        for (row, output) in rows.enumerate() {
-            let output = &mut output[..self.features];
-            match self.step(pass.inputs.steps(0, row)) {
-                Some(step) => {
-                    output.copy_from_slice(&input.row(row)[step * self.features..][..self.features])
-                }
-                None => output.fill(0.0),
+        pass.for_each_row(|x, steps, y| {
+            let y = &mut y[..self.features];
+            match self.step(steps) {
+                Some(step) => y.copy_from_slice(&x[step * self.features..][..self.features]),
+                None => y.fill(0.0),
             }
-        }
+        });
     }
 }
