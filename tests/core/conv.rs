@@ -10,6 +10,8 @@ use pg_neural::nn::{
 use safetensors::SafeTensors;
 use serde_json::Value;
 
+use crate::layer_case::{close, tensor};
+
 const CASES: &[u8] = include_bytes!("fixtures/conv.safetensors");
 const ROWS: usize = 3;
 
@@ -38,20 +40,6 @@ fn build(layers: &str, shape: &[usize], outputs: usize) -> Result<Network, Error
     let architecture = Architecture::parse(&format!("{{\"layers\": [{layers}]}}"))?;
     let head = Head::Regression { outputs };
     Network::build(&architecture, &[feature(shape)], head, None)
-}
-
-/// Agreement to 1e-5 of the larger of the value and the tensor's typical size.
-fn close(what: &str, found: &[f32], expected: &[f32]) {
-    assert_eq!(found.len(), expected.len(), "{what}");
-    let square: f64 = expected.iter().map(|e| f64::from(e * e)).sum();
-    let typical = (square / expected.len() as f64).sqrt() as f32;
-    for (i, (f, e)) in found.iter().zip(expected).enumerate() {
-        let scale = e.abs().max(typical);
-        assert!(
-            (f - e).abs() <= 1e-5 * scale,
-            "{what}[{i}]: {f} instead of {e}"
-        );
-    }
 }
 
 /// A layer, its input's shape, and PyTorch's numbers.
@@ -84,11 +72,7 @@ impl Case<'_> {
 
     fn tensor(&self, name: &str) -> Vec<f32> {
         let number = self.name.split(' ').next().unwrap();
-        let tensor = self.file.tensor(&format!("{number}.{name}")).unwrap();
-        let bytes = tensor.data().chunks_exact(4);
-        bytes
-            .map(|b| f32::from_le_bytes(b.try_into().unwrap()))
-            .collect()
+        tensor(self.file, &format!("{number}.{name}"))
     }
 
     /// Rows as the network reads them: a sequence has its number of steps in front.

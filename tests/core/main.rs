@@ -5,6 +5,7 @@ mod architecture;
 mod artifact;
 mod attention;
 mod conv;
+mod counted_rows;
 mod default_architecture;
 mod default_training;
 mod features;

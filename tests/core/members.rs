@@ -1,9 +1,11 @@
 //! Several networks side by side in one: built, trained each without its own fold, averaged.
 
 use pg_neural::nn::{
-    self, Architecture, EpochReport, Head, Initializer, InputFeature, Loaded, LossSpec, Network,
-    OptimizerSpec, Predictor, Random, RowSource, TrainOptions, Trained, Watcher,
+    self, Architecture, Head, Initializer, InputFeature, Loaded, LossSpec, Network, OptimizerSpec,
+    Predictor, Random, RowSource, TrainOptions, Trained,
 };
+
+use crate::memory_rows::Quiet;
 
 const WIDTH: usize = 6;
 
@@ -90,18 +92,6 @@ impl RowSource for Rows {
             fold: self.fold.as_deref(),
             index: rows,
         })
-    }
-}
-
-struct Quiet;
-
-impl Watcher for Quiet {
-    fn interrupted(&mut self) -> bool {
-        false
-    }
-
-    fn epoch(&mut self, _: &EpochReport) -> Result<(), nn::Error> {
-        Ok(())
     }
 }
 

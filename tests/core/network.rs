@@ -6,33 +6,12 @@ use pg_neural::nn::{
 };
 use safetensors::SafeTensors;
 
+use crate::layer_case::{close, tensor};
+
 const NETWORK: &[u8] = include_bytes!("fixtures/network.safetensors");
 const LAYERS: &[u8] = include_bytes!("fixtures/layers.safetensors");
 const LOSSES: &[u8] = include_bytes!("fixtures/losses.safetensors");
 const ROWS: usize = 7;
-
-fn tensor(file: &SafeTensors<'_>, name: &str) -> Vec<f32> {
-    let tensor = file.tensor(name).unwrap_or_else(|e| panic!("{name}: {e}"));
-    tensor
-        .data()
-        .chunks_exact(4)
-        .map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()))
-        .collect()
-}
-
-/// Agreement to 1e-5 of the larger of the value and the tensor's typical size.
-fn close(what: &str, found: &[f32], expected: &[f32]) {
-    assert_eq!(found.len(), expected.len(), "{what}");
-    let square: f64 = expected.iter().map(|e| f64::from(e * e)).sum();
-    let typical = (square / expected.len() as f64).sqrt() as f32;
-    for (i, (f, e)) in found.iter().zip(expected).enumerate() {
-        let scale = e.abs().max(typical);
-        assert!(
-            (f - e).abs() <= 1e-5 * scale,
-            "{what}[{i}]: {f} instead of {e}"
-        );
-    }
-}
 
 fn number(name: &str, width: usize) -> InputFeature {
     InputFeature::column(name, width, None)

@@ -6,9 +6,12 @@ use pg_neural::features::{
     self, BitMask, Block, DEFAULT_STEPS, Dictionary, Fitted, MISSING, MemoryRows, Origin, RawRows,
     SequenceRows, Sequences, Split, Target, Values,
 };
-use pg_neural::nn::{self, EpochReport, Predictor, Random};
-use pg_neural::training::{Arguments, Error, Given, Job, Observer, Options, Outcome, Plan, run};
+use pg_neural::nn::{self, Predictor, Random};
+use pg_neural::training::{Arguments, Error, Given, Job, Options, Outcome, Plan, run};
 use serde_json::{Value, json};
+
+use crate::counted_rows::Counted;
+use crate::training::Log;
 
 const NETWORK: &str = r#"{"layers": [{"type": "gru", "units": 8}, {"type": "output"}]}"#;
 
@@ -46,55 +49,6 @@ fn customers(count: usize) -> Vec<Customer> {
         }
     };
     (0..count).map(customer).collect()
-}
-
-#[derive(Default)]
-struct Log {
-    notices: Vec<String>,
-    epochs: usize,
-    asked: usize,
-    stop_after: Option<usize>,
-}
-
-impl Observer for Log {
-    fn interrupted(&mut self) -> bool {
-        self.asked += 1;
-        self.stop_after.is_some_and(|limit| self.asked > limit)
-    }
-
-    fn notice(&mut self, text: &str) {
-        self.notices.push(text.to_string());
-    }
-
-    fn epoch(&mut self, _: &EpochReport, _: usize) {
-        self.epochs += 1;
-    }
-}
-
-/// Raw rows that count how often they are read.
-struct Counted {
-    rows: MemoryRows,
-    reads: usize,
-}
-
-impl RawRows for Counted {
-    fn rows(&self) -> usize {
-        self.rows.rows()
-    }
-
-    fn row_bytes(&self) -> usize {
-        self.rows.row_bytes()
-    }
-
-    fn read(
-        &mut self,
-        start: usize,
-        count: usize,
-        into: &mut Block,
-    ) -> Result<(), features::Error> {
-        self.reads += 1;
-        self.rows.read(start, count, into)
-    }
 }
 
 struct Training<'a> {
@@ -211,6 +165,7 @@ impl<'a> Training<'a> {
         };
         let mut rows = Counted {
             rows: MemoryRows::new(block),
+            in_place: false,
             reads: 0,
         };
         let outcome = run(&job, &mut rows, &mut self.log);

@@ -9,6 +9,8 @@ use pg_neural::nn::{
 use rayon::ThreadPool;
 use safetensors::SafeTensors;
 
+use crate::memory_rows::Quiet;
+
 /// Rows in memory that are handed out at most `capacity` at a time, as copies if there is such
 /// a limit.
 #[derive(Clone)]
@@ -80,19 +82,6 @@ impl RowSource for Rows {
             fold: None,
             index,
         })
-    }
-}
-
-#[derive(Default)]
-struct Quiet;
-
-impl Watcher for Quiet {
-    fn interrupted(&mut self) -> bool {
-        false
-    }
-
-    fn epoch(&mut self, _: &EpochReport) -> Result<(), nn::Error> {
-        Ok(())
     }
 }
 

@@ -3,14 +3,15 @@
 
 use pg_neural::artifact::Model;
 use pg_neural::features::{
-    self, Block, Blocks, Dictionary, Fitted, MISSING, MemoryRows, Origin, Profile, RawRows, Target,
-    Task, Values,
+    self, Block, Dictionary, Fitted, MISSING, MemoryRows, Origin, Profile, Target, Task, Values,
 };
 use pg_neural::nn::{self, EpochReport, Random};
 use pg_neural::training::{
     Arguments, Error, Given, Job, Observer, Options, Outcome, Plan, check, run,
 };
 use serde_json::{Value, json};
+
+use crate::counted_rows::Counted;
 
 /// A column of a query's result.
 #[derive(Clone)]
@@ -115,45 +116,13 @@ fn risk(rows: usize) -> Query {
     loans(rows).select(&["age", "income", "purpose", "bad"])
 }
 
-/// Raw rows that count how often they are read.
-struct Counted {
-    rows: MemoryRows,
-    reads: usize,
-    /// Whether they can be looked at where they lie.
-    in_place: bool,
-}
-
-impl RawRows for Counted {
-    fn rows(&self) -> usize {
-        self.rows.rows()
-    }
-
-    fn row_bytes(&self) -> usize {
-        self.rows.row_bytes()
-    }
-
-    fn blocks(&self) -> Option<Blocks<'_>> {
-        self.rows.blocks().filter(|_| self.in_place)
-    }
-
-    fn read(
-        &mut self,
-        start: usize,
-        count: usize,
-        into: &mut Block,
-    ) -> Result<(), features::Error> {
-        self.reads += 1;
-        self.rows.read(start, count, into)
-    }
-}
-
 /// Records what it is told, and asks to stop after so many questions or epochs.
 #[derive(Default)]
 pub struct Log {
     pub notices: Vec<String>,
     epochs: usize,
     asked: usize,
-    stop_after: Option<usize>,
+    pub stop_after: Option<usize>,
     stop_after_epoch: Option<usize>,
 }
 
