@@ -114,6 +114,47 @@ FROM loans WHERE nextval('asked') % 3 = 0 AND id < 10;
 SELECT id FROM (SELECT * FROM loans ORDER BY id OFFSET 0 FOR UPDATE) AS l
 WHERE predict_risk(age, amount, purpose) > 0 LIMIT 3;
 SELECT count(*) AS locked FROM loans WHERE xmax <> 0;
+-- So does what it takes to find a row: a join's keys, an index's, a function of another table's
+-- row, what is sorted for it, and what an append comes to after the rows that are wanted.
+CREATE TABLE few AS SELECT * FROM loans WHERE branch = 1;
+ALTER TABLE few ADD PRIMARY KEY (id);
+ANALYZE few;
+CREATE FUNCTION has_node(type text, query text) RETURNS bool LANGUAGE plpgsql AS $$
+DECLARE plan jsonb;
+BEGIN
+    EXECUTE 'EXPLAIN (FORMAT JSON) ' || query INTO plan;
+    RETURN plan @? format('strict $.** ? (@."Node Type" == "%s")', type)::jsonpath;
+END $$;
+CREATE VIEW joined AS SELECT a.id, a.age, b.amount, a.purpose
+    FROM loans AS a LEFT JOIN few AS b ON b.id = 100 / (12 - a.id);
+SET enable_mergejoin = off;
+SET enable_nestloop = off;
+SELECT has_node('Hash Join', 'SELECT amount FROM joined');
+SELECT id FROM joined WHERE predict_risk(age, amount, purpose) > 0 LIMIT 3;
+RESET enable_nestloop;
+SET enable_hashjoin = off;
+SELECT has_node('Index Scan', 'SELECT amount FROM joined');
+SELECT id FROM joined WHERE predict_risk(age, amount, purpose) > 0 LIMIT 3;
+RESET enable_mergejoin;
+RESET enable_hashjoin;
+SELECT count(*) FROM (SELECT FROM loans AS a LEFT JOIN generate_series(1, 100 / (12 - a.id)) AS i ON true
+    WHERE predict_risk(a.age, i, a.purpose) > 0 LIMIT 100) AS s;
+SELECT count(*) FROM (SELECT FROM loans AS a LEFT JOIN LATERAL
+    (SELECT few.amount FROM few ORDER BY few.amount + 100 / (12 - a.id) LIMIT 1) AS b ON true
+    WHERE predict_risk(a.age, b.amount, a.purpose) > 0 LIMIT 3) AS s;
+SELECT count(*) FROM (SELECT FROM (SELECT age, amount FROM loans WHERE id < 10
+    UNION ALL (SELECT age, 100 / (101 - id) FROM few ORDER BY 2) OFFSET 0) AS a
+    WHERE predict_risk(age, amount, 'car') > 0 LIMIT 3) AS s;
+CREATE FUNCTION ask(int) RETURNS int LANGUAGE plpgsql AS $$BEGIN RETURN nextval('asked') + $1; END$$;
+ALTER SEQUENCE asked RESTART;
+SELECT count(*) FROM (SELECT FROM loans AS a LEFT JOIN ask(a.id) AS i ON true
+    WHERE predict_risk(a.age, i, a.purpose) > 0 LIMIT 3) AS s;
+SELECT last_value FROM asked;
+ALTER SEQUENCE asked RESTART;
+SELECT id, currval('asked'), predict_risk(age, amount, purpose) > 0 AS scored
+FROM loans AS a WHERE (SELECT max(i) FROM ask(a.id) AS i) > 0 AND id < 5;
+-- A function that is called once, before the first row, stays where it is.
+SELECT * FROM nodes('SELECT i FROM generate_series(1, 100) AS i WHERE predict_risk(i, i, ''car'') > 0 LIMIT 3');
 
 -- An error in one row's arguments is the same, and the session goes on.
 SELECT sum(predict_risk(age, 100 / (id - 777), purpose)) FROM loans;
@@ -236,7 +277,8 @@ RESET neural.max_memory;
 SELECT * FROM both_ways('SELECT id, neural.predict(''wider'', id) FROM wide');
 
 DROP TABLE wide, sums, more, scores;
-DROP FUNCTION score_again, leak, both_ways, nodes;
+DROP VIEW joined;
+DROP FUNCTION score_again, leak, both_ways, nodes, has_node, ask;
 DROP FUNCTION predict_risk;
-DROP TABLE loans;
+DROP TABLE loans, few;
 DROP SEQUENCE asked;

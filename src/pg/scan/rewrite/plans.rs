@@ -67,6 +67,100 @@ pub(super) unsafe fn parts(plan: *mut Plan) -> Vec<*mut Plan> {
     }
 }
 
+/// What a plan evaluates each time that it begins a scan. Null items are there.
+pub(super) unsafe fn evaluated_a_scan(plan: *mut Plan) -> Vec<*mut pg_sys::Node> {
+    // SAFETY: looked at as what its tag says.
+    unsafe {
+        match (*plan).type_ {
+            NodeTag::T_IndexScan => {
+                let scan = &*plan.cast::<pg_sys::IndexScan>();
+                compared(&[scan.indexqual, scan.indexorderby])
+            }
+            NodeTag::T_IndexOnlyScan => {
+                let scan = &*plan.cast::<pg_sys::IndexOnlyScan>();
+                compared(&[scan.indexqual, scan.indexorderby])
+            }
+            NodeTag::T_BitmapIndexScan => {
+                compared(&[(*plan.cast::<pg_sys::BitmapIndexScan>()).indexqual])
+            }
+            NodeTag::T_TidScan => compared(&[(*plan.cast::<pg_sys::TidScan>()).tidquals]),
+            NodeTag::T_TidRangeScan => {
+                compared(&[(*plan.cast::<pg_sys::TidRangeScan>()).tidrangequals])
+            }
+            NodeTag::T_ForeignScan => {
+                lists::items((*plan.cast::<pg_sys::ForeignScan>()).fdw_exprs).collect()
+            }
+            NodeTag::T_SampleScan => {
+                let sample = &*(*plan.cast::<pg_sys::SampleScan>()).tablesample;
+                let args = lists::items(sample.args);
+                args.chain([sample.repeatable.cast()]).collect()
+            }
+            NodeTag::T_FunctionScan => {
+                let functions = (*plan.cast::<pg_sys::FunctionScan>()).functions;
+                lists::items::<pg_sys::RangeTblFunction>(functions)
+                    .map(|function| (*function).funcexpr)
+                    .collect()
+            }
+            NodeTag::T_TableFuncScan => {
+                vec![(*plan.cast::<pg_sys::TableFuncScan>()).tablefunc.cast()]
+            }
+            NodeTag::T_Limit => {
+                let limit = &*plan.cast::<pg_sys::Limit>();
+                vec![limit.limitOffset, limit.limitCount]
+            }
+            NodeTag::T_Result => {
+                lists::items((*plan.cast::<pg_sys::Result>()).resconstantqual.cast()).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// What a plan evaluates for its rows besides its target list, its filter and a join's condition.
+pub(super) unsafe fn evaluated_a_row(plan: *mut Plan) -> Vec<*mut pg_sys::Node> {
+    // SAFETY: looked at as what its tag says.
+    unsafe {
+        match (*plan).type_ {
+            NodeTag::T_ValuesScan => {
+                let rows = (*plan.cast::<pg_sys::ValuesScan>()).values_lists;
+                lists::items::<pg_sys::List>(rows)
+                    .flat_map(|row| lists::items(row))
+                    .collect()
+            }
+            NodeTag::T_HashJoin => {
+                lists::items((*plan.cast::<pg_sys::HashJoin>()).hashkeys).collect()
+            }
+            NodeTag::T_MergeJoin => compared(&[(*plan.cast::<pg_sys::MergeJoin>()).mergeclauses]),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// The two sides of comparisons that an index or a kind of join makes by itself.
+unsafe fn compared(lists: &[*mut pg_sys::List]) -> Vec<*mut pg_sys::Node> {
+    // SAFETY: lists of expressions, each looked at as what its tag says.
+    unsafe {
+        let sides = |clause: *mut pg_sys::Node| -> Vec<*mut pg_sys::Node> {
+            match (*clause).type_ {
+                NodeTag::T_OpExpr => {
+                    lists::items((*clause.cast::<pg_sys::OpExpr>()).args).collect()
+                }
+                NodeTag::T_ScalarArrayOpExpr => {
+                    lists::items((*clause.cast::<pg_sys::ScalarArrayOpExpr>()).args).collect()
+                }
+                NodeTag::T_RowCompareExpr => {
+                    let rows = &*clause.cast::<pg_sys::RowCompareExpr>();
+                    let left = lists::items(rows.largs);
+                    left.chain(lists::items(rows.rargs)).collect()
+                }
+                _ => vec![clause],
+            }
+        };
+        let clauses = lists.iter().flat_map(|list| lists::items(*list));
+        clauses.flat_map(sides).collect()
+    }
+}
+
 /// The highest number of a plan and those below.
 pub(super) unsafe fn highest_id(plan: *mut Plan) -> i32 {
     if plan.is_null() {

@@ -1,9 +1,14 @@
 //! Whether anybody could tell that a plan's rows were read ahead of those that are wanted.
+//!
+//! The first batch is a single row, so what a plan does before it has given one is done either
+//! way. What it does for later rows alone might raise an error that nobody was to see.
+
+use std::ptr::null_mut;
 
 use pgrx::pg_sys::{self, NodeTag, Plan};
 
 use super::Rewrite;
-use super::plans::{parts, takes_all};
+use super::plans::{evaluated_a_row, evaluated_a_scan, is_join, parts, takes_all};
 use crate::pg::scan::calls;
 use crate::pg::scan::lists;
 use crate::pg::scan::tree::{Next, is_deep, walk};
@@ -18,9 +23,79 @@ pub(super) enum Ahead {
     Volatile,
 }
 
+/// When a part of the plan that is read begins.
+#[derive(Clone, Copy)]
+struct Begins {
+    /// Before the whole has given a row; otherwise when an append comes to it.
+    at_once: bool,
+    /// Parameters with which it begins anew for other rows of a join.
+    again_with: *mut pg_sys::Bitmapset,
+}
+
+impl Begins {
+    const AT_ONCE: Begins = Begins {
+        at_once: true,
+        again_with: null_mut(),
+    };
+
+    /// Whether a plan begins before the first row and never again.
+    unsafe fn is_once(self, plan: *mut Plan) -> bool {
+        // SAFETY: a plan.
+        self.at_once && unsafe { !pg_sys::bms_overlap((*plan).allParam, self.again_with) }
+    }
+
+    /// Whether an expression is a value that a join hands down.
+    unsafe fn hands_down(self, node: *mut pg_sys::Node) -> bool {
+        // SAFETY: looked at as what its tag says.
+        unsafe {
+            (*node).type_ == NodeTag::T_Param && {
+                let parameter = &*node.cast::<pg_sys::Param>();
+                parameter.paramkind == pg_sys::ParamKind::PARAM_EXEC
+                    && pg_sys::bms_is_member(parameter.paramid, self.again_with)
+            }
+        }
+    }
+
+    /// When a part of a plan begins, where this is when the plan does.
+    unsafe fn below(mut self, plan: *mut Plan, part: *mut Plan) -> Begins {
+        // SAFETY: looked at as what its tag says.
+        unsafe {
+            match (*plan).type_ {
+                NodeTag::T_Append => {
+                    let plans = (*plan.cast::<pg_sys::Append>()).appendplans;
+                    let first = lists::items(plans).next() == Some(part);
+                    // Parallel workers begin with any.
+                    self.at_once &= first && !(*plan).parallel_aware;
+                }
+                NodeTag::T_NestLoop if part == (*plan).righttree => {
+                    let parameters = (*plan.cast::<pg_sys::NestLoop>()).nestParams;
+                    self.again_with = pg_sys::bms_copy(self.again_with);
+                    for parameter in lists::items::<pg_sys::NestLoopParam>(parameters) {
+                        self.again_with =
+                            pg_sys::bms_add_member(self.again_with, (*parameter).paramno);
+                    }
+                }
+                _ => {}
+            }
+        }
+        self
+    }
+}
+
 impl Rewrite {
     /// What comes of reading a plan's rows ahead.
     pub(super) unsafe fn shows(&self, plan: *mut Plan) -> Ahead {
+        // SAFETY: as the caller says.
+        unsafe { self.shows_beginning(plan, Begins::AT_ONCE) }
+    }
+
+    /// The same of what a plan reads, but for its target list and filter, and a join's condition.
+    pub(super) unsafe fn shows_below(&self, plan: *mut Plan) -> Ahead {
+        // SAFETY: as the caller says.
+        unsafe { self.shows_reading(plan, Begins::AT_ONCE) }
+    }
+
+    unsafe fn shows_beginning(&self, plan: *mut Plan, begins: Begins) -> Ahead {
         if plan.is_null() {
             return Ahead::Nothing;
         }
@@ -28,43 +103,52 @@ impl Rewrite {
         unsafe {
             let own = match (*plan).type_ {
                 // These read all rows before they give one, whatever is above.
-                NodeTag::T_Sort | NodeTag::T_Hash => return Ahead::Nothing,
-                NodeTag::T_Agg if takes_all(plan.cast()) => return Ahead::Nothing,
+                NodeTag::T_Sort | NodeTag::T_Hash if begins.is_once(plan) => {
+                    return Ahead::Nothing;
+                }
+                NodeTag::T_Agg if takes_all(plan.cast()) && begins.is_once(plan) => {
+                    return Ahead::Nothing;
+                }
                 // The recursion may have no end.
                 NodeTag::T_RecursiveUnion
                 | NodeTag::T_CustomScan
                 | NodeTag::T_ProjectSet
                 | NodeTag::T_LockRows
                 | NodeTag::T_ModifyTable => Ahead::Shows,
-                NodeTag::T_NestLoop | NodeTag::T_MergeJoin | NodeTag::T_HashJoin => {
-                    self.evaluations((*plan.cast::<pg_sys::Join>()).joinqual)
-                }
+                _ if is_join(plan) => self.evaluations((*plan.cast::<pg_sys::Join>()).joinqual),
                 _ => Ahead::Nothing,
             };
             own.max(self.evaluations((*plan).targetlist))
                 .max(self.evaluations((*plan).qual))
-                .max(self.shows_below(plan))
+                .max(self.shows_reading(plan, begins))
         }
     }
 
-    /// The same of what a plan reads.
-    pub(super) unsafe fn shows_below(&self, plan: *mut Plan) -> Ahead {
+    unsafe fn shows_reading(&self, plan: *mut Plan, begins: Begins) -> Ahead {
         // SAFETY: looked at as what its tag says.
         unsafe {
-            let own = match (*plan).type_ {
-                NodeTag::T_ValuesScan => {
-                    let lists = (*plan.cast::<pg_sys::ValuesScan>()).values_lists;
-                    let rows = lists::items::<pg_sys::List>(lists);
-                    rows.map(|row| self.evaluations(row)).max()
-                }
+            let of_a_scan = match begins.is_once(plan) {
+                true => Vec::new(),
+                false => evaluated_a_scan(plan),
+            };
+            let own = evaluated_a_row(plan).into_iter().chain(of_a_scan);
+            let own = own.filter(|node| !node.is_null() && !begins.hands_down(*node));
+            let own = own.map(|node| self.evaluation(node));
+            let subplan = match (*plan).type_ {
                 NodeTag::T_CteScan => {
-                    let subplan = (*plan.cast::<pg_sys::CteScan>()).ctePlanId;
-                    Some(self.shows(self.subplan(subplan)))
+                    let number = (*plan.cast::<pg_sys::CteScan>()).ctePlanId;
+                    Some(self.shows_beginning(self.subplan(number), begins))
                 }
                 _ => None,
             };
-            let below = parts(plan).into_iter().map(|plan| self.shows(plan));
-            below.chain(own).max().unwrap_or(Ahead::Nothing)
+            let below = parts(plan).into_iter().map(|part| {
+                let begins = begins.below(plan, part);
+                self.shows_beginning(part, begins)
+            });
+            own.chain(below)
+                .chain(subplan)
+                .max()
+                .unwrap_or(Ahead::Nothing)
         }
     }
 
@@ -110,12 +194,24 @@ impl Rewrite {
         if plan.is_null() {
             return false;
         }
-        // SAFETY: a plan.
+        // SAFETY: a plan, looked at as what its tag says.
         unsafe {
-            self.is_volatile((*plan).targetlist.cast())
-                || self.is_volatile((*plan).qual.cast())
+            let condition = match is_join(plan) {
+                true => (*plan.cast::<pg_sys::Join>()).joinqual,
+                false => null_mut(),
+            };
+            let subplan = match (*plan).type_ {
+                NodeTag::T_CteScan => self.subplan((*plan.cast::<pg_sys::CteScan>()).ctePlanId),
+                _ => null_mut(),
+            };
+            let mut own = evaluated_a_row(plan)
+                .into_iter()
+                .chain(evaluated_a_scan(plan))
+                .chain([(*plan).targetlist, (*plan).qual, condition].map(<*mut _>::cast));
+            own.any(|node| self.is_volatile(node))
                 || parts(plan)
                     .into_iter()
+                    .chain([subplan])
                     .any(|plan| self.plan_is_volatile(plan))
         }
     }
