@@ -1,7 +1,6 @@
 //! Which version a bare model name means, and which it meant before.
 
-use super::{LockedModel, execute, fetch};
-use crate::pg::access::AsTableOwner;
+use super::{AsTableOwner, LockedModel, execute, fetch};
 use crate::pg::error::{Report, Result};
 use crate::pg::role;
 

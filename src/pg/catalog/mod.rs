@@ -8,13 +8,16 @@ pub(crate) mod description;
 pub(crate) mod model;
 pub(crate) mod names;
 pub(crate) mod store;
+mod table_owner;
 
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
 
-use super::access::{AsTableOwner, Right};
+use super::access::Right;
 use super::error::{Report, Result};
 use super::reader;
+
+use table_owner::AsTableOwner;
 
 pub(crate) use description::Description;
 pub(crate) use store::{Epoch, NewVersion, Training, existing, store_version};

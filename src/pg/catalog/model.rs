@@ -2,8 +2,7 @@
 
 use pgrx::prelude::*;
 
-use super::{LockedModel, execute, fetch, names};
-use crate::pg::access::AsTableOwner;
+use super::{AsTableOwner, LockedModel, execute, fetch, names};
 use crate::pg::error::{Report, Result};
 use crate::pg::role;
 use crate::pg::shared_models;

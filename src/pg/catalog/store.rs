@@ -4,8 +4,8 @@ use pgrx::JsonB;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{Description, LockedModel, deployment, execute, fetch, names};
-use crate::pg::access::{AsTableOwner, Right, invoker};
+use super::{AsTableOwner, Description, LockedModel, deployment, execute, fetch, names};
+use crate::pg::access::{Right, invoker};
 use crate::pg::error::{Report, Result};
 use crate::pg::{interrupt, reader, role};
 

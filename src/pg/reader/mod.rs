@@ -6,14 +6,15 @@
 
 mod artifact;
 mod model;
+mod reference;
 mod table;
 mod version;
 
 use super::access::{Right, invoker};
-use super::catalog::names::{self, Reference};
 use super::error::{Report, Result};
 
 use model::model_by_id;
+use reference::Reference;
 use table::{Key, Table};
 use version::{VersionRow, find_version, find_version_number};
 
@@ -51,7 +52,7 @@ pub(crate) fn resolve(reference: &str) -> Result<Resolved> {
     let Reference {
         model: name,
         version,
-    } = names::parse(reference)?;
+    } = reference::parse(reference)?;
     let model = find_model(name)?.ok_or_else(|| no_such_model(name))?;
     let right = model.right(invoker());
     right.require(Right::Use, name)?;

@@ -1,0 +1,39 @@
+//! How calls refer to a model or a version of it.
+
+use pgrx::PgSqlErrorCode;
+
+use super::no_such_version;
+use crate::pg::error::{Report, Result};
+
+/// `name` or `name@3`, taken apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Reference<'a> {
+    pub(super) model: &'a str,
+    /// `None`: the deployed version.
+    pub(super) version: Option<i32>,
+}
+
+/// Takes a reference apart. The name is not checked further: one that cannot be is not found.
+pub(super) fn parse(reference: &str) -> Result<Reference<'_>> {
+    let Some((model, version)) = reference.rsplit_once('@') else {
+        return Ok(Reference {
+            model: reference,
+            version: None,
+        });
+    };
+    let digits = !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_digit());
+    if model.is_empty() || model.contains('@') || !digits {
+        return Err(Report::new(
+            PgSqlErrorCode::ERRCODE_INVALID_NAME,
+            format!("\"{reference}\" does not name a model or a version of one"),
+        )
+        .hint("Write 'name' for the deployed version or 'name@3' for version 3."));
+    }
+    match version.parse() {
+        Ok(version) => Ok(Reference {
+            model,
+            version: Some(version),
+        }),
+        Err(_) => Err(no_such_version(model, version)),
+    }
+}
