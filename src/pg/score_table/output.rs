@@ -15,7 +15,7 @@ use crate::pg::rows::ResultColumn;
 /// What is written: the answer of one of the `predict` functions.
 pub(super) struct Output {
     answer: Answer,
-    /// The type that a class's text is read as, where the column is of no text type.
+    /// The type that a class's text is read as, in SQL, where the column is of no text type.
     class_type: Option<String>,
     /// The column's type with its length or precision, where its values can be compared.
     comparable: Option<String>,
@@ -105,7 +105,7 @@ impl Output {
         let read_as = answer == Answer::Class && kind != Kind::Text;
         Ok(Self {
             answer,
-            class_type: read_as.then(|| column.type_name.clone()),
+            class_type: read_as.then(|| name_of(column.type_oid, -1)),
             comparable: comparable(column.type_oid, modifier),
             column: format!(
                 "column \"{}\" of table {table}, which is of type {},",
@@ -151,8 +151,8 @@ impl Output {
         for class in model.target.classes() {
             let sql = match model.target.is_array() {
                 // The text that `predict_class` gives for this label alone.
-                true => format!("ARRAY[{}]::text", quote_literal(class)),
-                false => format!("{}::text", quote_literal(class)),
+                true => format!("ARRAY[{}]::pg_catalog.text", quote_literal(class)),
+                false => format!("{}::pg_catalog.text", quote_literal(class)),
             };
             let sql = format!("SELECT pg_catalog.count({sql}::{class_type})");
             if let Err(error) = attempt(|| count(&sql, written).or_raise()) {
@@ -234,14 +234,20 @@ fn kind_of(oid: pg_sys::Oid) -> Kind {
 /// The name of a type, as an assignment to a column with this modifier converts to it, if its
 /// values have an equality.
 fn comparable(oid: pg_sys::Oid, modifier: i32) -> Option<String> {
-    let flags = pg_sys::FORMAT_TYPE_TYPEMOD_GIVEN | pg_sys::FORMAT_TYPE_FORCE_QUALIFY;
-    // SAFETY: look-ups by the OID of a type that is there; the name is a palloc'ed C string.
-    unsafe {
+    // SAFETY: a look-up by the OID of a type that is there.
+    let equality = unsafe {
         let entry = pg_sys::lookup_type_cache(oid, pg_sys::TYPECACHE_EQ_OPR as i32);
-        if (*entry).eq_opr == pg_sys::InvalidOid {
-            return None;
-        }
+        (*entry).eq_opr
+    };
+    (equality != pg_sys::InvalidOid).then(|| name_of(oid, modifier))
+}
+
+/// A type's name in SQL, whatever the search path; -1 for no modifier.
+fn name_of(oid: pg_sys::Oid, modifier: i32) -> String {
+    let flags = pg_sys::FORMAT_TYPE_TYPEMOD_GIVEN | pg_sys::FORMAT_TYPE_FORCE_QUALIFY;
+    // SAFETY: the OID of a type that is there; the name is a palloc'ed C string.
+    unsafe {
         let name = pg_sys::format_type_extended(oid, modifier, flags as pg_sys::bits16);
-        Some(CStr::from_ptr(name).to_string_lossy().into_owned())
+        CStr::from_ptr(name).to_string_lossy().into_owned()
     }
 }

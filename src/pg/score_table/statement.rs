@@ -38,8 +38,8 @@ pub(super) fn run(sql: &str, written: &Written) -> Result<u64> {
         .map(pg_sys::Datum::from)
         .collect();
     let mut types = [pg_sys::XIDARRAYOID, pg_sys::XIDOID];
-    // SAFETY: connected to SPI. The array is of transaction ids, four bytes by value, and lives in the current memory
-    // context until the statement has run.
+    // SAFETY: connected to SPI. The array is of transaction ids, four bytes by value, and lives in
+    // the current memory context until the statement has run.
     let code = unsafe {
         let array = pg_sys::construct_array(
             elements.as_mut_ptr(),
