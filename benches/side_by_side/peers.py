@@ -8,7 +8,7 @@ import sys
 
 import in_server
 from feeds import Adbc, ChunkedAdbc, ChunkedPsycopg, Psycopg
-from report import faster
+from report import faster, slower
 from runtimes import onnx, pytorch, scikit_learn
 from samples import COLUMNS, call
 from timing import in_turns, timed
@@ -74,11 +74,39 @@ def inside(query_of, how, share):
     return measure
 
 
+def alone(bench):
+    """A row: the same table of a column that needs no computing, which nothing that scores can undercut."""
+    table = bench.table()
+
+    def theirs():
+        bench.execute("DROP TABLE IF EXISTS scores")
+        return bench.seconds(f"CREATE TABLE scores AS SELECT id, x0 AS score FROM {table}")
+
+    seconds = in_turns(lambda: ours(bench, table), theirs)
+    return slower(what(bench.size), "`CREATE TABLE AS SELECT id, x0`", *seconds)
+
+
+def parallel(bench):
+    """A row: what a parallel plan makes of it, which the planner does not choose at its default costs."""
+    table = bench.table()
+
+    def chosen():
+        bench.execute("SET parallel_tuple_cost = 0.01")
+        seconds = ours(bench, table)
+        bench.execute("RESET parallel_tuple_cost")
+        return seconds
+
+    seconds = in_turns(chosen, lambda: ours(bench, table))
+    return faster(f"{what(bench.size)}, `parallel_tuple_cost = 0.01`", "the same at the default of 0.1", *seconds)
+
+
 def what(rows):
     return f"`CREATE TABLE AS SELECT id, predict_x(…)`, {rows:,} rows"
 
 
 ROWS = {
+    "table_alone": alone,
+    "parallel_table": parallel,
     "adbc_torch": client(Adbc, pytorch, "PyTorch", at_least=5),
     "psycopg_torch": client(Psycopg, pytorch, "PyTorch", at_least=12),
     "chunked_adbc_torch": client(ChunkedAdbc, pytorch, "PyTorch"),
