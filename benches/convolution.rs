@@ -7,17 +7,12 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use ndarray::linalg::general_mat_mul;
-use ndarray::{ArrayView2, ArrayViewMut2, ShapeBuilder};
 use pg_neural::nn::convolution::{Axis, Convolution};
+use pg_neural::nn::matrix::{matrix, matrix_mut, multiply, strided, strided_mut};
 use pg_neural::nn::processor::Processor;
-use pg_neural::nn::{Padding, Random, Window};
+use pg_neural::nn::{Padding, Random, Window, blas};
 
 const ROWS: usize = 32;
-
-unsafe extern "C" {
-    fn openblas_set_num_threads(threads: i32);
-}
 
 struct Shape {
     channels: usize,
@@ -58,8 +53,7 @@ fn values(random: &mut Random, count: usize) -> Vec<f32> {
 }
 
 fn convolutions(c: &mut Criterion) {
-    // SAFETY: a plain setter of the linked library.
-    unsafe { openblas_set_num_threads(1) };
+    blas::load().expect("OpenBLAS");
     let processor = Processor::detect();
     let mut random = Random::new(0, 0);
     for shape in SHAPES {
@@ -130,12 +124,13 @@ fn convolutions(c: &mut Criterion) {
             b.iter(|| {
                 for (x, y) in x.chunks(inputs).zip(y.chunks_mut(outputs)) {
                     convolution.unfold(processor, black_box(x), &mut unfolded);
-                    let mut y = ArrayViewMut2::from_shape((filters, positions), y).unwrap();
+                    let mut y = matrix_mut(y, filters, positions);
                     for row in 0..kernel {
-                        let values = rows(&unfolded[row * axis.output..], planes, positions, plane);
-                        let w = rows(&weight[row * planes..], filters, planes, taps);
+                        let values = &unfolded[row * axis.output..];
+                        let values = strided(values, planes, positions, plane);
+                        let w = strided(&weight[row * planes..], filters, planes, taps);
                         let beta = if row == 0 { 0.0 } else { 1.0 };
-                        general_mat_mul(1.0, &w, &values, beta, &mut y);
+                        multiply(&w, &values, beta, &mut y);
                     }
                 }
             });
@@ -144,26 +139,18 @@ fn convolutions(c: &mut Criterion) {
             b.iter(|| {
                 for (x, dy) in x.chunks(inputs).zip(dy.chunks(outputs)) {
                     convolution.unfold(processor, black_box(x), &mut unfolded);
-                    let dy = rows(dy, filters, positions, positions);
+                    let dy = matrix(dy, filters, positions);
                     for row in 0..kernel {
-                        let values = rows(&unfolded[row * axis.output..], planes, positions, plane);
-                        let own = &mut dw[row * planes..];
-                        let own = &mut own[..(filters - 1) * taps + planes];
-                        let shape = (filters, planes).strides((taps, 1));
-                        let mut dw = ArrayViewMut2::from_shape(shape, own).unwrap();
-                        general_mat_mul(1.0, &dy, &values.t(), 1.0, &mut dw);
+                        let values = &unfolded[row * axis.output..];
+                        let values = strided(values, planes, positions, plane);
+                        let mut dw = strided_mut(&mut dw[row * planes..], filters, planes, taps);
+                        multiply(&dy, &values.t(), 1.0, &mut dw);
                     }
                 }
             });
         });
         group.finish();
     }
-}
-
-/// Rows `stride` apart.
-fn rows(data: &[f32], rows: usize, columns: usize, stride: usize) -> ArrayView2<'_, f32> {
-    let data = &data[..(rows - 1) * stride + columns];
-    ArrayView2::from_shape((rows, columns).strides((stride, 1)), data).unwrap()
 }
 
 criterion_group!(benches, convolutions);

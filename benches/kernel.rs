@@ -4,24 +4,52 @@
 //! Both compute x · weightᵀ for the same matrices; OpenBLAS gets neither bias nor activation. A time
 //! is the least of several samples: what else the machine does only adds to it.
 
+use std::ffi::c_int;
 use std::hint::black_box;
 use std::time::Instant;
 
-use ndarray::linalg::{general_mat_mul, general_mat_vec_mul};
-use ndarray::{ArrayView1, ArrayView2, ArrayViewMut1, ArrayViewMut2};
 use pg_neural::nn::kernel::PackedDense;
+use pg_neural::nn::matrix::{matrix, matrix_mut, multiply};
 use pg_neural::nn::processor::Processor;
 use pg_neural::nn::{
     Activation, Architecture, Head, Initializer, InputFeature, InputForm, Network, Predictor,
-    Random,
+    Random, blas,
 };
 
 const SAMPLES: usize = 15;
 /// Of a sample.
 const SECONDS: f64 = 0.003;
 
+#[link(name = "libopenblas.so.0", kind = "dylib", modifiers = "+verbatim")]
 unsafe extern "C" {
-    fn openblas_set_num_threads(threads: i32);
+    fn cblas_sgemv(
+        layout: c_int,
+        transpose: c_int,
+        m: c_int,
+        n: c_int,
+        alpha: f32,
+        a: *const f32,
+        lda: c_int,
+        x: *const f32,
+        x_step: c_int,
+        beta: f32,
+        y: *mut f32,
+        y_step: c_int,
+    );
+}
+
+/// `y = a · x` for rows of as many values as x.
+fn multiply_vector(a: &[f32], x: &[f32], y: &mut [f32]) {
+    assert_eq!(a.len(), x.len() * y.len());
+    let (rows, columns) = (y.len() as c_int, x.len() as c_int);
+    let (row_major, as_it_lies) = (101, 111);
+    let (a, x, y) = (a.as_ptr(), x.as_ptr(), y.as_mut_ptr());
+    // SAFETY: the function of cblas.h, and slices of these sizes.
+    unsafe {
+        cblas_sgemv(
+            row_major, as_it_lies, rows, columns, 1.0, a, columns, x, 1, 0.0, y, 1,
+        );
+    }
 }
 
 fn values(random: &mut Random, count: usize) -> Vec<f32> {
@@ -51,15 +79,11 @@ fn beside_openblas(rows: usize, n: usize, k: usize) {
     let x = values(&mut random, rows * k);
     let (mut out, mut other) = (vec![0.0; rows * n], vec![0.0; rows * n]);
     let mut blas = || {
-        let weight = ArrayView2::from_shape((n, k), &weight[..]).unwrap();
         if rows == 1 {
-            let x = ArrayView1::from(black_box(&x[..]));
-            let mut out = ArrayViewMut1::from(&mut other[..]);
-            general_mat_vec_mul(1.0, &weight, &x, 0.0, &mut out);
+            multiply_vector(&weight, black_box(&x), &mut other);
         } else {
-            let x = ArrayView2::from_shape((rows, k), black_box(&x[..])).unwrap();
-            let out = ArrayViewMut2::from_shape((rows, n), &mut other[..]);
-            general_mat_mul(1.0, &x, &weight.t(), 0.0, &mut out.unwrap());
+            let (x, weight) = (matrix(black_box(&x), rows, k), matrix(&weight, n, k));
+            multiply(&x, &weight.t(), 0.0, &mut matrix_mut(&mut other, rows, n));
         }
     };
     let packed = PackedDense::new(&weight, Some(&bias), n, k, Activation::Relu);
@@ -136,8 +160,7 @@ fn recurrent(layer: &str) {
 }
 
 fn main() {
-    // SAFETY: a plain setter of the linked library.
-    unsafe { openblas_set_num_threads(1) };
+    blas::load().expect("OpenBLAS");
     println!("on {:?}", Processor::detect());
     for rows in [1, 256, 1024] {
         for (n, k) in [

@@ -8,11 +8,10 @@
 use std::error::Error;
 use std::time::Instant;
 
-use ndarray::Array2;
-use ndarray::linalg::general_mat_mul;
 use pg_neural::models;
+use pg_neural::nn::matrix::{matrix, matrix_mut, multiply};
 use pg_neural::nn::{
-    Architecture, Head, Initializer, InputFeature, InputForm, Network, Random, Rank,
+    Architecture, Head, Initializer, InputFeature, InputForm, Network, Random, Rank, blas,
 };
 use serde_json::{Value, json};
 
@@ -21,20 +20,17 @@ const SIDE: usize = 28;
 const CLASSES: usize = 10;
 const SECONDS: f64 = 0.4;
 
-unsafe extern "C" {
-    fn openblas_set_num_threads(threads: i32);
-}
-
 /// Multiply-adds a second of the fastest of some square products.
 fn peak() -> f64 {
     let mut random = Random::new(1, 0);
     let mut best: f64 = 0.0;
     for size in [512, 1024] {
-        let mut square = || Array2::from_shape_simple_fn((size, size), || random.normal_f32());
+        let mut square = || -> Vec<f32> { (0..size * size).map(|_| random.normal_f32()).collect() };
         let (a, b, mut c) = (square(), square(), square());
+        let (a, b) = (matrix(&a, size, size), matrix(&b, size, size));
         for _ in 0..8 {
             let begin = Instant::now();
-            general_mat_mul(1.0, &a, &b, 0.0, &mut c);
+            multiply(&a, &b, 0.0, &mut matrix_mut(&mut c, size, size));
             best = best.max((size * size * size) as f64 / begin.elapsed().as_secs_f64());
         }
     }
@@ -123,8 +119,7 @@ fn measure(name: &str, architecture: &Value, peak: f64) -> Result<Vec<Value>, Bo
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    // SAFETY: a plain setter of the linked library.
-    unsafe { openblas_set_num_threads(1) };
+    blas::load()?;
     let peak = peak();
     let mut rows = Vec::new();
     for name in ["lenet5", "cnn_32", "resnet_small", "transformer_small"] {

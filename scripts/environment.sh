@@ -43,15 +43,15 @@ need_packages() {
     apt-get -q install -y --no-install-recommends "${missing[@]}" < /dev/null
 }
 
-# What the core needs: a linker and the BLAS that tolerates several threads.
+# What the core needs: a linker, and the BLAS that tolerates several threads, which trainings load.
 need_core() {
-    need_packages gcc libc6-dev pkg-config libopenblas0-pthread libopenblas-pthread-dev
+    need_packages gcc libc6-dev libopenblas0-pthread
 }
 
 # What building the extension needs, besides the headers of one server.
 need_pgrx() {
     need_core
-    need_packages libclang-dev libssl-dev
+    need_packages libclang-dev libssl-dev pkg-config
     mkdir -p "$PGRX_HOME"
     # One text, whatever is installed: a change of this file makes cargo rebuild the bindings.
     local config

@@ -3,9 +3,6 @@
 //! The core (`nn`, `features`, `metrics`, `artifact`, `training`, `weights`) knows nothing of PostgreSQL and builds
 //! alone with `--no-default-features`; `pg` is the thin layer that connects it to the server.
 
-// Links the BLAS that ndarray's products call.
-extern crate blas_src;
-
 pub mod artifact;
 pub mod features;
 pub mod metrics;

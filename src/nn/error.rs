@@ -86,6 +86,12 @@ pub enum Error {
         /// Lines given.
         given: usize,
     },
+    /// The library that training computes with cannot be loaded.
+    #[error("could not load OpenBLAS, with which networks are trained: {message}")]
+    Library {
+        /// What the system said, with the library's name.
+        message: String,
+    },
     /// Reading the rows failed.
     #[error("{message}")]
     Rows {
@@ -128,6 +134,11 @@ impl Error {
                     .into(),
             ),
             Error::PackedWeights { .. } => Some("Pack the network again.".into()),
+            Error::Library { .. } => Some(
+                "Install it on the server machine (Debian's package is libopenblas0-pthread), and \
+                 connect again."
+                    .into(),
+            ),
             Error::Rows { .. } | Error::Interrupted => None,
         }
     }

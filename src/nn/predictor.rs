@@ -10,7 +10,6 @@ use super::lengths::Steps;
 use super::network::Network;
 use super::packed::{Packed, PackedInputs, PackedPass};
 use super::packed_memory::{Keep, Packer, SharedWeights, Values};
-use super::packing::{Line, ZEROS};
 use super::predictor_layout::{Home, Layout, Place, place_of};
 use super::vector::LANES;
 
@@ -56,12 +55,20 @@ pub struct Scratch {
 
 /// Values that begin where a cache line does: a vector that straddles two costs the kernels twice.
 #[derive(Debug, Default)]
-struct Buffer(Box<[Line]>);
+struct Buffer {
+    memory: Box<[f32]>,
+    /// Where in the memory, which never moves, a cache line begins.
+    begin: usize,
+}
 
 impl Buffer {
-    /// At least so many zeros.
+    /// At least so many zeros. The system gives a page of them when it is first touched, so that a
+    /// connection that computes a row does not pay for a tile: zeros of a type aligned to cache
+    /// lines would all be written here.
     fn new(values: usize) -> Self {
-        Self(vec![ZEROS; values.div_ceil(LANES)].into())
+        let memory = vec![0.0; values.next_multiple_of(LANES) + LANES].into_boxed_slice();
+        let begin = memory.as_ptr().align_offset(LANES * size_of::<f32>());
+        Self { memory, begin }
     }
 }
 
@@ -70,16 +77,14 @@ impl Deref for Buffer {
 
     #[inline]
     fn deref(&self) -> &[f32] {
-        // SAFETY: a line is sixteen f32 and nothing else.
-        unsafe { self.0.align_to::<f32>().1 }
+        &self.memory[self.begin..]
     }
 }
 
 impl DerefMut for Buffer {
     #[inline]
     fn deref_mut(&mut self) -> &mut [f32] {
-        // SAFETY: likewise, and any bits are a valid f32.
-        unsafe { self.0.align_to_mut::<f32>().1 }
+        &mut self.memory[self.begin..]
     }
 }
 

@@ -143,6 +143,7 @@ impl From<nn::Error> for Report {
             nn::Error::NotFinite { .. } => {
                 Self::new(PgSqlErrorCode::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE, message)
             }
+            nn::Error::Library { .. } => Self::new(PgSqlErrorCode::ERRCODE_UNDEFINED_FILE, message),
             nn::Error::Interrupted => Self::cancelled(),
             nn::Error::Rows { .. } => Self::new(PgSqlErrorCode::ERRCODE_IO_ERROR, message),
             _ => Self::invalid(message),

@@ -2,7 +2,6 @@
 
 pub(crate) mod access;
 mod api;
-pub(crate) mod blas;
 pub(crate) mod cache;
 pub(crate) mod call;
 pub(crate) mod catalog;
@@ -24,7 +23,6 @@ pub(crate) mod threads;
 /// `shared_preload_libraries`, else in the backend that needs it first.
 #[pgrx::pg_guard]
 pub extern "C-unwind" fn _PG_init() {
-    blas::quiet();
     settings::define();
     scan::install();
 }

@@ -14,6 +14,7 @@
 #![allow(dead_code)]
 
 use std::env;
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
@@ -250,6 +251,12 @@ impl Cluster {
         self.launch();
     }
 
+    /// Restarts the server with variables in its environment.
+    pub fn restart_with(&self, environment: &[(&str, &OsStr)]) {
+        self.halt("fast");
+        self.launch_with(environment);
+    }
+
     /// Gives a file to the server's user.
     pub fn own(&self, file: &Path) {
         if let Some((user, group)) = self.owner {
@@ -281,7 +288,12 @@ impl Cluster {
     }
 
     fn launch(&self) {
+        self.launch_with(&[]);
+    }
+
+    fn launch_with(&self, environment: &[(&str, &OsStr)]) {
         let mut command = self.server_program("pg_ctl");
+        command.envs(environment.iter().copied());
         command
             .args(["start", "--wait", "--silent", "--pgdata"])
             .arg(self.data());

@@ -10,6 +10,7 @@ mod extension;
 mod fixture;
 mod harness;
 mod memory;
+mod openblas;
 mod rights;
 mod rollback;
 mod scan_bad_cases;

@@ -15,6 +15,7 @@ mod gradients;
 mod kernel;
 mod layer_case;
 mod math;
+mod matrix;
 mod members;
 mod memory_rows;
 mod metrics;

@@ -16,6 +16,7 @@ use rayon::ThreadPool;
 use self::plan::Plan;
 use self::rows::Slice;
 use self::worker::{Shared, Stop, Worker};
+use super::blas;
 use super::epoch_order::EpochOrder;
 use super::loss::Loss;
 use super::optimizer::OptimizerState;
@@ -97,9 +98,9 @@ pub fn training_bytes(network: &Network, options: &TrainOptions) -> usize {
 /// gives the validation's loss, that of each row by the member that was not trained on it.
 ///
 /// The calling thread loads rows and polls `watcher`; `options.threads` threads of `pool`
-/// compute. Errors are those of the options, of the sources and of the watcher,
-/// [`Error::NotFinite`] when a loss or a parameter is no number any more, and
-/// [`Error::Interrupted`].
+/// compute, or one where OpenBLAS bears no more. Errors are those of the options, of the sources
+/// and of the watcher, [`Error::Library`] where OpenBLAS is missing, [`Error::NotFinite`] when a
+/// loss or a parameter is no number any more, and [`Error::Interrupted`].
 #[allow(clippy::too_many_arguments)]
 pub fn train(
     network: &Network,
@@ -150,7 +151,8 @@ pub fn train(
         .threads
         .max(1)
         .min(plan.shards)
-        .min(parallel::capacity(pool));
+        .min(parallel::capacity(pool))
+        .min(blas::load()?.threads());
     if workers == 0 {
         return Err(Error::option(
             "training cannot run on the one thread that waits for it",

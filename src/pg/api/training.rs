@@ -8,7 +8,7 @@ use pgrx::{JsonB, PgSqlErrorCode as Code, pg_sys};
 use super::given;
 use crate::artifact::Model;
 use crate::features::{FeatureSet, Kind, Task};
-use crate::nn::EpochReport;
+use crate::nn::{EpochReport, blas};
 use crate::pg::catalog::{self, Description, Epoch, NewVersion, Training};
 use crate::pg::duration::duration;
 use crate::pg::error::{OrRaise, Report, Result};
@@ -136,6 +136,8 @@ fn train_and_store(order: &Order<'_>) -> Result<(i32, Outcome, f64)> {
         task,
         previous.as_ref(),
     )?;
+    // A missing library is told of before the rows are read.
+    blas::load()?;
     let memory = settings::max_memory();
     let (plan, mut table) = with_query(order.query, |query| {
         let mut plan = Plan::new(
