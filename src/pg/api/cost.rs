@@ -1,14 +1,38 @@
 //! What a call costs, told to the planner: in proportion to the network's arithmetic.
+//!
+//! Measured in processor time, in batches on a Xeon with AVX-512 where an operator of a plain
+//! expression, a sum of twenty float8 columns, takes 4.7 ns. What reading the columns takes is
+//! left out; of the 784 pixels of an image, 4 ns each, it is not.
+//!
+//! | network | multiplications | ns a row | in operators | told |
+//! | --- | --- | --- | --- | --- |
+//! | 1 column, `linear` | 1 | 40 | 9 | 8 |
+//! | 20 columns, `linear` | 20 | 133 | 28 | 27 |
+//! | 20-64-64-1 | 5,440 | 221 | 47 | 45 |
+//! | 20-256-256-1 | 70,912 | 1,307 | 278 | 263 |
+//! | 20-1024-1024-1 | 1,070,080 | 18,180 | 3,870 | 3,594 |
+//! | two `conv1d` of 32 filters, 28 steps of 28 | 210,272 | 5,930 | 1,260 | 709 |
+//! | `gru_64`, 28 steps of 28 | 505,984 | 12,300 | 2,610 | 1,695 |
+//! | `lstm_128`, 28 steps of 28 | 2,266,368 | 33,700 | 7,170 | 7,563 |
+//! | `transformer_small`, 28 steps of 28 | 1,070,528 | 25,100 | 5,340 | 3,576 |
+//! | `lenet5`, 28 × 28 | 422,824 | 15,700 | 3,340 | 1,417 |
+//! | `cnn_32`, 28 × 28 | 270,400 | 21,500 | 4,580 | 909 |
+//! | `resnet_small`, 28 × 28 | 9,612,480 | 278,500 | 59,260 | 32,049 |
+//!
+//! A convolution of a single channel does little arithmetic for each value it writes, and costs up
+//! to five times what it is told to; for its sake alone a call is not looked at more closely.
 
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
 use crate::pg::reader;
 
-/// What a call costs beside its multiplications: its arguments, their encoding, the result.
-const CALL: f64 = 10.0;
+/// What a call costs beside its arguments and multiplications, in operators.
+const CALL: f64 = 7.0;
+/// What an argument and its encoding cost.
+const ARGUMENT: f64 = 1.0;
 /// Multiplications in the time of an operator.
-const PRODUCTS: f64 = 400.0;
+const PRODUCTS: f64 = 300.0;
 
 #[doc(hidden)]
 #[unsafe(no_mangle)]
@@ -32,9 +56,12 @@ pub unsafe extern "C-unwind" fn neural_predict_cost(
             return pg_sys::Datum::from(0_usize);
         }
         let request = node.cast::<pg_sys::SupportRequestCost>();
-        let Some(operators) = constant_model((*request).node).and_then(operators_of) else {
+        let Some(products) = constant_model((*request).node).and_then(products_of) else {
             return pg_sys::Datum::from(0_usize);
         };
+        let arguments = (*(*request).node.cast::<pg_sys::FuncExpr>()).args;
+        // The first is the model.
+        let operators = operators(products, (*arguments).length as usize - 1);
         (*request).startup = 0.0;
         (*request).per_tuple = operators * pg_sys::cpu_operator_cost;
         pg_sys::Datum::from(node)
@@ -69,9 +96,9 @@ unsafe fn constant_model(node: *mut pg_sys::Node) -> Option<(pg_sys::Oid, Vec<u8
     }
 }
 
-/// The cost of a call in units of `cpu_operator_cost`; none for a model that is not there or may
-/// not be used: execution will say so.
-fn operators_of((kind, model): (pg_sys::Oid, Vec<u8>)) -> Option<f64> {
+/// The multiplications of a model's network; none for a model that is not there or may not be used:
+/// execution will say so.
+fn products_of((kind, model): (pg_sys::Oid, Vec<u8>)) -> Option<usize> {
     // SAFETY: asks whether a snapshot is set; look-ups need one.
     if !unsafe { pg_sys::ActiveSnapshotSet() } {
         return None;
@@ -81,10 +108,11 @@ fn operators_of((kind, model): (pg_sys::Oid, Vec<u8>)) -> Option<f64> {
     } else {
         reader::resolve(std::str::from_utf8(&model).ok()?).ok()?
     };
-    Some(operators(resolved.products))
+    Some(resolved.products)
 }
 
-/// The cost of a call that takes so many multiplications, in units of `cpu_operator_cost`.
-pub(super) fn operators(products: usize) -> f64 {
-    CALL + products as f64 / PRODUCTS
+/// The cost of a call that takes so many multiplications and arguments, in units of
+/// `cpu_operator_cost`.
+pub(super) fn operators(products: usize, arguments: usize) -> f64 {
+    CALL + ARGUMENT * arguments as f64 + products as f64 / PRODUCTS
 }

@@ -110,7 +110,7 @@ fn create(
     let callee = call_text(callee, pinned, model, &resolved);
     let features = &decoded.features.features;
     let volatility = if pinned { "IMMUTABLE" } else { "STABLE" };
-    let cost = cost::operators(resolved.products);
+    let cost = cost::operators(resolved.products, features.len());
     let single = if decoded.features.steps.is_some() {
         Some(("steps", "anyarray"))
     } else {
