@@ -274,6 +274,9 @@ impl Loss {
             };
             let y = &y[row * targets..][..targets];
             total += f64::from(weight) * self.row(&logits[here], y, weight, gradient);
+            gradient
+                .iter_mut()
+                .for_each(|slope| *slope = worth_learning(*slope, weight));
         }
         total
     }
@@ -307,7 +310,7 @@ impl Loss {
                 };
                 let (loss, slope) = sigmoid(logits[i], negative, positive);
                 losses[i] = weights[i] * loss;
-                slopes[i] = weights[i] * slope;
+                slopes[i] = weights[i] * worth_learning(slope, 1.0);
             }
             if let Some(dlogits) = &mut dlogits {
                 dlogits[start..start + count].copy_from_slice(&slopes[..count]);
@@ -459,6 +462,23 @@ impl Task for SumRows<'_> {
     }
 }
 
+/// The slope of a row of that weight, or 0 where nothing can be learnt from it.
+///
+/// A row that the network is sure of, and right about, has a slope like e⁻⁸⁰. Times a weight or two
+/// of the network that is a number too small for single precision to hold in full, and processors
+/// take some hundred cycles for each multiplication of those: measured with a network 20-64-64-1 on
+/// classes that can be told apart, the fifth epoch took three times as long as the first. A step
+/// that divides by the root of the squared slopes, as Adam's does, adds 1e-8 to it.
+#[inline(always)]
+fn worth_learning(slope: f32, weight: f32) -> f32 {
+    const LEAST: f32 = 1e-20;
+    if slope.abs() < LEAST * weight {
+        0.0
+    } else {
+        slope
+    }
+}
+
 /// The cross-entropy of two classes from the logit `z` of the positive one, and its slope, where
 /// these shares of the label fall to each.
 #[inline(always)]
@@ -523,4 +543,18 @@ fn quantile(quantiles: &[f32], units: usize) -> Result<Form, Error> {
     Ok(Form::Quantile {
         quantiles: quantiles.to_vec(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slope_is_nothing_only_where_it_is_small_for_the_rows_weight() {
+        assert_eq!(worth_learning(-1e-21, 1.0), 0.0);
+        assert_eq!(worth_learning(-1e-19, 1.0), -1e-19);
+        assert_eq!(worth_learning(1e-21, 1e-10), 1e-21);
+        assert_eq!(worth_learning(0.0, 0.0), 0.0);
+        assert!(worth_learning(f32::NAN, 1.0).is_nan());
+    }
 }
