@@ -36,6 +36,7 @@ fn encoder(features: usize, scale: &str) -> Encoder {
         &mut rows,
         &mask,
         &[],
+        None,
         &mut || false,
     );
     fitted.expect("a fit").0.encoder()

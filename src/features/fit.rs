@@ -9,18 +9,20 @@ use super::{
     ArrayShape, BitMask, Column, Dictionary, Error, Feature, FeatureSet, Fitted, Origin, Profile,
     RawRows, Request, Scale, Treatment,
 };
+use crate::nn::Crew;
 
 /// Fits the treatments on the training rows.
 ///
 /// Reads all rows once or twice, block by block, in memory that does not depend on their number
 /// (but for two bits a row and candidate column while identifiers are looked for). The first
 /// columns of the blocks are `columns`, in this order; `is_training` has one bit a row;
-/// `embedded` names the features that the architecture embeds. Also gives the notices: what was
-/// left out and why.
+/// `embedded` names the features that the architecture embeds; `crew` computes where there is one,
+/// with the result of one thread. Also gives the notices: what was left out and why.
 ///
 /// # Errors
 /// No training row, no feature left, columns whose values are not of the kind that
 /// [`storage_kind`](super::storage_kind) names, or an interruption.
+#[allow(clippy::too_many_arguments)]
 pub fn fit(
     requests: &[Request],
     columns: &[Column],
@@ -28,6 +30,7 @@ pub fn fit(
     rows: &mut dyn RawRows,
     is_training: &BitMask,
     embedded: &[String],
+    crew: Option<Crew<'_>>,
     interrupted: &mut dyn FnMut() -> bool,
 ) -> Result<(FeatureSet, Vec<String>), Error> {
     if requests.len() != columns.len() || dictionaries.len() < columns.len() {
@@ -60,6 +63,7 @@ pub fn fit(
         dictionaries,
         rows,
         is_training,
+        crew,
         interrupted,
     )?;
     let identifiers = identifiers(requests, columns, &gathered, rows, interrupted)?;
@@ -183,6 +187,7 @@ pub fn refresh_profiles(
     dictionaries: &[Option<Dictionary>],
     rows: &mut dyn RawRows,
     is_training: &BitMask,
+    crew: Option<Crew<'_>>,
     interrupted: &mut dyn FnMut() -> bool,
 ) -> Result<FeatureSet, Error> {
     if dictionaries.len() < set.features.len() {
@@ -209,6 +214,7 @@ pub fn refresh_profiles(
         dictionaries,
         rows,
         is_training,
+        crew,
         interrupted,
     )?;
     let mut set = set.clone();

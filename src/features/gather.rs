@@ -1,11 +1,14 @@
 //! The pass over the rows in which everything is gathered that fitting needs of a column.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::block::pass;
 use super::elements::{Elements, row_mean};
 use super::statistics::{Moments, Range, Sample};
 use super::{
     ArrayShape, BitMask, Block, Column, Dictionary, Error, Kind, MISSING, Origin, RawRows, Request,
 };
+use crate::nn::{Crew, parallel};
 
 /// Training rows from which quantiles are taken, at most; fewer rows give exact quantiles.
 const SAMPLE: usize = 65_536;
@@ -44,12 +47,17 @@ pub(super) enum Gathered {
 
 /// Gathers each column, the training rows' numbers sampled and sorted. `shapes` are those that the
 /// arrays of each column have.
+///
+/// Rows in memory are gathered by all threads, each taking one column after the other: a column's
+/// numbers are added up in the order of the rows, whoever does it. With 1,000,000 rows × 20 columns
+/// it is 95 ms of work, a third of it the sorting.
 pub(super) fn gather(
     columns: &[Column],
     shapes: &[Option<ArrayShape>],
     dictionaries: &[Option<Dictionary>],
     rows: &mut dyn RawRows,
     is_training: &BitMask,
+    crew: Option<Crew<'_>>,
     interrupted: &mut dyn FnMut() -> bool,
 ) -> Result<Vec<Gathered>, Error> {
     let numbers = columns.iter().filter(|c| c.kind != Kind::Category).count();
@@ -86,72 +94,126 @@ pub(super) fn gather(
             }
         });
     }
-    let mut sampled = Sample::new(training, size);
-    let mut ordinal = 0;
-    let mut chosen = Vec::new();
+    let mut sampling = Sampling {
+        sample: Sample::new(training, size),
+        ordinal: 0,
+    };
+    let crew = crew.filter(|crew| crew.threads.min(parallel::capacity(crew.pool)) > 1);
+    if let (Some(blocks), Some(crew)) = (rows.blocks(), crew) {
+        let parts: Vec<Part<'_>> = blocks
+            .iter()
+            .map(|(start, block)| sampling.part(start, block, is_training))
+            .collect();
+        let stopped = AtomicBool::new(false);
+        let mut ask = || {
+            let stop = interrupted();
+            stopped.fetch_or(stop, Ordering::Relaxed);
+            stop
+        };
+        let work = |trained: &mut Vec<f64>, (column, gathered): (usize, &mut Gathered)| {
+            for part in &parts {
+                if stopped.load(Ordering::Relaxed) {
+                    return Err(Error::Interrupted);
+                }
+                add(gathered, (column, &columns[column]), part, trained)?;
+            }
+            finish(gathered);
+            Ok(())
+        };
+        let mut trained = vec![Vec::new(); crew.threads];
+        let tasks = gathered.iter_mut().enumerate();
+        parallel::for_each(crew.pool, &mut trained, tasks, work, &mut ask)
+            .map_err(|_| Error::Interrupted)??;
+        return Ok(gathered);
+    }
     let mut trained = Vec::new();
     pass(rows, interrupted, |start, block| {
-        chosen.clear();
-        let first = ordinal;
-        for row in 0..block.rows {
-            if is_training.get(start + row) {
-                if sampled.takes(ordinal) {
-                    chosen.push(row);
-                }
-                ordinal += 1;
-            }
-        }
-        for (i, gathered) in gathered.iter_mut().enumerate() {
-            match gathered {
-                Gathered::Array {
-                    moments,
-                    sample,
-                    elements,
-                } => {
-                    let arrays = block
-                        .arrays(i)?
-                        .iter()
-                        .enumerate()
-                        .map(|(row, array)| (is_training.get(start + row), array));
-                    let elements = elements.as_deref_mut();
-                    let means = add_arrays(arrays, first, elements, moments)
-                        .ok_or_else(|| wrong_kind(&columns[i]))?;
-                    let chosen = chosen.iter().filter_map(|&row| means.get(row));
-                    sample.extend(chosen.filter(|mean| mean.is_finite()));
-                }
-                _ => add(
-                    gathered,
-                    i,
-                    block,
-                    start,
-                    is_training,
-                    &chosen,
-                    &mut trained,
-                )?,
-            }
+        let part = sampling.part(start, block, is_training);
+        let gathered = gathered.iter_mut().zip(columns).enumerate();
+        for (i, (gathered, column)) in gathered {
+            add(gathered, (i, column), &part, &mut trained)?;
         }
         Ok(())
     })?;
-    for gathered in &mut gathered {
-        if let Gathered::Array {
-            elements: Some(elements),
-            ..
-        } = gathered
-        {
-            elements.finish();
+    gathered.iter_mut().for_each(finish);
+    Ok(gathered)
+}
+
+/// Which of the training rows are sampled, block by block.
+struct Sampling {
+    sample: Sample,
+    /// Training rows seen.
+    ordinal: u64,
+}
+
+/// A block of rows.
+struct Part<'a> {
+    block: &'a Block,
+    /// The number of its first row.
+    start: usize,
+    is_training: &'a BitMask,
+    /// Whether all of its rows are trained on.
+    whole: bool,
+    /// The ordinal of the first row that is trained on.
+    first: u64,
+    /// Its rows that are sampled.
+    chosen: Vec<usize>,
+}
+
+impl Part<'_> {
+    fn is_training(&self, row: usize) -> bool {
+        self.is_training.get(self.start + row)
+    }
+}
+
+impl Sampling {
+    /// The next block, whose first row has this number.
+    fn part<'a>(&mut self, start: usize, block: &'a Block, is_training: &'a BitMask) -> Part<'a> {
+        let first = self.ordinal;
+        let count = is_training.count_in(start..start + block.rows);
+        self.ordinal += count as u64;
+        let whole = count == block.rows;
+        let mut chosen = Vec::new();
+        let mut rows = (0..block.rows).filter(|row| is_training.get(start + row));
+        let mut passed = first;
+        while let Some(ordinal) = self.sample.next_before(self.ordinal) {
+            let skipped = (ordinal - passed) as usize;
+            chosen.extend(match whole {
+                true => Some((ordinal - first) as usize),
+                false => rows.nth(skipped),
+            });
+            passed = ordinal + 1;
         }
-        if let Gathered::Number {
-            moments, sample, ..
-        }
-        | Gathered::Array {
-            moments, sample, ..
-        } = gathered
-        {
-            moments.finish();
-            sample.sort_unstable_by(f64::total_cmp);
+        Part {
+            block,
+            start,
+            is_training,
+            whole,
+            first,
+            chosen,
         }
     }
-    Ok(gathered)
+}
+
+/// Ends a column whose rows have all been added.
+fn finish(gathered: &mut Gathered) {
+    if let Gathered::Array {
+        elements: Some(elements),
+        ..
+    } = gathered
+    {
+        elements.finish();
+    }
+    if let Gathered::Number {
+        moments, sample, ..
+    }
+    | Gathered::Array {
+        moments, sample, ..
+    } = gathered
+    {
+        moments.finish();
+        sample.sort_unstable_by(f64::total_cmp);
+    }
 }
 
 /// Adds the arrays of a block, each with whether its row is trained on; `first` is the ordinal of
@@ -184,15 +246,14 @@ fn add_arrays<'a>(
     Some(means)
 }
 
+/// Adds a block's rows to what was gathered of a column at that place.
 fn add(
     gathered: &mut Gathered,
-    column: usize,
-    block: &Block,
-    start: usize,
-    is_training: &BitMask,
-    chosen: &[usize],
+    (place, column): (usize, &Column),
+    part: &Part<'_>,
     trained: &mut Vec<f64>,
 ) -> Result<(), Error> {
+    let block = part.block;
     match gathered {
         Gathered::Number {
             moments,
@@ -201,13 +262,13 @@ fn add(
             high,
             count,
         } => {
-            let values = block.numbers(column)?;
-            if is_training.count_in(start..start + block.rows) == block.rows {
+            let values = block.numbers(place)?;
+            if part.whole {
                 moments.add_all(values);
             } else {
                 trained.clear();
                 let rows = values.iter().enumerate();
-                let own = rows.filter(|(row, _)| is_training.get(start + row));
+                let own = rows.filter(|(row, _)| part.is_training(*row));
                 trained.extend(own.map(|(_, value)| value));
                 moments.add_all(trained);
             }
@@ -215,18 +276,30 @@ fn add(
             *low = low.min(range.low);
             *high = high.max(range.high);
             *count += values.len() as u64 - range.missing;
-            sample.extend(chosen.iter().map(|&r| values[r]).filter(|x| x.is_finite()));
+            let chosen = part.chosen.iter().map(|&row| values[row]);
+            sample.extend(chosen.filter(|value| value.is_finite()));
         }
-        Gathered::Array { .. } => {}
+        Gathered::Array {
+            moments,
+            sample,
+            elements,
+        } => {
+            let arrays = block.arrays(place)?.iter().enumerate();
+            let arrays = arrays.map(|(row, array)| (part.is_training(row), array));
+            let means = add_arrays(arrays, part.first, elements.as_deref_mut(), moments)
+                .ok_or_else(|| wrong_kind(column))?;
+            let chosen = part.chosen.iter().filter_map(|&row| means.get(row));
+            sample.extend(chosen.filter(|mean| mean.is_finite()));
+        }
         Gathered::Category {
             counts,
             overflow,
             missing,
             present,
         } => {
-            for (row, &code) in block.codes(column)?.iter().enumerate() {
+            for (row, &code) in block.codes(place)?.iter().enumerate() {
                 *present += u64::from(code != MISSING);
-                if !is_training.get(start + row) {
+                if !part.is_training(row) {
                     continue;
                 }
                 match counts.get_mut(code as usize) {

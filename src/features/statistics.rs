@@ -313,12 +313,19 @@ impl Sample {
     /// Whether the training row of this ordinal is in. Ordinals must be asked in order.
     #[inline]
     pub fn takes(&mut self, ordinal: u64) -> bool {
-        if ordinal != self.next {
-            return false;
+        self.next_before(ordinal + 1).is_some()
+    }
+
+    /// The next training row that is in, if it comes before this ordinal.
+    #[inline]
+    pub fn next_before(&mut self, end: u64) -> Option<u64> {
+        let next = self.next;
+        if next >= end {
+            return None;
         }
         self.cell += 1;
         self.next = self.place(self.cell);
-        true
+        Some(next)
     }
 }
 

@@ -19,6 +19,15 @@ const YIELDS: u32 = 2000;
 /// How long such a sleep is.
 const NAP: Duration = Duration::from_micros(50);
 
+/// Threads that compute for whoever calls, who waits for them.
+#[derive(Clone, Copy, Debug)]
+pub struct Crew<'a> {
+    /// Where they live.
+    pub pool: &'a ThreadPool,
+    /// How many of them.
+    pub threads: usize,
+}
+
 /// The training was aborted: the worker returns as soon as it sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Aborted;

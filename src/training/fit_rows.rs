@@ -73,7 +73,14 @@ pub(super) fn fit_features(
     let (set, left_out) = match job.previous.filter(|_| job.warm_start()) {
         Some(previous) => {
             let kept = &previous.features;
-            let set = features::refresh_profiles(kept, job.dictionaries, rows, mask, stop)?;
+            let set = features::refresh_profiles(
+                kept,
+                job.dictionaries,
+                rows,
+                mask,
+                Some(job.crew()),
+                stop,
+            )?;
             (set, Vec::new())
         }
         None => features::fit(
@@ -83,6 +90,7 @@ pub(super) fn fit_features(
             rows,
             mask,
             &embedded(job, architecture),
+            Some(job.crew()),
             stop,
         )?,
     };

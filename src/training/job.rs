@@ -7,7 +7,7 @@ use super::options::Options;
 use super::plan::Plan;
 use crate::artifact::Model;
 use crate::features::{Dictionary, Sequences, Task};
-use crate::nn::{self, EpochReport, Watcher};
+use crate::nn::{self, Crew, EpochReport, Watcher};
 
 /// What is to be trained.
 pub struct Job<'a> {
@@ -48,15 +48,6 @@ impl Job<'_> {
     pub(super) fn warm_start(&self) -> bool {
         self.options.warm_start == Some(true)
     }
-}
-
-/// Threads that compute for whoever calls, who waits for them.
-#[derive(Clone, Copy)]
-pub(super) struct Crew<'a> {
-    /// Where they live.
-    pub(super) pool: &'a rayon::ThreadPool,
-    /// How many of them.
-    pub(super) threads: usize,
 }
 
 /// Whoever watches a training: told of its progress, asked whether to go on.

@@ -5,12 +5,12 @@ use std::ops::Range;
 use serde_json::Value;
 
 use super::error::Error;
-use super::job::{Crew, Observer};
+use super::job::Observer;
 use super::judge::{Judge, Truth, metrics_json, positive_probability};
 use super::memory_source::{ExampleBlocks, Picked};
 use super::source::{Encoding, ExampleReader, SharedRows};
 use crate::features::{self, Arrays, BitMask, Block, Labels, Profile, Target};
-use crate::nn::{Predictor, Scratch, parallel};
+use crate::nn::{Crew, Predictor, Scratch, parallel};
 
 /// Examples that are judged together, at most.
 const JUDGE_ROWS: usize = 1024;

@@ -2,10 +2,9 @@
 
 use std::ops::Range;
 
-use super::job::Crew;
 use super::source::{Encoded, Encoding, ExampleReader, SharedRows};
 use crate::features::{BitMask, Block, Blocks, Error, Values};
-use crate::nn::{self, Loaded, RowSource, parallel};
+use crate::nn::{self, Crew, Loaded, RowSource, parallel};
 
 /// Raw rows in memory, each of them an example, of which those on one side of the split are wanted.
 #[derive(Clone, Copy)]

@@ -4,6 +4,7 @@ use pg_neural::features::{
     BitMask, Block, Column, Dictionary, Error, FeatureSet, Fitted, MISSING, MemoryRows, Numbers,
     Origin, Profile, Values, fit, parse_requests, storage_kind,
 };
+use pg_neural::nn::Crew;
 use serde_json::{Value, json};
 use std::iter::once;
 
@@ -63,6 +64,7 @@ impl Table {
             &mut MemoryRows::new(self.block.clone()),
             mask,
             embedded,
+            None,
             &mut never(),
         )
     }
@@ -221,6 +223,55 @@ fn only_training_rows_are_fitted() {
 }
 
 #[test]
+fn all_threads_together_fit_the_bits_of_one() {
+    let rows = 20_000;
+    let number = |f: fn(f64) -> f64| (0..rows).map(|i| f(f64::from(i))).collect::<Vec<f64>>();
+    let words = ["north", "east", "south", "west"];
+    let texts: Vec<Option<&str>> = (0..rows as usize)
+        .map(|i| words.get(i * i % 5).copied())
+        .collect();
+    let table = Table::default()
+        .number("wave", Origin::Float, &number(f64::sin))
+        .number("gaps", Origin::Float, &number(|i| (i * 0.01).ln()))
+        .number("id", Origin::Integer, &number(|i| i))
+        .text("where", Origin::Text, &texts)
+        .number("steps", Origin::Integer, &number(|i| i % 12.0));
+    let requests = parse_requests(None, &table.columns).unwrap();
+    let mut third = BitMask::new(rows as usize, true);
+    (0..rows as usize)
+        .step_by(3)
+        .for_each(|row| third.set(row, false));
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(3)
+        .build()
+        .unwrap();
+    for mask in [BitMask::new(rows as usize, true), third] {
+        let fitted = |threads: Option<usize>| {
+            let (set, notices) = fit(
+                &requests,
+                &table.columns,
+                &table.dictionaries,
+                &mut MemoryRows::new(table.block.clone()),
+                &mask,
+                &[],
+                threads.map(|threads| Crew {
+                    pool: &pool,
+                    threads,
+                }),
+                &mut never(),
+            )
+            .unwrap();
+            (serde_json::to_string(&set).unwrap(), notices)
+        };
+        let alone = fitted(None);
+        assert_eq!(alone.1.len(), 1, "{:?}", alone.1);
+        for threads in 1..=3 {
+            assert_eq!(fitted(Some(threads)), alone, "{threads} threads");
+        }
+    }
+}
+
+#[test]
 fn constants_and_identifiers_are_left_out_unless_named() {
     let n = 60;
     let ids: Vec<f64> = (0..n).map(|i| 1000.0 + f64::from(i * 7 % n)).collect();
@@ -359,6 +410,7 @@ fn an_interruption_ends_the_fit() {
         &mut rows,
         &mask,
         &[],
+        None,
         &mut || true,
     );
     assert!(matches!(fitted, Err(Error::Interrupted)));

@@ -105,6 +105,7 @@ impl OneColumn {
             &mut MemoryRows::new(block.clone()),
             &BitMask::new(block.rows, true),
             &embedded,
+            None,
             &mut || false,
         )?;
         let width = set.width();
