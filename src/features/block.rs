@@ -224,6 +224,17 @@ impl Block {
         }
     }
 
+    /// Makes room for so many rows more, their arrays apart.
+    pub fn reserve(&mut self, rows: usize) {
+        for values in &mut self.columns {
+            match values {
+                Values::Number(values) => values.reserve_exact(rows),
+                Values::Category(codes) => codes.reserve_exact(rows),
+                Values::Array(_) | Values::Numbers(_) | Values::Labels(_) => {}
+            }
+        }
+    }
+
     /// Forgets the rows and keeps the memory.
     pub fn clear(&mut self) {
         self.rows = 0;

@@ -8,6 +8,7 @@
 
 mod arrays;
 mod block;
+mod cells;
 mod column;
 mod describe;
 mod dictionary;
@@ -42,6 +43,7 @@ mod told_arrays;
 
 pub use arrays::Arrays;
 pub use block::{Block, Blocks, MemoryRows, RawRows, Values, pass, rows_of_block};
+pub use cells::Cells;
 pub use column::{ArrayShape, Column, Kind, Origin};
 pub use dictionary::{Dictionary, MISSING, OVERFLOW};
 pub use encoder::{BlockEncoder, Encoder};

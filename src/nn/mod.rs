@@ -58,7 +58,7 @@ pub use network::{Network, Node, NodeTime, Parameter, Workspace};
 pub use optimizer::{OptimizerSpec, OptimizerState};
 pub use packed_memory::SharedWeights;
 pub use packing::PACKING_VERSION;
-pub use parallel::Crew;
+pub use parallel::{Aside, Crew, aside};
 pub use predictor::{Predictor, Scratch};
 pub use random::Random;
 pub use schedule::ScheduleSpec;

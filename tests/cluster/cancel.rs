@@ -312,3 +312,43 @@ fn terminating_a_backend_whose_workers_compute_harms_no_one_else() {
     let told = log.matches("terminating connection due to administrator command");
     assert_eq!(told.count(), 3, "{log}");
 }
+
+#[test]
+fn terminating_a_backend_that_reads_rows_harms_no_one_else() {
+    let cluster = Cluster::with_extension(&["neural.max_memory = '64MB'"]);
+    let mut client = cluster.superuser();
+    let started = "SELECT extract(epoch FROM pg_postmaster_start_time())::bigint";
+    let before = count(&mut client, started);
+    for delay in [50, 300, 1000] {
+        let mut victim = cluster.superuser();
+        let pid = backend_pid(&mut victim);
+        // A thread turns the rows into columns all the while, first in memory and then for a file.
+        let sql = "SELECT neural.train('endless',
+            'SELECT i * 0.5 AS a, i * 0.25 AS b, i * 1.5::float8 AS c, ''level '' || i % 9 AS d,
+                    i % 2 AS y FROM (SELECT generate_series(1, 1000000000) AS i) AS s', 'y')";
+        let running = thread::spawn(move || victim.batch_execute(sql).unwrap_err());
+        wait_until("a thread waits for rows", || {
+            let tasks = std::fs::read_dir(format!("/proc/{pid}/task"));
+            tasks.is_ok_and(|tasks| tasks.count() > 1)
+        });
+        thread::sleep(Duration::from_millis(delay));
+        let sent = Instant::now();
+        client
+            .batch_execute(&format!("SELECT pg_terminate_backend({pid})"))
+            .unwrap();
+        let error = running.join().expect("the victim's thread");
+        let took = sent.elapsed();
+        println!("termination while reading: ended after {took:.0?}");
+        let code = error.code();
+        assert!(
+            error.is_closed() || code == Some(&SqlState::ADMIN_SHUTDOWN),
+            "{error:?}"
+        );
+        assert!(took < SOON, "{took:?}");
+    }
+    assert_eq!(count(&mut client, started), before);
+    let log = cluster.log();
+    assert!(!log.contains("terminated by signal"), "{log}");
+    let told = log.matches("terminating connection due to administrator command");
+    assert_eq!(told.count(), 3, "{log}");
+}

@@ -139,6 +139,8 @@ fn train_and_store(order: &Order<'_>) -> Result<(i32, Outcome, f64)> {
     // A missing library is told of before the rows are read.
     blas::load()?;
     let memory = settings::max_memory();
+    let threads = threads::usable(options.threads.filter(|&n| n > 0));
+    let pool = threads::pool(threads)?;
     let (plan, mut table) = with_query(order.query, |query| {
         let mut plan = Plan::new(
             &given_columns(query),
@@ -160,12 +162,10 @@ fn train_and_store(order: &Order<'_>) -> Result<(i32, Outcome, f64)> {
             query.sort(&sequence.by, &sequence.order)?;
         }
         let target = Some(plan.target_at());
-        let table = read_table(query, &mut columns, target, sequence, memory / 2)?;
+        let table = read_table(query, &mut columns, target, sequence, memory / 2, &pool)?;
         plan.set_shapes(columns.iter().map(ColumnPlan::shape));
         Ok((plan, table))
     })?;
-    let threads = threads::usable(options.threads.filter(|&n| n > 0));
-    let pool = threads::pool(threads)?;
     let left = memory.saturating_sub(table.memory());
     let job = Job {
         task,
