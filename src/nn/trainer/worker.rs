@@ -5,6 +5,11 @@
 //! parameters and updates that range. Each worker keeps a whole copy of the parameters and
 //! fetches what the others have updated. The locks are never waited for, as the barriers keep
 //! readers and writers apart; they are what lets the compiler check it.
+//!
+//! One barrier would do if every worker updated all parameters. It would cost more than it saves:
+//! with the 5,600 parameters of a network 20-64-64-1 and two workers the second half of reducing
+//! and updating takes 2.6 µs of a step's 44, where publishing and fetching take 0.7 and a barrier
+//! at which all arrive together takes 0.04. What waits there is for a processor that others use.
 
 use std::ops::Range;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
