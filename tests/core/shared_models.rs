@@ -386,8 +386,7 @@ fn on_a_full_disk_the_memory_is_ones_own() {
     }
 }
 
-/// Lets no file of this process grow beyond so many bytes. The process limits itself: a `fork` from
-/// the test's own would take OpenBLAS's threads from under other tests' products.
+/// Lets no file of this process grow beyond so many bytes.
 fn limit_files(bytes: u64) {
     let limits = libc::rlimit {
         rlim_cur: bytes,
