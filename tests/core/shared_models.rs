@@ -2,8 +2,10 @@
 //! becomes of the files.
 
 use std::convert::Infallible;
+use std::ffi::CString;
 use std::fs::{self, File, FileTimes, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -321,10 +323,50 @@ fn those_opened_longest_ago_make_room() {
     // Opening it counts.
     taken(&models, 3);
     let size = fs::metadata(models.path(&[1; 32])).expect("the file").len();
-    models.limit = 3 * size - 1;
+    models.limit = 3 * size;
     taken(&models, 4);
     let there = |artifact: u8| models.path(&[artifact; 32]).exists();
     assert_eq!([1, 2, 3, 4].map(there), [true, false, true, true]);
+    // What is made at the same time counts, too.
+    models.limit = 2 * size;
+    let start = Barrier::new(4);
+    thread::scope(|scope| {
+        for artifact in 11..15 {
+            let (models, start) = (&models, &start);
+            scope.spawn(move || {
+                start.wait();
+                taken(models, artifact);
+            });
+        }
+    });
+    let sizes = directory.names().into_iter().map(|name| {
+        let file = fs::metadata(models.directory.join(name));
+        file.expect("the file").len()
+    });
+    assert!(sizes.sum::<u64>() <= models.limit);
+}
+
+#[test]
+fn what_is_no_file_is_neither_waited_for_nor_followed() {
+    let directory = Directory::new();
+    let models = directory.models();
+    let path = models.path(&ARTIFACT);
+    take(&models);
+    let elsewhere = directory.0.join("elsewhere");
+    fs::rename(&path, &elsewhere).expect("another place");
+    std::os::unix::fs::symlink(&elsewhere, &path).expect("a link");
+    let (taken, loaded) = take(&models);
+    assert_eq!(loaded, 1);
+    assert!(taken.file.is_some() && taken.trouble.len() == 1);
+    assert!(fs::symlink_metadata(&path).expect("the file").is_file());
+    fs::remove_file(&path).expect("no file");
+    let pipe = CString::new(path.as_os_str().as_bytes()).expect("a path");
+    // SAFETY: makes a pipe of that name.
+    assert_eq!(unsafe { libc::mkfifo(pipe.as_ptr(), 0o600) }, 0);
+    let (taken, loaded) = take(&models);
+    assert_eq!(loaded, 1);
+    assert!(taken.file.is_some() && taken.trouble.len() == 1);
+    assert!(fs::symlink_metadata(&path).expect("the file").is_file());
 }
 
 #[test]

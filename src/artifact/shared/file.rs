@@ -261,7 +261,9 @@ pub fn write(
         let header = Header::new(outline.len(), length, artifact, checksum.digest());
         out.seek(SeekFrom::Start(0))?;
         out.write_all(&header.write(&outline))?;
-        out.flush()
+        out.flush()?;
+        // It was as long as what it would take was thought to be.
+        file.set_len(header.weights.end as u64)
     };
     let written = match written {
         Ok(()) => finish(out),

@@ -102,12 +102,18 @@ impl SharedModels {
         // What cannot be used only takes up room.
         let _ = fs::remove_file(&path);
         let model = load()?;
-        self.make_room(size_of_val(&model.parameters[..]) as u64);
+        // Others that make files at this moment see what this one will take.
+        let reserved = unfinished
+            .file
+            .set_len(size_of_val(&model.parameters[..]) as u64);
+        self.make_room();
         let (model, written) = file::write(&unfinished.file, *artifact, model)?;
-        let finished = written.and_then(|()| {
+        let finished = reserved.and(written).and_then(|()| {
             // Reads what was written, and marks it as sound.
             let found = file::open(&unfinished.file, artifact)?;
             unfinished.rename(&path)?;
+            // Of files that were made at once, none could make room for the others before.
+            self.make_room();
             Ok(found)
         });
         let why = match finished {
@@ -126,7 +132,15 @@ impl SharedModels {
     }
 
     fn open(&self, path: &Path, artifact: &[u8; 32], trouble: &mut Vec<String>) -> Option<Taken> {
-        let found = File::open(path).and_then(|file| file::open(&file, artifact));
+        // What is no file, such as a pipe or a link, is not waited for and not followed.
+        let opened = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW)
+            .open(path);
+        let found = opened.and_then(|file| match file.metadata()?.is_file() {
+            true => file::open(&file, artifact),
+            false => Ok(Found::Damaged("it is no file".into())),
+        });
         let why = match found {
             Ok(Found::Model(model)) => {
                 return Some(Taken {
@@ -151,34 +165,40 @@ impl SharedModels {
         let _ = fs::remove_file(self.path(artifact));
     }
 
-    /// Removes what dead processes left unfinished, and of the others those opened longest ago
-    /// until so many bytes more are within the limit.
-    fn make_room(&self, bytes: u64) {
+    /// Removes what dead processes left unfinished, and of the finished files those opened longest
+    /// ago until all are within the limit.
+    fn make_room(&self) {
         let Ok(entries) = fs::read_dir(&self.directory) else {
             return;
         };
+        let mut total: u64 = 0;
         let mut files: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
         for entry in entries.flatten() {
             let name = entry.file_name();
             let Some(name) = name.to_str().filter(|name| name.starts_with(&self.prefix)) else {
                 continue;
             };
+            let Ok(metadata) = entry.metadata() else {
+                continue;
+            };
+            if !metadata.is_file() {
+                continue;
+            }
             if name.ends_with(UNFINISHED) {
                 // Locked as long as somebody works at it.
-                if let Ok(file) = File::open(entry.path())
-                    && file.try_lock().is_ok()
-                {
-                    let _ = fs::remove_file(entry.path());
+                match File::open(entry.path()).map(|file| file.try_lock()) {
+                    Ok(Ok(())) => {
+                        let _ = fs::remove_file(entry.path());
+                    }
+                    _ => total = total.saturating_add(metadata.len()),
                 }
-            } else if let Ok(metadata) = entry.metadata() {
+            } else {
+                total = total.saturating_add(metadata.len());
                 let accessed = metadata.accessed().unwrap_or(SystemTime::UNIX_EPOCH);
                 files.push((accessed, metadata.len(), entry.path()));
             }
         }
         files.sort();
-        let mut total = files
-            .iter()
-            .fold(bytes, |total, (_, length, _)| total.saturating_add(*length));
         for (_, length, path) in files {
             if total <= self.limit {
                 return;
