@@ -357,6 +357,11 @@ impl Predictor {
         (row * tile + working(&self.steps, tile)) * size_of::<f32>()
     }
 
+    /// Rows that are taken through all layers before the next ones' turn.
+    pub fn tile(&self) -> usize {
+        self.tile
+    }
+
     /// The results of `rows` rows: reads rows of [`Predictor::input_width`] values and writes rows
     /// of [`Predictor::output_units`], after the output activation. Allocates nothing.
     ///

@@ -272,10 +272,13 @@ unsafe extern "C-unwind" fn execute(
             (*slot).tts_isnull = nulls;
             (*slot).tts_flags &= !(pg_sys::TTS_FLAG_EMPTY as u16);
             (*slot).tts_nvalid = width(slot) as pg_sys::AttrNumber;
+            let (filter, projection) = ((*state).qual, (*state).ps_ProjInfo);
+            if filter.is_null() && projection.is_null() {
+                return slot;
+            }
             executor::MemoryContextReset((*context).ecxt_per_tuple_memory);
             (*context).ecxt_scantuple = slot;
-            if passes((*state).qual, context) {
-                let projection = (*state).ps_ProjInfo;
+            if passes(filter, context) {
                 return if projection.is_null() {
                     slot
                 } else {

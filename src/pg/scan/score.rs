@@ -348,6 +348,7 @@ impl Call {
                 self.version = site.resolved().version_id;
                 self.classes = vec![None; site.model().target.classes().len()];
             }
+            let tile = site.model().predictor.tile();
             let row_bytes = (inputs + outputs).max(1) * size_of::<f32>();
             let fitting = (settings::max_memory() / 4 / row_bytes).max(1);
             let mut begin = 0;
@@ -358,22 +359,26 @@ impl Call {
                 };
                 let count = (total - begin).min(fitting).min(quick);
                 let started = Instant::now();
-                if self.encoded.len() < count * inputs {
-                    self.encoded.resize(count * inputs, 0.0);
+                if self.encoded.len() < count.min(tile) * inputs {
+                    self.encoded.resize(count.min(tile) * inputs, 0.0);
                 }
                 if self.out.len() < count * outputs {
                     self.out.resize(count * outputs, 0.0);
                 }
-                let part = calls.part(begin, begin + count);
-                let encoded = &mut self.encoded[..count * inputs];
-                let clear = || MemoryContextReset((*context).ecxt_per_tuple_memory);
-                if let Err((i, report)) = site.encode_rows(self.info, part, encoded, clear) {
-                    // Those before it are still to be given.
-                    let row = calls.place(begin + i);
-                    let (rows, _) = self.score(row, width, (values, nulls), memory, context);
-                    return (rows, Some(report));
+                // As many at a time as the network takes, so that what is encoded stays in cache.
+                for at in (0..count).step_by(tile) {
+                    let rows = tile.min(count - at);
+                    let part = calls.part(begin + at, begin + at + rows);
+                    let encoded = &mut self.encoded[..rows * inputs];
+                    let clear = || MemoryContextReset((*context).ecxt_per_tuple_memory);
+                    if let Err((i, report)) = site.encode_rows(self.info, part, encoded, clear) {
+                        // Those before it are still to be given.
+                        let row = calls.place(begin + at + i);
+                        let (rows, _) = self.score(row, width, (values, nulls), memory, context);
+                        return (rows, Some(report));
+                    }
+                    site.forward(encoded, rows, &mut self.out[at * outputs..]);
                 }
-                site.forward(&self.encoded, count, &mut self.out);
                 let results = self.out.chunks_exact(outputs.max(1)).take(count);
                 for (i, result) in results.enumerate() {
                     let model = site.model();
