@@ -265,6 +265,30 @@ fn a_statement_timeout_ends_a_training_with_its_own_message() {
     assert!(took < SOON, "{took:?}");
 }
 
+/// Terminates the backend of a statement after a while; it must end soon, and say why.
+fn terminate(
+    client: &mut Client,
+    pid: i32,
+    after: Duration,
+    running: thread::JoinHandle<postgres::Error>,
+) {
+    thread::sleep(after);
+    let sent = Instant::now();
+    client
+        .batch_execute(&format!("SELECT pg_terminate_backend({pid})"))
+        .unwrap();
+    let error = running.join().expect("the victim's thread");
+    let took = sent.elapsed();
+    println!("termination: ended after {took:.0?}");
+    // The client may see the connection's end before the reason for it.
+    let code = error.code();
+    assert!(
+        error.is_closed() || code == Some(&SqlState::ADMIN_SHUTDOWN),
+        "{error:?}"
+    );
+    assert!(took < SOON, "{took:?}");
+}
+
 #[test]
 fn terminating_a_backend_whose_workers_compute_harms_no_one_else() {
     let cluster = Cluster::with_extension(&[]);
@@ -286,21 +310,7 @@ fn terminating_a_backend_whose_workers_compute_harms_no_one_else() {
             let tasks = std::fs::read_dir(format!("/proc/{pid}/task"));
             tasks.is_ok_and(|tasks| tasks.count() > threads)
         });
-        thread::sleep(Duration::from_millis(200));
-        let sent = Instant::now();
-        client
-            .batch_execute(&format!("SELECT pg_terminate_backend({pid})"))
-            .unwrap();
-        let error = running.join().expect("the victim's thread");
-        let took = sent.elapsed();
-        println!("termination: ended after {took:.0?}");
-        // The client may see the connection's end before the reason for it.
-        let code = error.code();
-        assert!(
-            error.is_closed() || code == Some(&SqlState::ADMIN_SHUTDOWN),
-            "{error:?}"
-        );
-        assert!(took < SOON, "{took:?}");
+        terminate(&mut client, pid, Duration::from_millis(200), running);
     }
     // The other sessions were not restarted, and nothing was stored.
     assert_eq!(score(&mut client, "risk"), answer);
@@ -331,20 +341,7 @@ fn terminating_a_backend_that_reads_rows_harms_no_one_else() {
             let tasks = std::fs::read_dir(format!("/proc/{pid}/task"));
             tasks.is_ok_and(|tasks| tasks.count() > 1)
         });
-        thread::sleep(Duration::from_millis(delay));
-        let sent = Instant::now();
-        client
-            .batch_execute(&format!("SELECT pg_terminate_backend({pid})"))
-            .unwrap();
-        let error = running.join().expect("the victim's thread");
-        let took = sent.elapsed();
-        println!("termination while reading: ended after {took:.0?}");
-        let code = error.code();
-        assert!(
-            error.is_closed() || code == Some(&SqlState::ADMIN_SHUTDOWN),
-            "{error:?}"
-        );
-        assert!(took < SOON, "{took:?}");
+        terminate(&mut client, pid, Duration::from_millis(delay), running);
     }
     assert_eq!(count(&mut client, started), before);
     let log = cluster.log();
