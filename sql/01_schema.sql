@@ -1,33 +1,42 @@
--- The schema, the type for roles and the tables behind the models.
+-- The schemas, the type for roles and the tables behind the models.
 --
--- The script creates the schema itself and fails where one exists: a schema somebody made before
+-- The script creates the schemas itself and fails where one exists: a schema somebody made before
 -- would be theirs. Whatever runs here must not pick up objects of other schemas.
 SET LOCAL search_path TO pg_catalog, pg_temp;
 
+-- What users call and look at.
 CREATE SCHEMA neural;
+COMMENT ON SCHEMA neural IS 'neural networks: functions and views of pg_neural';
+
+-- What stands behind it, closed to everybody. The name is one that sorts before most others: a
+-- restore loads tables in the order of their schemas' names, and a table whose generated column,
+-- CHECK, domain or partition key calls a pinned function is computed anew while it loads, so the
+-- models have to be there before.
+CREATE SCHEMA _neural;
+COMMENT ON SCHEMA _neural IS 'tables behind pg_neural; use the functions and views of schema neural';
 
 -- A role, kept as its OID and printed as its name, so that a dump can be restored where the role
 -- has another OID or does not exist. Text forms: a quoted role name, `public`, `none` (nobody),
 -- and `?16384` for a role that was dropped. A name that is not found, and `?16384`, read as nobody:
 -- never as another role. `public` and `none` cannot be names of roles.
-CREATE TYPE neural.role;
-CREATE FUNCTION neural.role_in(cstring) RETURNS neural.role
+CREATE TYPE _neural.role;
+CREATE FUNCTION _neural.role_in(cstring) RETURNS _neural.role
     LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'role_in_wrapper';
-CREATE FUNCTION neural.role_out(neural.role) RETURNS cstring
+CREATE FUNCTION _neural.role_out(_neural.role) RETURNS cstring
     LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'role_out_wrapper';
-CREATE TYPE neural.role (
-    INPUT = neural.role_in, OUTPUT = neural.role_out, LIKE = oid
+CREATE TYPE _neural.role (
+    INPUT = _neural.role_in, OUTPUT = _neural.role_out, LIKE = oid
 );
-CREATE CAST (neural.role AS oid) WITHOUT FUNCTION AS IMPLICIT;
-CREATE CAST (oid AS neural.role) WITHOUT FUNCTION;
+CREATE CAST (_neural.role AS oid) WITHOUT FUNCTION AS IMPLICIT;
+CREATE CAST (oid AS _neural.role) WITHOUT FUNCTION;
 
-CREATE SEQUENCE neural.model_id;
-CREATE SEQUENCE neural.version_id;
-CREATE SEQUENCE neural.deployment_id;
+CREATE SEQUENCE _neural.model_id;
+CREATE SEQUENCE _neural.version_id;
+CREATE SEQUENCE _neural.deployment_id;
 
 -- The highest version number ever given under a name. It outlives the model, so that a number
 -- means one version for good, and its row is what concurrent trainings of one name wait for.
-CREATE TABLE neural.numbering (
+CREATE TABLE _neural.numbering (
     name text COLLATE "C" CONSTRAINT numbering_pkey PRIMARY KEY,
     last int NOT NULL
 );
@@ -36,12 +45,12 @@ CREATE TABLE neural.numbering (
 -- tables in any order, with the constraints already there. Every change is made under the lock of
 -- the model's row, by the functions of `src/pg/catalog`.
 --
--- `src/pg/reader.rs` reads the columns of `model`, `version` and `chunk` by their place.
-CREATE TABLE neural.model (
-    id bigint CONSTRAINT model_pkey PRIMARY KEY DEFAULT nextval('neural.model_id'),
+-- `src/pg/reader` reads the columns of `model`, `version` and `chunk` by their place.
+CREATE TABLE _neural.model (
+    id bigint CONSTRAINT model_pkey PRIMARY KEY DEFAULT nextval('_neural.model_id'),
     name text COLLATE "C" NOT NULL CONSTRAINT model_name_key UNIQUE,
-    owner neural.role NOT NULL,
-    grantees neural.role[] NOT NULL DEFAULT '{}',
+    owner _neural.role NOT NULL,
+    grantees _neural.role[] NOT NULL DEFAULT '{}',
     -- The id of the deployed version.
     deployed bigint,
     -- What later versions keep: the task, and the features' names and types in call order.
@@ -50,14 +59,14 @@ CREATE TABLE neural.model (
     created_at timestamptz NOT NULL DEFAULT now()
 );
 
-CREATE TABLE neural.version (
-    id bigint CONSTRAINT version_pkey PRIMARY KEY DEFAULT nextval('neural.version_id'),
+CREATE TABLE _neural.version (
+    id bigint CONSTRAINT version_pkey PRIMARY KEY DEFAULT nextval('_neural.version_id'),
     model bigint NOT NULL,
     number int NOT NULL,
     sha256 bytea NOT NULL,
     size_bytes bigint NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
-    created_by neural.role NOT NULL,
+    created_by _neural.role NOT NULL,
     extension_version text NOT NULL,
     target text,
     classes text[],
@@ -78,30 +87,30 @@ CREATE TABLE neural.version (
     products bigint,
     CONSTRAINT version_number_key UNIQUE (model, number)
 );
-CREATE INDEX version_sha256_index ON neural.version (sha256);
+CREATE INDEX version_sha256_index ON _neural.version (sha256);
 
 -- The artifact of a version in pieces: pg_dump cannot carry one large value.
-CREATE TABLE neural.chunk (
+CREATE TABLE _neural.chunk (
     version bigint NOT NULL,
     number int NOT NULL,
     bytes bytea NOT NULL,
     CONSTRAINT chunk_pkey PRIMARY KEY (version, number)
 );
 -- Weights do not compress.
-ALTER TABLE neural.chunk ALTER COLUMN bytes SET STORAGE EXTERNAL;
+ALTER TABLE _neural.chunk ALTER COLUMN bytes SET STORAGE EXTERNAL;
 
 -- Which version was deployed when; the last row of a model is the one deployed now.
-CREATE TABLE neural.deployment (
-    id bigint CONSTRAINT deployment_pkey PRIMARY KEY DEFAULT nextval('neural.deployment_id'),
+CREATE TABLE _neural.deployment (
+    id bigint CONSTRAINT deployment_pkey PRIMARY KEY DEFAULT nextval('_neural.deployment_id'),
     model bigint NOT NULL,
     version bigint NOT NULL,
     deployed_at timestamptz NOT NULL DEFAULT now(),
-    deployed_by neural.role NOT NULL
+    deployed_by _neural.role NOT NULL
 );
-CREATE INDEX deployment_model_index ON neural.deployment (model, id);
-CREATE INDEX deployment_version_index ON neural.deployment (version);
+CREATE INDEX deployment_model_index ON _neural.deployment (model, id);
+CREATE INDEX deployment_version_index ON _neural.deployment (version);
 
-CREATE TABLE neural.epoch (
+CREATE TABLE _neural.epoch (
     version bigint NOT NULL,
     epoch int NOT NULL,
     train_loss float8,
@@ -113,12 +122,12 @@ CREATE TABLE neural.epoch (
 );
 
 -- What users own is dumped with their data.
-SELECT pg_extension_config_dump('neural.model_id', '');
-SELECT pg_extension_config_dump('neural.version_id', '');
-SELECT pg_extension_config_dump('neural.deployment_id', '');
-SELECT pg_extension_config_dump('neural.numbering', '');
-SELECT pg_extension_config_dump('neural.model', '');
-SELECT pg_extension_config_dump('neural.version', '');
-SELECT pg_extension_config_dump('neural.chunk', '');
-SELECT pg_extension_config_dump('neural.deployment', '');
-SELECT pg_extension_config_dump('neural.epoch', '');
+SELECT pg_extension_config_dump('_neural.model_id', '');
+SELECT pg_extension_config_dump('_neural.version_id', '');
+SELECT pg_extension_config_dump('_neural.deployment_id', '');
+SELECT pg_extension_config_dump('_neural.numbering', '');
+SELECT pg_extension_config_dump('_neural.model', '');
+SELECT pg_extension_config_dump('_neural.version', '');
+SELECT pg_extension_config_dump('_neural.chunk', '');
+SELECT pg_extension_config_dump('_neural.deployment', '');
+SELECT pg_extension_config_dump('_neural.epoch', '');

@@ -33,29 +33,29 @@ COMMENT ON FUNCTION neural.import_weights IS
     'stores a network that was trained elsewhere, from the tensors of a safetensors file';
 
 -- The rights that the views go by: the same code that guards the functions.
-CREATE FUNCTION neural.may_manage(owner neural.role) RETURNS bool
+CREATE FUNCTION _neural.may_manage(owner _neural.role) RETURNS bool
     LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'may_manage_wrapper';
-CREATE FUNCTION neural.may_use(owner neural.role, grantees neural.role[]) RETURNS bool
+CREATE FUNCTION _neural.may_use(owner _neural.role, grantees _neural.role[]) RETURNS bool
     LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'may_use_wrapper';
 
-CREATE FUNCTION neural.shipped_architectures()
+CREATE FUNCTION _neural.shipped_architectures()
     RETURNS TABLE (name text, description text, layers jsonb)
     LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 20
     AS 'MODULE_PATHNAME', 'shipped_architectures_wrapper';
 
 CREATE VIEW neural.architectures WITH (security_barrier) AS
-    SELECT name, description, layers FROM neural.shipped_architectures();
+    SELECT name, description, layers FROM _neural.shipped_architectures();
 
 -- A grantee sees which features a model takes, not the levels and ranges fitted to its rows.
 CREATE VIEW neural.models WITH (security_barrier) AS
     SELECT m.name,
            v.number AS version,
-           (SELECT count(*)::int FROM neural.version n WHERE n.model = m.id) AS versions,
+           (SELECT count(*)::int FROM _neural.version n WHERE n.model = m.id) AS versions,
            m.signature ->> 'task' AS task,
            v.target,
            v.classes,
            m.positive_class,
-           CASE WHEN neural.may_manage(m.owner) THEN v.features
+           CASE WHEN _neural.may_manage(m.owner) THEN v.features
                 WHEN v.features IS NOT NULL THEN
                     (SELECT coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
                                 'name', f -> 'name', 'type', f -> 'type',
@@ -71,9 +71,9 @@ CREATE VIEW neural.models WITH (security_barrier) AS
            v.metrics,
            (SELECT r.rolname FROM pg_roles r WHERE r.oid = m.owner) AS owner,
            m.created_at
-    FROM neural.model m
-    LEFT JOIN neural.version v ON v.id = m.deployed
-    WHERE neural.may_use(m.owner, m.grantees);
+    FROM _neural.model m
+    LEFT JOIN _neural.version v ON v.id = m.deployed
+    WHERE _neural.may_use(m.owner, m.grantees);
 
 CREATE VIEW neural.model_versions WITH (security_barrier) AS
     SELECT m.name AS model,
@@ -81,8 +81,8 @@ CREATE VIEW neural.model_versions WITH (security_barrier) AS
            v.id IS NOT DISTINCT FROM m.deployed AS deployed,
            v.created_at,
            (SELECT r.rolname FROM pg_roles r WHERE r.oid = v.created_by) AS created_by,
-           CASE WHEN neural.may_manage(m.owner) THEN v.query END AS query,
-           CASE WHEN neural.may_manage(m.owner) THEN v.options END AS options,
+           CASE WHEN _neural.may_manage(m.owner) THEN v.query END AS query,
+           CASE WHEN _neural.may_manage(m.owner) THEN v.options END AS options,
            v.seed,
            v.rows_trained,
            v.rows_validated,
@@ -93,9 +93,9 @@ CREATE VIEW neural.model_versions WITH (security_barrier) AS
            v.metrics,
            v.sha256,
            v.extension_version
-    FROM neural.model m
-    JOIN neural.version v ON v.model = m.id
-    WHERE neural.may_use(m.owner, m.grantees);
+    FROM _neural.model m
+    JOIN _neural.version v ON v.model = m.id
+    WHERE _neural.may_use(m.owner, m.grantees);
 
 CREATE VIEW neural.training_history WITH (security_barrier) AS
     SELECT m.name AS model,
@@ -106,7 +106,7 @@ CREATE VIEW neural.training_history WITH (security_barrier) AS
            e.learning_rate,
            e.seconds,
            e.metrics
-    FROM neural.model m
-    JOIN neural.version v ON v.model = m.id
-    JOIN neural.epoch e ON e.version = v.id
-    WHERE neural.may_use(m.owner, m.grantees);
+    FROM _neural.model m
+    JOIN _neural.version v ON v.model = m.id
+    JOIN _neural.epoch e ON e.version = v.id
+    WHERE _neural.may_use(m.owner, m.grantees);

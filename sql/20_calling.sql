@@ -2,40 +2,40 @@
 -- Not STRICT: a NULL feature is a missing value.
 
 -- Tells the planner what a call costs.
-CREATE FUNCTION neural.predict_cost(internal) RETURNS internal
+CREATE FUNCTION _neural.predict_cost(internal) RETURNS internal
     LANGUAGE c STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'neural_predict_cost';
 
 CREATE FUNCTION neural.predict(model text, VARIADIC features "any") RETURNS float8
-    LANGUAGE c STABLE PARALLEL SAFE COST 100 SUPPORT neural.predict_cost
+    LANGUAGE c STABLE PARALLEL SAFE COST 100 SUPPORT _neural.predict_cost
     AS 'MODULE_PATHNAME', 'neural_predict';
 COMMENT ON FUNCTION neural.predict IS
     'the value a regression predicts, or the probability of the positive class';
 
 CREATE FUNCTION neural.predict_class(model text, VARIADIC features "any") RETURNS text
-    LANGUAGE c STABLE PARALLEL SAFE COST 100 SUPPORT neural.predict_cost
+    LANGUAGE c STABLE PARALLEL SAFE COST 100 SUPPORT _neural.predict_cost
     AS 'MODULE_PATHNAME', 'neural_predict_class';
 COMMENT ON FUNCTION neural.predict_class IS 'the predicted class';
 
 CREATE FUNCTION neural.predict_proba(model text, VARIADIC features "any") RETURNS float8[]
-    LANGUAGE c STABLE PARALLEL SAFE COST 100 SUPPORT neural.predict_cost
+    LANGUAGE c STABLE PARALLEL SAFE COST 100 SUPPORT _neural.predict_cost
     AS 'MODULE_PATHNAME', 'neural_predict_proba';
 COMMENT ON FUNCTION neural.predict_proba IS
     'the probability of each class, in the order of neural.classes(model), or all outputs';
 
 CREATE FUNCTION neural.predict_pinned(sha256 bytea, VARIADIC features "any") RETURNS float8
-    LANGUAGE c IMMUTABLE PARALLEL SAFE COST 100 SUPPORT neural.predict_cost
+    LANGUAGE c IMMUTABLE PARALLEL SAFE COST 100 SUPPORT _neural.predict_cost
     AS 'MODULE_PATHNAME', 'neural_predict_pinned';
 COMMENT ON FUNCTION neural.predict_pinned IS
     'as neural.predict, of the stored version with that hash, whatever its name';
 
 CREATE FUNCTION neural.predict_class_pinned(sha256 bytea, VARIADIC features "any") RETURNS text
-    LANGUAGE c IMMUTABLE PARALLEL SAFE COST 100 SUPPORT neural.predict_cost
+    LANGUAGE c IMMUTABLE PARALLEL SAFE COST 100 SUPPORT _neural.predict_cost
     AS 'MODULE_PATHNAME', 'neural_predict_class_pinned';
 COMMENT ON FUNCTION neural.predict_class_pinned IS
     'as neural.predict_class, of the stored version with that hash, whatever its name';
 
 CREATE FUNCTION neural.predict_proba_pinned(sha256 bytea, VARIADIC features "any") RETURNS float8[]
-    LANGUAGE c IMMUTABLE PARALLEL SAFE COST 100 SUPPORT neural.predict_cost
+    LANGUAGE c IMMUTABLE PARALLEL SAFE COST 100 SUPPORT _neural.predict_cost
     AS 'MODULE_PATHNAME', 'neural_predict_proba_pinned';
 COMMENT ON FUNCTION neural.predict_proba_pinned IS
     'as neural.predict_proba, of the stored version with that hash, whatever its name';

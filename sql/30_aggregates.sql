@@ -2,37 +2,37 @@
 --
 -- auc, gini and ks share one state: a query that asks for all three keeps and sorts the scores once.
 
-CREATE FUNCTION neural.ranking_transition(internal, float8, bool) RETURNS internal
+CREATE FUNCTION _neural.ranking_transition(internal, float8, bool) RETURNS internal
     LANGUAGE c IMMUTABLE PARALLEL SAFE COST 1 AS 'MODULE_PATHNAME', 'neural_ranking_transition';
-CREATE FUNCTION neural.ranking_combine(internal, internal) RETURNS internal
+CREATE FUNCTION _neural.ranking_combine(internal, internal) RETURNS internal
     LANGUAGE c IMMUTABLE PARALLEL SAFE COST 100 AS 'MODULE_PATHNAME', 'neural_ranking_combine';
-CREATE FUNCTION neural.ranking_serialize(internal) RETURNS bytea
+CREATE FUNCTION _neural.ranking_serialize(internal) RETURNS bytea
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 100
     AS 'MODULE_PATHNAME', 'neural_ranking_serialize';
-CREATE FUNCTION neural.ranking_deserialize(bytea, internal) RETURNS internal
+CREATE FUNCTION _neural.ranking_deserialize(bytea, internal) RETURNS internal
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 100
     AS 'MODULE_PATHNAME', 'neural_ranking_deserialize';
-CREATE FUNCTION neural.auc_final(internal) RETURNS float8
+CREATE FUNCTION _neural.auc_final(internal) RETURNS float8
     LANGUAGE c IMMUTABLE PARALLEL SAFE COST 1000 AS 'MODULE_PATHNAME', 'neural_auc_final';
-CREATE FUNCTION neural.gini_final(internal) RETURNS float8
+CREATE FUNCTION _neural.gini_final(internal) RETURNS float8
     LANGUAGE c IMMUTABLE PARALLEL SAFE COST 1000 AS 'MODULE_PATHNAME', 'neural_gini_final';
-CREATE FUNCTION neural.ks_final(internal) RETURNS float8
+CREATE FUNCTION _neural.ks_final(internal) RETURNS float8
     LANGUAGE c IMMUTABLE PARALLEL SAFE COST 1000 AS 'MODULE_PATHNAME', 'neural_ks_final';
 
 CREATE AGGREGATE neural.auc(score float8, label bool) (
-    SFUNC = neural.ranking_transition, STYPE = internal, SSPACE = 8192,
-    FINALFUNC = neural.auc_final, COMBINEFUNC = neural.ranking_combine,
-    SERIALFUNC = neural.ranking_serialize, DESERIALFUNC = neural.ranking_deserialize,
+    SFUNC = _neural.ranking_transition, STYPE = internal, SSPACE = 8192,
+    FINALFUNC = _neural.auc_final, COMBINEFUNC = _neural.ranking_combine,
+    SERIALFUNC = _neural.ranking_serialize, DESERIALFUNC = _neural.ranking_deserialize,
     PARALLEL = SAFE);
 CREATE AGGREGATE neural.gini(score float8, label bool) (
-    SFUNC = neural.ranking_transition, STYPE = internal, SSPACE = 8192,
-    FINALFUNC = neural.gini_final, COMBINEFUNC = neural.ranking_combine,
-    SERIALFUNC = neural.ranking_serialize, DESERIALFUNC = neural.ranking_deserialize,
+    SFUNC = _neural.ranking_transition, STYPE = internal, SSPACE = 8192,
+    FINALFUNC = _neural.gini_final, COMBINEFUNC = _neural.ranking_combine,
+    SERIALFUNC = _neural.ranking_serialize, DESERIALFUNC = _neural.ranking_deserialize,
     PARALLEL = SAFE);
 CREATE AGGREGATE neural.ks(score float8, label bool) (
-    SFUNC = neural.ranking_transition, STYPE = internal, SSPACE = 8192,
-    FINALFUNC = neural.ks_final, COMBINEFUNC = neural.ranking_combine,
-    SERIALFUNC = neural.ranking_serialize, DESERIALFUNC = neural.ranking_deserialize,
+    SFUNC = _neural.ranking_transition, STYPE = internal, SSPACE = 8192,
+    FINALFUNC = _neural.ks_final, COMBINEFUNC = _neural.ranking_combine,
+    SERIALFUNC = _neural.ranking_serialize, DESERIALFUNC = _neural.ranking_deserialize,
     PARALLEL = SAFE);
 
 COMMENT ON AGGREGATE neural.auc(float8, bool) IS
@@ -41,102 +41,102 @@ COMMENT ON AGGREGATE neural.gini(float8, bool) IS 'Gini coefficient of a score, 
 COMMENT ON AGGREGATE neural.ks(float8, bool) IS
     'Kolmogorov-Smirnov distance between the scores of positive and negative rows';
 
-CREATE FUNCTION neural.log_loss_transition(internal, float8, bool) RETURNS internal
+CREATE FUNCTION _neural.log_loss_transition(internal, float8, bool) RETURNS internal
     LANGUAGE c IMMUTABLE PARALLEL SAFE COST 1 AS 'MODULE_PATHNAME', 'neural_log_loss_transition';
-CREATE FUNCTION neural.log_loss_combine(internal, internal) RETURNS internal
+CREATE FUNCTION _neural.log_loss_combine(internal, internal) RETURNS internal
     LANGUAGE c IMMUTABLE PARALLEL SAFE COST 1 AS 'MODULE_PATHNAME', 'neural_log_loss_combine';
-CREATE FUNCTION neural.log_loss_serialize(internal) RETURNS bytea
+CREATE FUNCTION _neural.log_loss_serialize(internal) RETURNS bytea
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 1
     AS 'MODULE_PATHNAME', 'neural_log_loss_serialize';
-CREATE FUNCTION neural.log_loss_deserialize(bytea, internal) RETURNS internal
+CREATE FUNCTION _neural.log_loss_deserialize(bytea, internal) RETURNS internal
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 1
     AS 'MODULE_PATHNAME', 'neural_log_loss_deserialize';
-CREATE FUNCTION neural.log_loss_final(internal) RETURNS float8
+CREATE FUNCTION _neural.log_loss_final(internal) RETURNS float8
     LANGUAGE c IMMUTABLE PARALLEL SAFE COST 1 AS 'MODULE_PATHNAME', 'neural_log_loss_final';
 CREATE AGGREGATE neural.log_loss(score float8, label bool) (
-    SFUNC = neural.log_loss_transition, STYPE = internal, SSPACE = 80,
-    FINALFUNC = neural.log_loss_final, COMBINEFUNC = neural.log_loss_combine,
-    SERIALFUNC = neural.log_loss_serialize, DESERIALFUNC = neural.log_loss_deserialize,
+    SFUNC = _neural.log_loss_transition, STYPE = internal, SSPACE = 80,
+    FINALFUNC = _neural.log_loss_final, COMBINEFUNC = _neural.log_loss_combine,
+    SERIALFUNC = _neural.log_loss_serialize, DESERIALFUNC = _neural.log_loss_deserialize,
     PARALLEL = SAFE);
 COMMENT ON AGGREGATE neural.log_loss(float8, bool) IS
     'mean negative log-likelihood of the labels; scores are probabilities of true';
 
-CREATE FUNCTION neural.brier_transition(internal, float8, bool) RETURNS internal
+CREATE FUNCTION _neural.brier_transition(internal, float8, bool) RETURNS internal
     LANGUAGE c IMMUTABLE PARALLEL SAFE COST 1 AS 'MODULE_PATHNAME', 'neural_brier_transition';
-CREATE FUNCTION neural.brier_combine(internal, internal) RETURNS internal
+CREATE FUNCTION _neural.brier_combine(internal, internal) RETURNS internal
     LANGUAGE c IMMUTABLE PARALLEL SAFE COST 1 AS 'MODULE_PATHNAME', 'neural_brier_combine';
-CREATE FUNCTION neural.brier_serialize(internal) RETURNS bytea
+CREATE FUNCTION _neural.brier_serialize(internal) RETURNS bytea
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 1
     AS 'MODULE_PATHNAME', 'neural_brier_serialize';
-CREATE FUNCTION neural.brier_deserialize(bytea, internal) RETURNS internal
+CREATE FUNCTION _neural.brier_deserialize(bytea, internal) RETURNS internal
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 1
     AS 'MODULE_PATHNAME', 'neural_brier_deserialize';
-CREATE FUNCTION neural.brier_final(internal) RETURNS float8
+CREATE FUNCTION _neural.brier_final(internal) RETURNS float8
     LANGUAGE c IMMUTABLE PARALLEL SAFE COST 1 AS 'MODULE_PATHNAME', 'neural_brier_final';
 CREATE AGGREGATE neural.brier(score float8, label bool) (
-    SFUNC = neural.brier_transition, STYPE = internal, SSPACE = 80,
-    FINALFUNC = neural.brier_final, COMBINEFUNC = neural.brier_combine,
-    SERIALFUNC = neural.brier_serialize, DESERIALFUNC = neural.brier_deserialize,
+    SFUNC = _neural.brier_transition, STYPE = internal, SSPACE = 80,
+    FINALFUNC = _neural.brier_final, COMBINEFUNC = _neural.brier_combine,
+    SERIALFUNC = _neural.brier_serialize, DESERIALFUNC = _neural.brier_deserialize,
     PARALLEL = SAFE);
 COMMENT ON AGGREGATE neural.brier(float8, bool) IS
     'mean squared distance of the probability from the label';
 
-CREATE FUNCTION neural.rmse_transition(internal, float8, float8) RETURNS internal
+CREATE FUNCTION _neural.rmse_transition(internal, float8, float8) RETURNS internal
     LANGUAGE c IMMUTABLE PARALLEL SAFE COST 1 AS 'MODULE_PATHNAME', 'neural_rmse_transition';
-CREATE FUNCTION neural.rmse_combine(internal, internal) RETURNS internal
+CREATE FUNCTION _neural.rmse_combine(internal, internal) RETURNS internal
     LANGUAGE c IMMUTABLE PARALLEL SAFE COST 1 AS 'MODULE_PATHNAME', 'neural_rmse_combine';
-CREATE FUNCTION neural.rmse_serialize(internal) RETURNS bytea
+CREATE FUNCTION _neural.rmse_serialize(internal) RETURNS bytea
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 1
     AS 'MODULE_PATHNAME', 'neural_rmse_serialize';
-CREATE FUNCTION neural.rmse_deserialize(bytea, internal) RETURNS internal
+CREATE FUNCTION _neural.rmse_deserialize(bytea, internal) RETURNS internal
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 1
     AS 'MODULE_PATHNAME', 'neural_rmse_deserialize';
-CREATE FUNCTION neural.rmse_final(internal) RETURNS float8
+CREATE FUNCTION _neural.rmse_final(internal) RETURNS float8
     LANGUAGE c IMMUTABLE PARALLEL SAFE COST 1 AS 'MODULE_PATHNAME', 'neural_rmse_final';
 CREATE AGGREGATE neural.rmse(predicted float8, actual float8) (
-    SFUNC = neural.rmse_transition, STYPE = internal, SSPACE = 80,
-    FINALFUNC = neural.rmse_final, COMBINEFUNC = neural.rmse_combine,
-    SERIALFUNC = neural.rmse_serialize, DESERIALFUNC = neural.rmse_deserialize,
+    SFUNC = _neural.rmse_transition, STYPE = internal, SSPACE = 80,
+    FINALFUNC = _neural.rmse_final, COMBINEFUNC = _neural.rmse_combine,
+    SERIALFUNC = _neural.rmse_serialize, DESERIALFUNC = _neural.rmse_deserialize,
     PARALLEL = SAFE);
 COMMENT ON AGGREGATE neural.rmse(float8, float8) IS
     'root of the mean squared error';
 
-CREATE FUNCTION neural.mae_transition(internal, float8, float8) RETURNS internal
+CREATE FUNCTION _neural.mae_transition(internal, float8, float8) RETURNS internal
     LANGUAGE c IMMUTABLE PARALLEL SAFE COST 1 AS 'MODULE_PATHNAME', 'neural_mae_transition';
-CREATE FUNCTION neural.mae_combine(internal, internal) RETURNS internal
+CREATE FUNCTION _neural.mae_combine(internal, internal) RETURNS internal
     LANGUAGE c IMMUTABLE PARALLEL SAFE COST 1 AS 'MODULE_PATHNAME', 'neural_mae_combine';
-CREATE FUNCTION neural.mae_serialize(internal) RETURNS bytea
+CREATE FUNCTION _neural.mae_serialize(internal) RETURNS bytea
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 1
     AS 'MODULE_PATHNAME', 'neural_mae_serialize';
-CREATE FUNCTION neural.mae_deserialize(bytea, internal) RETURNS internal
+CREATE FUNCTION _neural.mae_deserialize(bytea, internal) RETURNS internal
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 1
     AS 'MODULE_PATHNAME', 'neural_mae_deserialize';
-CREATE FUNCTION neural.mae_final(internal) RETURNS float8
+CREATE FUNCTION _neural.mae_final(internal) RETURNS float8
     LANGUAGE c IMMUTABLE PARALLEL SAFE COST 1 AS 'MODULE_PATHNAME', 'neural_mae_final';
 CREATE AGGREGATE neural.mae(predicted float8, actual float8) (
-    SFUNC = neural.mae_transition, STYPE = internal, SSPACE = 80,
-    FINALFUNC = neural.mae_final, COMBINEFUNC = neural.mae_combine,
-    SERIALFUNC = neural.mae_serialize, DESERIALFUNC = neural.mae_deserialize,
+    SFUNC = _neural.mae_transition, STYPE = internal, SSPACE = 80,
+    FINALFUNC = _neural.mae_final, COMBINEFUNC = _neural.mae_combine,
+    SERIALFUNC = _neural.mae_serialize, DESERIALFUNC = _neural.mae_deserialize,
     PARALLEL = SAFE);
 COMMENT ON AGGREGATE neural.mae(float8, float8) IS
     'mean absolute error';
 
-CREATE FUNCTION neural.r2_transition(internal, float8, float8) RETURNS internal
+CREATE FUNCTION _neural.r2_transition(internal, float8, float8) RETURNS internal
     LANGUAGE c IMMUTABLE PARALLEL SAFE COST 1 AS 'MODULE_PATHNAME', 'neural_r2_transition';
-CREATE FUNCTION neural.r2_combine(internal, internal) RETURNS internal
+CREATE FUNCTION _neural.r2_combine(internal, internal) RETURNS internal
     LANGUAGE c IMMUTABLE PARALLEL SAFE COST 1 AS 'MODULE_PATHNAME', 'neural_r2_combine';
-CREATE FUNCTION neural.r2_serialize(internal) RETURNS bytea
+CREATE FUNCTION _neural.r2_serialize(internal) RETURNS bytea
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 1
     AS 'MODULE_PATHNAME', 'neural_r2_serialize';
-CREATE FUNCTION neural.r2_deserialize(bytea, internal) RETURNS internal
+CREATE FUNCTION _neural.r2_deserialize(bytea, internal) RETURNS internal
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 1
     AS 'MODULE_PATHNAME', 'neural_r2_deserialize';
-CREATE FUNCTION neural.r2_final(internal) RETURNS float8
+CREATE FUNCTION _neural.r2_final(internal) RETURNS float8
     LANGUAGE c IMMUTABLE PARALLEL SAFE COST 1 AS 'MODULE_PATHNAME', 'neural_r2_final';
 CREATE AGGREGATE neural.r2(predicted float8, actual float8) (
-    SFUNC = neural.r2_transition, STYPE = internal, SSPACE = 80,
-    FINALFUNC = neural.r2_final, COMBINEFUNC = neural.r2_combine,
-    SERIALFUNC = neural.r2_serialize, DESERIALFUNC = neural.r2_deserialize,
+    SFUNC = _neural.r2_transition, STYPE = internal, SSPACE = 80,
+    FINALFUNC = _neural.r2_final, COMBINEFUNC = _neural.r2_combine,
+    SERIALFUNC = _neural.r2_serialize, DESERIALFUNC = _neural.r2_deserialize,
     PARALLEL = SAFE);
 COMMENT ON AGGREGATE neural.r2(float8, float8) IS
     'coefficient of determination';

@@ -44,9 +44,10 @@ BEGIN
         WHERE d.refclassid = 'pg_extension'::regclass AND d.classid = 'pg_type'::regclass
           AND d.deptype = 'e' AND t.typtype = 'b' AND t.typcategory <> 'A'
         UNION ALL
-        SELECT 'SCHEMA', n.nspname, n.nspowner, n.nspacl, 'USAGE'
+        SELECT 'SCHEMA', n.nspname, n.nspowner, n.nspacl,
+               CASE n.nspname WHEN 'neural' THEN 'USAGE' END
         FROM pg_namespace n
-        WHERE n.nspname = 'neural'
+        WHERE n.nspname IN ('neural', '_neural')
     LOOP
         FOR grantee IN
             SELECT DISTINCT a.grantee FROM aclexplode(object.acl) a

@@ -60,13 +60,13 @@ impl Right {
     }
 }
 
-/// `neural.may_manage`, for the views.
+/// `_neural.may_manage`, for the views.
 #[pg_extern(sql = false)]
 fn may_manage(owner: Option<pg_sys::Oid>) -> bool {
     owner.is_some_and(|owner| Right::of(invoker(), owner, []) == Right::Manage)
 }
 
-/// `neural.may_use`, for the views.
+/// `_neural.may_use`, for the views.
 #[pg_extern(sql = false)]
 fn may_use(owner: Option<pg_sys::Oid>, grantees: Option<Array<'_, pg_sys::Oid>>) -> bool {
     let grantees = grantees.iter().flat_map(|list| list.iter().flatten());

@@ -71,7 +71,7 @@ impl Report {
     /// XX001: what was stored is not what comes back.
     pub(crate) fn damaged(message: impl Into<String>) -> Self {
         Self::new(PgSqlErrorCode::ERRCODE_DATA_CORRUPTED, message)
-            .hint("Restore the tables of schema neural from a backup, or train the model again.")
+            .hint("Restore the tables of schema _neural from a backup, or train the model again.")
     }
 
     /// 53200: more memory than allowed, or than there is.

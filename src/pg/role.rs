@@ -1,4 +1,4 @@
-//! The type `neural.role`: a role as its OID, printed as its name.
+//! The type `_neural.role`: a role as its OID, printed as its name.
 //!
 //! `regrole` would do everywhere but in a dump: there a role that is missing makes the restore
 //! fail, and one that was dropped is printed as a number that may be another role elsewhere.

@@ -215,8 +215,8 @@ fn deployments_and_rollbacks_of_many_sessions_leave_one_version_deployed() {
             });
         }
     });
-    let deployed = "SELECT count(*) FROM neural.model m JOIN LATERAL (
-                        SELECT version FROM neural.deployment d WHERE d.model = m.id
+    let deployed = "SELECT count(*) FROM _neural.model m JOIN LATERAL (
+                        SELECT version FROM _neural.deployment d WHERE d.model = m.id
                         ORDER BY id DESC LIMIT 1) last ON last.version = m.deployed";
     assert_eq!(count(&mut client, deployed), 1);
 }
@@ -267,9 +267,10 @@ fn dropping_a_model_takes_the_version_that_was_being_stored() {
     train(&mut holder, "risk", 3);
     let drop = "SELECT neural.drop_model('risk')::text";
     assert_eq!(meets(&cluster, &mut holder, drop), Ok(None));
-    let left = "SELECT (SELECT count(*) FROM neural.model) + (SELECT count(*) FROM neural.version)
-                     + (SELECT count(*) FROM neural.chunk) + (SELECT count(*) FROM neural.epoch)
-                     + (SELECT count(*) FROM neural.deployment)";
+    let left =
+        "SELECT (SELECT count(*) FROM _neural.model) + (SELECT count(*) FROM _neural.version)
+                     + (SELECT count(*) FROM _neural.chunk) + (SELECT count(*) FROM _neural.epoch)
+                     + (SELECT count(*) FROM _neural.deployment)";
     assert_eq!(count(&mut holder, left), 0);
     // The numbers go on: version 3 of this name was another one.
     assert_eq!(train(&mut holder, "risk", 4), 4);
@@ -290,8 +291,8 @@ fn a_model_is_dropped_while_others_predict_without_an_error_in_their_statements(
         thread::sleep(Duration::from_millis(300));
         for sql in [
             "SELECT neural.drop_model('risk')",
-            "VACUUM neural.chunk",
-            "VACUUM neural.version",
+            "VACUUM _neural.chunk",
+            "VACUUM _neural.version",
         ] {
             other.batch_execute(sql).unwrap();
         }

@@ -34,48 +34,48 @@ fn a_damaged_model_is_an_error_and_never_a_wrong_answer() {
     train(&mut client, "risk", 1);
     let answer = score(&mut client, "risk");
     client
-        .batch_execute("CREATE TABLE spare AS SELECT * FROM neural.chunk")
+        .batch_execute("CREATE TABLE spare AS SELECT * FROM _neural.chunk")
         .unwrap();
     let middle = "overlay(bytes PLACING '\\xff' FROM length(bytes) / 2)";
     for (what, damage) in [
         (
             "a changed byte",
-            format!("UPDATE neural.chunk SET bytes = {middle}"),
+            format!("UPDATE _neural.chunk SET bytes = {middle}"),
         ),
         (
             "a changed header",
-            "UPDATE neural.chunk SET bytes = set_byte(bytes, 9, 0)".into(),
+            "UPDATE _neural.chunk SET bytes = set_byte(bytes, 9, 0)".into(),
         ),
         (
             "a cut end",
-            "UPDATE neural.chunk SET bytes = substr(bytes, 1, length(bytes) - 1)".into(),
+            "UPDATE _neural.chunk SET bytes = substr(bytes, 1, length(bytes) - 1)".into(),
         ),
         (
             "more than there was",
-            "UPDATE neural.chunk SET bytes = bytes || '\\x00'".into(),
+            "UPDATE _neural.chunk SET bytes = bytes || '\\x00'".into(),
         ),
         (
             "an empty piece",
-            "UPDATE neural.chunk SET bytes = ''".into(),
+            "UPDATE _neural.chunk SET bytes = ''".into(),
         ),
-        ("a lost piece", "DELETE FROM neural.chunk".into()),
+        ("a lost piece", "DELETE FROM _neural.chunk".into()),
         (
             "a misplaced piece",
-            "UPDATE neural.chunk SET number = number + 1".into(),
+            "UPDATE _neural.chunk SET number = number + 1".into(),
         ),
     ] {
         client.batch_execute(&damage).unwrap();
         is_damaged(&cluster, what, &readers());
         client
-            .batch_execute("TRUNCATE neural.chunk; INSERT INTO neural.chunk SELECT * FROM spare")
+            .batch_execute("TRUNCATE _neural.chunk; INSERT INTO _neural.chunk SELECT * FROM spare")
             .unwrap();
         assert_eq!(score(&mut cluster.superuser(), "risk"), answer, "{what}");
     }
     // Bytes whose hash is right and that are no model.
     client
         .batch_execute(
-            "UPDATE neural.chunk SET bytes = 'nonsense';
-             UPDATE neural.version SET sha256 = sha256('nonsense'), size_bytes = 8",
+            "UPDATE _neural.chunk SET bytes = 'nonsense';
+             UPDATE _neural.version SET sha256 = sha256('nonsense'), size_bytes = 8",
         )
         .unwrap();
     let mut decoding = readers();

@@ -291,7 +291,7 @@ fn training_is_granted_and_reads_with_the_callers_rights() {
     denied(&mut analyst, &training("mine", 1), "table loan");
     // The closed tables stay closed in a query that the extension runs, and afterwards.
     let stolen =
-        "SELECT neural.train('mine', 'SELECT number, length(bytes) AS y FROM neural.chunk', 'y')";
+        "SELECT neural.train('mine', 'SELECT number, length(bytes) AS y FROM _neural.chunk', 'y')";
     denied(&mut analyst, stolen, "table chunk");
     superuser
         .batch_execute("GRANT SELECT (age, amount, purpose, bad) ON loan TO analyst")
@@ -304,7 +304,7 @@ fn training_is_granted_and_reads_with_the_callers_rights() {
     );
     denied(
         &mut analyst,
-        "SELECT count(*) FROM neural.model",
+        "SELECT count(*) FROM _neural.model",
         "table model",
     );
     assert_eq!(

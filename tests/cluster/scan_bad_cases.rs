@@ -53,7 +53,7 @@ fn a_scan_ends_with_the_model_it_began_with_whatever_becomes_of_it() {
         ("renamed", "SELECT neural.rename_model('risk', 'was_risk')"),
         (
             "damaged",
-            "UPDATE neural.chunk SET bytes = set_byte(bytes, length(bytes) / 2, 0)",
+            "UPDATE _neural.chunk SET bytes = set_byte(bytes, length(bytes) / 2, 0)",
         ),
     ];
     for (fate, sql) in fates {
@@ -105,7 +105,7 @@ fn a_scan_ends_with_the_model_it_began_with_whatever_becomes_of_it() {
         }
         let _ = other.batch_execute("SELECT neural.drop_model('risk')");
         let _ = other.batch_execute("SELECT neural.drop_model('was_risk')");
-        other.batch_execute("TRUNCATE neural.chunk").unwrap();
+        other.batch_execute("TRUNCATE _neural.chunk").unwrap();
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) fn rollback(model: &str) -> Result<i32> {
     // one at the end are popped together.
     let before = fetch::<i64>(
         &owner,
-        "SELECT id FROM neural.deployment
+        "SELECT id FROM _neural.deployment
          WHERE model = $1 AND version IS DISTINCT FROM $2 ORDER BY id DESC LIMIT 1",
         &[model.id.into(), model.deployed.into()],
     )?;
@@ -37,13 +37,13 @@ pub(crate) fn rollback(model: &str) -> Result<i32> {
     };
     execute(
         &owner,
-        "DELETE FROM neural.deployment WHERE model = $1 AND id > $2",
+        "DELETE FROM _neural.deployment WHERE model = $1 AND id > $2",
         &[model.id.into(), before.into()],
     )?;
     let number = fetch(
         &owner,
-        "UPDATE neural.model m SET deployed = v.id
-         FROM neural.deployment d JOIN neural.version v ON v.id = d.version
+        "UPDATE _neural.model m SET deployed = v.id
+         FROM _neural.deployment d JOIN _neural.version v ON v.id = d.version
          WHERE m.id = $1 AND d.id = $2 RETURNING v.number",
         &[model.id.into(), before.into()],
     )?;
@@ -59,8 +59,8 @@ pub(crate) fn rollback(model: &str) -> Result<i32> {
 pub(super) fn record(owner: &AsTableOwner, model: i64, version: i64) -> Result<()> {
     execute(
         owner,
-        "INSERT INTO neural.deployment (model, version, deployed_by)
-         VALUES ($1, $2, $3::neural.role)",
+        "INSERT INTO _neural.deployment (model, version, deployed_by)
+         VALUES ($1, $2, $3::_neural.role)",
         &[
             model.into(),
             version.into(),
@@ -69,7 +69,7 @@ pub(super) fn record(owner: &AsTableOwner, model: i64, version: i64) -> Result<(
     )?;
     execute(
         owner,
-        "UPDATE neural.model SET deployed = $2 WHERE id = $1",
+        "UPDATE _neural.model SET deployed = $2 WHERE id = $1",
         &[model.into(), version.into()],
     )?;
     Ok(())

@@ -57,7 +57,7 @@ impl LockedModel {
     /// Locks the row of that name, waiting for whoever holds it.
     fn find(owner: &AsTableOwner, name: &str) -> Result<Option<Self>> {
         let sql = "SELECT id, owner::oid, deployed, signature, positive_class, grantees::oid[]
-                   FROM neural.model WHERE name = $1 FOR UPDATE";
+                   FROM _neural.model WHERE name = $1 FOR UPDATE";
         Spi::connect_mut(|client| {
             let rows = client.update(sql, None, &[name.into()])?;
             if rows.is_empty() {
@@ -88,7 +88,7 @@ impl LockedModel {
 
     /// The id of one of its versions.
     fn version(&self, owner: &AsTableOwner, number: i32) -> Result<i64> {
-        let sql = "SELECT id FROM neural.version WHERE model = $1 AND number = $2";
+        let sql = "SELECT id FROM _neural.version WHERE model = $1 AND number = $2";
         fetch(owner, sql, &[self.id.into(), number.into()])?
             .ok_or_else(|| reader::no_such_version(&self.name, &number.to_string()))
     }

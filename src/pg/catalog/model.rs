@@ -15,8 +15,8 @@ pub(crate) fn drop(model: &str, version: Option<i32>) -> Result<()> {
         forget(&owner, "model", model.id)?;
         for table in ["chunk", "epoch"] {
             let sql = format!(
-                "DELETE FROM neural.{table} WHERE version IN
-                     (SELECT id FROM neural.version WHERE model = $1)"
+                "DELETE FROM _neural.{table} WHERE version IN
+                     (SELECT id FROM _neural.version WHERE model = $1)"
             );
             execute(&owner, &sql, &[model.id.into()])?;
         }
@@ -25,7 +25,7 @@ pub(crate) fn drop(model: &str, version: Option<i32>) -> Result<()> {
             ("version", "model"),
             ("model", "id"),
         ] {
-            let sql = format!("DELETE FROM neural.{table} WHERE {column} = $1");
+            let sql = format!("DELETE FROM _neural.{table} WHERE {column} = $1");
             execute(&owner, &sql, &[model.id.into()])?;
         }
         return Ok(());
@@ -40,12 +40,12 @@ pub(crate) fn drop(model: &str, version: Option<i32>) -> Result<()> {
     }
     forget(&owner, "id", version)?;
     for table in ["chunk", "epoch", "deployment"] {
-        let sql = format!("DELETE FROM neural.{table} WHERE version = $1");
+        let sql = format!("DELETE FROM _neural.{table} WHERE version = $1");
         execute(&owner, &sql, &[version.into()])?;
     }
     execute(
         &owner,
-        "DELETE FROM neural.version WHERE id = $1",
+        "DELETE FROM _neural.version WHERE id = $1",
         &[version.into()],
     )?;
     Ok(())
@@ -55,9 +55,9 @@ pub(crate) fn drop(model: &str, version: Option<i32>) -> Result<()> {
 /// where no other version has the same bytes.
 fn forget(owner: &AsTableOwner, column: &str, value: i64) -> Result<()> {
     let sql = format!(
-        "SELECT string_agg(DISTINCT v.sha256, ''::bytea) FROM neural.version v
+        "SELECT string_agg(DISTINCT v.sha256, ''::bytea) FROM _neural.version v
          WHERE v.{column} = $1 AND NOT EXISTS
-             (SELECT FROM neural.version o WHERE o.sha256 = v.sha256 AND o.{column} <> $1)"
+             (SELECT FROM _neural.version o WHERE o.sha256 = v.sha256 AND o.{column} <> $1)"
     );
     let hashes: Vec<u8> = fetch(owner, &sql, &[value.into()])?.unwrap_or_default();
     shared_models::remove_at_commit(hashes.as_chunks().0.to_vec());
@@ -73,12 +73,12 @@ pub(crate) fn rename(model: &str, new_name: &str) -> Result<()> {
     // Waits for a training that is making a model of the new name.
     execute(
         &owner,
-        "INSERT INTO neural.numbering AS n (name, last)
-         SELECT $2, o.last FROM neural.numbering o WHERE o.name = $1
+        "INSERT INTO _neural.numbering AS n (name, last)
+         SELECT $2, o.last FROM _neural.numbering o WHERE o.name = $1
          ON CONFLICT (name) DO UPDATE SET last = greatest(n.last, excluded.last)",
         &[model.name.as_str().into(), new_name.into()],
     )?;
-    let taken = "SELECT true FROM neural.model WHERE name = $1";
+    let taken = "SELECT true FROM _neural.model WHERE name = $1";
     if fetch::<bool>(&owner, taken, &[new_name.into()])?.is_some() {
         return Err(Report::new(
             PgSqlErrorCode::ERRCODE_DUPLICATE_OBJECT,
@@ -88,7 +88,7 @@ pub(crate) fn rename(model: &str, new_name: &str) -> Result<()> {
     }
     execute(
         &owner,
-        "UPDATE neural.model SET name = $2 WHERE id = $1",
+        "UPDATE _neural.model SET name = $2 WHERE id = $1",
         &[model.id.into(), new_name.into()],
     )?;
     Ok(())
@@ -112,7 +112,7 @@ pub(crate) fn set_owner(model: &str, new_owner: pg_sys::Oid) -> Result<()> {
     }
     execute(
         &owner,
-        "UPDATE neural.model SET owner = $2::neural.role WHERE id = $1",
+        "UPDATE _neural.model SET owner = $2::_neural.role WHERE id = $1",
         &[model.id.into(), role::argument(new_owner)],
     )?;
     Ok(())
@@ -125,7 +125,7 @@ pub(crate) fn grant(model: &str, grantee: pg_sys::Oid) -> Result<()> {
     let model = LockedModel::get(&owner, model)?;
     execute(
         &owner,
-        "UPDATE neural.model SET grantees = (grantees::oid[] || $2)::neural.role[]
+        "UPDATE _neural.model SET grantees = (grantees::oid[] || $2)::_neural.role[]
          WHERE id = $1 AND NOT $2 = ANY (grantees::oid[])",
         &[model.id.into(), role::argument(grantee)],
     )?;
@@ -138,7 +138,7 @@ pub(crate) fn revoke(model: &str, grantee: pg_sys::Oid) -> Result<()> {
     let model = LockedModel::get(&owner, model)?;
     execute(
         &owner,
-        "UPDATE neural.model SET grantees = array_remove(grantees::oid[], $2)::neural.role[]
+        "UPDATE _neural.model SET grantees = array_remove(grantees::oid[], $2)::_neural.role[]
          WHERE id = $1",
         &[model.id.into(), role::argument(grantee)],
     )?;

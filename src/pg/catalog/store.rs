@@ -78,7 +78,7 @@ pub(crate) fn existing(name: &str) -> Result<Option<Existing>> {
     model.right(invoker()).require(Right::Manage, name)?;
     let latest = fetch(
         &AsTableOwner::enter()?,
-        "SELECT max(number) FROM neural.version WHERE model = $1",
+        "SELECT max(number) FROM _neural.version WHERE model = $1",
         &[model.id.into()],
     )?;
     Ok(Some(Existing {
@@ -129,7 +129,7 @@ fn hash(bytes: &[u8]) -> [u8; 32] {
 fn next_number(owner: &AsTableOwner, name: &str) -> Result<i32> {
     let number = fetch(
         owner,
-        "INSERT INTO neural.numbering AS n (name, last) VALUES ($1, 1)
+        "INSERT INTO _neural.numbering AS n (name, last) VALUES ($1, 1)
          ON CONFLICT (name) DO UPDATE SET last = n.last + 1 RETURNING n.last",
         &[name.into()],
     )?;
@@ -167,8 +167,8 @@ fn check_same(model: &LockedModel, new: &Description) -> Result<()> {
 fn create_model(owner: &AsTableOwner, new: &NewVersion<'_>) -> Result<i64> {
     let id = fetch(
         owner,
-        "INSERT INTO neural.model (name, owner, signature, positive_class)
-         VALUES ($1, $2::neural.role, $3, $4) RETURNING id",
+        "INSERT INTO _neural.model (name, owner, signature, positive_class)
+         VALUES ($1, $2::_neural.role, $3, $4) RETURNING id",
         &[
             new.model.into(),
             role::argument(owner.invoker()),
@@ -189,11 +189,11 @@ fn insert_version(
     let (description, training) = (&new.description, &new.training);
     let id = fetch(
         owner,
-        "INSERT INTO neural.version (model, number, sha256, size_bytes, created_by,
+        "INSERT INTO _neural.version (model, number, sha256, size_bytes, created_by,
              extension_version, target, classes, features, architecture, parameters, query,
              options, seed, rows_trained, rows_validated, epochs, seconds, train_loss,
              validation_loss, metrics, products)
-         VALUES ($1, $2, $3, $4, $5::neural.role, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
+         VALUES ($1, $2, $3, $4, $5::_neural.role, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
              $16, $17, $18, $19, $20, $21, $22)
          RETURNING id",
         &[
@@ -225,7 +225,7 @@ fn insert_version(
 }
 
 fn insert_chunks(owner: &AsTableOwner, version: i64, artifact: &[u8]) -> Result<()> {
-    let sql = "INSERT INTO neural.chunk (version, number, bytes) VALUES ($1, $2, $3)";
+    let sql = "INSERT INTO _neural.chunk (version, number, bytes) VALUES ($1, $2, $3)";
     for (number, piece) in (0i32..).zip(artifact.chunks(CHUNK)) {
         interrupt::check();
         execute(owner, sql, &[version.into(), number.into(), piece.into()])?;
@@ -234,7 +234,7 @@ fn insert_chunks(owner: &AsTableOwner, version: i64, artifact: &[u8]) -> Result<
 }
 
 fn insert_history(owner: &AsTableOwner, version: i64, history: &[Epoch]) -> Result<()> {
-    let sql = "INSERT INTO neural.epoch
+    let sql = "INSERT INTO _neural.epoch
                    (version, epoch, train_loss, validation_loss, learning_rate, seconds, metrics)
                VALUES ($1, $2, $3, $4, $5, $6, $7)";
     for epoch in history {

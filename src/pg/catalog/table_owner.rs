@@ -14,7 +14,7 @@ pub(crate) struct AsTableOwner {
 }
 
 impl AsTableOwner {
-    /// Becomes the owner of `neural.model`.
+    /// Becomes the owner of `_neural.model`.
     pub(crate) fn enter() -> Result<Self> {
         // Before anything takes a transaction id, whose refusal on a standby is no clear error.
         // SAFETY: raises an error or does nothing; the string is a constant.

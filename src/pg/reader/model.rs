@@ -1,4 +1,4 @@
-//! Rows of `neural.model`.
+//! Rows of `_neural.model`.
 
 use pgrx::prelude::*;
 
@@ -7,7 +7,7 @@ use crate::pg::access::{Right, invoker};
 use crate::pg::error::{Report, Result};
 use crate::pg::interrupt;
 
-/// A row of `neural.model`.
+/// A row of `_neural.model`.
 #[derive(Debug, Clone)]
 pub(crate) struct ModelRow {
     pub(crate) id: i64,

@@ -109,13 +109,13 @@ impl Drop for Table {
 fn relation_oid(name: &CStr) -> Result<pg_sys::Oid> {
     // SAFETY: syscache lookups by name; InvalidOid where there is none.
     let oid = unsafe {
-        let schema = pg_sys::get_namespace_oid(c"neural".as_ptr(), true);
+        let schema = pg_sys::get_namespace_oid(c"_neural".as_ptr(), true);
         pg_sys::get_relname_relid(name.as_ptr(), schema)
     };
     if oid == pg_sys::InvalidOid {
         let name = name.to_string_lossy();
         return Err(
-            Report::undefined(format!("relation \"neural.{name}\" does not exist"))
+            Report::undefined(format!("relation \"_neural.{name}\" does not exist"))
                 .hint("Run CREATE EXTENSION pg_neural, or ALTER EXTENSION pg_neural UPDATE."),
         );
     }

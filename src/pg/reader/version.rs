@@ -1,11 +1,11 @@
-//! Rows of `neural.version`.
+//! Rows of `_neural.version`.
 
 use super::Resolved;
 use super::table::{Key, Row, Table};
 use crate::pg::access::Right;
 use crate::pg::error::{Report, Result};
 
-/// The columns of `neural.version` that finding one takes.
+/// The columns of `_neural.version` that finding one takes.
 pub(super) struct VersionRow {
     id: i64,
     pub(super) model: i64,

@@ -55,7 +55,7 @@ EXPLAIN (COSTS OFF)
 SELECT id FROM applications WHERE neural.predict('large', a, b) > 0.5 AND id % 7 = 0;
 
 -- A version of a database that did not know its products is judged by its weights.
-UPDATE neural.version SET products = NULL;
+UPDATE _neural.version SET products = NULL;
 SET min_parallel_table_scan_size = 0;
 SELECT is_parallel('SELECT avg(neural.predict(''small'', a, b)) FROM applications') AS small,
        is_parallel('SELECT avg(neural.predict(''large'', a, b)) FROM applications') AS large;

@@ -8,7 +8,7 @@ FROM pg_depend d
 JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'pg_neural'
 JOIN pg_proc p ON d.classid = 'pg_proc'::regclass AND p.oid = d.objid
 WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
-  AND p.pronamespace <> 'neural'::regnamespace;
+  AND p.pronamespace NOT IN ('neural'::regnamespace, '_neural'::regnamespace);
 
 -- PUBLIC may look into the schema, and make nothing there.
 SELECT has_schema_privilege('public', 'neural', 'USAGE') AS usage,

@@ -11,22 +11,22 @@ CREATE ROLE "keeping ""odd""";
 SET client_min_messages = notice;
 
 -- A role prints as its quoted name; unknown ones are nobody, never another role.
-SELECT 'keeping_owner'::neural.role, '"keeping ""odd"""'::neural.role, 'keeping_nobody'::neural.role,
-       'public'::neural.role, 'none'::neural.role, '?16384'::neural.role, 77::oid::neural.role;
+SELECT 'keeping_owner'::_neural.role, '"keeping ""odd"""'::_neural.role, 'keeping_nobody'::_neural.role,
+       'public'::_neural.role, 'none'::_neural.role, '?16384'::_neural.role, 77::oid::_neural.role;
 
-INSERT INTO neural.numbering VALUES ('risk', 3);
-INSERT INTO neural.model (id, name, owner, deployed, signature, positive_class)
+INSERT INTO _neural.numbering VALUES ('risk', 3);
+INSERT INTO _neural.model (id, name, owner, deployed, signature, positive_class)
 VALUES (-1, 'risk', 'keeping_owner', -3, '{"task": "classification", "features": []}', 'bad');
-INSERT INTO neural.version (id, model, number, sha256, size_bytes, created_by, extension_version,
+INSERT INTO _neural.version (id, model, number, sha256, size_bytes, created_by, extension_version,
                             target, classes, features, architecture, parameters, query, options)
 SELECT -n, -1, n, sha256(convert_to('version ' || n, 'UTF8')), 9, 'keeping_owner', '0.1.0',
        'outcome', '{good,bad}',
        '[{"name": "age", "type": "integer", "treatment": "numeric", "fitted": {"center": 35}}]',
        '{"layers": []}', 2, 'SELECT * FROM loans', '{"l2": 0.1}'
 FROM generate_series(1, 3) AS n;
-INSERT INTO neural.chunk SELECT -n, 0, convert_to('version ' || n, 'UTF8') FROM generate_series(1, 3) AS n;
-INSERT INTO neural.epoch (version, epoch, train_loss) VALUES (-3, 1, 0.5), (-3, 2, 0.25);
-INSERT INTO neural.deployment (model, version, deployed_by)
+INSERT INTO _neural.chunk SELECT -n, 0, convert_to('version ' || n, 'UTF8') FROM generate_series(1, 3) AS n;
+INSERT INTO _neural.epoch (version, epoch, train_loss) VALUES (-3, 1, 0.5), (-3, 2, 0.25);
+INSERT INTO _neural.deployment (model, version, deployed_by)
 SELECT -1, -n, 'keeping_owner' FROM generate_series(1, 3) AS n;
 
 -- The owner sees everything, a grantee the description, others nothing.
@@ -38,7 +38,7 @@ SET ROLE keeping_grantee;
 SELECT name FROM neural.models;
 SELECT neural.deploy('risk', 1);
 SELECT neural.grant_model('risk', 'keeping_grantee');
-SELECT count(*) FROM neural.model;
+SELECT count(*) FROM _neural.model;
 SET ROLE keeping_owner;
 SELECT neural.grant_model('risk', 'keeping_grantee');
 SET ROLE keeping_grantee;
@@ -92,7 +92,7 @@ SELECT neural.set_owner('credit', 'keeping_other');
 SELECT neural.set_owner('credit', '77');
 SELECT neural.grant_model('credit', '77');
 SELECT name, owner FROM neural.models;
-SELECT * FROM neural.numbering ORDER BY name;
+SELECT * FROM _neural.numbering ORDER BY name;
 
 -- A dropped role costs no model and gives no rights.
 DROP ROLE keeping_other;
@@ -102,17 +102,17 @@ SELECT neural.export_model('credit');
 RESET ROLE;
 
 -- What was stored is checked when it is read.
-UPDATE neural.chunk SET bytes = 'Version 1' WHERE version = -1;
+UPDATE _neural.chunk SET bytes = 'Version 1' WHERE version = -1;
 SELECT neural.export_model('credit@1');
-DELETE FROM neural.chunk WHERE version = -1;
+DELETE FROM _neural.chunk WHERE version = -1;
 SELECT neural.export_model('credit@1');
 
 SELECT neural.drop_model('credit');
-SELECT count(*) FROM neural.version;
-SELECT count(*) FROM neural.chunk;
-SELECT count(*) FROM neural.deployment;
-SELECT count(*) FROM neural.epoch;
+SELECT count(*) FROM _neural.version;
+SELECT count(*) FROM _neural.chunk;
+SELECT count(*) FROM _neural.deployment;
+SELECT count(*) FROM _neural.epoch;
 SELECT name FROM neural.architectures WHERE name IN ('linear', 'logistic', 'mlp_10_10', 'mlp_64_64');
 
-DELETE FROM neural.numbering WHERE name IN ('risk', 'credit');
+DELETE FROM _neural.numbering WHERE name IN ('risk', 'credit');
 DROP ROLE keeping_owner, keeping_grantee, "keeping ""odd""";

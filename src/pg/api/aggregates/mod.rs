@@ -10,16 +10,9 @@ mod ranking;
 
 use std::slice;
 
-use pgrx::extension_sql_file;
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo, MemoryContext};
 
 use crate::pg::error::Report;
-
-extension_sql_file!(
-    "../../../../sql/30_aggregates.sql",
-    name = "aggregates",
-    requires = ["schema"]
-);
 
 /// Makes a function that PostgreSQL can call by its name.
 macro_rules! raw_function {

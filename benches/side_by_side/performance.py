@@ -1,4 +1,4 @@
-"""Puts what `make bench` measured into README.md, and the plots beside it: readme.py RESULTS README.
+"""Puts what `make bench` measured into docs/performance.md, and the plots beside it: performance.py RESULTS PAGE.
 
 Between `<!-- bench -->` and `<!-- /bench -->` stands the table, between `<!-- layers -->` and its like the
 layers'. What was not measured stays as it is.
@@ -12,17 +12,17 @@ from pathlib import Path
 import draw
 import report
 
-IMAGES = Path("docs", "images")
+IMAGES = Path("images")
 
 
-def main(results, readme):
+def main(results, page):
     results = json.loads(Path(results).read_text())
-    readme = Path(readme)
-    text = replaced(readme.read_text(), "bench", report.markdown(results))
+    page = Path(page)
+    text = replaced(page.read_text(), "bench", report.markdown(results))
     if "layers" in results:
         text = replaced(text, "layers", report.layers_markdown(results["layers"]))
-    readme.write_text(text)
-    write_plots(results, readme.parent / IMAGES)
+    page.write_text(text)
+    write_plots(results, page.parent / IMAGES)
 
 
 def write_plots(results, directory):
