@@ -56,6 +56,9 @@ pub trait Observer {
     fn interrupted(&mut self) -> bool;
     /// Something the user should know before the loop begins.
     fn notice(&mut self, text: &str);
+    /// Something that may make the result another one than is wanted, which is told whatever the
+    /// user silences.
+    fn warning(&mut self, text: &str);
     /// An epoch has ended, of so many.
     fn epoch(&mut self, report: &EpochReport, epochs: usize);
 }

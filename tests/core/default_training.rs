@@ -134,6 +134,8 @@ impl Observer for Silent {
         false
     }
 
+    fn warning(&mut self, _: &str) {}
+
     fn notice(&mut self, _: &str) {}
 
     fn epoch(&mut self, _: &EpochReport, _: usize) {}

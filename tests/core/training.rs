@@ -120,6 +120,7 @@ fn risk(rows: usize) -> Query {
 #[derive(Default)]
 pub struct Log {
     pub notices: Vec<String>,
+    pub warnings: Vec<String>,
     epochs: usize,
     asked: usize,
     pub stop_after: Option<usize>,
@@ -133,6 +134,10 @@ impl Observer for Log {
             || self
                 .stop_after_epoch
                 .is_some_and(|limit| self.epochs >= limit)
+    }
+
+    fn warning(&mut self, text: &str) {
+        self.warnings.push(text.to_string());
     }
 
     fn notice(&mut self, text: &str) {

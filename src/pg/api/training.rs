@@ -294,15 +294,22 @@ fn column_plans(
     memory: usize,
 ) -> Vec<ColumnPlan> {
     let intakes = plan.intakes(kept, memory);
+    let levels_kept = |at: usize| {
+        let name = &plan.features.get(at)?.name;
+        let feature = kept?.features.iter().find(|kept| kept.name == *name)?;
+        feature.levels()
+    };
     plan.reads
         .iter()
         .zip(&plan.dictionaries)
         .zip(intakes)
-        .map(|((read, dictionary), intake)| {
+        .enumerate()
+        .map(|(at, ((read, dictionary), intake))| {
             let type_oid = query.columns()[read.place].type_oid;
+            let reader = Reader::for_type(type_oid);
             ColumnPlan {
                 place: read.place,
-                reader: Reader::for_type(type_oid),
+                reader: reader.map(|reader| reader.spelled_as(levels_kept(at).unwrap_or_default())),
                 elements: matches!(read.kind, Kind::Numbers | Kind::Labels)
                     .then(|| Elements::for_type(type_oid))
                     .flatten(),
@@ -348,6 +355,10 @@ impl Observer for Console {
         }
         // What came before is preparation: the time left is reckoned from the loop alone.
         self.started = Instant::now();
+    }
+
+    fn warning(&mut self, text: &str) {
+        warning!("{text}");
     }
 
     fn epoch(&mut self, report: &EpochReport, epochs: usize) {

@@ -102,17 +102,21 @@ impl Convert {
             (Kind::Number, Reader::Date) if feature.origin == Origin::Timestamp => {
                 Some(How::Number(reader, SECONDS_A_DAY))
             }
-            (Kind::Number, Reader::Timestamp) if feature.origin == Origin::Timestamp => {
+            (Kind::Number, Reader::Timestamp | Reader::TimestampTz)
+                if feature.origin == Origin::Timestamp =>
+            {
                 Some(How::Number(reader, 1.0))
             }
-            (Kind::Number, Reader::Timestamp) if feature.origin == Origin::Date => {
+            (Kind::Number, Reader::Timestamp | Reader::TimestampTz)
+                if feature.origin == Origin::Date =>
+            {
                 Some(How::Number(reader, 1.0 / SECONDS_A_DAY))
             }
-            (Kind::Number, Reader::Date | Reader::Timestamp) => None,
+            (Kind::Number, Reader::Date | Reader::Timestamp | Reader::TimestampTz) => None,
             (Kind::Number, _) if number && reader.is_number() => Some(How::Number(reader, 1.0)),
             (Kind::Number, _) => None,
             (Kind::Category, _) if !reader.is_number() || feature.origin.is_number() => {
-                Some(How::Category(reader))
+                Some(How::Category(level_reader(reader, feature)))
             }
             (Kind::Category | Kind::Array | Kind::Numbers | Kind::Labels, _) => None,
         });
@@ -285,6 +289,19 @@ impl Convert {
             };
         }
         Ok(())
+    }
+}
+
+/// How a level is read for a feature: without trailing blanks where they do not count for its own
+/// type either.
+fn level_reader(reader: Reader, feature: &Feature) -> Reader {
+    match reader {
+        Reader::Text
+            if feature.sql_type.starts_with("character(") || feature.sql_type == "character" =>
+        {
+            Reader::PaddedText
+        }
+        _ => reader.spelled_as(feature.levels().unwrap_or_default()),
     }
 }
 

@@ -1,5 +1,6 @@
 //! One datum at a time: from PostgreSQL's types to the numbers and level names of the core.
 
+use std::ffi::{CStr, c_char};
 use std::fmt::Write as _;
 
 use pgrx::pg_sys;
@@ -24,6 +25,10 @@ pub enum Reader {
     Numeric,
     Date,
     Timestamp,
+    /// With time zone: a moment, which is written in UTC.
+    TimestampTz,
+    /// Either of these, for levels and classes that version 0.1 stored: seconds since 1970.
+    EpochSeconds,
     Text,
     /// `char(n)`: trailing blanks do not count.
     PaddedText,
@@ -48,7 +53,8 @@ impl Reader {
             pg_sys::FLOAT8OID => Reader::Float8,
             pg_sys::NUMERICOID => Reader::Numeric,
             pg_sys::DATEOID => Reader::Date,
-            pg_sys::TIMESTAMPOID | pg_sys::TIMESTAMPTZOID => Reader::Timestamp,
+            pg_sys::TIMESTAMPOID => Reader::Timestamp,
+            pg_sys::TIMESTAMPTZOID => Reader::TimestampTz,
             pg_sys::TEXTOID | pg_sys::VARCHAROID => Reader::Text,
             pg_sys::BPCHAROID => Reader::PaddedText,
             pg_sys::NAMEOID => Reader::Name,
@@ -60,6 +66,17 @@ impl Reader {
         })
     }
 
+    /// The reader whose texts are spelled as those of a version that is stored.
+    pub fn spelled_as(self, stored: &[String]) -> Reader {
+        let in_seconds = |text: &String| text.parse::<f64>().is_ok_and(f64::is_finite);
+        match self {
+            Reader::Timestamp | Reader::TimestampTz if stored.iter().any(in_seconds) => {
+                Reader::EpochSeconds
+            }
+            _ => self,
+        }
+    }
+
     /// What the core wants to know of where the value comes from.
     pub fn origin(self) -> Origin {
         match self {
@@ -68,7 +85,7 @@ impl Reader {
             Reader::Float4 | Reader::Float8 => Origin::Float,
             Reader::Numeric => Origin::Numeric,
             Reader::Date => Origin::Date,
-            Reader::Timestamp => Origin::Timestamp,
+            Reader::Timestamp | Reader::TimestampTz | Reader::EpochSeconds => Origin::Timestamp,
             Reader::Text | Reader::PaddedText | Reader::Name | Reader::Byte => Origin::Text,
             Reader::Enum => Origin::Enum,
             Reader::Uuid => Origin::Uuid,
@@ -96,6 +113,8 @@ impl Reader {
                 | Reader::Numeric
                 | Reader::Date
                 | Reader::Timestamp
+                | Reader::TimestampTz
+                | Reader::EpochSeconds
         )
     }
 
@@ -119,7 +138,7 @@ impl Reader {
                 i32::MAX => f64::INFINITY,
                 days => f64::from(days) + DAYS_TO_2000,
             },
-            Reader::Timestamp => match bits as i64 {
+            Reader::Timestamp | Reader::TimestampTz | Reader::EpochSeconds => match bits as i64 {
                 i64::MIN => f64::NEG_INFINITY,
                 i64::MAX => f64::INFINITY,
                 micros => micros as f64 / 1e6 + DAYS_TO_2000 * SECONDS_A_DAY,
@@ -141,22 +160,25 @@ impl Reader {
         }
     }
 
-    /// The value as the name of a level: its [`text`](Reader::text), but equal numbers have one
-    /// name. `1.0` and `1.00` are equal as numeric and different as text.
+    /// The value as the name of a level: its [`text`](Reader::text), but equal values have one
+    /// name. `1.0` and `1.00` are equal as numeric and different as text, and so are 0 and -0.
     ///
     /// # Safety
     /// As for [`text`](Reader::text).
     pub unsafe fn level(self, datum: pg_sys::Datum, buffer: &mut String) -> &str {
         // SAFETY: as the caller says.
         let text = unsafe { self.text(datum, buffer) };
-        if self == Reader::Numeric && text.contains('.') {
-            text.trim_end_matches('0').trim_end_matches('.')
-        } else {
-            text
+        match self {
+            Reader::Numeric if text.contains('.') => {
+                text.trim_end_matches('0').trim_end_matches('.')
+            }
+            Reader::Float4 | Reader::Float8 if text == "-0" => "0",
+            _ => text,
         }
     }
 
-    /// The value's `::text`, free of the session's settings, written over `buffer` where it does
+    /// The value's `::text`, free of the session's settings (dates and times in the ISO style, a
+    /// moment in UTC, floats with the fewest digits that tell them from others), written over `buffer` where it does
     /// not stand in the datum itself.
     ///
     /// # Safety
@@ -232,22 +254,18 @@ impl Reader {
                 buffer
             }
             Reader::Float4 => {
-                write_float(
-                    f64::from(f32::from_bits(datum.value() as u32)),
-                    6,
-                    buffer,
-                    |v, out| {
-                        let _ = write!(out, "{}", v as f32);
-                    },
-                );
+                let value = f32::from_bits(datum.value() as u32);
+                write_float(f64::from(value), 6, &format!("{value:e}"), buffer);
                 buffer
             }
-            Reader::Float8 | Reader::Timestamp => {
+            Reader::Float8 | Reader::EpochSeconds => {
                 // SAFETY: the datum is of this reader's type, as the caller says.
                 let value = unsafe { self.number(datum) };
-                write_float(value, 15, buffer, |v, out| {
-                    let _ = write!(out, "{v}");
-                });
+                write_float(value, 15, &format!("{value:e}"), buffer);
+                buffer
+            }
+            Reader::Timestamp | Reader::TimestampTz => {
+                write_timestamp(datum.value() as i64, self == Reader::TimestampTz, buffer);
                 buffer
             }
         }
@@ -329,27 +347,81 @@ fn write_date(days: i32, buffer: &mut String) {
     }
 }
 
-/// A float as PostgreSQL prints it with `extra_float_digits` at its default, whatever it is set to:
-/// class and level names must not depend on the session.
-fn write_float(value: f64, digits: i32, buffer: &mut String, shortest: impl Fn(f64, &mut String)) {
-    if value.is_nan() {
-        buffer.push_str("NaN");
-    } else if value.is_infinite() {
-        buffer.push_str(if value > 0.0 { "Infinity" } else { "-Infinity" });
-    } else {
-        let exponent = if value == 0.0 {
-            0
-        } else {
-            value.abs().log10().floor() as i32
-        };
-        if (-4..digits).contains(&exponent) {
-            shortest(value, buffer);
-        } else {
-            let plain = format!("{value:e}");
-            let (mantissa, exponent) = plain.split_once('e').unwrap_or((&plain, "0"));
-            let exponent: i32 = exponent.parse().unwrap_or(0);
-            let sign = if exponent < 0 { '-' } else { '+' };
-            let _ = write!(buffer, "{mantissa}e{sign}{:02}", exponent.abs());
+/// Microseconds since 2000 in the ISO style; of a moment in UTC, and saying so.
+fn write_timestamp(micros: i64, is_moment: bool, buffer: &mut String) {
+    match micros {
+        i64::MIN => return buffer.push_str("-infinity"),
+        i64::MAX => return buffer.push_str("infinity"),
+        _ => {}
+    }
+    let mut written = [0 as c_char; pg_sys::MAXDATELEN as usize + 1];
+    // SAFETY: splits a number into what it is given room for, without a time zone's rules, and
+    // writes no more than MAXDATELEN characters and a zero.
+    let text = unsafe {
+        let mut time = pg_sys::pg_tm::default();
+        let mut fraction = 0;
+        let out_of_range = pg_sys::timestamp2tm(
+            micros,
+            std::ptr::null_mut(),
+            &mut time,
+            &mut fraction,
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+        );
+        if out_of_range != 0 {
+            return;
         }
+        // A negative one would say that no zone is known, and none be written.
+        time.tm_isdst = 0;
+        pg_sys::EncodeDateTime(
+            &mut time,
+            fraction,
+            is_moment,
+            0,
+            std::ptr::null(),
+            pg_sys::USE_ISO_DATES as i32,
+            written.as_mut_ptr(),
+        );
+        CStr::from_ptr(written.as_ptr())
+    };
+    buffer.push_str(&text.to_string_lossy());
+}
+
+/// A float as PostgreSQL prints it with `extra_float_digits` at its default, whatever it is set to:
+/// class and level names must not depend on the session. `shortest` is it with the fewest digits
+/// that tell it from others of its type, as `1.5e-7`; up to `digits` digits stand before the point.
+fn write_float(value: f64, digits: i32, shortest: &str, buffer: &mut String) {
+    if value.is_nan() {
+        return buffer.push_str("NaN");
+    }
+    if value.is_infinite() {
+        return buffer.push_str(if value > 0.0 { "Infinity" } else { "-Infinity" });
+    }
+    let (mantissa, exponent) = shortest.split_once('e').unwrap_or((shortest, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if !(-4..digits).contains(&exponent) {
+        let sign = if exponent < 0 { '-' } else { '+' };
+        let _ = write!(buffer, "{mantissa}e{sign}{:02}", exponent.abs());
+        return;
+    }
+    let digits = mantissa.trim_start_matches('-');
+    if digits.len() < mantissa.len() {
+        buffer.push('-');
+    }
+    let digits: String = digits.chars().filter(|c| *c != '.').collect();
+    if exponent < 0 {
+        buffer.push_str("0.");
+        buffer.extend(std::iter::repeat_n('0', (-1 - exponent) as usize));
+        buffer.push_str(&digits);
+        return;
+    }
+    let whole = exponent as usize + 1;
+    buffer.push_str(&digits[..whole.min(digits.len())]);
+    match digits.len() > whole {
+        true => {
+            buffer.push('.');
+            buffer.push_str(&digits[whole..]);
+        }
+        false => buffer.extend(std::iter::repeat_n('0', whole - digits.len())),
     }
 }
