@@ -63,16 +63,34 @@ pub(crate) fn entry_at(address: usize) -> Option<(Answer, bool)> {
         .map(|(_, answer, pinned)| (*answer, *pinned))
 }
 
+/// What a call returns: NULL where there is no row to compute anything for.
+///
 /// # Safety
-/// `fcinfo` is the frame of the call that gave `site`; so for the other two.
+/// `fcinfo` is the frame of the call that gave `site`; so for those below.
+#[inline]
+unsafe fn answered(
+    site: &mut Site,
+    fcinfo: pg_sys::FunctionCallInfo,
+    answer: impl FnOnce(&Site) -> pg_sys::Datum,
+) -> Result<pg_sys::Datum, Report> {
+    // SAFETY: as the caller says.
+    unsafe {
+        if site.outputs(fcinfo)? {
+            Ok(answer(site))
+        } else {
+            (*fcinfo).isnull = true;
+            Ok(pg_sys::Datum::from(0_usize))
+        }
+    }
+}
+
 #[inline]
 unsafe fn value(
     site: &mut Site,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<pg_sys::Datum, Report> {
     // SAFETY: as the caller says.
-    unsafe { site.outputs(fcinfo)? };
-    Ok(answer::number(site.value()))
+    unsafe { answered(site, fcinfo, |site| answer::number(site.value())) }
 }
 
 unsafe fn class(
@@ -80,14 +98,12 @@ unsafe fn class(
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<pg_sys::Datum, Report> {
     // SAFETY: as the caller says.
-    unsafe { site.outputs(fcinfo)? };
-    Ok(answer::text(&site.class()))
+    unsafe { answered(site, fcinfo, |site| answer::text(&site.class())) }
 }
 
 unsafe fn all(site: &mut Site, fcinfo: pg_sys::FunctionCallInfo) -> Result<pg_sys::Datum, Report> {
     // SAFETY: as the caller says.
-    unsafe { site.outputs(fcinfo)? };
-    Ok(answer::numbers(&site.all()))
+    unsafe { answered(site, fcinfo, |site| answer::numbers(&site.all())) }
 }
 
 /// `neural.classes(model)`: the classes in the order of `predict_proba`.

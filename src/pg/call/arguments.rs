@@ -3,12 +3,12 @@
 use pgrx::PgSqlErrorCode as Code;
 use pgrx::pg_sys::{self, NullableDatum};
 
-use super::composite::{Composite, row_type};
+use super::composite::Composite;
 use super::convert::Convert;
 use super::positional::Positional;
 use super::rows::Rows;
 use super::steps::StepsArgument;
-use crate::features::{Arrays, Encoder, Feature, Intake, Kind};
+use crate::features::Feature;
 use crate::pg::cache::DecodedModel;
 use crate::pg::error::Report;
 use crate::pg::reader::Resolved;
@@ -88,9 +88,17 @@ impl Arguments {
         }
     }
 
-    /// Writes the network's input for each of these calls into a row of `out`; `after_each` is
-    /// called after a call for which memory may have been taken. The error is with the call that
-    /// it belongs to.
+    /// Whether all features come in one value, a NULL of which is no row at all: there is nothing
+    /// to be computed for it. (A row whose columns are all NULL is there, and none of its features
+    /// is known.)
+    #[inline]
+    pub fn are_one_value(&self) -> bool {
+        !matches!(self, Arguments::Positional(_))
+    }
+
+    /// Writes the network's input for each of these calls, none of which is without a row, into a
+    /// row of `out`; `after_each` is called after a call for which memory may have been taken. The
+    /// error is with the call that it belongs to.
     ///
     /// # Safety
     /// As for one.
@@ -122,7 +130,8 @@ impl Arguments {
     /// Writes the network's input for the call that has these arguments behind the model.
     ///
     /// # Safety
-    /// They are of a call at the site that was planned.
+    /// They are of a call at the site that was planned, and not NULL where they
+    /// [are one value](Arguments::are_one_value).
     #[inline]
     pub unsafe fn encode(
         &mut self,
@@ -139,24 +148,13 @@ impl Arguments {
                     positional.encode(info, argument, encoder, row)?
                 }
                 Arguments::Steps(steps) => {
-                    steps.encode(&argument(0), model, resolved, row)?;
+                    steps.encode(argument(0).value, model, resolved, row)?;
                 }
                 Arguments::Composite(composite) => {
-                    let argument = argument(0);
-                    if argument.isnull {
-                        encode_missing(&model.features.features, encoder, row)?;
-                    } else {
-                        let header: pg_sys::HeapTupleHeader =
-                            pg_sys::pg_detoast_datum(argument.value.cast_mut_ptr()).cast();
-                        let (given, modifier) = row_type(header);
-                        let planned = match composite.take() {
-                            Some(plan) if plan.is_for(given, modifier) => plan,
-                            _ => {
-                                Composite::new(given, modifier, &model.features.features, resolved)?
-                            }
-                        };
-                        composite.insert(planned).encode(header, encoder, row)?;
-                    }
+                    let header: pg_sys::HeapTupleHeader =
+                        pg_sys::pg_detoast_datum(argument(0).value.cast_mut_ptr()).cast();
+                    Composite::planned(composite, header, &model.features.features, resolved)?
+                        .encode(header, encoder, row)?;
                 }
                 Arguments::Array {
                     convert,
@@ -165,15 +163,7 @@ impl Arguments {
                     by_value,
                     align,
                 } => {
-                    let argument = argument(0);
-                    if argument.isnull {
-                        return Err(Report::new(
-                            Code::ERRCODE_NULL_VALUE_NOT_ALLOWED,
-                            "the VARIADIC array of features must not be NULL",
-                        )
-                        .hint("Give an array with one element a feature; elements may be NULL."));
-                    }
-                    let array = pg_sys::pg_detoast_datum(argument.value.cast_mut_ptr());
+                    let array = pg_sys::pg_detoast_datum(argument(0).value.cast_mut_ptr());
                     let (mut values, mut nulls, mut count) =
                         (std::ptr::null_mut(), std::ptr::null_mut(), 0);
                     pg_sys::deconstruct_array(
@@ -221,22 +211,4 @@ pub(super) fn wrong_count(features: &[Feature], given: usize, resolved: &Resolve
         "The features are, in this order: {}.",
         names.join(", ")
     ))
-}
-
-/// The row of a call that gives no feature a value.
-fn encode_missing(features: &[Feature], encoder: &Encoder, row: &mut [f32]) -> Result<(), Report> {
-    for (i, feature) in features.iter().enumerate() {
-        match feature.kind() {
-            _ if !feature.is_used() => {}
-            Kind::Number => encoder.number(i, f64::NAN, row),
-            Kind::Category => encoder.category(i, None, row),
-            Kind::Array => {
-                Intake::fitted(feature, 0).missing(&mut Arrays::new())?;
-                encoder.array(i, &[], row)?;
-            }
-            // Of targets only.
-            Kind::Numbers | Kind::Labels => {}
-        }
-    }
-    Ok(())
 }

@@ -9,13 +9,80 @@ use crate::pg::reader::Resolved;
 
 /// The plan for a composite argument of one row type.
 pub(super) struct Composite {
-    row_type: pg_sys::Oid,
-    modifier: i32,
+    row_type: RowType,
     descriptor: OwnedDescriptor,
     /// For each feature its place in the row type and how it is read.
     columns: Vec<(usize, Convert)>,
     values: Vec<pg_sys::Datum>,
     nulls: Vec<bool>,
+}
+
+/// A row type as it was when a plan was made.
+enum RowType {
+    /// A record, whose modifier stands for its columns for as long as the session.
+    Record(i32),
+    /// A table's or a composite type, whose columns can change their names and types.
+    Named {
+        oid: pg_sys::Oid,
+        /// What PostgreSQL keeps of the type, for as long as the session.
+        entry: *const pg_sys::TypeCacheEntry,
+        /// That of the columns: another one, or 0, as soon as PostgreSQL hears of a change.
+        identifier: u64,
+    },
+}
+
+impl RowType {
+    /// The type of a composite datum as it is now.
+    ///
+    /// # Safety
+    /// `header` is a detoasted composite datum.
+    unsafe fn of(header: pg_sys::HeapTupleHeader) -> RowType {
+        // SAFETY: a composite datum carries its type; entries of the type cache are never freed.
+        unsafe {
+            let datum = (*header).t_choice.t_datum;
+            if datum.datum_typeid == pg_sys::RECORDOID {
+                return RowType::Record(datum.datum_typmod);
+            }
+            let oid = datum.datum_typeid;
+            let entry = pg_sys::lookup_type_cache(oid, pg_sys::TYPECACHE_TUPDESC as i32);
+            RowType::Named {
+                oid,
+                entry,
+                identifier: (*entry).tupDesc_identifier,
+            }
+        }
+    }
+
+    /// Whether a composite datum is of this type and the type still is as it was.
+    ///
+    /// # Safety
+    /// As for [`RowType::of`].
+    #[inline]
+    unsafe fn is_of(&self, header: pg_sys::HeapTupleHeader) -> bool {
+        // SAFETY: as in `of`.
+        unsafe {
+            let datum = (*header).t_choice.t_datum;
+            match *self {
+                RowType::Record(modifier) => {
+                    datum.datum_typeid == pg_sys::RECORDOID && datum.datum_typmod == modifier
+                }
+                RowType::Named {
+                    oid,
+                    entry,
+                    identifier,
+                } => datum.datum_typeid == oid && (*entry).tupDesc_identifier == identifier,
+            }
+        }
+    }
+
+    /// Its OID and modifier, for a look-up. What stands in the place of the modifier in a datum of
+    /// a named type is none: newer servers keep a part of the type's version there.
+    fn key(&self) -> (pg_sys::Oid, i32) {
+        match *self {
+            RowType::Record(modifier) => (pg_sys::RECORDOID, modifier),
+            RowType::Named { oid, .. } => (oid, -1),
+        }
+    }
 }
 
 /// A tuple descriptor of our own, outside any memory context of a query.
@@ -28,35 +95,43 @@ impl Drop for OwnedDescriptor {
     }
 }
 
-/// The row type that a composite datum says it is of.
-///
-/// # Safety
-/// `header` is a detoasted composite datum.
-pub(super) unsafe fn row_type(header: pg_sys::HeapTupleHeader) -> (pg_sys::Oid, i32) {
-    // SAFETY: a composite datum carries its type in the header.
-    unsafe {
-        let datum = (*header).t_choice.t_datum;
-        (datum.datum_typeid, datum.datum_typmod)
-    }
-}
-
 impl Composite {
-    /// Whether this is the plan for rows of that type.
-    pub(super) fn is_for(&self, row_type: pg_sys::Oid, modifier: i32) -> bool {
-        (self.row_type, self.modifier) == (row_type, modifier)
+    /// The plan for a row: the one at hand where it is for rows of its type, else a new one in its
+    /// place.
+    ///
+    /// # Errors
+    /// A feature that the row has no column of, or one of a type that the feature cannot take.
+    ///
+    /// # Safety
+    /// `header` is a detoasted composite datum.
+    #[inline]
+    pub(super) unsafe fn planned<'a>(
+        plan: &'a mut Option<Composite>,
+        header: pg_sys::HeapTupleHeader,
+        features: &[Feature],
+        resolved: &Resolved,
+    ) -> Result<&'a mut Composite, Report> {
+        // SAFETY: as the caller says.
+        let fitting = match plan.take() {
+            Some(plan) if unsafe { plan.row_type.is_of(header) } => plan,
+            _ => unsafe { Composite::new(header, features, resolved)? },
+        };
+        Ok(plan.insert(fitting))
     }
 
-    pub(super) unsafe fn new(
-        row_type: pg_sys::Oid,
-        modifier: i32,
+    #[cold]
+    unsafe fn new(
+        header: pg_sys::HeapTupleHeader,
         features: &[Feature],
         resolved: &Resolved,
     ) -> Result<Composite, Report> {
         // SAFETY: the descriptor is copied to where it outlives the query that brought it.
         unsafe {
+            let row_type = RowType::of(header);
             let descriptor = {
+                let (oid, modifier) = row_type.key();
                 let outer = pg_sys::MemoryContextSwitchTo(pg_sys::TopMemoryContext);
-                let copy = pg_sys::lookup_rowtype_tupdesc_copy(row_type, modifier);
+                let copy = pg_sys::lookup_rowtype_tupdesc_copy(oid, modifier);
                 pg_sys::MemoryContextSwitchTo(outer);
                 OwnedDescriptor(copy)
             };
@@ -66,7 +141,7 @@ impl Composite {
                     .iter()
                     .map(|a| (a.name().to_string(), a.atttypid, a.attisdropped))
                     .collect();
-            let nameless = row_type == pg_sys::RECORDOID
+            let nameless = matches!(row_type, RowType::Record(_))
                 && attributes
                     .iter()
                     .enumerate()
@@ -105,7 +180,6 @@ impl Composite {
             }
             Ok(Composite {
                 row_type,
-                modifier,
                 values: vec![pg_sys::Datum::from(0usize); width],
                 nulls: vec![true; width],
                 descriptor,

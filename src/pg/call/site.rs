@@ -293,8 +293,14 @@ impl Site {
         &self.resolved
     }
 
-    /// Writes the network's input for each of these calls into a row of `out`; `after_each` is
-    /// called after a call for which memory may have been taken. The error is with the call that
+    /// Whether a call gives all features in one value: a NULL in its place is no row, for which
+    /// the answer is NULL.
+    pub fn takes_one_value(&self) -> bool {
+        self.arguments.are_one_value()
+    }
+
+    /// Writes the network's input for each of these calls, which have a row each, into a row of
+    /// `out`; `after_each` is called after a call for which memory may have been taken. The error is with the call that
     /// it belongs to.
     ///
     /// # Safety
@@ -321,15 +327,19 @@ impl Site {
             .forward(rows, count, out, &mut self.scratch);
     }
 
-    /// Computes the network's outputs for the call's arguments.
+    /// Computes the network's outputs for the call's arguments; `false` where there is no row to
+    /// compute them for.
     ///
     /// # Safety
     /// `fcinfo` is the frame [`Site::get`] was given.
     #[inline]
-    pub unsafe fn outputs(&mut self, fcinfo: pg_sys::FunctionCallInfo) -> Result<(), Report> {
+    pub unsafe fn outputs(&mut self, fcinfo: pg_sys::FunctionCallInfo) -> Result<bool, Report> {
         // SAFETY: as the caller says.
         unsafe {
             let arguments = (*fcinfo).args.as_ptr();
+            if self.arguments.are_one_value() && (*arguments.add(1)).isnull {
+                return Ok(false);
+            }
             let argument = |i: usize| *arguments.add(i + 1);
             let model = (&*self.model, &*self.resolved);
             self.arguments
@@ -338,7 +348,7 @@ impl Site {
         self.model
             .predictor
             .forward(&self.row, 1, &mut self.out, &mut self.scratch);
-        Ok(())
+        Ok(true)
     }
 }
 

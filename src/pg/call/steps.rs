@@ -3,7 +3,7 @@
 use pgrx::{PgSqlErrorCode as Code, pg_sys};
 
 use super::arguments::wrong_count;
-use super::composite::{Composite, row_type};
+use super::composite::Composite;
 use super::convert::Convert;
 use crate::features::{Encoder, Kind};
 use crate::pg::cache::DecodedModel;
@@ -98,35 +98,22 @@ impl StepsArgument {
     /// Writes the number of steps and the newest of them, oldest first, and zeros behind them.
     ///
     /// # Safety
-    /// `argument` is that of a call at the site that was planned.
+    /// `argument` is that of a call at the site that was planned, not NULL.
     pub(super) unsafe fn encode(
         &mut self,
-        argument: &pg_sys::NullableDatum,
+        argument: pg_sys::Datum,
         model: &DecodedModel,
         resolved: &Resolved,
         row: &mut [f32],
     ) -> Result<(), Report> {
-        let none = |what: &str| {
-            Report::new(
-                Code::ERRCODE_INVALID_PARAMETER_VALUE,
-                format!(
-                    "the sequence given to model \"{}\" {what}",
-                    resolved.label()
-                ),
-            )
-            .hint("Give at least one step; array_agg over no rows is NULL.")
-        };
-        if argument.isnull {
-            return Err(none("is NULL"));
-        }
         // SAFETY: the datum is of the type that was planned for; what is made here is freed here.
         unsafe {
             let given = match self.literal {
                 Some((input, parameter)) => {
-                    let text = argument.value.cast_mut_ptr();
+                    let text = argument.cast_mut_ptr();
                     pg_sys::OidInputFunctionCall(input, text, parameter, -1).cast_mut_ptr()
                 }
-                None => argument.value.cast_mut_ptr(),
+                None => argument.cast_mut_ptr(),
             };
             let array: *mut pg_sys::ArrayType = pg_sys::pg_detoast_datum(given).cast();
             let dimensions = array_dimensions(array);
@@ -143,7 +130,14 @@ impl StepsArgument {
                 &mut count,
             );
             if count == 0 {
-                return Err(none("has no steps"));
+                return Err(Report::new(
+                    Code::ERRCODE_INVALID_PARAMETER_VALUE,
+                    format!(
+                        "the sequence given to model \"{}\" has no steps",
+                        resolved.label()
+                    ),
+                )
+                .hint("Give at least one step, or NULL, for which the answer is NULL."));
             }
             let elements = Elements {
                 values: std::slice::from_raw_parts(values, count as usize),
@@ -246,17 +240,11 @@ unsafe fn encode_rows(
             )
             .hint("Leave such steps out: array_agg(…) FILTER (WHERE … IS NOT NULL)."));
         }
-        // SAFETY: as the caller says; a composite datum carries its type.
+        // SAFETY: as the caller says.
         unsafe {
             let given = elements.values[step].cast_mut_ptr();
             let header: pg_sys::HeapTupleHeader = pg_sys::pg_detoast_datum(given).cast();
-            let (of, modifier) = row_type(header);
-            let planned = match composite.take() {
-                Some(plan) if plan.is_for(of, modifier) => plan,
-                _ => Composite::new(of, modifier, &model.features.features, resolved)?,
-            };
-            composite
-                .insert(planned)
+            Composite::planned(composite, header, &model.features.features, resolved)?
                 .encode(header, &model.encoder, place)?;
             if header.cast() != given {
                 pg_sys::pfree(header.cast());

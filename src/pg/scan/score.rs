@@ -314,32 +314,43 @@ impl Call {
                     }
                 }
             }
-            let total = match self.condition {
-                Some(_) => self.chosen.len(),
-                None => rows,
+            let mut is_choice = self.condition.is_some();
+            let first = match is_choice {
+                true => self.chosen.first().copied(),
+                false => (rows > 0).then_some(0),
             };
             // A model that no row asks for need not be there.
-            if total == 0 {
+            let Some(first) = first else {
                 return (rows, None);
-            }
-            let Function { answer, pinned } = self.function;
-            let first = match self.condition {
-                Some(_) => self.chosen[0],
-                None => 0,
             };
+            let Function { answer, pinned } = self.function;
             let frame = self.frame(first);
             if let Err(report) = Site::get_kept(&mut self.site, frame, pinned, answer) {
                 return (first, Some(report));
+            }
+            let Some(site) = &mut self.site else {
+                return (0, None);
+            };
+            if site.takes_one_value() {
+                // Where that value is NULL there is no row, and the answer is NULL.
+                let is_there = |row: usize| !self.nulls[row * self.arguments + 1];
+                if is_choice {
+                    self.chosen.retain(|row| is_there(*row));
+                } else if !(0..rows).all(is_there) {
+                    is_choice = true;
+                    for row in 0..rows {
+                        nulls[row * width + self.place] = true;
+                    }
+                    self.chosen.extend((0..rows).filter(|row| is_there(*row)));
+                }
             }
             let calls = Rows {
                 values: &self.values[..rows * self.arguments],
                 nulls: &self.nulls[..rows * self.arguments],
                 width: self.arguments,
-                chosen: self.condition.map(|_| &self.chosen[..]),
+                chosen: is_choice.then_some(&self.chosen[..]),
             };
-            let Some(site) = &mut self.site else {
-                return (0, None);
-            };
+            let total = calls.count();
             let (inputs, outputs) = (
                 site.model().predictor.input_width(),
                 site.model().predictor.output_units(),

@@ -179,8 +179,6 @@ EXCEPTION WHEN OTHERS THEN
     RETURN NEXT;
 END $f$;
 \x
-SELECT * FROM fails($$SELECT neural.predict('churn', NULL)$$);
-SELECT * FROM fails($$SELECT neural.predict('churn', NULL::months[])$$);
 SELECT * FROM fails($$SELECT neural.predict('churn', '{}'::months[])$$);
 SELECT * FROM fails($$SELECT neural.predict('churn', '{{1, 2}}')$$);
 SELECT * FROM fails($$SELECT neural.predict('one', '{}')$$);
