@@ -66,6 +66,11 @@ impl Origin {
         !matches!(self, Origin::Text | Origin::Enum | Origin::Uuid) && !self.is_array()
     }
 
+    /// Whether a value of this family is a day or a moment.
+    pub fn is_time(self) -> bool {
+        matches!(self, Origin::Date | Origin::Timestamp)
+    }
+
     /// Whether a value of this family is many numbers.
     pub fn is_array(self) -> bool {
         matches!(

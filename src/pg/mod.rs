@@ -15,8 +15,10 @@ pub(crate) mod rows;
 pub(crate) mod scan;
 pub(crate) mod score_table;
 pub(crate) mod scoring;
+pub(crate) mod search_path;
 pub(crate) mod settings;
 pub(crate) mod shared_models;
+pub(crate) mod sql_type;
 pub(crate) mod threads;
 
 /// Runs once a process, when PostgreSQL loads the library: in the postmaster under

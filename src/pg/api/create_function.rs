@@ -4,14 +4,13 @@ use pgrx::prelude::*;
 use pgrx::spi::{quote_identifier, quote_literal, quote_qualified_identifier};
 use pgrx::{PgSqlErrorCode as Code, Spi, pg_sys};
 
+use super::function_parameters::Parameters;
 use super::{cost, given};
-use crate::features::Feature;
 use crate::pg::cache;
 use crate::pg::error::Report;
 use crate::pg::reader::{self, Resolved};
+use crate::pg::search_path::CatalogNames;
 
-/// Most parameters a call of `neural.predict` has room for: PostgreSQL's limit less the model.
-const MOST_PARAMETERS: usize = pg_sys::FUNC_MAX_ARGS as usize - 1;
 /// How a function's comment tells that it is one of ours, so that `replace` may drop it.
 const MARK: &str = "made by neural.create_function";
 
@@ -23,6 +22,8 @@ fn create_function(
     version: default!(Option<i32>, "NULL"),
     replace: default!(Option<bool>, false),
 ) -> pg_sys::Oid {
+    // SAFETY: returns or raises an error, with a command's name that is static.
+    unsafe { pg_sys::PreventCommandIfReadOnly(c"neural.create_function()".as_ptr()) };
     let made = || -> Result<pg_sys::Oid, Report> {
         let function_name = given(function_name, "function_name")?;
         let model = given(model, "model")?;
@@ -108,39 +109,18 @@ fn create(
     let (schema, name) = target_name(function_name)?;
     let pinned = version.is_some() || model.contains('@');
     let callee = call_text(callee, pinned, model, &resolved);
-    let features = &decoded.features.features;
     let volatility = if pinned { "IMMUTABLE" } else { "STABLE" };
-    let cost = cost::operators(resolved.products, features.len());
-    let single = if decoded.features.steps.is_some() {
-        Some(("steps", "anyarray"))
-    } else {
-        (features.len() > MOST_PARAMETERS).then_some(("features", "anyelement"))
-    };
-    let (parameters, body) = if let Some((name, of)) = single {
+    let cost = cost::operators(resolved.products, decoded.features.features.len());
+    let parameters = Parameters::of(&decoded.features)?;
+    let body = if parameters.is_polymorphic {
         // A body in a string: PostgreSQL allows parameters of any row type only there.
-        (
-            format!("{name} {of}"),
-            format!("AS {}", quote_literal(format!("SELECT {callee}, $1)"))),
-        )
+        format!("AS {}", quote_literal(format!("SELECT {callee}, $1)")))
     } else {
-        let names: Vec<String> = features.iter().map(|f| quote_identifier(&f.name)).collect();
-        (
-            parameter_list(features),
-            format!("RETURN {callee}, {})", names.join(", ")),
-        )
+        let names = parameters.names.iter().map(quote_identifier);
+        let names: Vec<String> = names.collect();
+        format!("RETURN {callee}, {})", names.join(", "))
     };
     let function = quote_qualified_identifier(&schema, &name);
-    let (names, types): (Vec<String>, Vec<String>) = if let Some((name, of)) = single {
-        (vec![name.into()], vec![of.into()])
-    } else {
-        features
-            .iter()
-            .map(|feature| (feature.name.clone(), feature.sql_type.clone()))
-            .unzip()
-    };
-    let identity = types.join(", ");
-    let same = remove_other(&schema, &name, names, types, result, replace)?;
-    let or_replace = if same { "OR REPLACE " } else { "" };
     let comment = format!(
         "{} of model {}{}, {MARK}",
         returns,
@@ -149,37 +129,27 @@ fn create(
             .map(|number| format!(" version {number}"))
             .unwrap_or_default()
     );
-    Spi::connect_mut(|client| {
-        client.update(
-            &format!(
-                "CREATE {or_replace}FUNCTION {function}({parameters}) RETURNS {result} \
-                 LANGUAGE sql {volatility} PARALLEL SAFE COST {cost} {body}"
-            ),
-            None,
-            &[],
-        )?;
-        client.update(
-            &format!(
-                "COMMENT ON FUNCTION {function}({identity}) IS {}",
-                quote_literal(comment)
-            ),
-            None,
-            &[],
-        )?;
-        client
-            .select(
-                &format!(
-                    "SELECT {}::pg_catalog.regprocedure::pg_catalog.oid",
-                    quote_literal(format!("{function}({identity})"))
-                ),
-                Some(1),
-                &[],
-            )?
-            .first()
-            .get_one::<pg_sys::Oid>()
-    })
-    .map_err(Report::from)?
-    .ok_or_else(|| Report::new(Code::ERRCODE_INTERNAL_ERROR, "the function was not made"))
+    // All names below are PostgreSQL's own or have a schema.
+    let _names = CatalogNames::enter();
+    let same = remove_other(&schema, &name, &parameters, result, replace)?;
+    let or_replace = if same { "OR REPLACE " } else { "" };
+    Spi::run(&format!(
+        "CREATE {or_replace}FUNCTION {function}({}) RETURNS {result} LANGUAGE sql {volatility} \
+         PARALLEL SAFE COST {cost} {body}",
+        parameters.declared()
+    ))
+    .map_err(Report::from)?;
+    Spi::run(&format!(
+        "COMMENT ON FUNCTION {function}({}) IS {}",
+        parameters.signature(),
+        quote_literal(comment)
+    ))
+    .map_err(Report::from)?;
+    let found = others(&schema, &name, &parameters, result)?;
+    let found = found.into_iter().find(|other| other.is_same);
+    found
+        .map(|made| made.oid)
+        .ok_or_else(|| Report::internal("the function was not made"))
 }
 
 /// The beginning of the call in the body, up to the features.
@@ -190,24 +160,11 @@ fn call_text(callee: &str, pinned: bool, model: &str, resolved: &Resolved) -> St
             .iter()
             .map(|byte| format!("{byte:02x}"))
             .collect();
-        format!("neural.{callee}_pinned('\\x{hash}'::pg_catalog.bytea")
+        // Written so that backslashes mean the same under every setting.
+        format!("neural.{callee}_pinned(E'\\\\x{hash}'::pg_catalog.bytea")
     } else {
         format!("neural.{callee}({}::pg_catalog.text", quote_literal(model))
     }
-}
-
-fn parameter_list(features: &[Feature]) -> String {
-    let parameters: Vec<String> = features
-        .iter()
-        .map(|feature| {
-            format!(
-                "{} {} DEFAULT NULL",
-                quote_identifier(&feature.name),
-                feature.sql_type
-            )
-        })
-        .collect();
-    parameters.join(", ")
 }
 
 /// Schema and name of the function to be made; without a schema, the first of the search path.
@@ -240,13 +197,23 @@ fn target_name(function_name: &str) -> Result<(String, String), Report> {
     }
 }
 
+/// A function of the name that is asked for.
+struct Other {
+    oid: pg_sys::Oid,
+    /// Its name with its parameters.
+    signature: String,
+    /// Whether `create_function` made it.
+    is_ours: bool,
+    /// Whether it has the same parameters and the same result, so that it can be replaced in place.
+    is_same: bool,
+}
+
 /// Makes way for the function: true if one with the same parameters stands there, to be replaced
 /// in place; drops those of ours that have others.
 fn remove_other(
     schema: &str,
     name: &str,
-    parameters: Vec<String>,
-    types: Vec<String>,
+    parameters: &Parameters,
     result: &str,
     replace: bool,
 ) -> Result<bool, Report> {
@@ -260,59 +227,67 @@ fn remove_other(
         )
         .hint(hint.to_string()))
     };
-    let found: Vec<(String, bool, bool)> = Spi::connect(|client| {
-        client
-            .select(
-                "SELECT p.oid::pg_catalog.regprocedure::text, \
-                        coalesce(pg_catalog.obj_description(p.oid, 'pg_proc') LIKE '%' || $3, false), \
-                        p.proargnames IS NOT DISTINCT FROM $4::text[] \
-                          AND (SELECT pg_catalog.array_agg(t::pg_catalog.regtype ORDER BY i) \
-                                 FROM pg_catalog.unnest(p.proargtypes::pg_catalog.oid[]) \
-                                      WITH ORDINALITY AS u (t, i)) \
-                              = $6::text[]::pg_catalog.regtype[] \
-                          AND p.prorettype = $5::pg_catalog.regtype \
-                   FROM pg_catalog.pg_proc p \
-                   JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace \
-                  WHERE n.nspname = $1 AND p.proname = $2",
-                None,
-                &[
-                    schema.into(),
-                    name.into(),
-                    MARK.into(),
-                    parameters.into(),
-                    result.into(),
-                    types.into(),
-                ],
-            )?
-            .map(|row| {
-                Ok((
-                    row.get::<String>(1)?.unwrap_or_default(),
-                    row.get::<bool>(2)?.unwrap_or(false),
-                    row.get::<bool>(3)?.unwrap_or(false),
-                ))
-            })
-            .collect::<Result<Vec<_>, pgrx::spi::Error>>()
-    })
-    .map_err(Report::from)?;
+    let found = others(schema, name, parameters, result)?;
     if found.is_empty() {
         return Ok(false);
     }
     if !replace {
         return exists("already exists", "Use replace => true, or another name.");
     }
-    if found.iter().any(|(_, ours, _)| !ours) {
+    if found.iter().any(|other| !other.is_ours) {
         return exists(
             "already exists and was not made by neural.create_function",
             "Drop it yourself, or use another name.",
         );
     }
     let mut same = false;
-    for (signature, _, identical) in found {
-        if identical {
+    for other in found {
+        if other.is_same {
             same = true;
         } else {
-            Spi::run(&format!("DROP FUNCTION {signature}")).map_err(Report::from)?;
+            Spi::run(&format!("DROP FUNCTION {}", other.signature)).map_err(Report::from)?;
         }
     }
     Ok(same)
+}
+
+/// The functions of that name.
+fn others(
+    schema: &str,
+    name: &str,
+    parameters: &Parameters,
+    result: &str,
+) -> Result<Vec<Other>, Report> {
+    Spi::connect(|client| {
+        client
+            .select(
+                "SELECT p.oid, p.oid::regprocedure::text, \
+                        coalesce(obj_description(p.oid, 'pg_proc') LIKE '%' || $3, false), \
+                        p.proargnames IS NOT DISTINCT FROM $4 \
+                          AND (SELECT array_agg(t ORDER BY i) \
+                                 FROM unnest(p.proargtypes::oid[]) WITH ORDINALITY AS u (t, i)) = $6 \
+                          AND p.prorettype = $5::regtype \
+                   FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace \
+                  WHERE n.nspname = $1::name AND p.proname = $2::name",
+                None,
+                &[
+                    schema.into(),
+                    name.into(),
+                    MARK.into(),
+                    parameters.names.clone().into(),
+                    result.into(),
+                    parameters.types.clone().into(),
+                ],
+            )?
+            .map(|row| {
+                Ok(Other {
+                    oid: row.get::<pg_sys::Oid>(1)?.unwrap_or(pg_sys::InvalidOid),
+                    signature: row.get::<String>(2)?.unwrap_or_default(),
+                    is_ours: row.get::<bool>(3)?.unwrap_or(false),
+                    is_same: row.get::<bool>(4)?.unwrap_or(false),
+                })
+            })
+            .collect::<Result<Vec<_>, pgrx::spi::Error>>()
+    })
+    .map_err(Report::from)
 }

@@ -9,6 +9,7 @@ use crate::pg::cache::DecodedModel;
 use crate::pg::error::{Report, Result};
 use crate::pg::reader::Resolved;
 use crate::pg::rows::{Elements, Reader, ResultColumn};
+use crate::pg::sql_type::stored_type;
 
 /// Classes that a message names.
 const SHOWN: usize = 20;
@@ -49,7 +50,16 @@ impl How {
         if !target.is_array() {
             let reader = Reader::for_type(column.type_oid)?;
             return match target {
-                Target::Regression { .. } => reader.is_number().then_some(How::Number(reader)),
+                Target::Regression {
+                    sql_type, origin, ..
+                } => {
+                    // Dates and both kinds of timestamps are numbers of different moments.
+                    let is_time = origin.is_time() || reader.origin().is_time();
+                    // SAFETY: a catalog look-up by the OID of a type that exists.
+                    let of = unsafe { pg_sys::getBaseType(column.type_oid) };
+                    let fits = !is_time || stored_type(sql_type, *origin) == Some(of);
+                    (fits && reader.is_number()).then_some(How::Number(reader))
+                }
                 _ => Some(How::Class(reader)),
             };
         }

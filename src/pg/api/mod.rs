@@ -6,6 +6,7 @@ pub(super) mod calling;
 mod cost;
 mod create_function;
 mod exchange;
+mod function_parameters;
 mod judged_target;
 mod judging;
 mod judging_sequences;

@@ -12,7 +12,10 @@ use crate::nn::{EpochReport, blas};
 use crate::pg::catalog::{self, Description, Epoch, NewVersion, Training};
 use crate::pg::duration::duration;
 use crate::pg::error::{OrRaise, Report, Result};
-use crate::pg::rows::{ArrayReader, ColumnPlan, Elements, Query, Reader, read_table, with_query};
+use crate::pg::rows::{
+    ArrayReader, ColumnPlan, Elements, Query, Reader, ResultColumn, read_table, with_query,
+};
+use crate::pg::sql_type::is_name_of;
 use crate::pg::{interrupt, reader, settings, threads};
 use crate::training::{Arguments, Given, Job, Observer, Options, Outcome, Plan, check, run};
 
@@ -143,7 +146,7 @@ fn train_and_store(order: &Order<'_>) -> Result<(i32, Outcome, f64)> {
     let pool = threads::pool(threads)?;
     let (plan, mut table) = with_query(order.query, |query| {
         let mut plan = Plan::new(
-            &given_columns(query),
+            &given_columns(query, previous.as_ref()),
             order.target,
             order.features.as_ref(),
             task,
@@ -271,14 +274,20 @@ fn recorded_options(order: &Order<'_>) -> serde_json::Value {
     recorded.into()
 }
 
-/// The query's columns as the core sees them.
-pub(super) fn given_columns(query: &Query) -> Vec<Given> {
+/// The query's columns as the core sees them. A type that an earlier version keeps under another name
+/// goes by that one.
+pub(super) fn given_columns(query: &Query, previous: Option<&Model>) -> Vec<Given> {
+    let kept = |column: &ResultColumn| {
+        let features = &previous?.features;
+        let feature = &features.features[features.position(&column.name)?];
+        is_name_of(&feature.sql_type, column.type_oid).then(|| feature.sql_type.clone())
+    };
     query
         .columns()
         .iter()
         .map(|column| Given {
             name: column.name.clone(),
-            sql_type: column.type_name.clone(),
+            sql_type: kept(column).unwrap_or_else(|| column.type_name.clone()),
             origin: Reader::for_type(column.type_oid)
                 .map(Reader::origin)
                 .or_else(|| ArrayReader::for_type(column.type_oid).map(ArrayReader::origin)),

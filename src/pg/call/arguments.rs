@@ -38,6 +38,7 @@ impl Arguments {
     /// `fcinfo` is the frame of a call of one of the `predict` functions.
     pub unsafe fn plan(
         fcinfo: pg_sys::FunctionCallInfo,
+        pinned: bool,
         model: &DecodedModel,
         resolved: &Resolved,
     ) -> Result<Arguments, Report> {
@@ -78,7 +79,7 @@ impl Arguments {
                 .enumerate()
                 .map(|(i, feature)| {
                     let argument_type = pg_sys::get_fn_expr_argtype(flinfo, i as i32 + 1);
-                    Convert::new(feature, argument_type, resolved)
+                    Convert::of_argument(feature, argument_type, pinned, resolved)
                 })
                 .collect::<Result<_, _>>()?;
             Ok(Arguments::Positional(Positional::new(
@@ -153,7 +154,7 @@ impl Arguments {
                 Arguments::Composite(composite) => {
                     let header: pg_sys::HeapTupleHeader =
                         pg_sys::pg_detoast_datum(argument(0).value.cast_mut_ptr()).cast();
-                    Composite::planned(composite, header, &model.features.features, resolved)?
+                    Composite::planned(composite, header, &model.features, resolved)?
                         .encode(header, encoder, row)?;
                 }
                 Arguments::Array {

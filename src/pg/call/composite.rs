@@ -3,7 +3,8 @@
 use pgrx::{PgSqlErrorCode as Code, pg_sys};
 
 use super::convert::Convert;
-use crate::features::{Encoder, Feature};
+use super::step_order::StepOrder;
+use crate::features::{Encoder, FeatureSet};
 use crate::pg::error::Report;
 use crate::pg::reader::Resolved;
 
@@ -13,6 +14,8 @@ pub(super) struct Composite {
     descriptor: OwnedDescriptor,
     /// For each feature its place in the row type and how it is read.
     columns: Vec<(usize, Convert)>,
+    /// What tells whether rows that are steps come in their order.
+    order: StepOrder,
     values: Vec<pg_sys::Datum>,
     nulls: Vec<bool>,
 }
@@ -108,7 +111,7 @@ impl Composite {
     pub(super) unsafe fn planned<'a>(
         plan: &'a mut Option<Composite>,
         header: pg_sys::HeapTupleHeader,
-        features: &[Feature],
+        features: &FeatureSet,
         resolved: &Resolved,
     ) -> Result<&'a mut Composite, Report> {
         // SAFETY: as the caller says.
@@ -122,7 +125,7 @@ impl Composite {
     #[cold]
     unsafe fn new(
         header: pg_sys::HeapTupleHeader,
-        features: &[Feature],
+        features: &FeatureSet,
         resolved: &Resolved,
     ) -> Result<Composite, Report> {
         // SAFETY: the descriptor is copied to where it outlives the query that brought it.
@@ -146,12 +149,14 @@ impl Composite {
                     .iter()
                     .enumerate()
                     .all(|(i, (name, _, _))| *name == format!("f{}", i + 1));
-            let mut columns = Vec::with_capacity(features.len());
-            for feature in features {
-                let place = attributes
+            let place_of = |wanted: &str| {
+                attributes
                     .iter()
-                    .position(|(name, _, dropped)| !dropped && *name == feature.name);
-                match place {
+                    .position(|(name, _, dropped)| !dropped && name == wanted)
+            };
+            let mut columns = Vec::with_capacity(features.features.len());
+            for feature in &features.features {
+                match place_of(&feature.name) {
                     Some(place) => {
                         columns.push((place, Convert::new(feature, attributes[place].1, resolved)?))
                     }
@@ -178,8 +183,14 @@ impl Composite {
                     }
                 }
             }
+            let order = features.steps.iter().flat_map(|steps| &steps.order);
+            let order = StepOrder::new(order.map_while(|name| {
+                let place = place_of(name)?;
+                Some((name.as_str(), place, attributes[place].1))
+            }));
             Ok(Composite {
                 row_type,
+                order,
                 values: vec![pg_sys::Datum::from(0usize); width],
                 nulls: vec![true; width],
                 descriptor,
@@ -188,15 +199,64 @@ impl Composite {
         }
     }
 
+    /// Writes the features of a row.
+    ///
+    /// # Errors
+    /// An array that its feature cannot take.
+    ///
     /// # Safety
-    /// `header` is a composite datum of the row type that was planned for.
+    /// `header` is a detoasted composite datum of the row type that was planned for.
     pub(super) unsafe fn encode(
         &mut self,
         header: pg_sys::HeapTupleHeader,
         encoder: &Encoder,
         row: &mut [f32],
     ) -> Result<(), Report> {
-        // SAFETY: as the caller says; the tuple borrows the datum.
+        // SAFETY: as the caller says.
+        unsafe {
+            self.take_apart(header);
+            self.encode_values(encoder, row)
+        }
+    }
+
+    /// Whether steps of this row type tell their order.
+    pub(super) fn tells_order(&self) -> bool {
+        !self.order.is_empty()
+    }
+
+    /// Writes the features of a step, if there is a place for them, and looks whether it comes in
+    /// its order behind the step before it; the first one has none before it. `Some` is the name of
+    /// the column that falls.
+    ///
+    /// # Errors
+    /// As for [`Composite::encode`].
+    ///
+    /// # Safety
+    /// As for [`Composite::encode`]; the steps before it are still there.
+    pub(super) unsafe fn encode_step(
+        &mut self,
+        header: pg_sys::HeapTupleHeader,
+        is_first: bool,
+        encoder: &Encoder,
+        place: Option<&mut [f32]>,
+    ) -> Result<Option<&str>, Report> {
+        // SAFETY: as the caller says.
+        unsafe {
+            self.take_apart(header);
+            if let Some(place) = place {
+                self.encode_values(encoder, place)?;
+            }
+            if is_first {
+                self.order.begin();
+            }
+            Ok(self.order.falls(&self.values, &self.nulls))
+        }
+    }
+
+    /// # Safety
+    /// As for [`Composite::encode`]; the values borrow the datum.
+    unsafe fn take_apart(&mut self, header: pg_sys::HeapTupleHeader) {
+        // SAFETY: as the caller says.
         unsafe {
             let mut tuple = pg_sys::HeapTupleData {
                 t_len: pgrx::varsize_4b(header.cast()) as u32,
@@ -209,9 +269,15 @@ impl Composite {
                 self.values.as_mut_ptr(),
                 self.nulls.as_mut_ptr(),
             );
-            for (i, (place, convert)) in self.columns.iter_mut().enumerate() {
-                convert.encode(i, self.values[*place], self.nulls[*place], encoder, row)?;
-            }
+        }
+    }
+
+    /// # Safety
+    /// The values are those of a row that is still there.
+    unsafe fn encode_values(&mut self, encoder: &Encoder, row: &mut [f32]) -> Result<(), Report> {
+        for (i, (place, convert)) in self.columns.iter_mut().enumerate() {
+            // SAFETY: as the caller says.
+            unsafe { convert.encode(i, self.values[*place], self.nulls[*place], encoder, row)? };
         }
         Ok(())
     }

@@ -1,16 +1,13 @@
 //! How one feature's value is made from a datum.
 
-use std::ffi::CString;
-
 use pgrx::{PgSqlErrorCode as Code, pg_sys};
 
 use crate::features::{Arrays, Encoder, Feature, Intake, Kind, Origin};
 use crate::pg::error::Report;
 use crate::pg::reader::Resolved;
-use crate::pg::rows::{ArrayReader, Reader, type_name};
+use crate::pg::rows::{ArrayReader, Reader};
 use crate::pg::settings;
-
-const SECONDS_A_DAY: f64 = 86_400.0;
+use crate::pg::sql_type::{feature_type, qualified_name, type_name};
 
 /// How one feature's value is made from a datum.
 pub struct Convert {
@@ -19,8 +16,8 @@ pub struct Convert {
 }
 
 enum How {
-    /// As a number, times a factor (between days and seconds; mostly 1).
-    Number(Reader, f64),
+    /// As a number.
+    Number(Reader),
     /// As a level's name.
     Category(Reader),
     /// As an array, which is taken in ahead of being encoded.
@@ -36,6 +33,8 @@ enum How {
         input: pg_sys::Oid,
         parameter: pg_sys::Oid,
         then: Box<Convert>,
+        /// Why it cannot be parsed, where it cannot: only NULL is taken.
+        refused: Option<Box<Report>>,
         kept: Option<Kept>,
     },
     /// The network does not see it.
@@ -49,6 +48,65 @@ enum Kept {
 }
 
 impl Convert {
+    /// How `feature` is read from an argument of the given type, which may be a literal without one:
+    /// that is parsed as the feature's type.
+    ///
+    /// # Errors
+    /// 42804 for a type that the feature cannot take.
+    pub fn of_argument(
+        feature: &Feature,
+        given: pg_sys::Oid,
+        pinned: bool,
+        resolved: &Resolved,
+    ) -> Result<Convert, Report> {
+        if given != pg_sys::UNKNOWNOID || !feature.is_used() {
+            return Convert::new(feature, given, resolved);
+        }
+        let of_feature = feature_type(feature).ok_or_else(|| {
+            Report::undefined(format!(
+                "type {} of feature \"{}\" of model \"{}\" does not exist",
+                feature.sql_type,
+                feature.name,
+                resolved.label()
+            ))
+            .hint("Create it as it was where the model was trained.")
+        })?;
+        // What a date's text means depends on settings of the session, which what is immutable must
+        // not.
+        let refused = (pinned && feature.origin.is_time()).then(|| {
+            Report::new(
+                Code::ERRCODE_DATATYPE_MISMATCH,
+                format!(
+                    "feature \"{}\" of pinned model \"{}\" is of type {} and takes no literal \
+                     without a type",
+                    feature.name,
+                    resolved.label(),
+                    feature.sql_type,
+                ),
+            )
+            .hint(format!(
+                "Cast it, such as {} '2024-01-31': what a text means as a date or time depends on \
+                 the session.",
+                qualified_name(of_feature).trim_start_matches("pg_catalog.")
+            ))
+        });
+        // SAFETY: looks a type's input function up by OID.
+        unsafe {
+            let (mut input, mut parameter) = (pg_sys::InvalidOid, pg_sys::InvalidOid);
+            pg_sys::getTypeInputInfo(of_feature, &mut input, &mut parameter);
+            Ok(Convert {
+                how: How::Literal {
+                    input,
+                    parameter,
+                    then: Box::new(Convert::new(feature, of_feature, resolved)?),
+                    refused: refused.map(Box::new),
+                    kept: None,
+                },
+                buffer: String::new(),
+            })
+        }
+    }
+
     /// How `feature` is read from a value of the given type.
     ///
     /// # Errors
@@ -67,22 +125,8 @@ impl Convert {
         if !feature.is_used() {
             return plain(How::Unused);
         }
-        if given == pg_sys::UNKNOWNOID {
-            // SAFETY: looks the feature's type up by name, and its input function by OID.
-            unsafe {
-                let of_feature = type_by_name(&feature.sql_type);
-                let (mut input, mut parameter) = (pg_sys::InvalidOid, pg_sys::InvalidOid);
-                pg_sys::getTypeInputInfo(of_feature, &mut input, &mut parameter);
-                let then = Box::new(Convert::new(feature, of_feature, resolved)?);
-                return plain(How::Literal {
-                    input,
-                    parameter,
-                    then,
-                    kept: None,
-                });
-            }
-        }
-        if let (Kind::Array, Some(reader)) = (feature.kind(), ArrayReader::for_type(given))
+        if let (Kind::Array, Some(reader)) =
+            (feature.kind(), ArrayReader::for_type(given))
             && (feature.origin == Origin::Bytes) == (reader == ArrayReader::Bytes)
         {
             return plain(How::Array {
@@ -91,34 +135,17 @@ impl Convert {
                 taken: Arrays::new(),
             });
         }
-        let number = matches!(
-            feature.origin,
-            Origin::Integer | Origin::Float | Origin::Numeric | Origin::Boolean
-        );
-        let how = Reader::for_type(given).and_then(|reader| match (feature.kind(), reader) {
-            (Kind::Number, Reader::Date) if feature.origin == Origin::Date => {
-                Some(How::Number(reader, 1.0))
+        let reader = Reader::for_type(given);
+        let of_time = feature.origin.is_time() || reader.is_some_and(|r| r.origin().is_time());
+        let how = reader.and_then(|reader| match feature.kind() {
+            // Days and the two kinds of moments are numbers that are never each other's.
+            _ if of_time && !is_of(feature, given) => None,
+            Kind::Number => {
+                (feature.origin.is_number() && reader.is_number()).then_some(How::Number(reader))
             }
-            (Kind::Number, Reader::Date) if feature.origin == Origin::Timestamp => {
-                Some(How::Number(reader, SECONDS_A_DAY))
-            }
-            (Kind::Number, Reader::Timestamp | Reader::TimestampTz)
-                if feature.origin == Origin::Timestamp =>
-            {
-                Some(How::Number(reader, 1.0))
-            }
-            (Kind::Number, Reader::Timestamp | Reader::TimestampTz)
-                if feature.origin == Origin::Date =>
-            {
-                Some(How::Number(reader, 1.0 / SECONDS_A_DAY))
-            }
-            (Kind::Number, Reader::Date | Reader::Timestamp | Reader::TimestampTz) => None,
-            (Kind::Number, _) if number && reader.is_number() => Some(How::Number(reader, 1.0)),
-            (Kind::Number, _) => None,
-            (Kind::Category, _) if !reader.is_number() || feature.origin.is_number() => {
-                Some(How::Category(level_reader(reader, feature)))
-            }
-            (Kind::Category | Kind::Array | Kind::Numbers | Kind::Labels, _) => None,
+            Kind::Category => (!reader.is_number() || feature.origin.is_number())
+                .then(|| How::Category(level_reader(reader, feature))),
+            Kind::Array | Kind::Numbers | Kind::Labels => None,
         });
         match how {
             Some(how) => plain(how),
@@ -132,7 +159,13 @@ impl Convert {
                     type_name(given),
                 ),
             )
-            .hint("Give the features in call order, or cast the value.")),
+            .hint(match of_time {
+                true => {
+                    "Give the features in call order, or cast the value: dates, and timestamps \
+                     with and without a time zone, are not taken for one another."
+                }
+                false => "Give the features in call order, or cast the value.",
+            })),
         }
     }
 
@@ -143,7 +176,7 @@ impl Convert {
 
     /// Whether a value is the number itself.
     pub(super) fn is_float8(&self) -> bool {
-        matches!(self.how, How::Number(Reader::Float8, 1.0))
+        matches!(self.how, How::Number(Reader::Float8))
     }
 
     /// Whether it is a literal that may be parsed once for all rows, and is not yet.
@@ -159,9 +192,7 @@ impl Convert {
     pub(super) unsafe fn number(&self, given: pg_sys::NullableDatum) -> f64 {
         match self.how {
             // SAFETY: as the caller says.
-            How::Number(reader, factor) if !given.isnull => unsafe {
-                factor * reader.number(given.value)
-            },
+            How::Number(reader) if !given.isnull => unsafe { reader.number(given.value) },
             _ => f64::NAN,
         }
     }
@@ -183,12 +214,12 @@ impl Convert {
         row: &mut [f32],
     ) -> Result<(), Report> {
         match &mut self.how {
-            How::Number(reader, factor) => {
+            How::Number(reader) => {
                 let value = if null {
                     f64::NAN
                 } else {
                     // SAFETY: as the caller says.
-                    *factor * unsafe { reader.number(datum) }
+                    unsafe { reader.number(datum) }
                 };
                 encoder.number(feature, value, row);
             }
@@ -231,8 +262,12 @@ impl Convert {
                 input,
                 parameter,
                 then,
+                refused,
                 ..
             } => {
+                if let (Some(refused), false) = (refused, null) {
+                    return Err((**refused).clone());
+                }
                 // SAFETY: an unknown value is a C string; the input function is its type's.
                 unsafe {
                     let value = if null {
@@ -264,6 +299,7 @@ impl Convert {
             input,
             parameter,
             then,
+            refused: None,
             kept,
         } = &mut self.how
         else {
@@ -276,12 +312,16 @@ impl Convert {
         unsafe {
             let value = pg_sys::OidInputFunctionCall(*input, datum.cast_mut_ptr(), *parameter, -1);
             *kept = match &mut then.how {
-                How::Array { reader, intake, .. } => {
-                    let mut taken = Arrays::new();
-                    reader.read(value, false, intake, &mut taken)?;
-                    Some(Kept::Array(taken))
+                How::Array {
+                    reader,
+                    intake,
+                    taken,
+                } => {
+                    taken.clear();
+                    reader.read(value, false, intake, taken)?;
+                    Some(Kept::Array(taken.clone()))
                 }
-                How::Number(reader, factor) => Some(Kept::Number(reader.number(value) * *factor)),
+                How::Number(reader) => Some(Kept::Number(reader.number(value))),
                 How::Category(reader) => Some(Kept::Category(
                     reader.level(value, &mut then.buffer).to_string(),
                 )),
@@ -292,33 +332,17 @@ impl Convert {
     }
 }
 
+/// Whether values of the given type, a domain looked through, are of the feature's own.
+fn is_of(feature: &Feature, given: pg_sys::Oid) -> bool {
+    // SAFETY: a catalog look-up by the OID of a type that exists.
+    feature_type(feature) == Some(unsafe { pg_sys::getBaseType(given) })
+}
+
 /// How a level is read for a feature: without trailing blanks where they do not count for its own
 /// type either.
 fn level_reader(reader: Reader, feature: &Feature) -> Reader {
     match reader {
-        Reader::Text
-            if feature.sql_type.starts_with("character(") || feature.sql_type == "character" =>
-        {
-            Reader::PaddedText
-        }
+        Reader::Text if feature_type(feature) == Some(pg_sys::BPCHAROID) => Reader::PaddedText,
         _ => reader.spelled_as(feature.levels().unwrap_or_default()),
-    }
-}
-
-/// The type of that name; text when it is no longer there.
-///
-/// # Safety
-/// Called inside a transaction.
-unsafe fn type_by_name(name: &str) -> pg_sys::Oid {
-    let Ok(name) = CString::new(name) else {
-        return pg_sys::TEXTOID;
-    };
-    // SAFETY: to_regtype gives NULL rather than an error for a type that is not there.
-    unsafe {
-        let text = pg_sys::cstring_to_text(name.as_ptr());
-        pgrx::direct_function_call_as_datum(pg_sys::to_regtype, &[Some(pg_sys::Datum::from(text))])
-            .map_or(pg_sys::TEXTOID, |datum| {
-                pg_sys::Oid::from(datum.value() as u32)
-            })
     }
 }

@@ -8,6 +8,7 @@ mod positional;
 mod rows;
 mod site;
 mod snapshot;
+mod step_order;
 mod steps;
 
 pub use convert::Convert;

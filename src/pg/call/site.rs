@@ -200,7 +200,7 @@ impl Site {
         let model = cache::model(&resolved)?;
         check_answer(&model, &resolved, answer)?;
         // SAFETY: as for `get`.
-        let arguments = unsafe { Arguments::plan(fcinfo, &model, &resolved)? };
+        let arguments = unsafe { Arguments::plan(fcinfo, pinned, &model, &resolved)? };
         Ok(Site {
             model_text: text.to_vec(),
             key,
@@ -255,7 +255,7 @@ impl Site {
             let model = cache::model(&resolved)?;
             check_answer(&model, &resolved, answer)?;
             // SAFETY: as for `get`.
-            self.arguments = unsafe { Arguments::plan(fcinfo, &model, &resolved)? };
+            self.arguments = unsafe { Arguments::plan(fcinfo, pinned, &model, &resolved)? };
             self.scratch = scratch(&model, &resolved)?;
             self.row = vec![0.0; model.features.width()];
             self.out = vec![0.0; model.outputs()];

@@ -1,5 +1,6 @@
 //! A sequence as a call gives it: an array of rows, or an array of steps with a number a feature.
 
+use pgrx::spi::quote_identifier;
 use pgrx::{PgSqlErrorCode as Code, pg_sys};
 
 use super::arguments::wrong_count;
@@ -9,7 +10,7 @@ use crate::features::{Encoder, Kind};
 use crate::pg::cache::DecodedModel;
 use crate::pg::error::Report;
 use crate::pg::reader::Resolved;
-use crate::pg::rows::type_name;
+use crate::pg::sql_type::type_name;
 
 /// How a sequence is read from the only argument of a call.
 pub(super) struct StepsArgument {
@@ -228,8 +229,17 @@ unsafe fn encode_rows(
         )
         .hint("Give an array with one row a step."));
     }
-    for (step, place) in places(elements.values.len(), &model.encoder, row) {
-        if elements.nulls[step] {
+    let mut places = places(elements.values.len(), &model.encoder, row).peekable();
+    let mut is_first = true;
+    let mut freed_later = Vec::new();
+    for (step, (&value, &null)) in elements.values.iter().zip(elements.nulls).enumerate() {
+        let place = places.next_if(|(next, _)| *next == step);
+        // Of steps for which there is no room only the order matters, where they tell it.
+        let unordered = composite.as_ref().is_some_and(|plan| !plan.tells_order());
+        if place.is_none() && (null || unordered) {
+            continue;
+        }
+        if null {
             return Err(Report::new(
                 Code::ERRCODE_INVALID_PARAMETER_VALUE,
                 format!(
@@ -242,16 +252,41 @@ unsafe fn encode_rows(
         }
         // SAFETY: as the caller says.
         unsafe {
-            let given = elements.values[step].cast_mut_ptr();
+            let given = value.cast_mut_ptr();
             let header: pg_sys::HeapTupleHeader = pg_sys::pg_detoast_datum(given).cast();
-            Composite::planned(composite, header, &model.features.features, resolved)?
-                .encode(header, &model.encoder, place)?;
+            let plan = Composite::planned(composite, header, &model.features, resolved)?;
+            let place = place.map(|(_, place)| place);
+            if let Some(column) = plan.encode_step(header, is_first, &model.encoder, place)? {
+                return Err(out_of_order(column, step, model, resolved));
+            }
+            is_first = false;
             if header.cast() != given {
-                pg_sys::pfree(header.cast());
+                freed_later.push(header);
             }
         }
     }
+    for header in freed_later {
+        // SAFETY: a copy of our own, which nothing reads any more.
+        unsafe { pg_sys::pfree(header.cast()) };
+    }
     Ok(())
+}
+
+fn out_of_order(column: &str, step: usize, model: &DecodedModel, resolved: &Resolved) -> Report {
+    let order = model.features.steps.iter().flat_map(|steps| &steps.order);
+    let order: Vec<String> = order
+        .map(|name| format!("t.{}", quote_identifier(name)))
+        .collect();
+    Report::invalid(format!(
+        "the steps given to model \"{}\" are out of order: \"{column}\" of step {} belongs before \
+         that of step {step}",
+        resolved.label(),
+        step + 1,
+    ))
+    .hint(format!(
+        "Order them, oldest first: array_agg(t ORDER BY {}).",
+        order.join(", ")
+    ))
 }
 
 /// Values of a step in an array of these dimensions.

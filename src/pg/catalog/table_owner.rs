@@ -4,13 +4,14 @@ use pgrx::pg_sys;
 
 use crate::pg::error::Result;
 use crate::pg::reader;
+use crate::pg::search_path::CatalogNames;
 
 /// While it lives, the backend acts as the owner of the extension's tables, and finds names in
 /// `pg_catalog` only. For our own statements on these tables, never around a user's query.
 pub(crate) struct AsTableOwner {
     invoker: pg_sys::Oid,
     security_context: i32,
-    settings_level: i32,
+    _names: CatalogNames,
 }
 
 impl AsTableOwner {
@@ -20,39 +21,23 @@ impl AsTableOwner {
         // SAFETY: raises an error or does nothing; the string is a constant.
         unsafe { pg_sys::PreventCommandDuringRecovery(c"UPDATE".as_ptr()) };
         let owner = reader::table_owner()?;
+        let names = CatalogNames::enter();
         let mut invoker = pg_sys::InvalidOid;
         let mut security_context = 0;
         // SAFETY: the user id is switched the way PostgreSQL's own index and referential
-        // machinery does, and given back by `drop`; the settings of the nested level end there,
-        // or with the transaction in case of an error.
-        let settings_level = unsafe {
+        // machinery does, and given back by `drop`.
+        unsafe {
             pg_sys::GetUserIdAndSecContext(&mut invoker, &mut security_context);
-            let level = pg_sys::NewGUCNestLevel();
             pg_sys::SetUserIdAndSecContext(
                 owner,
                 security_context | pg_sys::SECURITY_LOCAL_USERID_CHANGE as i32,
             );
-            level
-        };
-        let guard = Self {
+        }
+        Ok(Self {
             invoker,
             security_context,
-            settings_level,
-        };
-        // SAFETY: static strings; an error unwinds through the guard.
-        unsafe {
-            pg_sys::set_config_option(
-                c"search_path".as_ptr(),
-                c"pg_catalog, pg_temp".as_ptr(),
-                pg_sys::GucContext::PGC_USERSET,
-                pg_sys::GucSource::PGC_S_SESSION,
-                pg_sys::GucAction::GUC_ACTION_SAVE,
-                true,
-                0,
-                false,
-            );
-        }
-        Ok(guard)
+            _names: names,
+        })
     }
 
     /// The user who called.
@@ -63,13 +48,7 @@ impl AsTableOwner {
 
 impl Drop for AsTableOwner {
     fn drop(&mut self) {
-        // SAFETY: gives back what `enter` took. After an error the (sub)transaction's abort ends
-        // the nested settings; here they end in the ordinary case.
-        unsafe {
-            pg_sys::SetUserIdAndSecContext(self.invoker, self.security_context);
-            if !std::thread::panicking() {
-                pg_sys::AtEOXact_GUC(true, self.settings_level);
-            }
-        }
+        // SAFETY: gives back what `enter` took.
+        unsafe { pg_sys::SetUserIdAndSecContext(self.invoker, self.security_context) };
     }
 }

@@ -11,6 +11,6 @@ mod value;
 pub use array::ArrayReader;
 pub use elements::Elements;
 pub use grouping::{Grouping, Row};
-pub use query::{Query, ResultColumn, type_name, with_query};
+pub use query::{Query, ResultColumn, with_query};
 pub use reading::{ColumnPlan, read_table};
 pub use value::Reader;

@@ -7,6 +7,7 @@ use pgrx::spi::quote_identifier;
 
 use crate::pg::error::Report;
 use crate::pg::interrupt;
+use crate::pg::sql_type::type_name;
 use pgrx::PgSqlErrorCode as Code;
 
 /// Rows a fetch. A thousand was the fastest measured: more leaves the caches, fewer pays per fetch.
@@ -287,18 +288,6 @@ fn not_rows() -> Report {
         "the query returns no rows",
     )
     .hint("Give a SELECT, or the name of a table or view.")
-}
-
-/// The name of a type that means it whatever the search path: with its schema, unless it is one of
-/// PostgreSQL's own, and without a length or precision, which belong to a column and not to its type.
-pub fn type_name(oid: pg_sys::Oid) -> String {
-    let flags = pg_sys::FORMAT_TYPE_TYPEMOD_GIVEN | pg_sys::FORMAT_TYPE_FORCE_QUALIFY;
-    // SAFETY: gives a palloc'ed C string for any OID.
-    let name = unsafe {
-        let text = pg_sys::format_type_extended(oid, -1, flags as pg_sys::bits16);
-        std::ffi::CStr::from_ptr(text).to_string_lossy()
-    };
-    name.strip_prefix("pg_catalog.").unwrap_or(&name).to_owned()
 }
 
 #[cfg(test)]

@@ -8,8 +8,9 @@ use super::extent::Pages;
 use super::output::Output;
 use super::statement::{Written, count, run};
 use crate::pg::error::{Report, Result};
-use crate::pg::rows::{ResultColumn, type_name};
+use crate::pg::rows::ResultColumn;
 use crate::pg::scoring::find_features;
+use crate::pg::sql_type::type_name;
 
 /// Most features that a call of `neural.predict` has room for: PostgreSQL's limit less the model.
 const MOST_FEATURES: usize = pg_sys::FUNC_MAX_ARGS as usize - 1;

@@ -1,0 +1,264 @@
+//! SQL types: the names that versions keep of them, and back.
+
+use std::ffi::{CStr, CString};
+
+use pgrx::pg_sys;
+
+use super::rows::{ArrayReader, Reader};
+use crate::features::{Feature, Origin};
+
+/// The name under which a version keeps a type: that of the type that a domain is over, which means
+/// it whatever the search path. With its schema, unless it is one of PostgreSQL's own, and without a
+/// length or precision, which belong to a column and not to its type. No setting has a part in it.
+pub(crate) fn type_name(oid: pg_sys::Oid) -> String {
+    // SAFETY: a catalog look-up by the OID of a type that exists.
+    let name = qualified_name(unsafe { pg_sys::getBaseType(oid) });
+    match name.strip_prefix("pg_catalog.") {
+        Some(own) => own.to_owned(),
+        None => name,
+    }
+}
+
+/// A type in SQL that means it whatever the search path.
+pub(crate) fn qualified_name(oid: pg_sys::Oid) -> String {
+    let flags = pg_sys::FORMAT_TYPE_TYPEMOD_GIVEN | pg_sys::FORMAT_TYPE_FORCE_QUALIFY;
+    let _setting = QuotedAsNeeded::begin();
+    // SAFETY: gives a palloc'ed C string for any type that exists.
+    unsafe {
+        let text = pg_sys::format_type_extended(oid, -1, flags as pg_sys::bits16);
+        CStr::from_ptr(text).to_string_lossy().into_owned()
+    }
+}
+
+/// While it lives, names are quoted where they have to be, whatever `quote_all_identifiers` says.
+struct QuotedAsNeeded {
+    all: bool,
+}
+
+impl QuotedAsNeeded {
+    fn begin() -> QuotedAsNeeded {
+        // SAFETY: a setting of this backend's, which has one thread that reads it.
+        unsafe {
+            let all = pg_sys::quote_all_identifiers;
+            pg_sys::quote_all_identifiers = false;
+            QuotedAsNeeded { all }
+        }
+    }
+}
+
+impl Drop for QuotedAsNeeded {
+    fn drop(&mut self) {
+        // SAFETY: as in `begin`; an error unwinds through here.
+        unsafe { pg_sys::quote_all_identifiers = self.all };
+    }
+}
+
+/// The type of a feature's values, domains looked through. What a version keeps is a name, which may
+/// come from elsewhere: it is looked up as the name of a type and nothing else, in the schema that it
+/// says, and where there is no such type any more that a feature like this one could be of, another
+/// one of its family takes its place.
+///
+/// `None` where there is none: of two kinds of timestamps neither stands for the other.
+pub(crate) fn feature_type(feature: &Feature) -> Option<pg_sys::Oid> {
+    stored_type(&feature.sql_type, feature.origin)
+}
+
+/// The same for a type of that name and family.
+pub(crate) fn stored_type(name: &str, origin: Origin) -> Option<pg_sys::Oid> {
+    let found = TypeName::parse(name).and_then(|name| name.find());
+    if let Some(found) = found
+        && family(found) == Some(origin)
+    {
+        return Some(found);
+    }
+    Some(match origin {
+        Origin::Boolean => pg_sys::BOOLOID,
+        Origin::Integer => pg_sys::INT8OID,
+        Origin::Float => pg_sys::FLOAT8OID,
+        Origin::Numeric => pg_sys::NUMERICOID,
+        Origin::Date => pg_sys::DATEOID,
+        Origin::Timestamp => return None,
+        Origin::Text | Origin::Enum => pg_sys::TEXTOID,
+        Origin::Uuid => pg_sys::UUIDOID,
+        Origin::NumberArray => pg_sys::FLOAT8ARRAYOID,
+        Origin::BooleanArray => pg_sys::BOOLARRAYOID,
+        Origin::Bytes => pg_sys::BYTEAOID,
+    })
+}
+
+/// Whether a version's name of a type is that of the type or, of a domain, the domain's own, as
+/// version 0.1 kept it, or under a setting that quotes every name.
+pub(crate) fn is_name_of(stored: &str, oid: pg_sys::Oid) -> bool {
+    let stored = TypeName::parse(stored);
+    stored.is_some()
+        && [type_name(oid), qualified_name(oid)]
+            .iter()
+            .any(|name| TypeName::parse(name) == stored)
+}
+
+/// The family of a type's values; none of a type that no feature can have.
+fn family(oid: pg_sys::Oid) -> Option<Origin> {
+    Reader::for_type(oid)
+        .map(Reader::origin)
+        .or_else(|| ArrayReader::for_type(oid).map(ArrayReader::origin))
+}
+
+/// A type's name taken apart.
+#[derive(Debug, PartialEq, Eq)]
+struct TypeName {
+    /// None of PostgreSQL's own.
+    schema: Option<String>,
+    name: String,
+    is_array: bool,
+}
+
+impl TypeName {
+    /// The name as `format_type` writes it.
+    fn parse(text: &str) -> Option<TypeName> {
+        let element = text.strip_suffix("[]");
+        let mut parts = Vec::new();
+        let mut rest = element.unwrap_or(text);
+        loop {
+            let (part, after) = identifier(rest)?;
+            parts.push(part);
+            match after.strip_prefix('.') {
+                Some(next) => rest = next,
+                None if after.is_empty() => break,
+                None => return None,
+            }
+        }
+        let name = parts.pop()?;
+        let schema = parts.pop().filter(|schema| schema != "pg_catalog");
+        parts.is_empty().then_some(TypeName {
+            schema,
+            name,
+            is_array: element.is_some(),
+        })
+    }
+
+    /// The type, domains looked through.
+    fn find(&self) -> Option<pg_sys::Oid> {
+        let element = match &self.schema {
+            None => own_type(&self.name)?,
+            Some(schema) => {
+                let (schema, name) = (
+                    CString::new(schema.as_str()).ok()?,
+                    CString::new(self.name.as_str()).ok()?,
+                );
+                // SAFETY: look-ups that give InvalidOid where nothing is found; a name of more than
+                // 63 bytes, which no type has, does not get there.
+                let found = unsafe {
+                    if name.count_bytes() >= pg_sys::NAMEDATALEN as usize {
+                        return None;
+                    }
+                    let schema = pg_sys::get_namespace_oid(schema.as_ptr(), true);
+                    if schema == pg_sys::InvalidOid {
+                        return None;
+                    }
+                    pg_sys::GetSysCacheOid(
+                        pg_sys::SysCacheIdentifier::TYPENAMENSP as i32,
+                        pg_sys::Anum_pg_type_oid as pg_sys::AttrNumber,
+                        pg_sys::Datum::from(name.as_ptr()),
+                        pg_sys::Datum::from(schema),
+                        pg_sys::Datum::from(0_usize),
+                        pg_sys::Datum::from(0_usize),
+                    )
+                };
+                (found != pg_sys::InvalidOid).then_some(found)?
+            }
+        };
+        // SAFETY: look-ups by the OID of a type that exists.
+        unsafe {
+            let found = match self.is_array {
+                true => pg_sys::get_array_type(element),
+                false => element,
+            };
+            (found != pg_sys::InvalidOid).then(|| pg_sys::getBaseType(found))
+        }
+    }
+}
+
+/// The first identifier of a text, unquoted, and what follows it. SQL's own names of types may have
+/// blanks.
+fn identifier(text: &str) -> Option<(String, &str)> {
+    let Some(quoted) = text.strip_prefix('"') else {
+        let end = text.find(['.', '"']).unwrap_or(text.len());
+        let (name, rest) = text.split_at(end);
+        return (!name.is_empty()).then(|| (name.to_owned(), rest));
+    };
+    let mut name = String::new();
+    let mut rest = quoted;
+    loop {
+        let (part, after) = rest.split_once('"')?;
+        name.push_str(part);
+        match after.strip_prefix('"') {
+            Some(more) => {
+                name.push('"');
+                rest = more;
+            }
+            None => return (!name.is_empty()).then_some((name, after)),
+        }
+    }
+}
+
+/// One of PostgreSQL's own types that a feature, or an element of one, can have.
+fn own_type(name: &str) -> Option<pg_sys::Oid> {
+    Some(match name {
+        "boolean" | "bool" => pg_sys::BOOLOID,
+        "smallint" | "int2" => pg_sys::INT2OID,
+        "integer" | "int4" => pg_sys::INT4OID,
+        "bigint" | "int8" => pg_sys::INT8OID,
+        "real" | "float4" => pg_sys::FLOAT4OID,
+        "double precision" | "float8" => pg_sys::FLOAT8OID,
+        "numeric" => pg_sys::NUMERICOID,
+        "date" => pg_sys::DATEOID,
+        "timestamp without time zone" | "timestamp" => pg_sys::TIMESTAMPOID,
+        "timestamp with time zone" | "timestamptz" => pg_sys::TIMESTAMPTZOID,
+        "text" => pg_sys::TEXTOID,
+        "character varying" | "varchar" => pg_sys::VARCHAROID,
+        "character" | "bpchar" => pg_sys::BPCHAROID,
+        "name" => pg_sys::NAMEOID,
+        "char" => pg_sys::CHAROID,
+        "uuid" => pg_sys::UUIDOID,
+        "bytea" => pg_sys::BYTEAOID,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TypeName;
+
+    fn parsed(text: &str) -> Option<(Option<String>, String, bool)> {
+        TypeName::parse(text).map(|name| (name.schema, name.name, name.is_array))
+    }
+
+    #[test]
+    fn names_are_taken_apart_whatever_is_quoted() {
+        let own = |name: &str, is_array| Some((None, name.to_owned(), is_array));
+        assert_eq!(parsed("double precision"), own("double precision", false));
+        assert_eq!(
+            parsed("double precision[]"),
+            own("double precision[]".trim_end_matches("[]"), true)
+        );
+        assert_eq!(parsed("\"pg_catalog\".\"text\""), own("text", false));
+        assert_eq!(parsed("pg_catalog.text"), own("text", false));
+        assert_eq!(parsed("\"char\""), own("char", false));
+        let kind = Some((Some("public".to_owned()), "kind".to_owned(), false));
+        assert_eq!(parsed("public.kind"), kind);
+        assert_eq!(parsed("\"public\".\"kind\""), kind);
+        assert_eq!(
+            parsed("\"a \"\"b\"\".c\".\"Kind\"[]"),
+            Some((Some("a \"b\".c".to_owned()), "Kind".to_owned(), true))
+        );
+    }
+
+    #[test]
+    fn what_is_no_name_is_none() {
+        for text in [
+            "", ".", "a.", ".a", "a.b.c", "\"open", "\"\"", "a\"b\"", "a.\"b\"c", "[]",
+        ] {
+            assert_eq!(parsed(text), None, "{text}");
+        }
+    }
+}
