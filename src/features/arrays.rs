@@ -1,5 +1,58 @@
 //! The arrays of a column, as they come from the query or a temporary file.
 
+/// A number of an array, in the precision in which the array is held: images, and what is no more
+/// precise, in single precision, all others in double, as scaling a number may bring out its last
+/// digits.
+pub trait Real: Copy + std::fmt::Debug + PartialEq {
+    /// What stands for a number that is missing.
+    const NAN: Self;
+
+    /// Rounded to single precision.
+    fn single(self) -> f32;
+
+    /// The same number.
+    fn double(self) -> f64;
+
+    /// The arrays, where they are held in single precision.
+    fn singles(arrays: &mut Arrays<Self>) -> Option<&mut Arrays<f32>>;
+}
+
+impl Real for f32 {
+    const NAN: f32 = f32::NAN;
+
+    #[inline(always)]
+    fn single(self) -> f32 {
+        self
+    }
+
+    #[inline(always)]
+    fn double(self) -> f64 {
+        f64::from(self)
+    }
+
+    fn singles(arrays: &mut Arrays<f32>) -> Option<&mut Arrays<f32>> {
+        Some(arrays)
+    }
+}
+
+impl Real for f64 {
+    const NAN: f64 = f64::NAN;
+
+    #[inline(always)]
+    fn single(self) -> f32 {
+        self as f32
+    }
+
+    #[inline(always)]
+    fn double(self) -> f64 {
+        self
+    }
+
+    fn singles(_: &mut Arrays<f64>) -> Option<&mut Arrays<f32>> {
+        None
+    }
+}
+
 /// One array a row, all of them one after the other.
 ///
 /// A row without an array (NULL) has an empty one; within an array of numbers NaN stands for a NULL

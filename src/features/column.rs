@@ -12,7 +12,7 @@ pub enum Kind {
     Category,
     /// An array of numbers; NaN is a missing one, an empty array a missing array.
     Array,
-    /// A target's array of numbers, in full precision.
+    /// An array of numbers in double precision, of a feature that is scaled or of a target.
     Numbers,
     /// A target's array of texts, each stored as its code.
     Labels,
@@ -145,6 +145,12 @@ pub struct Column {
 }
 
 impl Column {
+    /// Whether the numbers of its arrays are all of single precision.
+    pub fn is_single(&self) -> bool {
+        self.origin != Origin::NumberArray
+            || matches!(self.sql_type.as_str(), "real[]" | "smallint[]")
+    }
+
     /// A column stored the way its type suggests.
     pub fn new(name: impl Into<String>, sql_type: impl Into<String>, origin: Origin) -> Column {
         Column {

@@ -177,6 +177,7 @@ impl FeatureSet {
                         low,
                         high,
                         clip,
+                        ..
                     } => json!({
                         "scale": scale.name(), "center": center, "divisor": divisor,
                         "clip": clip, "missing": missing, "minimum": low, "maximum": high,

@@ -1,8 +1,8 @@
 //! Statistics of the numbers within arrays, in one pass: of each place of a vector, each channel
 //! of an image, each feature of a sequence.
 
-use super::ArrayShape;
 use super::statistics::Sample;
+use super::{ArrayShape, Real};
 
 /// Numbers that a sample of arrays holds, at most, as far as it must not get too small.
 const SAMPLE: usize = 1 << 20;
@@ -22,7 +22,7 @@ pub(super) struct Elements {
     rows: Sample,
     /// Values of each place that a sampled row gives.
     values_a_row: usize,
-    samples: Vec<Vec<f32>>,
+    samples: Vec<Vec<f64>>,
 }
 
 /// The statistics of one place. Sums are relative to its first value, so that large numbers close
@@ -33,8 +33,8 @@ pub(super) struct Place {
     first: f64,
     sum: f64,
     squares: f64,
-    pub low: f32,
-    pub high: f32,
+    pub low: f64,
+    pub high: f64,
 }
 
 impl Place {
@@ -44,21 +44,20 @@ impl Place {
             first: 0.0,
             sum: 0.0,
             squares: 0.0,
-            low: f32::INFINITY,
-            high: f32::NEG_INFINITY,
+            low: f64::INFINITY,
+            high: f64::NEG_INFINITY,
         }
     }
 
     #[inline]
-    fn add(&mut self, value: f32) {
+    fn add(&mut self, value: f64) {
         if !value.is_finite() {
             return;
         }
-        let number = f64::from(value);
         if self.count == 0 {
-            self.first = number;
+            self.first = value;
         }
-        let difference = number - self.first;
+        let difference = value - self.first;
         self.count += 1;
         self.sum += difference;
         self.squares += difference * difference;
@@ -77,6 +76,11 @@ impl Place {
             0 => 0.0,
             n => self.first + self.sum / n as f64,
         }
+    }
+
+    /// Whether the numbers are so large that sums over them are none.
+    pub fn overflows(&self) -> bool {
+        !self.sum.is_finite() || !self.squares.is_finite()
     }
 
     /// Their standard deviation, as that of a whole population.
@@ -116,7 +120,7 @@ impl Elements {
     }
 
     /// Whether an array is of the shape.
-    pub fn fits(&self, array: &[f32]) -> bool {
+    pub fn fits<T>(&self, array: &[T]) -> bool {
         match self.shape {
             ArrayShape::Vector { length } => array.is_empty() || array.len() == length,
             ArrayShape::Image {
@@ -131,15 +135,16 @@ impl Elements {
     }
 
     /// Adds the array of a training row, which is of the shape; `ordinal` counts them.
-    pub fn add(&mut self, ordinal: u64, array: &[f32]) {
+    pub fn add<T: Real>(&mut self, ordinal: u64, array: &[T]) {
         let sampled = self.rows.takes(ordinal);
         match self.shape {
             ArrayShape::Vector { .. } => {
                 for (place, &value) in self.places.iter_mut().zip(array) {
-                    place.add(value);
+                    place.add(value.double());
                 }
                 if sampled {
                     for (sample, &value) in self.samples.iter_mut().zip(array) {
+                        let value = value.double();
                         sample.extend(value.is_finite().then_some(value));
                     }
                 }
@@ -147,7 +152,7 @@ impl Elements {
             ArrayShape::Image { height, width, .. } => {
                 let planes = array.chunks_exact((height * width).max(1));
                 for (place, plane) in self.places.iter_mut().zip(planes) {
-                    plane.iter().for_each(|&value| place.add(value));
+                    plane.iter().for_each(|value| place.add(value.double()));
                 }
             }
             ArrayShape::Sequence { features } => {
@@ -155,7 +160,7 @@ impl Elements {
                 self.longest = self.longest.max(steps);
                 for step in array.chunks_exact(features.max(1)) {
                     for (place, &value) in self.places.iter_mut().zip(step) {
-                        place.add(value);
+                        place.add(value.double());
                     }
                 }
                 if sampled {
@@ -163,7 +168,7 @@ impl Elements {
                     for i in 0..wanted {
                         let step = &array[i * steps / wanted * features..];
                         for (sample, &value) in self.samples.iter_mut().zip(step) {
-                            sample.push(value);
+                            sample.push(value.double());
                         }
                     }
                 }
@@ -174,12 +179,12 @@ impl Elements {
     /// Ends the pass: samples are sorted.
     pub fn finish(&mut self) {
         for sample in &mut self.samples {
-            sample.sort_unstable_by(f32::total_cmp);
+            sample.sort_unstable_by(f64::total_cmp);
         }
     }
 
     /// The places, each with its sorted sample.
-    pub fn places(&self) -> impl Iterator<Item = (&Place, &[f32])> {
+    pub fn places(&self) -> impl Iterator<Item = (&Place, &[f64])> {
         self.places
             .iter()
             .zip(self.samples.iter().map(Vec::as_slice))
@@ -187,10 +192,14 @@ impl Elements {
 }
 
 /// The mean of an array's finite numbers; NaN if there are none.
-pub(super) fn row_mean(array: &[f32]) -> f64 {
+pub(super) fn row_mean<T: Real>(array: &[T]) -> f64 {
     let (mut sum, mut count) = (0.0, 0_u32);
-    for &value in array.iter().filter(|value| value.is_finite()) {
-        sum += f64::from(value);
+    for value in array
+        .iter()
+        .map(|value| value.double())
+        .filter(|value| value.is_finite())
+    {
+        sum += value;
         count += 1;
     }
     sum / f64::from(count)

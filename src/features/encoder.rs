@@ -7,7 +7,7 @@ use hashbrown::HashTable;
 use super::encoder_arrays::ArrayPlan;
 use super::encoder_numbers::{Lanes, Numbers, Scale};
 use super::hash::hash;
-use super::{Block, Dictionary, Error, Feature, FeatureSet, Fitted, MISSING};
+use super::{Arrays, Block, Dictionary, Error, Feature, FeatureSet, Fitted, MISSING, Real, Values};
 
 /// Rows that are encoded column by column.
 const STRIP: usize = 128;
@@ -260,7 +260,12 @@ impl Encoder {
     /// # Errors
     /// An array of another shape than the feature's, or a token beyond its vocabulary.
     #[inline]
-    pub fn array(&self, feature: usize, array: &[f32], row: &mut [f32]) -> Result<(), Error> {
+    pub fn array<T: Real>(
+        &self,
+        feature: usize,
+        array: &[T],
+        row: &mut [f32],
+    ) -> Result<(), Error> {
         let (Some(plan), Some(Some(arrays))) = (self.plans.get(feature), self.arrays.get(feature))
         else {
             return Ok(());
@@ -383,15 +388,30 @@ impl BlockEncoder {
                     }
                 }
                 Form::Array => {
-                    let arrays = block.arrays(i)?;
-                    let slices = out.chunks_exact_mut(width);
-                    for (row, place) in slices.zip(rows.clone()) {
-                        let array = arrays.get(place).unwrap_or_default();
-                        self.encoder.array(i, array, row)?;
+                    let slices = out.chunks_exact_mut(width).zip(rows.clone());
+                    match block.columns.get(i) {
+                        Some(Values::Numbers(_)) => {
+                            self.encode_arrays(i, block.number_arrays(i)?, slices)?;
+                        }
+                        _ => self.encode_arrays(i, block.arrays(i)?, slices)?,
                     }
                 }
                 Form::Ignored => {}
             }
+        }
+        Ok(())
+    }
+
+    /// Encodes the arrays at these places, each into its row.
+    fn encode_arrays<'a, T: Real>(
+        &self,
+        feature: usize,
+        arrays: &Arrays<T>,
+        rows: impl Iterator<Item = (&'a mut [f32], usize)>,
+    ) -> Result<(), Error> {
+        for (row, place) in rows {
+            let array = arrays.get(place).unwrap_or_default();
+            self.encoder.array(feature, array, row)?;
         }
         Ok(())
     }

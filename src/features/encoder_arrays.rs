@@ -1,7 +1,7 @@
 //! Arrays to network inputs.
 
 use super::encoder::LIMIT;
-use super::{Error, Feature, Fitted, Tokens};
+use super::{Error, Feature, Fitted, Precision, Real, Tokens};
 use crate::nn::processor::{Processor, Task};
 
 /// How the arrays of one feature are encoded, as they were taken in.
@@ -14,8 +14,7 @@ pub(super) struct ArrayPlan {
 #[derive(Clone, Debug)]
 enum ArrayForm {
     Vector {
-        center: Box<[f32]>,
-        factor: Box<[f32]>,
+        lanes: Lanes,
         /// 1 / clip², 0 without a clip.
         bend: f32,
         /// The encoded stand-ins for a missing number and for the two infinities.
@@ -26,18 +25,50 @@ enum ArrayForm {
     /// Of each channel what its values are multiplied by, and what is added.
     Image(Box<[(f64, f64)]>),
     Sequence {
-        center: Box<[f32]>,
-        factor: Box<[f32]>,
+        lanes: Lanes,
         bend: f32,
     },
     Tokens(Tokens),
 }
 
-/// A number scaled and clipped. Only operations that IEEE 754 rounds exactly, so that it has the
-/// same bits on every processor.
+/// Of each number what is subtracted, and what the difference is multiplied by.
+#[derive(Clone, Debug)]
+enum Lanes {
+    Single(Pairs<f32>),
+    Double(Pairs<f64>),
+}
+
+#[derive(Clone, Debug)]
+struct Pairs<P> {
+    center: Box<[P]>,
+    factor: Box<[P]>,
+}
+
+/// A precision in which numbers are scaled. Only operations that IEEE 754 rounds exactly, so that
+/// what comes out has the same bits on every processor.
+trait Scaling: Copy {
+    /// `(value − center) · factor`, then rounded to single precision.
+    fn scale<T: Real>(value: T, center: Self, factor: Self) -> f32;
+}
+
+impl Scaling for f32 {
+    #[inline(always)]
+    fn scale<T: Real>(value: T, center: f32, factor: f32) -> f32 {
+        (value.single() - center) * factor
+    }
+}
+
+impl Scaling for f64 {
+    #[inline(always)]
+    fn scale<T: Real>(value: T, center: f64, factor: f64) -> f32 {
+        ((value.double() - center) * factor) as f32
+    }
+}
+
+/// A number scaled and clipped.
 #[inline(always)]
-fn scaled(value: f32, center: f32, factor: f32, bend: f32) -> f32 {
-    let z = ((value - center) * factor).clamp(-LIMIT, LIMIT);
+fn scaled<T: Real, P: Scaling>(value: T, center: P, factor: P, bend: f32) -> f32 {
+    let z = P::scale(value, center, factor).clamp(-LIMIT, LIMIT);
     // Without a bend the division is by one, and exact.
     z / (1.0 + z * z * bend).sqrt()
 }
@@ -46,8 +77,48 @@ fn bend(clip: Option<f64>) -> f32 {
     clip.map_or(0.0, |clip| (1.0 / (clip * clip)) as f32)
 }
 
-fn reciprocals(divisors: &[f32]) -> Box<[f32]> {
-    divisors.iter().map(|divisor| 1.0 / divisor).collect()
+impl Lanes {
+    fn new(center: &[f64], divisor: &[f64], precision: Precision) -> Lanes {
+        match precision {
+            Precision::Single => Lanes::Single(Pairs {
+                center: center.iter().map(|&c| c as f32).collect(),
+                factor: divisor.iter().map(|&d| 1.0 / d as f32).collect(),
+            }),
+            Precision::Double => Lanes::Double(Pairs {
+                center: center.into(),
+                factor: divisor.iter().map(|d| 1.0 / d).collect(),
+            }),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Lanes::Single(pairs) => pairs.center.len(),
+            Lanes::Double(pairs) => pairs.center.len(),
+        }
+    }
+
+    /// The encoding of a number a lane.
+    fn encoded(&self, values: &[f64], bend: f32) -> Box<[f32]> {
+        match self {
+            Lanes::Single(pairs) => pairs.encoded(values, bend),
+            Lanes::Double(pairs) => pairs.encoded(values, bend),
+        }
+    }
+
+    fn size_bytes(&self) -> usize {
+        match self {
+            Lanes::Single(pairs) => 2 * size_of_val::<[f32]>(&pairs.center),
+            Lanes::Double(pairs) => 2 * size_of_val::<[f64]>(&pairs.center),
+        }
+    }
+}
+
+impl<P: Scaling> Pairs<P> {
+    fn encoded(&self, values: &[f64], bend: f32) -> Box<[f32]> {
+        let lanes = values.iter().zip(&self.center).zip(&self.factor);
+        lanes.map(|((v, c), f)| scaled(*v, *c, *f, bend)).collect()
+    }
 }
 
 /// Of each channel what its values are multiplied by, and what is added.
@@ -86,19 +157,15 @@ impl ArrayPlan {
                 low,
                 high,
                 clip,
+                precision,
                 ..
             } => {
-                let (factor, bend) = (reciprocals(divisor), bend(*clip));
-                let encoded = |values: &[f32]| {
-                    let lanes = values.iter().zip(center).zip(&factor);
-                    lanes.map(|((v, c), f)| scaled(*v, *c, *f, bend)).collect()
-                };
+                let (lanes, bend) = (Lanes::new(center, divisor, *precision), bend(*clip));
                 ArrayForm::Vector {
-                    missing: encoded(missing),
-                    low: encoded(low),
-                    high: encoded(high),
-                    center: center.as_slice().into(),
-                    factor,
+                    missing: lanes.encoded(missing, bend),
+                    low: lanes.encoded(low, bend),
+                    high: lanes.encoded(high, bend),
+                    lanes,
                     bend,
                 }
             }
@@ -120,10 +187,10 @@ impl ArrayPlan {
                 center,
                 divisor,
                 clip,
+                precision,
                 ..
             } => ArrayForm::Sequence {
-                center: center.as_slice().into(),
-                factor: reciprocals(divisor),
+                lanes: Lanes::new(center, divisor, *precision),
                 bend: bend(*clip),
             },
             _ => return None,
@@ -138,11 +205,10 @@ impl ArrayPlan {
     ///
     /// # Errors
     /// An array of another shape, or a token that is none.
-    pub fn encode(&self, array: &[f32], slice: &mut [f32]) -> Result<(), Error> {
+    pub fn encode<T: Real>(&self, array: &[T], slice: &mut [f32]) -> Result<(), Error> {
         match &self.form {
             ArrayForm::Vector {
-                center,
-                factor,
+                lanes,
                 bend,
                 missing,
                 low,
@@ -153,16 +219,23 @@ impl ArrayPlan {
                     return Ok(());
                 }
                 self.check(array.len() == slice.len())?;
-                Processor::detect().run(EncodeVector {
-                    array,
-                    slice,
-                    center,
-                    factor,
-                    bend: *bend,
-                    missing,
-                    low,
-                    high,
-                });
+                let (bend, stand_ins) = (*bend, [&missing[..], &low[..], &high[..]]);
+                match lanes {
+                    Lanes::Single(lanes) => Processor::detect().run(EncodeVector {
+                        array,
+                        slice,
+                        lanes,
+                        bend,
+                        stand_ins,
+                    }),
+                    Lanes::Double(lanes) => Processor::detect().run(EncodeVector {
+                        array,
+                        slice,
+                        lanes,
+                        bend,
+                        stand_ins,
+                    }),
+                }
             }
             ArrayForm::Image(lines) => {
                 self.check(array.len() == slice.len())?;
@@ -177,24 +250,17 @@ impl ArrayPlan {
                     });
                 }
             }
-            ArrayForm::Sequence {
-                center,
-                factor,
-                bend,
-            } => {
-                let features = center.len();
-                let (array, steps) = self.last_steps(array, features, slice)?;
-                for (from, to) in array.chunks_exact(features).zip(steps) {
-                    let lanes = center.iter().zip(factor);
-                    for ((x, value), (c, f)) in to.iter_mut().zip(from).zip(lanes) {
-                        *x = scaled(*value, *c, *f, *bend);
-                    }
+            ArrayForm::Sequence { lanes, bend } => {
+                let (array, steps) = self.last_steps(array, lanes.len(), slice)?;
+                match lanes {
+                    Lanes::Single(lanes) => encode_steps(array, steps, lanes, *bend),
+                    Lanes::Double(lanes) => encode_steps(array, steps, lanes, *bend),
                 }
             }
             ArrayForm::Tokens(tokens) => {
                 let (array, steps) = self.last_steps(array, 1, slice)?;
                 for (token, to) in array.iter().zip(steps) {
-                    to[0] = self.token(*token, *tokens)?;
+                    to[0] = self.token(token.double(), *tokens)?;
                 }
             }
         }
@@ -203,12 +269,12 @@ impl ArrayPlan {
 
     /// The last steps of a sequence, as many as there is room for behind their number, which is
     /// written, and their places; the others are zero.
-    fn last_steps<'a, 'b>(
+    fn last_steps<'a, 'b, T>(
         &self,
-        array: &'a [f32],
+        array: &'a [T],
         features: usize,
         slice: &'b mut [f32],
-    ) -> Result<(&'a [f32], std::slice::ChunksExactMut<'b, f32>), Error> {
+    ) -> Result<(&'a [T], std::slice::ChunksExactMut<'b, f32>), Error> {
         let Some((count, room)) = slice.split_first_mut() else {
             return Err(self.other_shape());
         };
@@ -220,7 +286,7 @@ impl ArrayPlan {
         Ok((array, steps.chunks_exact_mut(features)))
     }
 
-    fn token(&self, token: f32, tokens: Tokens) -> Result<f32, Error> {
+    fn token(&self, token: f64, tokens: Tokens) -> Result<f32, Error> {
         let column = &self.column;
         if !(token >= 0.0 && token.fract() == 0.0) {
             return Err(Error::invalid(format!(
@@ -228,8 +294,8 @@ impl ArrayPlan {
             ))
             .with_hint("An embedding reads whole numbers from 0 on."));
         }
-        if token < tokens.known as f32 {
-            return Ok(token);
+        if token < tokens.known as f64 {
+            return Ok(token as f32);
         }
         match tokens.other {
             true => Ok(tokens.known as f32),
@@ -260,46 +326,53 @@ impl ArrayPlan {
     /// Bytes of memory it takes.
     pub fn size_bytes(&self) -> usize {
         match &self.form {
-            ArrayForm::Vector { center, .. } => 5 * size_of_val::<[f32]>(center),
+            ArrayForm::Vector { lanes, missing, .. } => {
+                lanes.size_bytes() + 3 * size_of_val::<[f32]>(missing)
+            }
             ArrayForm::Image(lines) => size_of_val::<[(f64, f64)]>(lines),
-            ArrayForm::Sequence { center, .. } => 2 * size_of_val::<[f32]>(center),
+            ArrayForm::Sequence { lanes, .. } => lanes.size_bytes(),
             ArrayForm::Tokens(_) => 0,
         }
     }
 }
 
-/// The numbers of a vector.
-struct EncodeVector<'a> {
-    array: &'a [f32],
-    slice: &'a mut [f32],
-    center: &'a [f32],
-    factor: &'a [f32],
+fn encode_steps<T: Real>(
+    array: &[T],
+    steps: std::slice::ChunksExactMut<'_, f32>,
+    lanes: &Pairs<impl Scaling>,
     bend: f32,
-    missing: &'a [f32],
-    low: &'a [f32],
-    high: &'a [f32],
+) {
+    for (from, to) in array.chunks_exact(lanes.center.len()).zip(steps) {
+        let pairs = lanes.center.iter().zip(&lanes.factor);
+        for ((x, value), (c, f)) in to.iter_mut().zip(from).zip(pairs) {
+            *x = scaled(*value, *c, *f, bend);
+        }
+    }
 }
 
-impl Task for EncodeVector<'_> {
+/// The numbers of a vector.
+struct EncodeVector<'a, T, P> {
+    array: &'a [T],
+    slice: &'a mut [f32],
+    lanes: &'a Pairs<P>,
+    bend: f32,
+    /// For a missing number, and for the two infinities.
+    stand_ins: [&'a [f32]; 3],
+}
+
+impl<T: Real, P: Scaling> Task for EncodeVector<'_, T, P> {
     #[inline(always)]
     fn run(self) {
         let count = self.slice.len();
         // Slices of one known length, so that the loop needs no checks.
-        let (array, center, factor) = (
-            &self.array[..count],
-            &self.center[..count],
-            &self.factor[..count],
-        );
-        let (missing, low, high) = (
-            &self.missing[..count],
-            &self.low[..count],
-            &self.high[..count],
-        );
+        let array = &self.array[..count];
+        let (center, factor) = (&self.lanes.center[..count], &self.lanes.factor[..count]);
+        let [missing, low, high] = self.stand_ins.map(|values| &values[..count]);
         for i in 0..count {
-            let value = array[i];
-            let x = scaled(value, center[i], factor[i], self.bend);
-            let x = if value == f32::INFINITY { high[i] } else { x };
-            let x = if value == f32::NEG_INFINITY {
+            let value = array[i].double();
+            let x = scaled(array[i], center[i], factor[i], self.bend);
+            let x = if value == f64::INFINITY { high[i] } else { x };
+            let x = if value == f64::NEG_INFINITY {
                 low[i]
             } else {
                 x
@@ -310,19 +383,19 @@ impl Task for EncodeVector<'_> {
 }
 
 /// One channel of an image.
-struct EncodePlane<'a> {
-    from: &'a [f32],
+struct EncodePlane<'a, T> {
+    from: &'a [T],
     to: &'a mut [f32],
     factor: f64,
     offset: f64,
 }
 
-impl Task for EncodePlane<'_> {
+impl<T: Real> Task for EncodePlane<'_, T> {
     #[inline(always)]
     fn run(self) {
         let limit = f64::from(LIMIT);
         for (x, &value) in self.to.iter_mut().zip(self.from) {
-            *x = (f64::from(value) * self.factor + self.offset).clamp(-limit, limit) as f32;
+            *x = (value.double() * self.factor + self.offset).clamp(-limit, limit) as f32;
         }
     }
 }

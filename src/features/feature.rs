@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ArrayShape, Fitted, Kind, Origin};
+use super::{ArrayShape, Fitted, Kind, Origin, Precision};
 use crate::nn::InputForm;
 
 /// One feature column.
@@ -62,6 +62,14 @@ impl Feature {
         match &self.treatment {
             Fitted::Numeric { .. } => Kind::Number,
             Fitted::OneHot { .. } | Fitted::Index { .. } => Kind::Category,
+            Fitted::Vector {
+                precision: Precision::Double,
+                ..
+            }
+            | Fitted::Sequence {
+                precision: Precision::Double,
+                ..
+            } => Kind::Numbers,
             Fitted::Vector { .. } | Fitted::Image { .. } | Fitted::Sequence { .. } => Kind::Array,
             Fitted::Ignored { .. } => self.origin.kind(),
         }

@@ -5,7 +5,7 @@ use super::fit::usable;
 use super::request_arrays::{ChannelStatistic, MAX_INPUTS, MAX_TOKENS, MAX_VECTOR};
 use super::statistics::quantile;
 use super::{
-    ArrayShape, Column, DEFAULT_STEPS, Error, Fitted, ImageSettings, Origin, Scale,
+    ArrayShape, Column, DEFAULT_STEPS, Error, Fitted, ImageSettings, Origin, Precision, Scale,
     SequenceSettings, Tokens, Treatment, VectorSettings,
 };
 
@@ -73,31 +73,25 @@ fn too_many(column: &Column, inputs: usize, most: usize) -> Error {
 }
 
 /// What is subtracted from the numbers of one place, and what they are divided by.
-fn location(scale: Scale, place: &Place, sorted: &[f32]) -> (f32, f32) {
+fn location(scale: Scale, place: &Place, sorted: &[f64]) -> (f64, f64) {
     let (low, high) = if place.count() > 0 {
-        (f64::from(place.low), f64::from(place.high))
+        (place.low, place.high)
     } else {
         (0.0, 0.0)
     };
+    let (middle, half_range) = (0.5 * low + 0.5 * high, 0.5 * high - 0.5 * low);
     let (center, divisor) = match scale {
+        Scale::Standard if place.overflows() => (middle, half_range),
         Scale::Standard => (place.mean(), place.deviation()),
         Scale::Minmax => (low, high - low),
         Scale::Robust => {
             let at = |q| quantile(sorted, q).unwrap_or(0.0);
             let range = at(0.75) - at(0.25);
-            let half_range = 0.5 * high - 0.5 * low;
             (at(0.5), if range > 0.0 { range } else { half_range })
         }
         Scale::None => (0.0, 1.0),
     };
-    // A divisor that an f32 cannot hold is none.
-    let divisor = usable(divisor) as f32;
-    let divisor = if divisor.is_normal() && (1.0 / divisor).is_normal() {
-        divisor
-    } else {
-        1.0
-    };
-    (center as f32, divisor)
+    (center, usable(divisor))
 }
 
 fn vector(settings: &VectorSettings, elements: &Elements) -> Fitted {
@@ -108,7 +102,7 @@ fn vector(settings: &VectorSettings, elements: &Elements) -> Fitted {
         center.push(c);
         divisor.push(d);
         let seen = place.count() > 0;
-        missing.push(place.mean() as f32);
+        missing.push(if place.overflows() { c } else { place.mean() });
         low.push(if seen { place.low } else { 0.0 });
         high.push(if seen { place.high } else { 0.0 });
     }
@@ -120,6 +114,7 @@ fn vector(settings: &VectorSettings, elements: &Elements) -> Fitted {
         low,
         high,
         clip: settings.clip,
+        precision: Precision::Double,
     }
 }
 
@@ -134,10 +129,10 @@ fn image(
     let largest = elements
         .places()
         .map(|(place, _)| place.high.max(-place.low))
-        .fold(0.0, f32::max);
+        .fold(0.0, f64::max);
     let scale = settings.scale.unwrap_or(match column.origin {
         Origin::Bytes => 255.0,
-        _ if largest > 1.0 => f64::from(largest),
+        _ if largest > 1.0 => largest,
         _ => 1.0,
     });
     let statistic = |wanted: &ChannelStatistic, name: &str, of: &dyn Fn(&Place) -> f64| {
@@ -202,6 +197,7 @@ fn sequence(
             center: vec![0.0],
             divisor: vec![1.0],
             clip: None,
+            precision: Precision::Double,
             tokens: Some(tokens(settings.vocabulary, elements, column)?),
         });
     }
@@ -224,6 +220,7 @@ fn sequence(
         center,
         divisor,
         clip: settings.clip,
+        precision: Precision::Double,
         tokens: None,
     })
 }

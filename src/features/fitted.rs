@@ -54,18 +54,21 @@ pub enum Fitted {
         /// How `center` and `divisor` were chosen.
         scale: Scale,
         /// What is subtracted, a number each.
-        center: Vec<f32>,
+        center: Vec<f64>,
         /// What is divided by; above 0.
-        divisor: Vec<f32>,
+        divisor: Vec<f64>,
         /// Stands in for a missing number, in its own unit.
-        missing: Vec<f32>,
+        missing: Vec<f64>,
         /// The smallest training values, which stand in for minus infinity.
-        low: Vec<f32>,
+        low: Vec<f64>,
         /// The largest training values, which stand in for infinity.
-        high: Vec<f32>,
+        high: Vec<f64>,
         /// z becomes z / sqrt(1 + (z / clip)²).
         #[serde(default, skip_serializing_if = "Option::is_none")]
         clip: Option<f64>,
+        /// In which precision a number is scaled.
+        #[serde(default, skip_serializing_if = "Precision::is_single")]
+        precision: Precision,
     },
     /// An input a pixel and channel, channel after channel: `(value / scale − mean) / std`.
     Image {
@@ -91,12 +94,15 @@ pub enum Fitted {
         /// How `center` and `divisor` were chosen.
         scale: Scale,
         /// What is subtracted, a number a feature.
-        center: Vec<f32>,
+        center: Vec<f64>,
         /// What is divided by; above 0.
-        divisor: Vec<f32>,
+        divisor: Vec<f64>,
         /// z becomes z / sqrt(1 + (z / clip)²).
         #[serde(default, skip_serializing_if = "Option::is_none")]
         clip: Option<f64>,
+        /// In which precision a number is scaled.
+        #[serde(default, skip_serializing_if = "Precision::is_single")]
+        precision: Precision,
         /// For an embedding: the steps are whole numbers from 0 on.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         tokens: Option<Tokens>,
@@ -106,6 +112,25 @@ pub enum Fitted {
         /// Why.
         reason: String,
     },
+}
+
+/// In which precision the numbers of arrays are scaled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// In single precision, to which numbers and scales are rounded first: as version 0.1 did, whose
+    /// versions say nothing of it.
+    #[default]
+    Single,
+    /// In double precision, as numbers in columns of their own are; what comes out is then rounded.
+    Double,
+}
+
+impl Precision {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+    fn is_single(&self) -> bool {
+        *self == Precision::Single
+    }
 }
 
 /// Which whole numbers the steps of a sequence can be.

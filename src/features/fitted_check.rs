@@ -1,9 +1,9 @@
 //! What is checked of a fitted treatment that comes from outside.
 
-use super::Fitted;
 use super::fitted::output;
 use super::request::MAX_LEVELS;
 use super::request_arrays::{MAX_INPUTS, MAX_TOKENS, MAX_VECTOR};
+use super::{Fitted, Precision};
 
 impl Fitted {
     /// Checks that numbers, sizes and levels are some that a fit could have given.
@@ -54,6 +54,7 @@ impl Fitted {
                 low,
                 high,
                 clip,
+                precision,
                 ..
             } => {
                 let length = center.len();
@@ -66,11 +67,11 @@ impl Fitted {
                 }
                 if [center, missing, low, high]
                     .iter()
-                    .any(|v| v.iter().any(|x| !x.is_finite()))
+                    .any(|v| v.iter().any(|x| !is_finite(*x, *precision)))
                 {
                     return Err("has a value that is not finite");
                 }
-                if !divisor.iter().all(|&d| is_divisor(d)) {
+                if !divisor.iter().all(|&d| is_divisor(d, *precision)) {
                     return Err("has a divisor that is not a positive number");
                 }
                 if !is_clip(*clip) {
@@ -122,6 +123,7 @@ impl Fitted {
                 center,
                 divisor,
                 clip,
+                precision,
                 tokens,
                 ..
             } => {
@@ -132,7 +134,8 @@ impl Fitted {
                 if center.len() != *features || divisor.len() != *features {
                     return Err("has scales of different lengths");
                 }
-                if !center.iter().all(|x| x.is_finite()) || !divisor.iter().all(|&d| is_divisor(d))
+                if !center.iter().all(|&x| is_finite(x, *precision))
+                    || !divisor.iter().all(|&d| is_divisor(d, *precision))
                 {
                     return Err("has a scale out of range");
                 }
@@ -155,7 +158,18 @@ fn is_clip(clip: Option<f64>) -> bool {
     clip.is_none_or(|clip| (0.01..=1e6).contains(&clip))
 }
 
+fn is_finite(number: f64, precision: Precision) -> bool {
+    match precision {
+        Precision::Single => (number as f32).is_finite(),
+        Precision::Double => number.is_finite(),
+    }
+}
+
 /// Whether a number can be divided by without leaving the numbers.
-fn is_divisor(divisor: f32) -> bool {
-    divisor > 0.0 && divisor.is_finite() && (1.0 / divisor).is_finite()
+fn is_divisor(divisor: f64, precision: Precision) -> bool {
+    let reciprocal = match precision {
+        Precision::Single => f64::from(1.0 / divisor as f32),
+        Precision::Double => 1.0 / divisor,
+    };
+    divisor > 0.0 && is_finite(divisor, precision) && reciprocal.is_finite()
 }

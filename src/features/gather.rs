@@ -6,7 +6,8 @@ use super::block::pass;
 use super::elements::{Elements, row_mean};
 use super::statistics::{Moments, Range, Sample};
 use super::{
-    ArrayShape, BitMask, Block, Column, Dictionary, Error, Kind, MISSING, Origin, RawRows, Request,
+    ArrayShape, BitMask, Block, Column, Dictionary, Error, Kind, MISSING, Origin, RawRows, Real,
+    Request, Values,
 };
 use crate::nn::{Crew, parallel};
 
@@ -73,8 +74,8 @@ pub(super) fn gather(
                 high: f64::NEG_INFINITY,
                 count: 0,
             },
-            Kind::Numbers | Kind::Labels => return Err(wrong_kind(column)),
-            Kind::Array => Gathered::Array {
+            Kind::Labels => return Err(wrong_kind(column)),
+            Kind::Array | Kind::Numbers => Gathered::Array {
                 moments: Moments::new(),
                 sample: Vec::with_capacity(size.min(training)),
                 elements: shapes
@@ -218,8 +219,8 @@ fn finish(gathered: &mut Gathered) {
 
 /// Adds the arrays of a block, each with whether its row is trained on; `first` is the ordinal of
 /// the first that is. Gives the mean of every row, or nothing where an array has another shape.
-fn add_arrays<'a>(
-    arrays: impl Iterator<Item = (bool, &'a [f32])>,
+fn add_arrays<'a, T: Real + 'a>(
+    arrays: impl Iterator<Item = (bool, &'a [T])>,
     first: u64,
     mut elements: Option<&mut Elements>,
     moments: &mut Moments,
@@ -284,10 +285,20 @@ fn add(
             sample,
             elements,
         } => {
-            let arrays = block.arrays(place)?.iter().enumerate();
-            let arrays = arrays.map(|(row, array)| (part.is_training(row), array));
-            let means = add_arrays(arrays, part.first, elements.as_deref_mut(), moments)
-                .ok_or_else(|| wrong_kind(column))?;
+            let elements = elements.as_deref_mut();
+            let means = match block.columns.get(place) {
+                Some(Values::Numbers(_)) => {
+                    let arrays = block.number_arrays(place)?.iter().enumerate();
+                    let arrays = arrays.map(|(row, array)| (part.is_training(row), array));
+                    add_arrays(arrays, part.first, elements, moments)
+                }
+                _ => {
+                    let arrays = block.arrays(place)?.iter().enumerate();
+                    let arrays = arrays.map(|(row, array)| (part.is_training(row), array));
+                    add_arrays(arrays, part.first, elements, moments)
+                }
+            };
+            let means = means.ok_or_else(|| wrong_kind(column))?;
             let chosen = part.chosen.iter().filter_map(|&row| means.get(row));
             sample.extend(chosen.filter(|mean| mean.is_finite()));
         }

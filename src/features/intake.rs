@@ -3,7 +3,7 @@
 
 use super::image::ImageIntake;
 use super::{
-    ArrayShape, Arrays, Column, DEFAULT_STEPS, Error, Feature, Fitted, Request, Treatment,
+    ArrayShape, Arrays, Column, DEFAULT_STEPS, Error, Feature, Fitted, Real, Request, Treatment,
 };
 
 /// Takes in the arrays of one column.
@@ -105,7 +105,7 @@ impl Intake {
     /// # Errors
     /// Another shape than that of the rows before, or a value that the treatment cannot take; then
     /// the numbers are gone.
-    pub fn array(&mut self, dims: &[usize], into: &mut Arrays) -> Result<(), Error> {
+    pub fn array<T: Real>(&mut self, dims: &[usize], into: &mut Arrays<T>) -> Result<(), Error> {
         let taken = self.take(dims, into);
         if taken.is_err() {
             let start = into.start();
@@ -114,7 +114,7 @@ impl Intake {
         taken
     }
 
-    fn take(&mut self, dims: &[usize], into: &mut Arrays) -> Result<(), Error> {
+    fn take<T: Real>(&mut self, dims: &[usize], into: &mut Arrays<T>) -> Result<(), Error> {
         let column = &self.column;
         let start = into.start();
         let numbers = into.open().get(start..).unwrap_or_default();
@@ -133,7 +133,7 @@ impl Intake {
                 Form::Sequence { .. } => no_value(column, "a sequence", "has no steps"),
             });
         }
-        let finite = || numbers.iter().all(|number| number.is_finite());
+        let finite = || numbers.iter().all(|number| number.double().is_finite());
         match &mut self.form {
             Form::Skip => into.open().truncate(start),
             Form::Vector { length } => {
@@ -153,7 +153,14 @@ impl Intake {
             Form::Sequence { .. } if !finite() => {
                 return Err(not_finite(column, "a sequence", numbers));
             }
-            Form::Image(intake) => return intake.array(column, dims, into),
+            Form::Image(intake) => {
+                let singles = T::singles(into).ok_or_else(|| {
+                    Error::invalid(format!(
+                        "the images of column \"{column}\" are held in double precision"
+                    ))
+                })?;
+                return intake.array(column, dims, singles);
+            }
             Form::Sequence { features, keep } => {
                 let given = match dims {
                     [_] => 1,
@@ -186,9 +193,15 @@ impl Intake {
     ///
     /// # Errors
     /// Bytes that are neither, or an image that would take too much memory.
-    pub fn bytes(&mut self, bytes: &[u8], into: &mut Arrays) -> Result<(), Error> {
+    pub fn bytes<T: Real>(&mut self, bytes: &[u8], into: &mut Arrays<T>) -> Result<(), Error> {
         match &mut self.form {
             Form::Image(intake) => {
+                let Some(into) = T::singles(into) else {
+                    return Err(Error::invalid(format!(
+                        "the images of column \"{}\" are held in double precision",
+                        self.column
+                    )));
+                };
                 let start = into.start();
                 let taken = intake.bytes(&self.column, bytes, into);
                 if taken.is_err() {
@@ -214,7 +227,7 @@ impl Intake {
     ///
     /// # Errors
     /// For an image or a sequence: only a vector can be missing.
-    pub fn missing(&mut self, into: &mut Arrays) -> Result<(), Error> {
+    pub fn missing<T: Real>(&mut self, into: &mut Arrays<T>) -> Result<(), Error> {
         match self.form {
             Form::Skip | Form::Vector { .. } => {
                 into.close();
@@ -231,8 +244,8 @@ fn no_value(column: &str, what: &str, fault: &str) -> Error {
         .with_hint("Leave such rows out in the query's WHERE clause.")
 }
 
-fn not_finite(column: &str, what: &str, numbers: &[f32]) -> Error {
-    let fault = if numbers.iter().any(|number| number.is_nan()) {
+fn not_finite<T: Real>(column: &str, what: &str, numbers: &[T]) -> Error {
+    let fault = if numbers.iter().any(|number| number.double().is_nan()) {
         "NULL or NaN"
     } else {
         "an infinite number"

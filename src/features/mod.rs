@@ -1,7 +1,7 @@
 //! Columns to tensors and back: treatments, fitting, encoding, labels.
 //!
 //! A query's columns are read as [`RawRows`]: numbers as `f64`, texts as codes into a
-//! [`Dictionary`], arrays as `f32` in the form that an [`Intake`] brings them to. [`fit()`] turns
+//! [`Dictionary`], arrays in the form that an [`Intake`] brings them to. [`fit()`] turns
 //! the wished treatments ([`Request`]) into a [`FeatureSet`], looking at the training rows only and
 //! passing over them in order, block by block, so that the result is the same from memory and from
 //! a file. A set's [`Encoder`] and [`BlockEncoder`] then write network inputs with the same bits.
@@ -41,7 +41,7 @@ mod target_fit;
 mod told;
 mod told_arrays;
 
-pub use arrays::Arrays;
+pub use arrays::{Arrays, Real};
 pub use block::{Block, Blocks, MemoryRows, RawRows, Values, pass, rows_of_block};
 pub use cells::Cells;
 pub use column::{ArrayShape, Column, Kind, Origin};
@@ -51,7 +51,7 @@ pub use encoder_numbers::Numbers;
 pub use error::Error;
 pub use feature::{Feature, Profile};
 pub use fit::{fit, refresh_profiles};
-pub use fitted::{Fitted, Tokens};
+pub use fitted::{Fitted, Precision, Tokens};
 pub use image::Geometry;
 pub use intake::Intake;
 pub use labels::Labels;

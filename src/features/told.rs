@@ -32,6 +32,7 @@ const TYPES: &[(&str, &str, Origin)] = &[
     ("smallint[]", "int2[]", Origin::NumberArray),
     ("integer[]", "int[]", Origin::NumberArray),
     ("bigint[]", "int8[]", Origin::NumberArray),
+    ("numeric[]", "decimal[]", Origin::NumberArray),
     ("boolean[]", "bool[]", Origin::BooleanArray),
     ("bytea", "bytea", Origin::Bytes),
 ];

@@ -7,11 +7,12 @@ use super::image::check_shape;
 use super::request::bad;
 use super::request_arrays::{MAX_INPUTS, MAX_TOKENS, MAX_VECTOR, array_treatment};
 use super::{
-    ChannelStatistic, Column, Error, Fitted, ImageSettings, Origin, Scale, Tokens, Treatment,
+    ChannelStatistic, Column, Error, Fitted, ImageSettings, Origin, Precision, Scale, Tokens,
+    Treatment,
 };
 
 /// How many deviations from the mean an infinity counts as.
-const FAR: f32 = 1e6;
+const FAR: f64 = 1e6;
 
 impl Fitted {
     /// The treatment `vector`, `image` or `sequence` of a column as an object describes it; `None`
@@ -52,11 +53,9 @@ impl Fitted {
             Treatment::Vector(vector) => needed(vector.length, "length", MAX_VECTOR, column)
                 .and_then(|length| {
                     let (center, divisor) = lines(settings, length, column)?;
-                    let far = |sign: f32| -> Vec<f32> {
+                    let far = |sign: f64| -> Vec<f64> {
                         let pairs = center.iter().zip(&divisor);
-                        pairs
-                            .map(|(c, d)| (c + sign * FAR * d).clamp(f32::MIN, f32::MAX))
-                            .collect()
+                        pairs.map(|(c, d)| c + sign * FAR * d).collect()
                     };
                     let (low, high) = (far(-1.0), far(1.0));
                     Ok(Fitted::Vector {
@@ -67,6 +66,7 @@ impl Fitted {
                         center,
                         divisor,
                         clip: None,
+                        precision: Precision::Double,
                     })
                 }),
             Treatment::Image(image) => told_image(image, column),
@@ -92,6 +92,7 @@ impl Fitted {
                         center,
                         divisor,
                         clip: None,
+                        precision: Precision::Double,
                         tokens,
                     })
                 }),
@@ -163,16 +164,13 @@ fn lines(
     settings: &Map<String, Value>,
     count: usize,
     column: &Column,
-) -> Result<(Vec<f32>, Vec<f32>), Error> {
-    let numbers = |key: &str, none: f32, allowed: fn(f64) -> bool| {
-        let number = |value: &Value| {
-            let number = value.as_f64().filter(|&x| x.abs() <= 1e30 && allowed(x));
-            number.map(|x| x as f32)
-        };
+) -> Result<(Vec<f64>, Vec<f64>), Error> {
+    let numbers = |key: &str, none: f64, allowed: fn(f64) -> bool| {
+        let number = |value: &Value| value.as_f64().filter(|&x| x.abs() <= 1e30 && allowed(x));
         let given = match settings.get(key) {
             None | Some(Value::Null) => return Ok(vec![none; count]),
             Some(Value::Array(list)) if list.len() == count => {
-                list.iter().map(number).collect::<Option<Vec<f32>>>()
+                list.iter().map(number).collect::<Option<Vec<f64>>>()
             }
             Some(value) => number(value).map(|number| vec![number; count]),
         };

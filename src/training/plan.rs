@@ -6,8 +6,8 @@ use super::choose_architecture::{architecture_for, read_architecture};
 use super::error::Error;
 use super::options::{Options, ValidationSplit, nearest};
 use crate::features::{
-    ArrayShape, Column, Dictionary, FeatureSet, Intake, Kind, Origin, Request, TargetRequest, Task,
-    Treatment, parse_requests, storage_kind, target_kind,
+    ArrayShape, Column, Dictionary, FeatureSet, Fitted, Intake, Kind, Origin, Request,
+    TargetRequest, Task, Treatment, parse_requests, storage_kind, target_kind,
 };
 use crate::nn::Rank;
 
@@ -345,14 +345,47 @@ impl Plan {
         Ok(())
     }
 
+    /// Settles which arrays are held in double precision while they are read: those that are scaled
+    /// number by number, unless their type has no more than single precision. `kept` is what a warm
+    /// start goes on with.
+    pub fn settle_precision(&mut self, kept: Option<&FeatureSet>) {
+        for (at, column) in self.features.iter_mut().enumerate() {
+            if column.kind != Kind::Array || column.is_single() {
+                continue;
+            }
+            let is_scaled = match kept.and_then(|set| set.features.get(at)) {
+                Some(feature) => {
+                    matches!(
+                        feature.treatment,
+                        Fitted::Vector { .. } | Fitted::Sequence { .. }
+                    )
+                }
+                None => self.requests.get(at).is_some_and(|request| {
+                    matches!(
+                        request.treatment,
+                        Treatment::Vector(_) | Treatment::Sequence(_)
+                    )
+                }),
+            };
+            if is_scaled {
+                column.kind = Kind::Numbers;
+                if let Some(read) = self.reads.get_mut(at) {
+                    read.kind = Kind::Numbers;
+                }
+            }
+        }
+    }
+
     /// For each column that is read as arrays what takes these in; `kept` is what a warm start goes
     /// on with, and `memory` the bytes that an image may take when it is decoded.
     pub fn intakes(&self, kept: Option<&FeatureSet>, memory: usize) -> Vec<Option<Intake>> {
         let of_feature = |at: usize| {
             let (column, request) = (self.features.get(at)?, self.requests.get(at)?);
-            (column.kind == Kind::Array).then(|| match kept.and_then(|set| set.features.get(at)) {
-                Some(feature) => Intake::fitted(feature, memory),
-                None => Intake::new(request, column, memory),
+            matches!(column.kind, Kind::Array | Kind::Numbers).then(|| {
+                match kept.and_then(|set| set.features.get(at)) {
+                    Some(feature) => Intake::fitted(feature, memory),
+                    None => Intake::new(request, column, memory),
+                }
             })
         };
         (0..self.reads.len()).map(of_feature).collect()

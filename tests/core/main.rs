@@ -2,6 +2,7 @@
 
 mod allocation;
 mod architecture;
+mod array_precision;
 mod artifact;
 mod attention;
 mod conv;

@@ -158,6 +158,7 @@ fn train_and_store(order: &Order<'_>) -> Result<(i32, Outcome, f64)> {
         if kept.is_none() {
             plan.settle_arrays(order.architecture)?;
         }
+        plan.settle_precision(kept);
         let mut columns = column_plans(query, &plan, kept, memory);
         // Half for the raw rows; the other half is for what is made of them.
         let sequence = plan.sequence.as_ref();

@@ -25,7 +25,7 @@ enum How {
         reader: ArrayReader,
         intake: Box<Intake>,
         /// Room for one.
-        taken: Arrays,
+        taken: Taken,
     },
     /// A literal without a type, parsed as the feature's type; what came out is kept when the
     /// literal is a constant of the query.
@@ -44,7 +44,63 @@ enum How {
 enum Kept {
     Number(f64),
     Category(String),
-    Array(Arrays),
+    Array(Taken),
+}
+
+/// An array that was taken in, in the precision in which it is scaled.
+#[derive(Clone)]
+enum Taken {
+    Single(Arrays<f32>),
+    Double(Arrays<f64>),
+}
+
+impl Taken {
+    /// Room for one of a feature's.
+    fn new(feature: &Feature) -> Taken {
+        match feature.kind() {
+            Kind::Numbers => Taken::Double(Arrays::new()),
+            _ => Taken::Single(Arrays::new()),
+        }
+    }
+
+    /// Takes an array in, in place of the one before.
+    ///
+    /// # Safety
+    /// As for [`ArrayReader::read`].
+    unsafe fn take(
+        &mut self,
+        reader: ArrayReader,
+        datum: pg_sys::Datum,
+        null: bool,
+        intake: &mut Intake,
+    ) -> Result<(), Report> {
+        // SAFETY: as the caller says.
+        unsafe {
+            match self {
+                Taken::Single(arrays) => {
+                    arrays.clear();
+                    reader.read(datum, null, intake, arrays)?;
+                }
+                Taken::Double(arrays) => {
+                    arrays.clear();
+                    reader.read(datum, null, intake, arrays)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn encode(&self, feature: usize, encoder: &Encoder, row: &mut [f32]) -> Result<(), Report> {
+        match self {
+            Taken::Single(arrays) => {
+                encoder.array(feature, arrays.get(0).unwrap_or_default(), row)?;
+            }
+            Taken::Double(arrays) => {
+                encoder.array(feature, arrays.get(0).unwrap_or_default(), row)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Convert {
@@ -125,14 +181,14 @@ impl Convert {
         if !feature.is_used() {
             return plain(How::Unused);
         }
-        if let (Kind::Array, Some(reader)) =
+        if let (Kind::Array | Kind::Numbers, Some(reader)) =
             (feature.kind(), ArrayReader::for_type(given))
             && (feature.origin == Origin::Bytes) == (reader == ArrayReader::Bytes)
         {
             return plain(How::Array {
                 reader,
                 intake: Box::new(Intake::fitted(feature, settings::max_memory())),
-                taken: Arrays::new(),
+                taken: Taken::new(feature),
             });
         }
         let reader = Reader::for_type(given);
@@ -237,15 +293,14 @@ impl Convert {
                 intake,
                 taken,
             } => {
-                taken.clear();
                 // SAFETY: as the caller says.
-                unsafe { reader.read(datum, null, intake, taken)? };
-                encoder.array(feature, taken.get(0).unwrap_or_default(), row)?;
+                unsafe { taken.take(*reader, datum, null, intake)? };
+                taken.encode(feature, encoder, row)?;
             }
             How::Literal {
                 kept: Some(Kept::Array(taken)),
                 ..
-            } => encoder.array(feature, taken.get(0).unwrap_or_default(), row)?,
+            } => taken.encode(feature, encoder, row)?,
             How::Literal {
                 kept: Some(Kept::Number(value)),
                 ..
@@ -317,8 +372,7 @@ impl Convert {
                     intake,
                     taken,
                 } => {
-                    taken.clear();
-                    reader.read(value, false, intake, taken)?;
+                    taken.take(*reader, value, false, intake)?;
                     Some(Kept::Array(taken.clone()))
                 }
                 How::Number(reader) => Some(Kept::Number(reader.number(value))),

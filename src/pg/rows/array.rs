@@ -3,7 +3,7 @@
 use pgrx::pg_sys;
 
 use super::Reader;
-use crate::features::{Arrays, Error, Intake, Origin};
+use crate::features::{Arrays, Error, Intake, Origin, Real};
 
 /// How the arrays of one SQL type are read. Chosen once a column or argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +12,46 @@ pub enum ArrayReader {
     Numbers(Reader),
     /// bytea.
     Bytes,
+}
+
+/// A number of an array as it is held, from the elements that arrays have. Each is rounded once.
+pub trait Held: Real {
+    /// From a real, or what is no more precise.
+    fn of_single(number: f32) -> Self;
+
+    /// From a double precision.
+    fn of_double(number: f64) -> Self;
+
+    /// From an integer.
+    fn of_integer(number: i64) -> Self;
+}
+
+impl Held for f32 {
+    fn of_single(number: f32) -> f32 {
+        number
+    }
+
+    fn of_double(number: f64) -> f32 {
+        number as f32
+    }
+
+    fn of_integer(number: i64) -> f32 {
+        number as f32
+    }
+}
+
+impl Held for f64 {
+    fn of_single(number: f32) -> f64 {
+        f64::from(number)
+    }
+
+    fn of_double(number: f64) -> f64 {
+        number
+    }
+
+    fn of_integer(number: i64) -> f64 {
+        number as f64
+    }
 }
 
 /// Most dimensions of a PostgreSQL array (MAXDIM).
@@ -58,12 +98,12 @@ impl ArrayReader {
     ///
     /// # Safety
     /// `datum` is a value of the reader's type, unless `null`.
-    pub unsafe fn read(
+    pub unsafe fn read<T: Held>(
         self,
         datum: pg_sys::Datum,
         null: bool,
         intake: &mut Intake,
-        into: &mut Arrays,
+        into: &mut Arrays<T>,
     ) -> Result<(), Error> {
         if null || intake.skips() {
             return intake.missing(into);
@@ -111,11 +151,11 @@ unsafe fn free(plain: *mut pg_sys::varlena, given: *mut pg_sys::varlena) {
 ///
 /// # Safety
 /// `array` is a detoasted array of the element's type.
-unsafe fn read_array(
+unsafe fn read_array<T: Held>(
     array: *mut pg_sys::ArrayType,
     element: Reader,
     dims: &mut [usize; MOST_DIMENSIONS],
-    into: &mut Vec<f32>,
+    into: &mut Vec<T>,
 ) -> usize {
     // SAFETY: the layout of utils/array.h: a header, the dimensions, their lower bounds, a bitmap
     // where there are NULLs, then the elements.
@@ -149,18 +189,21 @@ unsafe fn read_array(
         let nulls = has_nulls.then_some(bitmap);
         into.reserve(count);
         match element {
-            Reader::Float4 => extend(data.cast::<f32>(), count, nulls, |x| x, into),
-            Reader::Float8 => extend(data.cast::<f64>(), count, nulls, |x| x as f32, into),
-            Reader::Int2 => extend(data.cast::<i16>(), count, nulls, f32::from, into),
-            Reader::Int4 => extend(data.cast::<i32>(), count, nulls, |x| x as f32, into),
-            Reader::Int8 => extend(data.cast::<i64>(), count, nulls, |x| x as f32, into),
-            _ => extend(
-                data,
-                count,
-                nulls,
-                |x: u8| f32::from(u8::from(x != 0)),
-                into,
-            ),
+            Reader::Float4 => extend(data.cast::<f32>(), count, nulls, T::of_single, into),
+            Reader::Float8 => extend(data.cast::<f64>(), count, nulls, T::of_double, into),
+            Reader::Int2 => {
+                let number = |x| T::of_single(f32::from(x));
+                extend(data.cast::<i16>(), count, nulls, number, into);
+            }
+            Reader::Int4 => {
+                let number = |x| T::of_integer(i64::from(x));
+                extend(data.cast::<i32>(), count, nulls, number, into);
+            }
+            Reader::Int8 => extend(data.cast::<i64>(), count, nulls, T::of_integer, into),
+            _ => {
+                let number = |x: u8| T::of_single(f32::from(u8::from(x != 0)));
+                extend(data, count, nulls, number, into);
+            }
         }
         given
     }
@@ -170,12 +213,12 @@ unsafe fn read_array(
 ///
 /// # Safety
 /// The elements and the bitmap are those of an array; a NULL has no element.
-unsafe fn extend<T: Copy>(
-    data: *const T,
+unsafe fn extend<E: Copy, T: Held>(
+    data: *const E,
     count: usize,
     nulls: Option<*const u8>,
-    number: impl Fn(T) -> f32,
-    into: &mut Vec<f32>,
+    number: impl Fn(E) -> T,
+    into: &mut Vec<T>,
 ) {
     // SAFETY: as the caller says; elements of fixed length lie at multiples of it.
     unsafe {
@@ -187,7 +230,7 @@ unsafe fn extend<T: Copy>(
         let mut next = data;
         into.extend((0..count).map(|i| {
             if *bitmap.add(i / 8) & (1 << (i % 8)) == 0 {
-                return f32::NAN;
+                return T::NAN;
             }
             let element = *next;
             next = next.add(1);
@@ -200,7 +243,7 @@ unsafe fn extend<T: Copy>(
 ///
 /// # Safety
 /// `array` is a detoasted array of `count` numerics.
-unsafe fn read_numerics(array: *mut pg_sys::ArrayType, count: usize, into: &mut Vec<f32>) {
+unsafe fn read_numerics<T: Held>(array: *mut pg_sys::ArrayType, count: usize, into: &mut Vec<T>) {
     if count == 0 {
         return;
     }
@@ -219,9 +262,9 @@ unsafe fn read_numerics(array: *mut pg_sys::ArrayType, count: usize, into: &mut 
         );
         for i in 0..usize::try_from(found).unwrap_or(0) {
             into.push(if *nulls.add(i) {
-                f32::NAN
+                T::NAN
             } else {
-                Reader::Numeric.number(*values.add(i)) as f32
+                T::of_double(Reader::Numeric.number(*values.add(i)))
             });
         }
         pg_sys::pfree(values.cast());

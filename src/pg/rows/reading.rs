@@ -301,8 +301,14 @@ fn read_values(
                         }
                         None => column.close(),
                     },
-                    // The target, read before.
-                    Values::Numbers(_) | Values::Labels(_) => {}
+                    // Without an intake the target, read before.
+                    Values::Numbers(column) => {
+                        if let Some((reader, intake)) = &mut plan.array {
+                            let (datum, null) = (values[plan.place], nulls[plan.place]);
+                            reader.read(datum, null, intake, column)?;
+                        }
+                    }
+                    Values::Labels(_) => {}
                 }
             }
         }
