@@ -100,6 +100,22 @@ SELECT neural.predict('risk', NULL::customers) AS of_type, neural.predict('risk'
 SELECT neural.predict('risk', none_and_some()) IS NULL AS is_null;
 SELECT neural.predict('churn', (SELECT array_agg(v) FROM visits AS v WHERE customer = 1000)) AS nobody;
 
+-- Functions that return no row, in FROM and elsewhere; of a single NULL in FROM PostgreSQL makes a row of NULLs.
+CREATE FUNCTION found(number int) RETURNS SETOF customers LANGUAGE sql STABLE AS 'SELECT * FROM customers WHERE id = number';
+CREATE FUNCTION found_late(number int) RETURNS SETOF customers LANGUAGE plpgsql STABLE AS 'BEGIN RETURN QUERY SELECT * FROM customers WHERE id = number; END';
+CREATE FUNCTION one(number int) RETURNS customers LANGUAGE sql STABLE AS 'SELECT c FROM customers AS c WHERE id = number';
+CREATE VIEW of_functions AS
+SELECT 1 AS place, 'inlined' AS function, n, neural.predict('risk', r) AS p FROM generate_series(299, 302) AS n LEFT JOIN LATERAL found(n) AS r ON true
+UNION ALL SELECT 2, 'called', n, neural.predict('risk', r) FROM generate_series(299, 302) AS n LEFT JOIN LATERAL found_late(n) AS r ON true
+UNION ALL SELECT 3, 'a value', n, neural.predict('risk', one(n)) FROM generate_series(299, 302) AS n
+UNION ALL SELECT 4, 'a value of a subquery', n, neural.predict('risk', (SELECT c FROM customers AS c WHERE id = n)) FROM generate_series(299, 302) AS n
+UNION ALL SELECT 5, 'of JSON', n, neural.predict('risk', jsonb_populate_record(NULL::customers, CASE WHEN n < 301 THEN '{"age": 1}'::jsonb END)) FROM generate_series(299, 302) AS n
+UNION ALL SELECT 6, 'a row of NULLs', n, neural.predict('risk', r) FROM generate_series(299, 302) AS n LEFT JOIN LATERAL one(n) AS r ON true;
+SELECT function, string_agg(CASE WHEN p IS NULL THEN 'none' ELSE 'answer' END, ', ' ORDER BY n) AS answers FROM of_functions GROUP BY place, function ORDER BY place;
+SET neural.batch_scoring = off;
+SELECT function, string_agg(CASE WHEN p IS NULL THEN 'none' ELSE 'answer' END, ', ' ORDER BY n) AS answers FROM of_functions GROUP BY place, function ORDER BY place;
+RESET neural.batch_scoring;
+
 -- A row is there when its columns are all NULL; and a value that is NULL is a missing one.
 SELECT r IS NULL AS is_null, neural.predict('risk', r) = neural.predict('risk', NULL, NULL) AS has_answer
 FROM (VALUES (ROW(NULL, NULL, NULL, NULL, NULL)::customers)) AS v (r);
