@@ -3,8 +3,7 @@
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use image::codecs::png::PngDecoder;
-use image::{ColorType, ImageDecoder, Limits};
+use png::{BitDepth, Decoder, Limits, Transformations};
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
@@ -71,35 +70,30 @@ fn broken(error: impl std::fmt::Display) -> Fault {
 }
 
 fn png(bytes: &[u8], memory: usize) -> Result<Decoded, Fault> {
-    let mut limits = Limits::no_limits();
-    limits.max_alloc = Some(memory as u64);
-    let decoder = PngDecoder::with_limits(Cursor::new(bytes), limits).map_err(broken)?;
-    let (width, height) = decoder.dimensions();
+    let mut decoder = Decoder::new_with_limits(Cursor::new(bytes), Limits { bytes: memory });
+    // Nothing is done with a colour profile or a text, so they may as well be broken.
+    decoder.set_ignore_text_chunk(true);
+    decoder.set_ignore_iccp_chunk(true);
+    // Palettes become colours, and samples of fewer than eight bits the same share of 255.
+    decoder.set_transformations(Transformations::EXPAND);
+    let mut reader = decoder.read_info().map_err(broken)?;
+    let (width, height) = reader.info().size();
     let (width, height) = (width as usize, height as usize);
-    if decoder.total_bytes() > memory as u64 {
+    let needed = reader.output_buffer_size().filter(|&size| size <= memory);
+    let Some(needed) = needed else {
         return Err(Fault::TooLarge { width, height });
-    }
-    let (channels, wide) = match decoder.color_type() {
-        ColorType::L8 => (1, false),
-        ColorType::La8 => (2, false),
-        ColorType::Rgb8 => (3, false),
-        ColorType::Rgba8 => (4, false),
-        ColorType::L16 => (1, true),
-        ColorType::La16 => (2, true),
-        ColorType::Rgb16 => (3, true),
-        ColorType::Rgba16 => (4, true),
-        other => return Err(broken(format!("its colours are {other:?}"))),
     };
-    let mut data = vec![0; decoder.total_bytes() as usize];
-    decoder.read_image(&mut data).map_err(broken)?;
-    let samples = if wide {
+    let (colour, depth) = reader.output_color_type();
+    let mut data = vec![0; needed];
+    reader.next_frame(&mut data).map_err(broken)?;
+    let samples = if depth == BitDepth::Sixteen {
         let words = data.as_chunks::<2>().0;
-        Samples::Words(words.iter().map(|word| u16::from_ne_bytes(*word)).collect())
+        Samples::Words(words.iter().map(|word| u16::from_be_bytes(*word)).collect())
     } else {
         Samples::Bytes(data)
     };
     Ok(Decoded {
-        channels,
+        channels: colour.samples(),
         height,
         width,
         samples,
