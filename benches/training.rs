@@ -4,7 +4,8 @@
 use std::error::Error;
 
 use pg_neural::nn::{
-    self, Architecture, Head, Initializer, InputFeature, LossSpec, Network, Random, TrainOptions,
+    self, Architecture, Crew, Head, Initializer, InputFeature, LossSpec, Network, Random,
+    TrainOptions,
 };
 
 use memory_rows::{Quiet, Rows};
@@ -65,7 +66,11 @@ fn main() -> Result<(), Box<dyn Error>> {
             &mut source,
             None,
             &options,
-            &pool,
+            Crew {
+                // As in a backend of which nobody wants anything.
+                wanted: || false,
+                ..Crew::from(&pool)
+            },
             &mut Quiet,
         )?;
         let mut seconds: Vec<f64> = trained

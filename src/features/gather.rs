@@ -1,7 +1,5 @@
 //! The pass over the rows in which everything is gathered that fitting needs of a column.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use super::block::pass;
 use super::elements::{Elements, row_mean};
 use super::statistics::{Moments, Range, Sample};
@@ -9,7 +7,8 @@ use super::{
     ArrayShape, BitMask, Block, Column, Dictionary, Error, Kind, MISSING, Origin, RawRows, Real,
     Request, Values,
 };
-use crate::nn::{Crew, parallel};
+use crate::nn::Crew;
+use crate::nn::parallel::{self, StopFlag};
 
 /// Training rows from which quantiles are taken, at most; fewer rows give exact quantiles.
 const SAMPLE: usize = 65_536;
@@ -105,15 +104,11 @@ pub(super) fn gather(
             .iter()
             .map(|(start, block)| sampling.part(start, block, is_training))
             .collect();
-        let stopped = AtomicBool::new(false);
-        let mut ask = || {
-            let stop = interrupted();
-            stopped.fetch_or(stop, Ordering::Relaxed);
-            stop
-        };
-        let work = |trained: &mut Vec<f64>, (column, gathered): (usize, &mut Gathered)| {
+        let work = |trained: &mut Vec<f64>,
+                    (column, gathered): (usize, &mut Gathered),
+                    stop: &StopFlag| {
             for part in &parts {
-                if stopped.load(Ordering::Relaxed) {
+                if stop.is_set() {
                     return Err(Error::Interrupted);
                 }
                 add(gathered, (column, &columns[column]), part, trained)?;
@@ -123,7 +118,7 @@ pub(super) fn gather(
         };
         let mut trained = vec![Vec::new(); crew.threads];
         let tasks = gathered.iter_mut().enumerate();
-        parallel::for_each(crew.pool, &mut trained, tasks, work, &mut ask)
+        parallel::for_each(crew, &mut trained, tasks, work, interrupted)
             .map_err(|_| Error::Interrupted)??;
         return Ok(gathered);
     }

@@ -1,5 +1,7 @@
 //! What can be wrong with an architecture, a network or its training.
 
+use std::sync::Arc;
+
 /// An error of the network core; its text is the user's message.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -93,9 +95,19 @@ pub enum Error {
         message: String,
     },
     /// Reading the rows failed.
+    #[error(transparent)]
+    Rows(#[from] RowsError),
+    /// No network can be trained on so many rows.
+    #[error("a network cannot be trained on {rows} rows")]
+    RowCount {
+        /// How many there are.
+        rows: usize,
+    },
+    /// What was asked for contradicts itself, or a source of rows gave others than were asked for:
+    /// a mistake of the program that calls.
     #[error("{message}")]
-    Rows {
-        /// The user's message.
+    Misused {
+        /// What is wrong.
         message: String,
     },
     /// The caller asked to stop.
@@ -107,6 +119,30 @@ pub enum Error {
         /// The epoch, from 1.
         epoch: usize,
     },
+}
+
+/// Why a source could not read its rows: its own error, which whoever called may look at.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub struct RowsError(Arc<dyn std::error::Error + Send + Sync>);
+
+impl RowsError {
+    /// An error of a source.
+    pub fn new(error: impl std::error::Error + Send + Sync + 'static) -> RowsError {
+        RowsError(Arc::new(error))
+    }
+
+    /// The source's error, if it is of this type.
+    pub fn downcast_ref<E: std::error::Error + 'static>(&self) -> Option<&E> {
+        self.0.downcast_ref()
+    }
+}
+
+/// By what they say.
+impl PartialEq for RowsError {
+    fn eq(&self, other: &RowsError) -> bool {
+        self.to_string() == other.to_string()
+    }
 }
 
 impl Error {
@@ -139,7 +175,10 @@ impl Error {
                  connect again."
                     .into(),
             ),
-            Error::Rows { .. } | Error::Interrupted => None,
+            Error::RowCount { .. } => {
+                Some("Give at least one row, and fewer than four billion.".into())
+            }
+            Error::Rows(_) | Error::Misused { .. } | Error::Interrupted => None,
         }
     }
 

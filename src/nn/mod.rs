@@ -47,7 +47,7 @@ mod vector;
 pub use activation::Activation;
 pub use architecture::{Architecture, DenseSpec, LayerKind, LayerSpec};
 pub use architecture_resolve::Head;
-pub use error::Error;
+pub use error::{Error, RowsError};
 pub use initializer::{Initializer, ParameterKind};
 pub use input::{InputFeature, InputForm};
 pub use layer_types::{Built, Rank, Site, Spec};

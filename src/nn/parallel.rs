@@ -3,8 +3,13 @@
 //! A training step of a small network takes some ten microseconds, so workers live through many
 //! steps and meet at a barrier that spins before it yields. Nobody may be left waiting: an abort,
 //! whether asked for or caused by a worker that panics, opens every barrier.
+//!
+//! The process may belong to a host that wants its main thread now and then, and wants it alone: what
+//! it does there may end the process, with whatever the workers compute on. So whoever waits for them
+//! asks cheaply whether that is so, and only then lets them pause where they next look whether to
+//! go on.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
@@ -26,6 +31,20 @@ pub struct Crew<'a> {
     pub pool: &'a ThreadPool,
     /// How many of them.
     pub threads: usize,
+    /// Whether the host wants the calling thread: cheap, and asked every 2 ms while they compute.
+    /// Only then they pause, and it is asked whether to abort.
+    pub wanted: fn() -> bool,
+}
+
+impl<'a> From<&'a ThreadPool> for Crew<'a> {
+    /// All threads of a pool, for a host that is asked each time.
+    fn from(pool: &'a ThreadPool) -> Crew<'a> {
+        Crew {
+            pool,
+            threads: pool.current_num_threads(),
+            wanted: || true,
+        }
+    }
 }
 
 /// The training was aborted: the worker returns as soon as it sees it.
@@ -46,20 +65,88 @@ pub struct Barrier {
     arrived: Apart<AtomicUsize>,
     generation: Apart<AtomicUsize>,
     /// Shared with what computes for long between two looks.
-    aborted: Arc<Apart<AtomicBool>>,
+    state: Arc<State>,
 }
 
-/// Tells a computation that nobody waits for its result any more; one by default never does.
+/// Tells a computation that nobody waits for its result any more, or lets it pause; one by default
+/// does neither.
 #[derive(Clone, Debug, Default)]
-pub struct StopFlag(Option<Arc<Apart<AtomicBool>>>);
+pub struct StopFlag(Option<Arc<State>>);
 
 impl StopFlag {
-    /// Whether to stop.
+    /// Whether to stop. A pause that is asked for is made here.
     #[inline]
     pub fn is_set(&self) -> bool {
-        self.0
-            .as_ref()
-            .is_some_and(|flag| flag.0.load(Ordering::Relaxed))
+        self.0.as_ref().is_some_and(|state| state.look().is_err())
+    }
+}
+
+/// Whether workers go on, pause or stop.
+#[derive(Debug, Default)]
+struct State {
+    /// One of the constants below.
+    now: Apart<AtomicU8>,
+    /// Workers that pause.
+    paused: Mutex<usize>,
+    /// They are told here that the pause has ended, and whoever waits for them that they make it.
+    changed: Condvar,
+}
+
+const RUNNING: u8 = 0;
+const PAUSING: u8 = 1;
+const ABORTED: u8 = 2;
+
+impl State {
+    /// A worker's look: it goes on at once, after a pause, or not.
+    #[inline]
+    fn look(&self) -> Result<(), Aborted> {
+        match self.now.0.load(Ordering::Relaxed) {
+            RUNNING => Ok(()),
+            PAUSING => self.pause(),
+            _ => Err(Aborted),
+        }
+    }
+
+    #[cold]
+    fn pause(&self) -> Result<(), Aborted> {
+        let mut paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
+        *paused += 1;
+        self.changed.notify_all();
+        while self.now.0.load(Ordering::Relaxed) == PAUSING {
+            paused = self
+                .changed
+                .wait(paused)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        *paused -= 1;
+        drop(paused);
+        self.look()
+    }
+
+    /// From one state to another, if it is in that; who waits for a change is told.
+    fn set(&self, from: u8, to: u8) {
+        // Under the lock, so that a worker that is about to wait does not miss it.
+        let _paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
+        let set = |now| (now == from).then_some(to);
+        let order = Ordering::Relaxed;
+        let _ = self.now.0.fetch_update(order, order, set);
+        self.changed.notify_all();
+    }
+
+    fn abort(&self) {
+        let _paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
+        self.now.0.store(ABORTED, Ordering::Relaxed);
+        self.changed.notify_all();
+    }
+
+    /// Waits, for a while at most, until as many workers pause as `enough` says; whether they do.
+    fn wait(&self, enough: impl Fn(usize) -> bool, time: Duration) -> bool {
+        let paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self
+            .changed
+            .wait_timeout_while(paused, time, |paused| !enough(*paused));
+        let (paused, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        enough(*paused)
     }
 }
 
@@ -78,7 +165,7 @@ impl Barrier {
             spins: if workers <= processors { SPINS } else { 0 },
             arrived: Apart::default(),
             generation: Apart::default(),
-            aborted: Arc::default(),
+            state: Arc::default(),
         }
     }
 
@@ -123,24 +210,20 @@ impl Barrier {
         self.wait(arrival)
     }
 
-    /// Whether to go on.
+    /// Whether to go on. A pause that is asked for is made here.
     #[inline]
     pub fn check(&self) -> Result<(), Aborted> {
-        if self.aborted.0.load(Ordering::Relaxed) {
-            Err(Aborted)
-        } else {
-            Ok(())
-        }
+        self.state.look()
     }
 
     /// The barrier's flag, for a computation to look at.
     pub fn stop_flag(&self) -> StopFlag {
-        StopFlag(Some(self.aborted.clone()))
+        StopFlag(Some(self.state.clone()))
     }
 
     /// Makes every worker stop at its next look.
     pub fn abort(&self) {
-        self.aborted.0.store(true, Ordering::Relaxed);
+        self.state.abort();
     }
 }
 
@@ -150,69 +233,79 @@ pub fn capacity(pool: &ThreadPool) -> usize {
     pool.current_num_threads() - own
 }
 
-/// Runs `work` for every worker at once, each on a thread of the pool, while the calling thread
-/// does `meanwhile` and then asks `interrupted` every 2 ms whether to abort.
+/// Runs `work` for every worker at once, each on a thread of the crew's pool, while the calling
+/// thread does `meanwhile` and then looks every 2 ms whether the host wants it. If so, the workers
+/// pause, and `interrupted` is asked whether to abort; it may also unwind, or end the process.
 ///
 /// There must be no more workers than the pool's [`capacity`]. A worker's panic aborts the
 /// others and comes out here.
 pub fn run<W: Send>(
-    pool: &ThreadPool,
+    crew: Crew<'_>,
     barrier: &Barrier,
     workers: &mut [W],
-    work: impl Fn(&mut W) + Sync,
+    work: impl Fn(&mut W, &StopFlag) + Sync,
     meanwhile: impl FnOnce(),
     interrupted: &mut dyn FnMut() -> bool,
 ) -> Result<(), Aborted> {
     let unfinished = Unfinished {
-        count: Mutex::new(workers.len()),
-        none: Condvar::new(),
+        count: AtomicUsize::new(workers.len()),
+        state: &barrier.state,
     };
-    let (work, unfinished) = (&work, &unfinished);
-    pool.in_place_scope(|scope| {
+    let stop = barrier.stop_flag();
+    let (work, unfinished, stop) = (&work, &unfinished, &stop);
+    crew.pool.in_place_scope(|scope| {
         let _abort = AbortOnPanic(barrier);
         for worker in workers {
             scope.spawn(move |_| {
                 let _finished = Finished(unfinished);
                 let _abort = AbortOnPanic(barrier);
-                work(worker);
+                work(worker, stop);
             });
         }
         meanwhile();
+        // Asked at least once: there may be many short runs.
         loop {
-            if interrupted() {
-                barrier.abort();
-                break;
+            if (crew.wanted)() {
+                let _resume = unfinished.pause();
+                if interrupted() {
+                    barrier.abort();
+                    break;
+                }
             }
             if unfinished.wait(POLL) {
                 break;
             }
         }
     });
-    barrier.check()
+    // Not a look of a worker: nobody is there who would end a pause.
+    match barrier.state.now.0.load(Ordering::Relaxed) {
+        ABORTED => Err(Aborted),
+        _ => Ok(()),
+    }
 }
 
 /// Hands out tasks in their order to workers that take the next one when they are done with one;
-/// `work` is given the worker's own state. Whoever calls asks `interrupted` every 2 ms whether to
-/// abort; where there is but one worker, or no thread to spare, it does the work by itself and asks
-/// between two tasks.
+/// `work` is given the worker's own state, and a flag to look at if it takes long. The calling thread
+/// asks as in [`run`]; where there is but one worker, or no thread to spare, it does the work by
+/// itself and asks between two tasks.
 ///
 /// The error is that of the first task that failed, whatever the number of workers.
 pub fn for_each<S: Send, T: Send, E: Send>(
-    pool: &ThreadPool,
+    crew: Crew<'_>,
     states: &mut [S],
     tasks: impl Iterator<Item = T> + Send,
-    work: impl Fn(&mut S, T) -> Result<(), E> + Sync,
+    work: impl Fn(&mut S, T, &StopFlag) -> Result<(), E> + Sync,
     interrupted: &mut dyn FnMut() -> bool,
 ) -> Result<Result<(), E>, Aborted> {
-    let workers = states.len().min(capacity(pool));
+    let workers = states.len().min(capacity(crew.pool));
     let (Some(first), true) = (states.first_mut(), workers < 2) else {
-        return share_out(pool, &mut states[..workers], tasks, work, interrupted);
+        return share_out(crew, &mut states[..workers], tasks, work, interrupted);
     };
     for task in tasks {
         if interrupted() {
             return Err(Aborted);
         }
-        if let Err(error) = work(first, task) {
+        if let Err(error) = work(first, task, &StopFlag::default()) {
             return Ok(Err(error));
         }
     }
@@ -220,10 +313,10 @@ pub fn for_each<S: Send, T: Send, E: Send>(
 }
 
 fn share_out<S: Send, T: Send, E: Send>(
-    pool: &ThreadPool,
+    crew: Crew<'_>,
     states: &mut [S],
     tasks: impl Iterator<Item = T> + Send,
-    work: impl Fn(&mut S, T) -> Result<(), E> + Sync,
+    work: impl Fn(&mut S, T, &StopFlag) -> Result<(), E> + Sync,
     interrupted: &mut dyn FnMut() -> bool,
 ) -> Result<Result<(), E>, Aborted> {
     let barrier = Barrier::new(states.len());
@@ -234,14 +327,14 @@ fn share_out<S: Send, T: Send, E: Send>(
         let mut tasks = tasks.lock().unwrap_or_else(PoisonError::into_inner);
         tasks.next()
     };
-    let work = |state: &mut S| {
+    let work = |state: &mut S, stop: &StopFlag| {
         // Tasks before one that failed have been handed out by then, so that the first of all
         // failures is always found.
         while barrier.check().is_ok() && !failed.load(Ordering::Relaxed) {
             let Some((number, task)) = take() else {
                 return;
             };
-            if let Err(error) = work(state, task) {
+            if let Err(error) = work(state, task, stop) {
                 failed.store(true, Ordering::Relaxed);
                 let mut failure = failure.lock().unwrap_or_else(PoisonError::into_inner);
                 if failure.as_ref().is_none_or(|(first, _)| number < *first) {
@@ -250,7 +343,7 @@ fn share_out<S: Send, T: Send, E: Send>(
             }
         }
     };
-    run(pool, &barrier, states, work, || {}, interrupted)?;
+    run(crew, &barrier, states, work, || {}, interrupted)?;
     let failure = failure.into_inner().unwrap_or_else(PoisonError::into_inner);
     Ok(failure.map_or(Ok(()), |(_, error)| Err(error)))
 }
@@ -299,32 +392,54 @@ pub fn aside<T: Send, R>(
     })
 }
 
-/// The workers that still compute.
-struct Unfinished {
-    count: Mutex<usize>,
-    none: Condvar,
+/// The workers that have not finished.
+struct Unfinished<'a> {
+    count: AtomicUsize,
+    state: &'a State,
 }
 
-impl Unfinished {
+impl Unfinished<'_> {
+    fn count(&self) -> usize {
+        self.count.load(Ordering::Acquire)
+    }
+
     /// Waits until there are none or the time is up; whether there are none.
     fn wait(&self, time: Duration) -> bool {
-        let count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self
-            .none
-            .wait_timeout_while(count, time, |count| *count > 0);
-        *waited.unwrap_or_else(PoisonError::into_inner).0 == 0
+        self.state.wait(|_| self.count() == 0, time)
+    }
+
+    /// Lets them pause, and waits until each does or has finished. They go on when the result is
+    /// dropped, unless they are to stop.
+    fn pause(&self) -> Resume<'_> {
+        self.state.set(RUNNING, PAUSING);
+        while !self.state.wait(|paused| paused >= self.count(), POLL) {}
+        Resume(self.state)
     }
 }
 
-struct Finished<'a>(&'a Unfinished);
+struct Resume<'a>(&'a State);
+
+impl Drop for Resume<'_> {
+    fn drop(&mut self) {
+        // Where the calling thread unwinds they must not run on until it has told them to stop.
+        if !std::thread::panicking() {
+            self.0.set(PAUSING, RUNNING);
+        }
+    }
+}
+
+struct Finished<'a>(&'a Unfinished<'a>);
 
 impl Drop for Finished<'_> {
     fn drop(&mut self) {
-        let mut count = self.0.count.lock().unwrap_or_else(PoisonError::into_inner);
-        *count -= 1;
-        if *count == 0 {
-            self.0.none.notify_one();
-        }
+        let Finished(unfinished) = self;
+        let _paused = unfinished
+            .state
+            .paused
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        unfinished.count.fetch_sub(1, Ordering::Release);
+        unfinished.state.changed.notify_all();
     }
 }
 
@@ -355,7 +470,7 @@ mod tests {
             let barrier = Barrier::new(threads);
             let counter = AtomicUsize::new(0);
             let mut workers: Vec<usize> = vec![0; threads];
-            let work = |wrong: &mut usize| {
+            let work = |wrong: &mut usize, _: &StopFlag| {
                 for round in 1..200 {
                     counter.fetch_add(1, Ordering::Relaxed);
                     if barrier.meet().is_err() {
@@ -368,7 +483,7 @@ mod tests {
                 }
             };
             let ran = run(
-                &pool(threads),
+                (&pool(threads)).into(),
                 &barrier,
                 &mut workers,
                 work,
@@ -385,20 +500,20 @@ mod tests {
         for threads in [1, 2, 3] {
             let pool = pool(threads);
             let mut sums = vec![0; threads];
-            let add = |sum: &mut usize, task: usize| -> Result<(), usize> {
+            let add = |sum: &mut usize, task: usize, _: &StopFlag| -> Result<(), usize> {
                 *sum += task;
                 Ok(())
             };
-            let ran = for_each(&pool, &mut sums, 0..1000, add, &mut || false);
+            let ran = for_each((&pool).into(), &mut sums, 0..1000, add, &mut || false);
             assert_eq!(ran, Ok(Ok(())));
             assert_eq!(sums.iter().sum::<usize>(), 499_500);
-            let fail = |_: &mut usize, task: usize| match task {
+            let fail = |_: &mut usize, task: usize, _: &StopFlag| match task {
                 0..700 => Ok(()),
                 _ => Err(task),
             };
-            let ran = for_each(&pool, &mut sums, 0..1000, fail, &mut || false);
+            let ran = for_each((&pool).into(), &mut sums, 0..1000, fail, &mut || false);
             assert_eq!(ran, Ok(Err(700)));
-            let ran = for_each(&pool, &mut sums, 0..1000, fail, &mut || true);
+            let ran = for_each((&pool).into(), &mut sums, 0..1000, fail, &mut || true);
             assert_eq!(ran, Err(Aborted));
         }
     }
@@ -445,7 +560,7 @@ mod tests {
     fn an_interrupt_opens_the_barrier() {
         let barrier = Barrier::new(2);
         // Only one of the two ever arrives.
-        let work = |first: &mut bool| {
+        let work = |first: &mut bool, _: &StopFlag| {
             while *first && barrier.check().is_ok() {
                 std::thread::yield_now();
             }
@@ -459,7 +574,7 @@ mod tests {
             polls > 3
         };
         let ran = run(
-            &pool(2),
+            (&pool(2)).into(),
             &barrier,
             &mut [true, false],
             work,
@@ -473,12 +588,12 @@ mod tests {
     fn a_panic_of_one_worker_frees_the_others_and_comes_out() {
         let caught = std::panic::catch_unwind(|| {
             let barrier = Barrier::new(2);
-            let work = |first: &mut bool| {
+            let work = |first: &mut bool, _: &StopFlag| {
                 assert!(!*first, "a worker's panic");
                 while barrier.meet().is_ok() {}
             };
             run(
-                &pool(2),
+                (&pool(2)).into(),
                 &barrier,
                 &mut [true, false],
                 work,
@@ -487,5 +602,64 @@ mod tests {
             )
         });
         assert!(caught.is_err());
+    }
+
+    #[test]
+    fn workers_pause_while_the_host_has_the_floor() {
+        for threads in [1, 2, 3] {
+            let barrier = Barrier::new(threads);
+            let rounds = AtomicUsize::new(0);
+            // One meets the others, and one looks at the flag alone.
+            let work = |looks: &mut bool, stop: &StopFlag| {
+                while !*looks && !stop.is_set() || *looks && barrier.check().is_ok() {
+                    rounds.fetch_add(1, Ordering::Relaxed);
+                }
+            };
+            let (mut asked, mut moved) = (0, 0);
+            let mut interrupted = || {
+                let before = rounds.load(Ordering::Relaxed);
+                std::thread::sleep(Duration::from_millis(3));
+                moved += rounds.load(Ordering::Relaxed) - before;
+                asked += 1;
+                asked == 20
+            };
+            let mut workers: Vec<bool> = (0..threads).map(|i| i % 2 == 0).collect();
+            let pool = pool(threads);
+            let ran = run(
+                (&pool).into(),
+                &barrier,
+                &mut workers,
+                work,
+                || {},
+                &mut interrupted,
+            );
+            assert_eq!(ran, Err(Aborted));
+            assert_eq!(moved, 0);
+            assert!(rounds.into_inner() > 0);
+        }
+    }
+
+    #[test]
+    fn a_host_that_unwinds_leaves_no_worker_behind() {
+        let ended = AtomicUsize::new(0);
+        let caught = std::panic::catch_unwind(|| {
+            let barrier = Barrier::new(2);
+            let work = |_: &mut (), stop: &StopFlag| {
+                while !stop.is_set() {}
+                ended.fetch_add(1, Ordering::Relaxed);
+            };
+            let mut interrupted = || panic!("the host's error");
+            let pool = pool(2);
+            run(
+                (&pool).into(),
+                &barrier,
+                &mut [(), ()],
+                work,
+                || {},
+                &mut interrupted,
+            )
+        });
+        assert!(caught.is_err());
+        assert_eq!(ended.into_inner(), 2);
     }
 }

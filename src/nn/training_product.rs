@@ -68,7 +68,7 @@ impl TrainingProduct<'_> {
 
 impl VectorTask for TrainingProduct<'_> {
     #[inline(always)]
-    unsafe fn run<V: Vector>(self) {
+    unsafe fn run<V: Vector>(mut self) {
         let mut column = 0;
         while column < self.columns {
             let panels = (self.columns - column).div_ceil(LANES).min(V::PANELS);
@@ -94,7 +94,7 @@ impl TrainingProduct<'_> {
     /// All rows of P panels, the last of which is not whole if PART.
     #[inline(always)]
     unsafe fn panels<V: Vector, const P: usize, const PART: bool>(
-        &self,
+        &mut self,
         column: usize,
         width: usize,
     ) {
@@ -102,6 +102,7 @@ impl TrainingProduct<'_> {
             Start::Bias(bias) => Some(bias[column..].as_ptr()),
             _ => None,
         };
+        let c = self.c.as_mut_ptr();
         let mut row = 0;
         while row < self.rows {
             // SAFETY: the tile lies within the product; no one else has its result.
@@ -113,7 +114,7 @@ impl TrainingProduct<'_> {
                     a_step: self.a.step,
                     b: self.b.data.as_ptr().wrapping_add(column),
                     b_row: self.b.row,
-                    c: self.c.as_ptr().cast_mut().add(row * self.columns + column),
+                    c: c.add(row * self.columns + column),
                     c_row: self.columns,
                     bias,
                     add: matches!(self.start, Start::Result),

@@ -145,7 +145,11 @@ impl From<nn::Error> for Report {
             }
             nn::Error::Library { .. } => Self::new(PgSqlErrorCode::ERRCODE_UNDEFINED_FILE, message),
             nn::Error::Interrupted => Self::cancelled(),
-            nn::Error::Rows { .. } => Self::new(PgSqlErrorCode::ERRCODE_IO_ERROR, message),
+            nn::Error::Rows(source) => match source.downcast_ref::<features::Error>() {
+                Some(error) => return error.into(),
+                None => Self::new(PgSqlErrorCode::ERRCODE_IO_ERROR, message),
+            },
+            nn::Error::Misused { .. } => Self::internal(message),
             _ => Self::invalid(message),
         };
         report.maybe_hint(error.hint())
@@ -154,8 +158,14 @@ impl From<nn::Error> for Report {
 
 impl From<features::Error> for Report {
     fn from(error: features::Error) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&features::Error> for Report {
+    fn from(error: &features::Error) -> Self {
         let message = error.to_string();
-        let report = match &error {
+        let report = match error {
             features::Error::Type { .. } => {
                 Self::new(PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH, message)
             }

@@ -2,6 +2,7 @@
 
 pub(crate) mod access;
 mod api;
+mod backtrace;
 pub(crate) mod cache;
 pub(crate) mod call;
 pub(crate) mod catalog;
@@ -25,6 +26,7 @@ pub(crate) mod threads;
 /// `shared_preload_libraries`, else in the backend that needs it first.
 #[pgrx::pg_guard]
 pub extern "C-unwind" fn _PG_init() {
+    backtrace::keep_out_of_errors();
     settings::define();
     scan::install();
 }

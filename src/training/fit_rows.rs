@@ -78,7 +78,7 @@ pub(super) fn fit_features(
                 job.dictionaries,
                 rows,
                 mask,
-                Some(job.crew()),
+                Some(job.crew),
                 stop,
             )?;
             (set, Vec::new())
@@ -90,7 +90,7 @@ pub(super) fn fit_features(
             rows,
             mask,
             &embedded(job, architecture),
-            Some(job.crew()),
+            Some(job.crew),
             stop,
         )?,
     };

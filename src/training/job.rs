@@ -29,21 +29,11 @@ pub struct Job<'a> {
     pub dictionaries: &'a [Option<Dictionary>],
     /// Bytes that may be used beside the raw rows themselves.
     pub memory: usize,
-    /// Threads that compute.
-    pub threads: usize,
-    /// Where they live.
-    pub pool: &'a rayon::ThreadPool,
+    /// Who computes.
+    pub crew: Crew<'a>,
 }
 
 impl Job<'_> {
-    /// Who computes.
-    pub(super) fn crew(&self) -> Crew<'_> {
-        Crew {
-            pool: self.pool,
-            threads: self.threads,
-        }
-    }
-
     /// Whether the training goes on from the deployed version's weights.
     pub(super) fn warm_start(&self) -> bool {
         self.options.warm_start == Some(true)
@@ -52,7 +42,8 @@ impl Job<'_> {
 
 /// Whoever watches a training: told of its progress, asked whether to go on.
 pub trait Observer {
-    /// Whether the training shall end at once. Asked often.
+    /// Whether the training shall end at once. Asked often, and only while no other thread works;
+    /// it may unwind.
     fn interrupted(&mut self) -> bool;
     /// Something the user should know before the loop begins.
     fn notice(&mut self, text: &str);

@@ -10,7 +10,8 @@ use super::judge::{Judge, Truth, metrics_json, positive_probability};
 use super::memory_source::{ExampleBlocks, Picked};
 use super::source::{Encoding, ExampleReader, SharedRows};
 use crate::features::{self, Arrays, BitMask, Block, Labels, Profile, Target};
-use crate::nn::{Crew, Predictor, Scratch, parallel};
+use crate::nn::parallel::{self, StopFlag};
+use crate::nn::{Crew, Predictor, Scratch};
 
 /// Examples that are judged together, at most.
 const JUDGE_ROWS: usize = 1024;
@@ -172,35 +173,36 @@ pub(super) fn judge_rows<'a>(
         Some(examples) => {
             let mut done: Vec<Option<Unit<'a>>> = Vec::new();
             done.resize_with(units.len(), || None);
-            let work =
-                |worker: &mut Worker, (unit, done): (Range<usize>, &mut Option<Unit<'a>>)| {
-                    worker.begin(unit.clone(), mask, value);
-                    let Worker {
-                        picked,
-                        x,
-                        truths,
-                        arrays,
-                        actual,
-                        ..
-                    } = worker;
-                    examples.for_each(unit, picked, |block, rows| {
-                        let filled = x.len();
-                        x.resize(filled + rows.len() * input.encoding.width(), 0.0);
-                        let features = input.encoding.features;
-                        features.encode_rows(block, rows.clone(), &mut x[filled..])?;
-                        note_truths(input, block, rows, truths, arrays, actual);
-                        Ok(())
-                    })?;
-                    *done = Some(worker.judge(input, every)?);
-                    Ok::<(), Error>(())
-                };
+            let work = |worker: &mut Worker,
+                        (unit, done): (Range<usize>, &mut Option<Unit<'a>>),
+                        _: &StopFlag| {
+                worker.begin(unit.clone(), mask, value);
+                let Worker {
+                    picked,
+                    x,
+                    truths,
+                    arrays,
+                    actual,
+                    ..
+                } = worker;
+                examples.for_each(unit, picked, |block, rows| {
+                    let filled = x.len();
+                    x.resize(filled + rows.len() * input.encoding.width(), 0.0);
+                    let features = input.encoding.features;
+                    features.encode_rows(block, rows.clone(), &mut x[filled..])?;
+                    note_truths(input, block, rows, truths, arrays, actual);
+                    Ok(())
+                })?;
+                *done = Some(worker.judge(input, every)?);
+                Ok::<(), Error>(())
+            };
             let mut workers: Vec<Worker> = Vec::new();
             workers.resize_with(crew.threads.clamp(1, units.len().max(1)), || {
                 Worker::new(input.predictor)
             });
             let tasks = units.zip(done.iter_mut());
             let mut stop = || observer.interrupted();
-            parallel::for_each(crew.pool, &mut workers, tasks, work, &mut stop)
+            parallel::for_each(crew, &mut workers, tasks, work, &mut stop)
                 .map_err(|_| Error::Features(features::Error::Interrupted))??;
             done.into_iter().flatten().for_each(add);
         }

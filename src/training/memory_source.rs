@@ -148,7 +148,9 @@ fn encode_blocks(
         }
     });
     let width = encoding.width();
-    let encode = |(picked, targets): &mut (Picked, Vec<f32>), part: Part<'_>| {
+    let encode = |(picked, targets): &mut (Picked, Vec<f32>),
+                  part: Part<'_>,
+                  _: &parallel::StopFlag| {
         let (mut x, mut y, mut weight) = (part.x, part.y, part.weight);
         examples.for_each(part.rows, picked, |block, rows| {
             encoding
@@ -169,7 +171,7 @@ fn encode_blocks(
     };
     let mut workers: Vec<(Picked, Vec<f32>)> = Vec::new();
     workers.resize_with(crew.threads.max(1), Default::default);
-    parallel::for_each(crew.pool, &mut workers, parts, encode, interrupted)
+    parallel::for_each(crew, &mut workers, parts, encode, interrupted)
         .map_err(|_| Error::Interrupted)?
 }
 

@@ -161,7 +161,7 @@ pub fn run(
         rows_trained,
         rows_validated,
     )?;
-    train_options.threads = job.threads;
+    train_options.threads = job.crew.threads;
     train_options.augment = feature_set.augmentations();
     let parameters = match job.previous.filter(|_| job.warm_start()) {
         Some(previous) => {
@@ -244,7 +244,7 @@ pub fn run(
                 (&mask, value),
                 folds,
                 &encoding,
-                job.crew(),
+                job.crew,
                 &mut stop,
             )?)
         } else {
@@ -269,7 +269,7 @@ pub fn run(
         (rows_validated > 0 && folds.is_none())
             .then_some(validation_side.as_mut() as &mut dyn RowSource),
         &train_options,
-        job.pool,
+        job.crew,
         &mut Watch { observer, epochs },
     )?;
     drop(sides);
@@ -291,7 +291,7 @@ pub fn run(
         &shared,
         &mask,
         judged_side,
-        job.crew(),
+        job.crew,
         observer,
     )?;
     let kept = trained.history.get(trained.best_epoch.saturating_sub(1));

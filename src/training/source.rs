@@ -330,9 +330,7 @@ impl RowSource for ReadingSource<'_> {
     }
 
     fn load<'a>(&'a mut self, rows: &'a [u32]) -> Result<Loaded<'a>, nn::Error> {
-        self.fill(rows).map_err(|error| nn::Error::Rows {
-            message: error.to_string(),
-        })?;
+        self.fill(rows).map_err(nn::RowsError::new)?;
         Ok(self.encoded.loaded(&self.index))
     }
 }

@@ -1,12 +1,15 @@
 //! The extension as a whole: created, dropped, refused, and surviving a crash.
 
+use std::ffi::OsStr;
+
 use postgres::error::SqlState;
 
+use crate::fixture::{count, create_loans, score, train};
 use crate::harness::{Cluster, backend_pid, error_of};
 
 /// Objects that a DROP EXTENSION would leave behind, or the script forgot to make its own.
 const STRAYS: &str = "
-    SELECT count(*) FROM pg_catalog.pg_namespace WHERE nspname = 'neural'
+    SELECT count(*) FROM pg_catalog.pg_namespace WHERE nspname IN ('neural', '_neural')
     UNION ALL SELECT count(*) FROM pg_catalog.pg_proc WHERE probin LIKE '%pg_neural%'
     UNION ALL SELECT count(*) FROM pg_catalog.pg_extension WHERE extname = 'pg_neural'";
 
@@ -28,10 +31,26 @@ fn is_created_and_dropped_without_a_trace() {
 fn creating_it_rolls_back() {
     let cluster = Cluster::start();
     let mut client = cluster.superuser();
-    client
-        .batch_execute("BEGIN; CREATE EXTENSION pg_neural; ROLLBACK")
-        .unwrap();
+    create_loans(&mut client, 500);
+    for end in ["ROLLBACK", "COMMIT; DROP EXTENSION pg_neural"] {
+        // A model is trained and called in between, so that whatever is made for one is there.
+        client
+            .batch_execute("BEGIN; CREATE EXTENSION pg_neural")
+            .unwrap();
+        assert_eq!(train(&mut client, "risk", 1), 1);
+        score(&mut client, "risk");
+        client.batch_execute(end).unwrap();
+        for row in client.query(STRAYS, &[]).unwrap() {
+            assert_eq!(row.get::<_, i64>(0), 0, "{end}");
+        }
+        let types = "SELECT count(*) FROM pg_catalog.pg_type AS t
+                     LEFT JOIN pg_catalog.pg_namespace AS n ON n.oid = t.typnamespace
+                     WHERE n.oid IS NULL OR n.nspname LIKE '%neural%'";
+        assert_eq!(count(&mut client, types), 0, "{end}");
+    }
     client.batch_execute("CREATE EXTENSION pg_neural").unwrap();
+    assert_eq!(count(&mut client, "SELECT count(*) FROM neural.models"), 0);
+    assert_eq!(train(&mut client, "risk", 1), 1);
 }
 
 #[test]
@@ -77,13 +96,38 @@ fn loads_with_the_postmaster_or_without() {
     ] {
         let cluster = Cluster::with_extension(settings);
         let mut client = cluster.superuser();
-        client.batch_execute("LOAD 'pg_neural'").unwrap();
+        create_loans(&mut client, 500);
+        assert_eq!(train(&mut client, "risk", 1), 1, "{settings:?}");
+        let answer = score(&mut client, "risk");
         // Several processes and a restart, since threads and settings do not survive a fork alike.
         cluster.restart("fast");
-        cluster
-            .superuser()
-            .batch_execute("LOAD 'pg_neural'; SELECT 1")
-            .unwrap();
+        let mut client = cluster.superuser();
+        assert_eq!(score(&mut client, "risk"), answer, "{settings:?}");
+        assert_eq!(train(&mut client, "risk", 1), 2, "{settings:?}");
+        assert_eq!(score(&mut client, "risk"), answer, "{settings:?}");
+    }
+}
+
+/// A name of a source file in an error's detail tells the client how the server was built.
+#[test]
+fn errors_carry_no_backtrace_whatever_the_environment() {
+    let cluster = Cluster::with_extension(&["shared_preload_libraries = 'pg_neural'"]);
+    for preload in [true, false] {
+        if !preload {
+            let sql = "ALTER SYSTEM SET shared_preload_libraries = ''";
+            cluster.superuser().batch_execute(sql).unwrap();
+        }
+        cluster.restart_with(&[("RUST_BACKTRACE", OsStr::new("1"))]);
+        let mut client = cluster.superuser();
+        for sql in [
+            "SELECT neural.predict('none', 1)",
+            "SELECT neural.train('m', 'SELECT 1 / 0 AS x, 1 AS y', 'y')",
+            "SELECT neural.deploy('none', 1)",
+        ] {
+            let error = client.batch_execute(sql).unwrap_err();
+            let error = error.as_db_error().expect("an error of the server's");
+            assert_eq!(error.detail(), None, "{sql}");
+        }
     }
 }
 

@@ -200,12 +200,18 @@ impl Cluster {
 
     /// Like [`Cluster::psql`], for scripts that may fail.
     pub fn try_psql(&self, script: &str) -> Output {
+        self.psql_command(script).output().expect("psql runs")
+    }
+
+    /// psql with a script, not started yet.
+    pub fn psql_command(&self, script: &str) -> Command {
         let psql = env::var_os("PGN_PSQL").map_or_else(|| self.programs.join("psql"), Into::into);
         let mut command = Command::new(psql);
         self.address(&mut command);
         command.args(["--no-psqlrc", "--quiet", "--no-align", "--tuples-only"]);
         command.args(["--set", "ON_ERROR_STOP=1", "--command", script]);
-        command.stdin(Stdio::null()).output().expect("psql runs")
+        command.stdin(Stdio::null());
+        command
     }
 
     /// Dumps a database into a file of that name in the cluster's directory.

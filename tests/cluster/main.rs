@@ -9,6 +9,7 @@ mod dump;
 mod extension;
 mod fixture;
 mod harness;
+mod interrupts;
 mod memory;
 mod openblas;
 mod rights;

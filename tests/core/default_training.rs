@@ -3,7 +3,7 @@
 use pg_neural::features::{
     Block, Dictionary, Kind, MISSING, MemoryRows, Origin, RawRows, Values, storage_kind,
 };
-use pg_neural::nn::{EpochReport, Predictor, Random};
+use pg_neural::nn::{Crew, EpochReport, Predictor, Random};
 use pg_neural::training::{
     Arguments, Error, Given, Job, Judge, Observer, Options, Outcome, Plan, Truth, run,
 };
@@ -186,8 +186,10 @@ fn try_train(table: &Table, chosen: &[usize], wish: &Wish) -> Result<Fitted, Err
         sequences: None,
         dictionaries: &dictionaries,
         memory: wish.memory.unwrap_or(1 << 30),
-        threads,
-        pool: &pool,
+        crew: Crew {
+            threads,
+            ..Crew::from(&pool)
+        },
     };
     let outcome = run(&job, &mut MemoryRows::new(block), &mut Silent)?;
     Ok(Fitted { plan, outcome })

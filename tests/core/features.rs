@@ -255,8 +255,8 @@ fn all_threads_together_fit_the_bits_of_one() {
                 &mask,
                 &[],
                 threads.map(|threads| Crew {
-                    pool: &pool,
                     threads,
+                    ..Crew::from(&pool)
                 }),
                 &mut never(),
             )

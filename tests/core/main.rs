@@ -13,6 +13,7 @@ mod features;
 mod features_arrays;
 mod features_target;
 mod gradients;
+mod hostile_bytes;
 mod kernel;
 mod layer_case;
 mod math;

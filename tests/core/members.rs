@@ -318,7 +318,7 @@ fn folds_need_members_and_nothing_else_to_validate_on() {
             &mut Quiet,
         );
         assert!(
-            matches!(ended, Err(nn::Error::Rows { .. })),
+            matches!(ended, Err(nn::Error::Misused { .. })),
             "{members} members"
         );
     }

@@ -6,7 +6,7 @@ use pg_neural::features::{
     self, BitMask, Block, DEFAULT_STEPS, Dictionary, Fitted, MISSING, MemoryRows, Origin, RawRows,
     SequenceRows, Sequences, Split, Target, Values,
 };
-use pg_neural::nn::{self, Predictor, Random};
+use pg_neural::nn::{self, Crew, Predictor, Random};
 use pg_neural::training::{Arguments, Error, Given, Job, Options, Outcome, Plan, run};
 use serde_json::{Value, json};
 
@@ -160,8 +160,10 @@ impl<'a> Training<'a> {
             sequences: Some(&sequences),
             dictionaries: &dictionaries,
             memory: self.memory,
-            threads: self.threads,
-            pool: &pool,
+            crew: Crew {
+                threads: self.threads,
+                ..Crew::from(&pool)
+            },
         };
         let mut rows = Counted {
             rows: MemoryRows::new(block),

@@ -298,7 +298,7 @@ fn the_rows_that_fit_in_memory_never_change_a_bit() {
     rows.capacity = 63;
     assert!(matches!(
         train(&network, &mut rows, None, &options),
-        Err(nn::Error::Rows { .. })
+        Err(nn::Error::Misused { .. })
     ));
 }
 
@@ -518,7 +518,7 @@ fn an_error_of_the_watcher_or_the_source_ends_training() {
         }
         fn epoch(&mut self, report: &EpochReport) -> Result<(), nn::Error> {
             let message = format!("no place for epoch {}", report.epoch);
-            Err(nn::Error::Rows { message })
+            Err(nn::RowsError::new(std::io::Error::other(message)).into())
         }
     }
     let network = classifier();
@@ -534,13 +534,19 @@ fn an_error_of_the_watcher_or_the_source_ends_training() {
         &mut Full,
     );
     assert_eq!(
-        ended.expect_err("an error").to_string(),
+        ended.as_ref().expect_err("an error").to_string(),
         "no place for epoch 1"
     );
+    // Whoever called can still tell what it was.
+    let source = match &ended {
+        Err(nn::Error::Rows(error)) => error.downcast_ref::<std::io::Error>(),
+        _ => None,
+    };
+    assert!(source.is_some(), "{ended:?}");
     rows.y.clear();
     assert!(matches!(
         train(&network, &mut rows, None, &options()),
-        Err(nn::Error::Rows { .. })
+        Err(nn::Error::Misused { .. })
     ));
 }
 

@@ -5,7 +5,7 @@ use pg_neural::artifact::Model;
 use pg_neural::features::{
     self, Block, Dictionary, Fitted, MISSING, MemoryRows, Origin, Profile, Target, Task, Values,
 };
-use pg_neural::nn::{self, EpochReport, Random};
+use pg_neural::nn::{self, Crew, EpochReport, Random};
 use pg_neural::training::{
     Arguments, Error, Given, Job, Observer, Options, Outcome, Plan, check, run,
 };
@@ -267,8 +267,10 @@ impl<'a> Training<'a> {
             sequences: None,
             dictionaries: &dictionaries,
             memory: self.memory,
-            threads: self.threads,
-            pool: &pool,
+            crew: Crew {
+                threads: self.threads,
+                ..Crew::from(&pool)
+            },
         };
         let mut rows = Counted {
             rows: MemoryRows::new(block),

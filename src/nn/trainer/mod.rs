@@ -11,8 +11,6 @@ mod worker;
 
 use std::time::Instant;
 
-use rayon::ThreadPool;
-
 use self::plan::Plan;
 use self::rows::Slice;
 use self::worker::{Shared, Stop, Worker};
@@ -20,7 +18,7 @@ use super::blas;
 use super::epoch_order::EpochOrder;
 use super::loss::Loss;
 use super::optimizer::OptimizerState;
-use super::parallel;
+use super::parallel::{self, Crew, StopFlag};
 use super::schedule::Schedule;
 use super::{Error, Network};
 
@@ -34,7 +32,7 @@ const SLICE_ROWS: usize = 1 << 18;
 
 /// Who is told how training goes, on the thread that called [`train`].
 pub trait Watcher {
-    /// Whether to stop; asked every 2 ms while workers compute.
+    /// Whether to stop; asked while no worker computes, and may end otherwise than by returning.
     fn interrupted(&mut self) -> bool;
 
     /// Takes the report of an epoch; an error ends the training.
@@ -97,20 +95,21 @@ pub fn training_bytes(network: &Network, options: &TrainOptions) -> usize {
 /// Without a source of validation rows, one of training rows with folds ([`RowSource::has_folds`])
 /// gives the validation's loss, that of each row by the member that was not trained on it.
 ///
-/// The calling thread loads rows and polls `watcher`; `options.threads` threads of `pool`
-/// compute, or one where OpenBLAS bears no more. Errors are those of the options, of the sources
+/// The calling thread loads rows and asks `watcher` when the crew's host wants it; the crew's
+/// threads compute, up to `options.threads`, or one where OpenBLAS bears no more. Errors are those of the options, of the sources
 /// and of the watcher, [`Error::Library`] where OpenBLAS is missing, [`Error::NotFinite`] when a
 /// loss or a parameter is no number any more, and [`Error::Interrupted`].
 #[allow(clippy::too_many_arguments)]
-pub fn train(
+pub fn train<'a>(
     network: &Network,
     parameters: Vec<f32>,
     train: &mut dyn RowSource,
     validation: Option<&mut dyn RowSource>,
     options: &TrainOptions,
-    pool: &ThreadPool,
+    crew: impl Into<Crew<'a>>,
     watcher: &mut dyn Watcher,
 ) -> Result<Trained, Error> {
+    let crew = crew.into();
     options.check(network)?;
     if parameters.len() != network.parameter_count() {
         return Err(Error::ParameterCount {
@@ -120,14 +119,13 @@ pub fn train(
     }
     let rows = train.rows();
     if rows == 0 || rows >= u32::MAX as usize {
-        let message = format!("a network cannot be trained on {rows} rows");
-        return Err(Error::Rows { message });
+        return Err(Error::RowCount { rows });
     }
     let validation = validation.filter(|source| source.rows() > 0);
     let folds = train.has_folds();
     if folds && (network.members() < 2 || validation.is_some()) {
         let message = "folds need several members, and no validation rows beside them".into();
-        return Err(Error::Rows { message });
+        return Err(Error::Misused { message });
     }
     if validation.is_none() && !folds && (options.early_stopping > 0 || options.restore_best) {
         let name = if options.restore_best {
@@ -151,7 +149,7 @@ pub fn train(
         .threads
         .max(1)
         .min(plan.shards)
-        .min(parallel::capacity(pool))
+        .min(parallel::capacity(crew.pool))
         .min(blas::load()?.threads());
     if workers == 0 {
         return Err(Error::option(
@@ -188,7 +186,7 @@ pub fn train(
         workers,
         schedule,
         order,
-        pool,
+        crew,
         watcher,
         slice_rows,
         steps_per_epoch,
@@ -200,7 +198,7 @@ pub fn train(
 fn slice_rows(capacity: usize, unit: usize, what: &str) -> Result<usize, Error> {
     if capacity < unit {
         // The source knows rows, not bytes.
-        return Err(Error::Rows {
+        return Err(Error::Misused {
             message: format!(
                 "{what} has {unit} rows, and the memory allowed holds {capacity} of them"
             ),
@@ -214,7 +212,7 @@ struct Training<'a> {
     workers: Vec<Worker>,
     schedule: Schedule,
     order: EpochOrder,
-    pool: &'a ThreadPool,
+    crew: Crew<'a>,
     watcher: &'a mut dyn Watcher,
     slice_rows: usize,
     steps_per_epoch: usize,
@@ -316,9 +314,11 @@ impl Training<'_> {
                 }
                 order.next(slice_rows, next);
             };
-            let work = |worker: &mut Worker| worker.train(shared, &slice, schedule, first_step);
+            let work = |worker: &mut Worker, _: &StopFlag| {
+                worker.train(shared, &slice, schedule, first_step)
+            };
             let ran = parallel::run(
-                self.pool,
+                self.crew,
                 &shared.barrier,
                 &mut self.workers,
                 work,
@@ -355,10 +355,10 @@ impl Training<'_> {
             let slice = Slice::new(loaded, index.len(), self.shared.row_widths())?;
             let shared = &self.shared;
             parallel::run(
-                self.pool,
+                self.crew,
                 &shared.barrier,
                 &mut self.workers,
-                |worker| worker.validate(shared, &slice),
+                |worker, _| worker.validate(shared, &slice),
                 || {},
                 &mut || self.watcher.interrupted(),
             )

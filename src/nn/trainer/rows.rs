@@ -82,7 +82,7 @@ impl<'a> Slice<'a> {
         asked: usize,
         (width, targets): (usize, usize),
     ) -> Result<Slice<'a>, Error> {
-        let wrong = |what: &str| Error::Rows {
+        let wrong = |what: &str| Error::Misused {
             message: format!("the rows' source {what}"),
         };
         let held = loaded.x.len() / width.max(1);

@@ -8,7 +8,7 @@ use pgrx::{JsonB, PgSqlErrorCode as Code, pg_sys};
 use super::given;
 use crate::artifact::Model;
 use crate::features::{FeatureSet, Kind, Task};
-use crate::nn::{EpochReport, blas};
+use crate::nn::{Crew, EpochReport, blas};
 use crate::pg::catalog::{self, Description, Epoch, NewVersion, Training};
 use crate::pg::duration::duration;
 use crate::pg::error::{OrRaise, Report, Result};
@@ -181,8 +181,11 @@ fn train_and_store(order: &Order<'_>) -> Result<(i32, Outcome, f64)> {
         sequences: table.sequences.as_ref(),
         dictionaries: &table.dictionaries,
         memory: left,
-        threads,
-        pool: &pool,
+        crew: Crew {
+            pool: &pool,
+            threads,
+            wanted: interrupt::wanted,
+        },
     };
     let mut console = Console {
         verbose: options.verbose.unwrap_or(true),

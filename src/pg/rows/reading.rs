@@ -214,7 +214,7 @@ const HANDED: usize = 2;
 
 /// Never seen, as the panic it comes from is.
 fn turner_is_gone() -> Report {
-    Report::damaged("the thread that turns rows into columns has ended")
+    Report::internal("the thread that turns rows into columns has ended")
 }
 
 /// Reads rows of any kind, value by value.

@@ -1,5 +1,6 @@
 //! A batch: rows gathered from the plan below, with a column for the result of each call.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use pgrx::pg_sys::{self, Datum};
@@ -7,7 +8,6 @@ use pgrx::pg_sys::{self, Datum};
 use super::copy::Copying;
 use super::executor::enter;
 use super::lists;
-use super::run;
 use super::score::Call;
 use crate::pg::error::Report;
 use crate::pg::settings;
@@ -166,8 +166,34 @@ pub(super) struct Batch {
     bound: Bound,
     /// No row may be read ahead where the statement is run a few rows at a time.
     careful: bool,
-    estate: *mut pg_sys::EState,
+    /// Whether it is, as far as anybody has said.
+    stepwise: bool,
     done: Done,
+    _live: Live,
+}
+
+/// Batches that there are in this process, which computes on one thread.
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+
+/// How many nodes of ours have begun and are not freed.
+pub(super) fn live() -> usize {
+    LIVE.load(Ordering::Relaxed)
+}
+
+/// Counts a batch as long as it lives.
+struct Live;
+
+impl Live {
+    fn begin() -> Live {
+        LIVE.fetch_add(1, Ordering::Relaxed);
+        Live
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        LIVE.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// How many rows a LIMIT takes.
@@ -289,10 +315,16 @@ impl Batch {
                     left: None,
                 },
                 careful: lists::integers(private[2]) == [1],
-                estate,
+                stepwise: true,
                 done: Done::default(),
+                _live: Live::begin(),
             }
         }
+    }
+
+    /// Whether the statement is run a few rows at a time; so it is until somebody says otherwise.
+    pub(super) fn set_stepwise(&mut self, stepwise: bool) {
+        self.stepwise = stepwise;
     }
 
     /// Whether all rows of the batch have been given.
@@ -347,7 +379,7 @@ impl Batch {
                 self.bound.left = self.bound.rows(child);
             }
         }
-        self.wanted = if self.careful && run::is_stepwise(self.estate) {
+        self.wanted = if self.careful && self.stepwise {
             1
         } else {
             self.size

@@ -200,6 +200,21 @@ pub(super) struct State {
     pub(super) workers: Counters,
 }
 
+/// Tells a node of ours, if this is one, whether its statement is run a few rows at a time.
+///
+/// # Safety
+/// The state of a plan that has begun.
+pub(super) unsafe fn set_stepwise(state: *mut pg_sys::PlanState, stepwise: bool) {
+    // SAFETY: looked at as what its tag, and then its table of functions, says.
+    unsafe {
+        if (*state).type_ == NodeTag::T_CustomScanState
+            && (*state.cast::<pg_sys::CustomScanState>()).methods == &raw const EXECUTION.0
+        {
+            (*(*state.cast::<State>()).batch).set_stepwise(stepwise);
+        }
+    }
+}
+
 #[pg_guard]
 unsafe extern "C-unwind" fn create(_plan: *mut pg_sys::CustomScan) -> *mut pg_sys::Node {
     // SAFETY: zeroed memory is a valid state.

@@ -1,21 +1,14 @@
 //! Which statements are run a few rows at a time: portals fetched in steps, loops over a query,
 //! a query INTO variables, functions in SQL. They may end before their last row.
 
-use std::cell::RefCell;
+use std::ffi::c_void;
 
 use pgrx::pg_sys;
 
+use super::{batch, node};
+
 /// The hook that was there before this one.
 static mut PREVIOUS: pg_sys::ExecutorRun_hook_type = None;
-
-/// Statements remembered whose execution ended with an error: more than are ever nested.
-const MOST: usize = 1000;
-
-thread_local! {
-    /// Executions that are under way, by their state's address, and whether they are stepwise.
-    /// Some have ended with an error; their addresses are used again.
-    static RUNNING: RefCell<Vec<(usize, bool)>> = const { RefCell::new(Vec::new()) };
-}
 
 /// Hooks into execution: once a process, at load.
 pub(super) fn watch() {
@@ -26,28 +19,42 @@ pub(super) fn watch() {
     }
 }
 
-/// Whether the execution with this state may end before its last row: so it is also of those that
-/// are not run as a statement, which recheck a single row.
-pub(super) fn is_stepwise(estate: *mut pg_sys::EState) -> bool {
-    let address = estate as usize;
-    RUNNING.with_borrow(|running| {
-        let found = running.iter().rev().find(|(other, _)| *other == address);
-        found.is_none_or(|(_, stepwise)| *stepwise)
-    })
+type Visit = unsafe extern "C-unwind" fn(*mut pg_sys::PlanState, *mut c_void) -> bool;
+
+unsafe extern "C-unwind" {
+    // nodes/nodeFuncs.h, which pgrx has no bindings for.
+    #[cfg_attr(not(feature = "pg15"), link_name = "planstate_tree_walker_impl")]
+    fn planstate_tree_walker(
+        state: *mut pg_sys::PlanState,
+        visit: Visit,
+        context: *mut c_void,
+    ) -> bool;
 }
 
-fn forget(address: usize) {
-    RUNNING.with_borrow_mut(|running| running.retain(|(other, _)| *other != address));
+/// Tells the nodes of ours in a statement whether it is run a few rows at a time. Those that are not
+/// told are of an execution of another kind, which rechecks a single row, and take it for such.
+///
+/// # Safety
+/// A query that has begun.
+unsafe fn tell(query: *mut pg_sys::QueryDesc, mut stepwise: bool) {
+    // Most statements have none.
+    if batch::live() == 0 {
+        return;
+    }
+    // SAFETY: as the caller says.
+    let top = unsafe { (*query).planstate };
+    if !top.is_null() {
+        // SAFETY: the states of a plan that has begun.
+        unsafe { visit(top, (&raw mut stepwise).cast()) };
+    }
 }
 
-fn remember(address: usize, stepwise: bool) {
-    forget(address);
-    RUNNING.with_borrow_mut(|running| {
-        if running.len() >= MOST {
-            running.drain(..MOST / 2);
-        }
-        running.push((address, stepwise));
-    });
+unsafe extern "C-unwind" fn visit(state: *mut pg_sys::PlanState, stepwise: *mut c_void) -> bool {
+    // SAFETY: called by `tell`, and by the walker with what that gave it.
+    unsafe {
+        node::set_stepwise(state, *stepwise.cast::<bool>());
+        planstate_tree_walker(state, visit, stepwise)
+    }
 }
 
 #[cfg(any(feature = "pg15", feature = "pg16"))]
@@ -60,13 +67,11 @@ unsafe extern "C-unwind" fn run(
     // SAFETY: called by the executor with its arguments; no frame here holds a value with a
     // destructor when an error passes.
     unsafe {
-        let address = (*query).estate as usize;
-        remember(address, count != 0);
+        tell(query, count != 0);
         match PREVIOUS {
             Some(previous) => previous(query, direction, count, once),
             None => super::executor::standard_ExecutorRun(query, direction, count, once),
         }
-        forget(address);
     }
 }
 
@@ -79,12 +84,10 @@ unsafe extern "C-unwind" fn run(
     // SAFETY: called by the executor with its arguments; no frame here holds a value with a
     // destructor when an error passes.
     unsafe {
-        let address = (*query).estate as usize;
-        remember(address, count != 0);
+        tell(query, count != 0);
         match PREVIOUS {
             Some(previous) => previous(query, direction, count),
             None => super::executor::standard_ExecutorRun(query, direction, count),
         }
-        forget(address);
     }
 }

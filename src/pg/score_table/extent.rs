@@ -69,14 +69,19 @@ pub(super) fn files(table: pg_sys::Oid) -> Result<Vec<File>> {
     Ok(files)
 }
 
-fn for_each_leaf(table: pg_sys::Oid, mut each: impl FnMut(File, pg_sys::Relation)) -> Result<()> {
+/// A table, its partitions and heirs, which are locked as an UPDATE locks them.
+pub(super) fn heirs(table: pg_sys::Oid) -> Vec<pg_sys::Oid> {
     let lock = pg_sys::RowExclusiveLock as i32;
     // SAFETY: a table's OID; the list is in the current memory context.
     let oids = unsafe {
         let list = pg_guard_ffi_boundary(|| find_all_inheritors(table, lock, std::ptr::null_mut()));
         PgList::<pg_sys::Oid>::from_pg(list)
     };
-    for oid in (0..oids.len()).filter_map(|i| oids.get_oid(i)) {
+    (0..oids.len()).filter_map(|i| oids.get_oid(i)).collect()
+}
+
+fn for_each_leaf(table: pg_sys::Oid, mut each: impl FnMut(File, pg_sys::Relation)) -> Result<()> {
+    for oid in heirs(table) {
         // SAFETY: locked by the search; the relation is closed again, the lock stays.
         unsafe {
             let relation = pg_sys::relation_open(oid, pg_sys::NoLock as i32);

@@ -16,11 +16,18 @@
 //! there still, has a score of what its features were at some time since. The same condition, the
 //! other way about, keeps the call from scoring its own rows again where free space lies ahead.
 //!
+//! A trigger of the table may write rows itself, in the call's own transactions: such a row tells by
+//! its version nothing about its score. Where there are triggers or rules, the condition is therefore
+//! that a row has another value than the right one, whoever wrote it. A trigger that changes what is
+//! written would meet that for ever: the pages are walked again only as long as it gets less.
+//!
 //! With `only_missing` it is simpler: what has no score yet shows by itself.
 
+mod distributed;
 mod extent;
 mod output;
 mod progress;
+mod receiver;
 mod statement;
 mod target;
 mod transaction;
@@ -84,6 +91,8 @@ pub(crate) fn run(order: &Order) -> Result<()> {
         horizon: oldest_running(),
     };
     let target = Target::open(order)?;
+    distributed::check(order.table, &target.name, || target.pinned_update(order))?;
+    receiver::check(order, &target.name, &written)?;
     target.output.check_classes(&order.model, &written)?;
     Extent::read(order.table)?;
     target.check_rights(&written)?;
@@ -145,9 +154,11 @@ impl Call<'_> {
     fn run(mut self) -> Result<()> {
         self.walk(Rows::All)?;
         let batch_rows = u64::from(self.order.batch_rows);
+        let mut last = u64::MAX;
         for walk in 1.. {
-            let left = self.transaction(|_, target, written| {
-                target.count(Rows::Changed, batch_rows + 1, written)
+            let (left, has_triggers) = self.transaction(|_, target, written| {
+                let left = target.count(Rows::Changed, batch_rows + 1, written)?;
+                Ok((left, target.has_triggers))
             });
             if left == 0 {
                 break;
@@ -156,9 +167,18 @@ impl Call<'_> {
             if left > batch_rows && walk <= MOST_WALKS {
                 let horizon = self.transaction(|_, _, _| Ok(oldest_running()));
                 self.walk(Rows::Changed)?;
-                self.written.horizon = horizon;
+                let wrote = self.again - before;
+                // What is written comes out otherwise each time, and one statement would not help.
+                if has_triggers && wrote >= last {
+                    break;
+                }
+                last = wrote;
+                // Of what a trigger writes later none is older than the first walk.
+                if !has_triggers {
+                    self.written.horizon = horizon;
+                }
                 // Where nothing gets a score that has none, a trigger or a policy forbids it.
-                if self.again > before || !self.order.only_missing {
+                if wrote > 0 || !self.order.only_missing {
                     continue;
                 }
             }

@@ -14,25 +14,22 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Notices how far a call has come.
 pub(super) struct Progress {
     began: Instant,
-    told: Option<Instant>,
+    told: Instant,
 }
 
 impl Progress {
     pub(super) fn begin() -> Self {
-        Self {
-            began: Instant::now(),
-            told: None,
-        }
+        let began = Instant::now();
+        Self { began, told: began }
     }
 
-    /// After a batch that is not the last, when `share` of the table (0 to 1) has been walked:
-    /// after the first that scored any, and then once a second.
+    /// After a batch that is not the last, when `share` of the table (0 to 1) has been walked: once
+    /// a second, as what is told of less tells nothing.
     pub(super) fn batch(&mut self, rows: u64, share: f64) {
-        let early = self.told.is_some_and(|told| told.elapsed() < PAUSE);
-        if early || rows == 0 {
+        if self.told.elapsed() < PAUSE || rows == 0 {
             return;
         }
-        self.told = Some(Instant::now());
+        self.told = Instant::now();
         let spent = self.began.elapsed().as_secs_f64();
         let left = duration(spent * (1.0 - share).max(0.0) / share.max(1e-6));
         notice!(

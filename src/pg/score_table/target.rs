@@ -4,8 +4,9 @@ use pgrx::spi::{quote_identifier, quote_literal, quote_qualified_identifier};
 use pgrx::{PgSqlErrorCode as Code, pg_sys};
 
 use super::Order;
-use super::extent::Pages;
+use super::extent::{Pages, heirs};
 use super::output::Output;
+use super::receiver::own_column;
 use super::statement::{Written, count, run};
 use crate::pg::error::{Report, Result};
 use crate::pg::rows::ResultColumn;
@@ -33,9 +34,13 @@ pub(super) struct Target {
     /// The column's name, quoted.
     pub(super) column: String,
     pub(super) output: Output,
+    /// A row's features, in SQL.
+    arguments: String,
     /// What the column becomes, in SQL.
     value: String,
     only_missing: bool,
+    /// Whether an UPDATE may set off others of the same table, or write something else.
+    pub(super) has_triggers: bool,
 }
 
 /// A column of the table, not dropped.
@@ -55,14 +60,40 @@ impl Target {
     pub(super) fn open(order: &Order) -> Result<Self> {
         let (name, columns) = describe(order.table)?;
         let output = find_output(order, &name, &columns)?;
-        let value = output.of(&call(order, &name, columns, &output)?);
+        let arguments = arguments(order, &name, columns)?;
+        let value = output.of(&call(order, &output, &arguments));
         Ok(Self {
             name,
             column: quote_identifier(&order.column),
             output,
+            arguments,
             value,
             only_missing: order.only_missing,
+            has_triggers: heirs(order.table).into_iter().any(has_triggers),
         })
+    }
+
+    /// Statements that score the table by a function that is pinned to the version.
+    pub(super) fn pinned_update(&self, order: &Order) -> String {
+        let resolved = &order.resolved;
+        let name = format!("{}_v{}", resolved.model, resolved.number);
+        let function = quote_identifier(&name);
+        let returns = match self.output.function() {
+            "predict_class" => ", returns => 'class'",
+            "predict_proba" => ", returns => 'proba'",
+            _ => "",
+        };
+        format!(
+            "Use UPDATE with a function of the version, on every server of which the model has to \
+             be: SELECT neural.create_function({}, {}, version => {}{returns}); UPDATE {} AS scored \
+             SET {} = {};",
+            quote_literal(&function),
+            quote_literal(&resolved.model),
+            resolved.number,
+            self.name,
+            self.column,
+            self.output.of(&format!("{function}({})", self.arguments)),
+        )
     }
 
     /// Lets PostgreSQL say before any work what it has against the UPDATE: mostly that the invoker
@@ -76,12 +107,10 @@ impl Target {
     /// Scores the rows of these pages, or of the whole table, and returns how many.
     pub(super) fn score(&self, rows: Rows, pages: Option<Pages>, written: &Written) -> Result<u64> {
         let mut conditions = self.conditions(rows);
-        if rows == Rows::Changed {
+        if rows == Rows::Changed && (self.only_missing || !self.has_triggers) {
             // Most that changed had its score before and needs no other one. Two calls at once for
             // two columns would write each other's rows without end.
-            let column = format!("scored.{}", self.column);
-            let differs = self.output.differs(&column, &self.value);
-            conditions = format!("{conditions} AND {differs}");
+            conditions = format!("{conditions} AND {}", self.differs());
         }
         if let Some(Pages { from, to }) = pages {
             let tid = |page| format!("'({page},0)'::pg_catalog.tid");
@@ -93,6 +122,12 @@ impl Target {
             );
         }
         run(&self.update(&conditions), written)
+    }
+
+    /// Whether a row has another value than the right one.
+    fn differs(&self) -> String {
+        let column = format!("scored.{}", self.column);
+        self.output.differs(&column, &self.value)
     }
 
     fn update(&self, conditions: &str) -> String {
@@ -122,12 +157,12 @@ impl Target {
             return format!("scored.{} IS NULL", self.column);
         }
         let unwritten = "scored.xmin OPERATOR(pg_catalog.<>) ALL ($1)";
+        let since = "pg_catalog.age(scored.xmin) OPERATOR(pg_catalog.<=) pg_catalog.age($2)";
         match rows {
             Rows::All => unwritten.to_owned(),
-            Rows::Changed => format!(
-                "pg_catalog.age(scored.xmin) OPERATOR(pg_catalog.<=) pg_catalog.age($2) AND \
-                 {unwritten}"
-            ),
+            // The call's own transactions are younger, and count with the others.
+            Rows::Changed if self.has_triggers => format!("{since} AND {}", self.differs()),
+            Rows::Changed => format!("{since} AND {unwritten}"),
         }
     }
 }
@@ -182,6 +217,27 @@ fn describe(table: pg_sys::Oid) -> Result<(String, Vec<Column>)> {
     }
 }
 
+/// Whether an UPDATE of a table runs triggers or rules that users have made. (Triggers of foreign
+/// keys write nothing where the column is none.)
+fn has_triggers(table: pg_sys::Oid) -> bool {
+    // SAFETY: the relation is locked; its triggers are there while it is open.
+    unsafe {
+        let relation = pg_sys::relation_open(table, pg_sys::NoLock as i32);
+        let triggers = match (*relation).trigdesc.as_ref() {
+            Some(all) => std::slice::from_raw_parts(all.triggers, all.numtriggers as usize),
+            None => &[],
+        };
+        let fires = |trigger: &pg_sys::Trigger| {
+            !trigger.tgisinternal
+                && trigger.tgenabled as u8 != pg_sys::TRIGGER_DISABLED
+                && trigger.tgtype as u32 & pg_sys::TRIGGER_TYPE_UPDATE != 0
+        };
+        let found = triggers.iter().any(fires) || !(*relation).rd_rules.is_null();
+        pg_sys::relation_close(relation, pg_sys::NoLock as i32);
+        found
+    }
+}
+
 /// # Safety
 /// The row of an open relation.
 unsafe fn qualified_name(row: &pg_sys::FormData_pg_class) -> String {
@@ -224,6 +280,13 @@ fn find_output(order: &Order, table: &str, columns: &[Column]) -> Result<Output>
         )
         .hint("Name an ordinary column."));
     }
+    if order.model.target.column() == name {
+        return Err(Report::invalid(format!(
+            "column \"{name}\" of table {table} is what model \"{label}\" has learnt to predict, and \
+             answers would take the place of what is known"
+        ))
+        .hint(own_column(order, table)));
+    }
     let mut features = order.model.features.features.iter();
     if features.any(|feature| feature.name == *name) {
         return Err(Report::invalid(format!(
@@ -234,8 +297,24 @@ fn find_output(order: &Order, table: &str, columns: &[Column]) -> Result<Output>
     Output::for_column(&column.result, column.modifier, table, order)
 }
 
-/// The call of the model for a row of the table.
-fn call(order: &Order, table: &str, columns: Vec<Column>, output: &Output) -> Result<String> {
+/// The call of the model for a row of the table: by its bytes, so that neither a deployment nor
+/// another model of its name mixes two versions.
+fn call(order: &Order, output: &Output, arguments: &str) -> String {
+    let hash: String = order
+        .resolved
+        .sha256
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!(
+        "neural.{}_pinned({}::pg_catalog.bytea, {arguments})",
+        output.function(),
+        quote_literal(format!("\\x{hash}"))
+    )
+}
+
+/// A row's features in call order, or the row as one value.
+fn arguments(order: &Order, table: &str, columns: Vec<Column>) -> Result<String> {
     let (model, resolved) = (&order.model, &order.resolved);
     let columns: Vec<ResultColumn> = columns.into_iter().map(|column| column.result).collect();
     let missing = |feature: &str| {
@@ -250,7 +329,7 @@ fn call(order: &Order, table: &str, columns: Vec<Column>, output: &Output) -> Re
     };
     let places = find_features(&columns, model, resolved, missing)?;
     let features = &model.features.features;
-    let arguments = if features.len() > MOST_FEATURES {
+    if features.len() > MOST_FEATURES {
         if let Some(feature) = features
             .iter()
             .find(|feature| columns.iter().all(|column| column.name != feature.name))
@@ -258,19 +337,11 @@ fn call(order: &Order, table: &str, columns: Vec<Column>, output: &Output) -> Re
             return Err(missing(&feature.name));
         }
         // The row as one value, its columns found by name.
-        "scored.*".to_owned()
-    } else {
-        let mut arguments = vec!["NULL".to_owned(); features.len()];
-        for (feature, ..) in places {
-            arguments[feature] = format!("scored.{}", quote_identifier(&features[feature].name));
-        }
-        arguments.join(", ")
-    };
-    // By its number, so that a deployment meanwhile does not mix two versions.
-    let version = format!("{}@{}", resolved.model, resolved.number);
-    Ok(format!(
-        "neural.{}({}, {arguments})",
-        output.function(),
-        quote_literal(version)
-    ))
+        return Ok("scored.*".to_owned());
+    }
+    let mut arguments = vec!["NULL".to_owned(); features.len()];
+    for (feature, ..) in places {
+        arguments[feature] = format!("scored.{}", quote_identifier(&features[feature].name));
+    }
+    Ok(arguments.join(", "))
 }

@@ -14,7 +14,7 @@ use std::ptr::null_mut;
 
 use pgrx::pg_sys::{self, NodeTag, Plan};
 
-use self::plans::{highest_id, takes_all};
+use self::plans::{highest_id, is_known_throughout, takes_all};
 use super::{lists, node};
 
 /// Whether those above a plan may stop before its last row.
@@ -73,6 +73,13 @@ pub(super) unsafe fn rewrite(statement: *mut pg_sys::PlannedStmt) {
     // SAFETY: as the caller says; whatever is changed belongs to the statement alone.
     unsafe {
         if statement.is_null() || (*statement).planTree.is_null() || !may_call(statement) {
+            return;
+        }
+        // What is not known is not rewritten, wherever in the statement it is: what it does with the
+        // rows of others cannot be told.
+        let subplans = lists::items::<Plan>((*statement).subplans);
+        let mut plans = subplans.chain([(*statement).planTree]);
+        if !plans.all(|plan| is_known_throughout(plan)) {
             return;
         }
         let mut rewrite = Rewrite {

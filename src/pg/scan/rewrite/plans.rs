@@ -17,6 +17,71 @@ pub(super) unsafe fn is_current_of(node: *mut pg_sys::Node) -> bool {
     }
 }
 
+/// Whether this is a kind of plan of which it is known what lies below it, what it evaluates, and
+/// when. A later PostgreSQL may have others; tests/support/plan_nodes compares the list with a
+/// server's header.
+pub(super) unsafe fn is_known(plan: *mut Plan) -> bool {
+    // SAFETY: a plan.
+    let tag = unsafe { (*plan).type_ };
+    matches!(
+        tag,
+        NodeTag::T_Result
+            | NodeTag::T_ProjectSet
+            | NodeTag::T_ModifyTable
+            | NodeTag::T_Append
+            | NodeTag::T_MergeAppend
+            | NodeTag::T_RecursiveUnion
+            | NodeTag::T_BitmapAnd
+            | NodeTag::T_BitmapOr
+            | NodeTag::T_SeqScan
+            | NodeTag::T_SampleScan
+            | NodeTag::T_IndexScan
+            | NodeTag::T_IndexOnlyScan
+            | NodeTag::T_BitmapIndexScan
+            | NodeTag::T_BitmapHeapScan
+            | NodeTag::T_TidScan
+            | NodeTag::T_TidRangeScan
+            | NodeTag::T_SubqueryScan
+            | NodeTag::T_FunctionScan
+            | NodeTag::T_ValuesScan
+            | NodeTag::T_TableFuncScan
+            | NodeTag::T_CteScan
+            | NodeTag::T_NamedTuplestoreScan
+            | NodeTag::T_WorkTableScan
+            | NodeTag::T_ForeignScan
+            | NodeTag::T_CustomScan
+            | NodeTag::T_NestLoop
+            | NodeTag::T_MergeJoin
+            | NodeTag::T_HashJoin
+            | NodeTag::T_Material
+            | NodeTag::T_Memoize
+            | NodeTag::T_Sort
+            | NodeTag::T_IncrementalSort
+            | NodeTag::T_Group
+            | NodeTag::T_Agg
+            | NodeTag::T_WindowAgg
+            | NodeTag::T_Unique
+            | NodeTag::T_Gather
+            | NodeTag::T_GatherMerge
+            | NodeTag::T_Hash
+            | NodeTag::T_SetOp
+            | NodeTag::T_LockRows
+            | NodeTag::T_Limit
+    )
+}
+
+/// Whether a plan and all below it are of known kinds.
+pub(super) unsafe fn is_known_throughout(plan: *mut Plan) -> bool {
+    // SAFETY: a plan, or null.
+    unsafe {
+        plan.is_null()
+            || is_known(plan)
+                && parts(plan)
+                    .into_iter()
+                    .all(|part| is_known_throughout(part))
+    }
+}
+
 pub(super) unsafe fn is_join(plan: *mut Plan) -> bool {
     // SAFETY: a plan.
     let tag = unsafe { (*plan).type_ };
@@ -45,7 +110,7 @@ pub(super) unsafe fn inner_join(plan: *mut Plan) -> Option<*mut pg_sys::Join> {
     }
 }
 
-/// The plans right below a plan, and null ones.
+/// The plans right below a plan of a known kind, and null ones.
 pub(super) unsafe fn parts(plan: *mut Plan) -> Vec<*mut Plan> {
     // SAFETY: looked at as what its tag says.
     unsafe {
@@ -67,7 +132,7 @@ pub(super) unsafe fn parts(plan: *mut Plan) -> Vec<*mut Plan> {
     }
 }
 
-/// What a plan evaluates each time that it begins a scan. Null items are there.
+/// What a plan of a known kind evaluates each time that it begins a scan. Null items are there.
 pub(super) unsafe fn evaluated_a_scan(plan: *mut Plan) -> Vec<*mut pg_sys::Node> {
     // SAFETY: looked at as what its tag says.
     unsafe {
@@ -116,7 +181,7 @@ pub(super) unsafe fn evaluated_a_scan(plan: *mut Plan) -> Vec<*mut pg_sys::Node>
     }
 }
 
-/// What a plan evaluates for its rows besides its target list, its filter and a join's condition.
+/// What a plan of a known kind evaluates for its rows besides its target list, its filter and a join's condition.
 pub(super) unsafe fn evaluated_a_row(plan: *mut Plan) -> Vec<*mut pg_sys::Node> {
     // SAFETY: looked at as what its tag says.
     unsafe {

@@ -8,7 +8,7 @@ use std::ptr::null_mut;
 use pgrx::pg_sys::{self, NodeTag, Plan};
 
 use super::Rewrite;
-use super::plans::{evaluated_a_row, evaluated_a_scan, is_join, parts, takes_all};
+use super::plans::{evaluated_a_row, evaluated_a_scan, is_join, is_known, parts, takes_all};
 use crate::pg::scan::calls;
 use crate::pg::scan::lists;
 use crate::pg::scan::tree::{Next, is_deep, walk};
@@ -116,7 +116,9 @@ impl Rewrite {
                 | NodeTag::T_LockRows
                 | NodeTag::T_ModifyTable => Ahead::Shows,
                 _ if is_join(plan) => self.evaluations((*plan.cast::<pg_sys::Join>()).joinqual),
-                _ => Ahead::Nothing,
+                _ if is_known(plan) => Ahead::Nothing,
+                // Nobody knows what it does.
+                _ => Ahead::Volatile,
             };
             own.max(self.evaluations((*plan).targetlist))
                 .max(self.evaluations((*plan).qual))
