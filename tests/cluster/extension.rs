@@ -6,7 +6,7 @@ use crate::harness::{Cluster, backend_pid, error_of};
 
 /// Objects that a DROP EXTENSION would leave behind, or the script forgot to make its own.
 const STRAYS: &str = "
-    SELECT count(*) FROM pg_catalog.pg_namespace WHERE nspname = 'neural'
+    SELECT count(*) FROM pg_catalog.pg_namespace WHERE nspname IN ('neural', '_neural')
     UNION ALL SELECT count(*) FROM pg_catalog.pg_proc WHERE probin LIKE '%pg_neural%'
     UNION ALL SELECT count(*) FROM pg_catalog.pg_extension WHERE extname = 'pg_neural'";
 
