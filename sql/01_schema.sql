@@ -4,6 +4,18 @@
 -- would be theirs. Whatever runs here must not pick up objects of other schemas.
 SET LOCAL search_path TO pg_catalog, pg_temp;
 
+-- The library keeps and compares texts as UTF-8. SQL_ASCII takes bytes as they come, so there texts
+-- that are not UTF-8 are refused one by one.
+DO $$
+BEGIN
+    IF getdatabaseencoding() NOT IN ('UTF8', 'SQL_ASCII') THEN
+        RAISE EXCEPTION 'pg_neural does not work in a database whose encoding is %', getdatabaseencoding()
+            USING ERRCODE = 'feature_not_supported',
+                  HINT = 'Create a database for it: CREATE DATABASE name ENCODING ''UTF8'' TEMPLATE template0.';
+    END IF;
+END
+$$;
+
 -- What users call and look at.
 CREATE SCHEMA neural;
 COMMENT ON SCHEMA neural IS 'neural networks: functions and views of pg_neural';
@@ -45,12 +57,11 @@ CREATE TABLE _neural.numbering (
 -- tables in any order, with the constraints already there. Every change is made under the lock of
 -- the model's row, by the functions of `src/pg/catalog`.
 --
--- `src/pg/reader` reads the columns of `model`, `version` and `chunk` by their place.
+-- `src/pg/reader` reads the columns of `model`, `model_grant`, `version` and `chunk` by their place.
 CREATE TABLE _neural.model (
     id bigint CONSTRAINT model_pkey PRIMARY KEY DEFAULT nextval('_neural.model_id'),
     name text COLLATE "C" NOT NULL CONSTRAINT model_name_key UNIQUE,
     owner _neural.role NOT NULL,
-    grantees _neural.role[] NOT NULL DEFAULT '{}',
     -- The id of the deployed version.
     deployed bigint,
     -- What later versions keep: the task, and the features' names and types in call order.
@@ -58,6 +69,24 @@ CREATE TABLE _neural.model (
     positive_class text,
     created_at timestamptz NOT NULL DEFAULT now()
 );
+
+-- Who else may use a model. No key: of two roles that a restore does not find, both are nobody.
+CREATE TABLE _neural.model_grant (
+    model bigint NOT NULL,
+    grantee _neural.role NOT NULL,
+    granted_by _neural.role NOT NULL,
+    granted_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX model_grant_model_index ON _neural.model_grant (model);
+
+-- PostgreSQL knows of no model that a role has a right on, but it knows of rights on functions. So
+-- every role that owns a model or was granted one may execute this function, which does nothing:
+-- DROP ROLE is refused while the role has models, and DROP OWNED takes its grants. A grant counts
+-- only while its grantee may execute this.
+CREATE FUNCTION _neural.model_owner_or_grantee() RETURNS void
+    LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'model_owner_or_grantee_wrapper';
+COMMENT ON FUNCTION _neural.model_owner_or_grantee() IS
+    'executable by the roles that own models or were granted some: give away or drop what neural.models and neural.model_grants show, or use DROP OWNED';
 
 CREATE TABLE _neural.version (
     id bigint CONSTRAINT version_pkey PRIMARY KEY DEFAULT nextval('_neural.version_id'),
@@ -85,6 +114,8 @@ CREATE TABLE _neural.version (
     metrics jsonb,
     -- Multiplications that a row takes, by which the planner goes.
     products bigint,
+    -- Whether query, options and all figures are what an imported file says.
+    claimed boolean NOT NULL DEFAULT false,
     CONSTRAINT version_number_key UNIQUE (model, number)
 );
 CREATE INDEX version_sha256_index ON _neural.version (sha256);
@@ -121,12 +152,23 @@ CREATE TABLE _neural.epoch (
     CONSTRAINT epoch_pkey PRIMARY KEY (version, epoch)
 );
 
+-- No policy: no row for anybody but the tables' owner, not even with the rights of
+-- pg_read_all_data and pg_write_all_data.
+ALTER TABLE _neural.numbering ENABLE ROW LEVEL SECURITY;
+ALTER TABLE _neural.model ENABLE ROW LEVEL SECURITY;
+ALTER TABLE _neural.model_grant ENABLE ROW LEVEL SECURITY;
+ALTER TABLE _neural.version ENABLE ROW LEVEL SECURITY;
+ALTER TABLE _neural.chunk ENABLE ROW LEVEL SECURITY;
+ALTER TABLE _neural.deployment ENABLE ROW LEVEL SECURITY;
+ALTER TABLE _neural.epoch ENABLE ROW LEVEL SECURITY;
+
 -- What users own is dumped with their data.
 SELECT pg_extension_config_dump('_neural.model_id', '');
 SELECT pg_extension_config_dump('_neural.version_id', '');
 SELECT pg_extension_config_dump('_neural.deployment_id', '');
 SELECT pg_extension_config_dump('_neural.numbering', '');
 SELECT pg_extension_config_dump('_neural.model', '');
+SELECT pg_extension_config_dump('_neural.model_grant', '');
 SELECT pg_extension_config_dump('_neural.version', '');
 SELECT pg_extension_config_dump('_neural.chunk', '');
 SELECT pg_extension_config_dump('_neural.deployment', '');

@@ -4,8 +4,16 @@ CREATE FUNCTION neural.deploy(model text, version int) RETURNS int
     LANGUAGE c AS 'MODULE_PATHNAME', 'deploy_wrapper';
 CREATE FUNCTION neural.rollback(model text) RETURNS int
     LANGUAGE c AS 'MODULE_PATHNAME', 'rollback_wrapper';
-CREATE FUNCTION neural.drop_model(model text, version int DEFAULT NULL) RETURNS void
+CREATE FUNCTION neural.drop_model(
+    model text, version int DEFAULT NULL, force boolean DEFAULT false
+) RETURNS void
     LANGUAGE c AS 'MODULE_PATHNAME', 'drop_model_wrapper';
+COMMENT ON FUNCTION neural.drop_model IS
+    'drops one version of a model, or the model; with force also where functions are pinned to it';
+CREATE FUNCTION neural.set_threshold(model text, threshold float8) RETURNS int
+    LANGUAGE c AS 'MODULE_PATHNAME', 'set_threshold_wrapper';
+COMMENT ON FUNCTION neural.set_threshold IS
+    'makes and deploys the next version of a model, the same but for the threshold; its number';
 CREATE FUNCTION neural.rename_model(model text, new_name text) RETURNS void
     LANGUAGE c AS 'MODULE_PATHNAME', 'rename_model_wrapper';
 CREATE FUNCTION neural.set_owner(model text, new_owner regrole) RETURNS void
@@ -15,8 +23,10 @@ CREATE FUNCTION neural.grant_model(model text, grantee regrole) RETURNS void
 CREATE FUNCTION neural.revoke_model(model text, grantee regrole) RETURNS void
     LANGUAGE c AS 'MODULE_PATHNAME', 'revoke_model_wrapper';
 
-CREATE FUNCTION neural.export_model(model text) RETURNS bytea
+CREATE FUNCTION neural.export_model(model text, lineage boolean DEFAULT true) RETURNS bytea
     LANGUAGE c AS 'MODULE_PATHNAME', 'export_model_wrapper';
+COMMENT ON FUNCTION neural.export_model IS
+    'a version as a safetensors file; without lineage the query and the options stay here';
 CREATE FUNCTION neural.import_model(model text, artifact bytea) RETURNS int
     LANGUAGE c AS 'MODULE_PATHNAME', 'import_model_wrapper';
 CREATE FUNCTION neural.import_weights(
@@ -35,8 +45,11 @@ COMMENT ON FUNCTION neural.import_weights IS
 -- The rights that the views go by: the same code that guards the functions.
 CREATE FUNCTION _neural.may_manage(owner _neural.role) RETURNS bool
     LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'may_manage_wrapper';
-CREATE FUNCTION _neural.may_use(owner _neural.role, grantees _neural.role[]) RETURNS bool
+CREATE FUNCTION _neural.may_use(model bigint, owner _neural.role) RETURNS bool
     LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'may_use_wrapper';
+-- Whether a grant to the role counts: see _neural.model_owner_or_grantee.
+CREATE FUNCTION _neural.is_granted(grantee _neural.role) RETURNS bool
+    LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'is_granted_wrapper';
 
 CREATE FUNCTION _neural.shipped_architectures()
     RETURNS TABLE (name text, description text, layers jsonb)
@@ -73,7 +86,7 @@ CREATE VIEW neural.models WITH (security_barrier) AS
            m.created_at
     FROM _neural.model m
     LEFT JOIN _neural.version v ON v.id = m.deployed
-    WHERE _neural.may_use(m.owner, m.grantees);
+    WHERE _neural.may_use(m.id, m.owner);
 
 CREATE VIEW neural.model_versions WITH (security_barrier) AS
     SELECT m.name AS model,
@@ -92,10 +105,11 @@ CREATE VIEW neural.model_versions WITH (security_barrier) AS
            v.validation_loss,
            v.metrics,
            v.sha256,
-           v.extension_version
+           v.extension_version,
+           v.claimed
     FROM _neural.model m
     JOIN _neural.version v ON v.model = m.id
-    WHERE _neural.may_use(m.owner, m.grantees);
+    WHERE _neural.may_use(m.id, m.owner);
 
 CREATE VIEW neural.training_history WITH (security_barrier) AS
     SELECT m.name AS model,
@@ -109,4 +123,27 @@ CREATE VIEW neural.training_history WITH (security_barrier) AS
     FROM _neural.model m
     JOIN _neural.version v ON v.model = m.id
     JOIN _neural.epoch e ON e.version = v.id
-    WHERE _neural.may_use(m.owner, m.grantees);
+    WHERE _neural.may_use(m.id, m.owner);
+
+-- Who manages a model sees all its grants, everybody else their own.
+CREATE VIEW neural.model_grants WITH (security_barrier) AS
+    SELECT m.name AS model,
+           CASE WHEN g.grantee::oid = 0 THEN 'PUBLIC'::name
+                ELSE (SELECT r.rolname FROM pg_roles r WHERE r.oid = g.grantee) END AS grantee,
+           (SELECT r.rolname FROM pg_roles r WHERE r.oid = g.granted_by) AS granted_by,
+           g.granted_at
+    FROM _neural.model m
+    JOIN _neural.model_grant g ON g.model = m.id
+    WHERE _neural.is_granted(g.grantee)
+      AND (_neural.may_manage(m.owner) OR _neural.may_manage(g.grantee) OR g.grantee::oid = 0);
+
+-- The deployments that neural.rollback can go back to, and the present one.
+CREATE VIEW neural.deployments WITH (security_barrier) AS
+    SELECT m.name AS model,
+           v.number AS version,
+           d.deployed_at,
+           (SELECT r.rolname FROM pg_roles r WHERE r.oid = d.deployed_by) AS deployed_by
+    FROM _neural.deployment d
+    JOIN _neural.model m ON m.id = d.model
+    JOIN _neural.version v ON v.id = d.version
+    WHERE _neural.may_use(m.id, m.owner);

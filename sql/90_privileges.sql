@@ -10,11 +10,12 @@ DECLARE
         'predict_pinned', 'predict_class_pinned', 'predict_proba_pinned',
         'classes', 'create_function', 'model_cache_info', 'evaluate', 'confusion_matrix',
         'auc', 'gini', 'ks', 'log_loss', 'brier', 'rmse', 'mae', 'r2',
-        'deploy', 'rollback', 'drop_model', 'rename_model', 'set_owner',
+        'deploy', 'rollback', 'set_threshold', 'drop_model', 'rename_model', 'set_owner',
         'grant_model', 'revoke_model', 'export_model',
-        'may_manage', 'may_use', 'shipped_architectures'];
+        'may_manage', 'may_use', 'is_granted', 'references_in', 'shipped_architectures'];
     public_views CONSTANT text[] := ARRAY[
-        'models', 'model_versions', 'training_history', 'architectures'];
+        'models', 'model_versions', 'training_history', 'architectures', 'model_grants',
+        'deployments', 'model_users'];
     object record;
     grantee oid;
 BEGIN

@@ -7,6 +7,7 @@
 
 mod container;
 mod error;
+pub mod lineage;
 mod model;
 mod prepared;
 pub mod shared;

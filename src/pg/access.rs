@@ -2,8 +2,8 @@
 
 use pgrx::prelude::*;
 
-use super::error::{Report, Result};
-use super::role;
+use super::error::{OrRaise, Report, Result};
+use super::{holders, reader, role};
 
 /// The role whose rights count: the invoker, or the owner inside a SECURITY DEFINER function.
 pub(crate) fn invoker() -> pg_sys::Oid {
@@ -23,27 +23,16 @@ pub(crate) enum Right {
 }
 
 impl Right {
-    /// What `user` may do with a model of that owner and those grantees.
-    ///
-    /// Inherited membership counts, the mere right to SET ROLE or to administer does not: that is
-    /// what `pg_has_role(…, 'USAGE')` asks for.
-    pub(crate) fn of(
-        user: pg_sys::Oid,
-        owner: pg_sys::Oid,
-        grantees: impl IntoIterator<Item = pg_sys::Oid>,
-    ) -> Self {
-        // SAFETY: a membership test between OIDs, existing or not.
-        let acts_as = |role| unsafe { pg_sys::has_privs_of_role(user, role) };
-        if acts_as(owner) {
-            Self::Manage
-        } else if grantees
-            .into_iter()
-            .any(|role| role == role::PUBLIC || (role != role::NOBODY && acts_as(role)))
-        {
-            Self::Use
-        } else {
-            Self::None
+    /// What `user` may do with the model of that number and owner, under the active snapshot.
+    pub(crate) fn of(user: pg_sys::Oid, model: i64, owner: pg_sys::Oid) -> Result<Self> {
+        if acts_as(user, owner) {
+            return Ok(Self::Manage);
         }
+        let granted = reader::grantees(model)?.into_iter().any(|role| {
+            role == role::PUBLIC
+                || (role != role::NOBODY && acts_as(user, role) && holders::counts(role))
+        });
+        Ok(if granted { Self::Use } else { Self::None })
     }
 
     /// An error unless this is at least `needed`.
@@ -60,15 +49,26 @@ impl Right {
     }
 }
 
+/// Whether `user` has the rights of `role`.
+///
+/// Inherited membership counts, the mere right to SET ROLE or to administer does not: that is what
+/// `pg_has_role(…, 'USAGE')` asks for.
+fn acts_as(user: pg_sys::Oid, role: pg_sys::Oid) -> bool {
+    // SAFETY: a membership test between OIDs, existing or not.
+    unsafe { pg_sys::has_privs_of_role(user, role) }
+}
+
 /// `_neural.may_manage`, for the views.
 #[pg_extern(sql = false)]
 fn may_manage(owner: Option<pg_sys::Oid>) -> bool {
-    owner.is_some_and(|owner| Right::of(invoker(), owner, []) == Right::Manage)
+    owner.is_some_and(|owner| acts_as(invoker(), owner))
 }
 
 /// `_neural.may_use`, for the views.
 #[pg_extern(sql = false)]
-fn may_use(owner: Option<pg_sys::Oid>, grantees: Option<Array<'_, pg_sys::Oid>>) -> bool {
-    let grantees = grantees.iter().flat_map(|list| list.iter().flatten());
-    owner.is_some_and(|owner| Right::of(invoker(), owner, grantees) >= Right::Use)
+fn may_use(model: Option<i64>, owner: Option<pg_sys::Oid>) -> bool {
+    match (model, owner) {
+        (Some(model), Some(owner)) => Right::of(invoker(), model, owner).or_raise() >= Right::Use,
+        _ => false,
+    }
 }

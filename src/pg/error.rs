@@ -1,5 +1,6 @@
 //! How an error becomes PostgreSQL's: SQLSTATE, message, DETAIL and HINT, in one place.
 
+use super::settings;
 use crate::{artifact, features, metrics, nn, training, weights};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode};
@@ -100,6 +101,37 @@ impl Report {
     /// runs, and becomes an ERROR there.
     #[track_caller]
     pub(crate) fn raise(self) -> ! {
+        self.report(PgLogLevel::ERROR);
+        unreachable!("an ERROR does not return")
+    }
+
+    /// Something said in passing.
+    pub(crate) fn notice(message: impl Into<String>) -> Self {
+        Self::new(PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION, message)
+    }
+
+    /// Something that the user should know of though nothing failed.
+    pub(crate) fn warning(message: impl Into<String>) -> Self {
+        Self::new(PgSqlErrorCode::ERRCODE_WARNING, message)
+    }
+
+    /// Sends a [`Report::notice`] or a [`Report::warning`] to the user.
+    #[track_caller]
+    pub(crate) fn send(self) {
+        let level = match self.sqlstate {
+            PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION => PgLogLevel::NOTICE,
+            _ => PgLogLevel::WARNING,
+        };
+        self.report(level);
+    }
+
+    #[track_caller]
+    fn report(mut self, level: PgLogLevel) {
+        if self.sqlstate == PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY && settings::memory_is_limited() {
+            self.detail.get_or_insert_with(|| {
+                "The setting neural.max_memory_limit holds neural.max_memory down; a superuser can raise it.".into()
+            });
+        }
         let mut report = ErrorReport::new(self.sqlstate, self.message, "pg_neural");
         if let Some(detail) = self.detail {
             report = report.set_detail(detail);
@@ -107,8 +139,7 @@ impl Report {
         if let Some(hint) = self.hint {
             report = report.set_hint(hint);
         }
-        report.report(PgLogLevel::ERROR);
-        unreachable!("an ERROR does not return")
+        report.report(level);
     }
 }
 

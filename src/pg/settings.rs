@@ -10,6 +10,8 @@ static MAX_MEMORY: GucSetting<i32> = GucSetting::<i32>::new(-1);
 static MODEL_CACHE: GucSetting<i32> = GucSetting::<i32>::new(256 * 1024);
 static BATCH_SCORING: GucSetting<bool> = GucSetting::<bool>::new(true);
 static BATCH_ROWS: GucSetting<i32> = GucSetting::<i32>::new(256);
+static MAX_MEMORY_LIMIT: GucSetting<i32> = GucSetting::<i32>::new(-1);
+static MAX_THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
 static SHARED_MODELS: GucSetting<i32> = GucSetting::<i32>::new(4 * 1024 * 1024);
 
 /// Registers the settings and reserves their prefix.
@@ -72,6 +74,26 @@ pub(crate) fn define() {
         GucContext::Suset,
         GucFlags::UNIT_KB,
     );
+    GucRegistry::define_int_guc(
+        c"neural.max_memory_limit",
+        c"Most that neural.max_memory counts for, whatever a user sets it to.",
+        c"-1 means no limit.",
+        &MAX_MEMORY_LIMIT,
+        -1,
+        MOST_KILOBYTES,
+        GucContext::Suset,
+        GucFlags::UNIT_KB,
+    );
+    GucRegistry::define_int_guc(
+        c"neural.max_threads",
+        c"Most threads that a training computes with, whatever a user asks for.",
+        c"0 means as many as there are processors, which are never exceeded.",
+        &MAX_THREADS,
+        0,
+        1024,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
     // SAFETY: the string is static; PostgreSQL copies it.
     unsafe { pg_sys::MarkGUCPrefixReserved(c"neural".as_ptr()) };
 }
@@ -86,15 +108,42 @@ pub(crate) fn threads() -> usize {
     usize::try_from(threads).unwrap_or(1).max(1)
 }
 
-/// `neural.max_memory` in bytes, with its default worked out: at least 1 MB, PostgreSQL's own
-/// least `maintenance_work_mem`.
+/// The most threads a training may have: `neural.max_threads`, and never more than processors, as
+/// threads that wait for each other's turn only slow it down.
+pub(crate) fn max_threads() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    match usize::try_from(MAX_THREADS.get()) {
+        Ok(cap) if cap > 0 => cap.min(processors),
+        _ => processors,
+    }
+}
+
+/// `neural.max_memory` in bytes, with its default worked out and `neural.max_memory_limit` kept: at
+/// least 1 MB, PostgreSQL's own least `maintenance_work_mem`.
 pub(crate) fn max_memory() -> usize {
-    let kilobytes = match MAX_MEMORY.get() {
+    bytes(wanted_memory().min(memory_limit())).max(1024 * 1024)
+}
+
+/// Whether `neural.max_memory_limit` keeps a user from what `neural.max_memory` says.
+pub(crate) fn memory_is_limited() -> bool {
+    wanted_memory() > memory_limit()
+}
+
+/// `neural.max_memory` in kB, with its default worked out.
+fn wanted_memory() -> i32 {
+    match MAX_MEMORY.get() {
         // SAFETY: a setting of PostgreSQL's, read in the main thread.
         -1 => unsafe { pg_sys::maintenance_work_mem },
         kilobytes => kilobytes,
-    };
-    bytes(kilobytes).max(1024 * 1024)
+    }
+}
+
+/// `neural.max_memory_limit` in kB.
+fn memory_limit() -> i32 {
+    match MAX_MEMORY_LIMIT.get() {
+        -1 => MOST_KILOBYTES,
+        limit => limit,
+    }
 }
 
 /// `neural.shared_models` in bytes.

@@ -4,13 +4,11 @@ use super::error::{Report, Result};
 use super::settings;
 use crate::nn::signals::without_signals;
 
-/// Threads that a training shall compute with: as asked for, else the setting, and no more than
-/// there are processors, as threads that wait for each other's turn only slow it down.
+/// Threads that a training shall compute with: as asked for, else the setting, and no more than may be.
 pub(crate) fn usable(asked: Option<usize>) -> usize {
-    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     asked
-        .unwrap_or_else(|| settings::threads().min(processors))
-        .clamp(1, 1024)
+        .unwrap_or_else(settings::threads)
+        .clamp(1, settings::max_threads())
 }
 
 /// A pool of `threads` worker threads.

@@ -2,6 +2,7 @@
 //! PostgreSQL.
 
 mod announce;
+pub mod better;
 mod check;
 mod choose_architecture;
 mod choose_target;
@@ -26,6 +27,6 @@ pub use error::Error;
 pub use job::{Job, Observer, Outcome};
 pub use judge::{Judge, Truth, metrics_json, positive_probability};
 pub(crate) use options::nearest;
-pub use options::{ClassWeights, Options, ValidationSplit};
+pub use options::{ClassWeights, Deploy, Options, ValidationSplit};
 pub use plan::{Given, Plan, Read, SequencePlan};
 pub use run::run;

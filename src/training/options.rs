@@ -70,6 +70,18 @@ pub enum ClassWeights {
     Named(Vec<(String, f64)>),
 }
 
+/// Whether a new version becomes the deployed one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Deploy {
+    /// It does.
+    #[default]
+    Always,
+    /// It is stored only.
+    Never,
+    /// If it was judged better than the deployed one, or none is deployed.
+    IfBetter,
+}
+
 /// Which rows are held out.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum ValidationSplit {
@@ -157,7 +169,7 @@ pub struct Options {
     /// The class whose probability `predict` gives.
     pub positive_class: Option<String>,
     /// Whether the new version is deployed.
-    pub deploy: Option<bool>,
+    pub deploy: Option<Deploy>,
     /// Whether training starts from the deployed version.
     pub warm_start: Option<bool>,
     /// Whether the optimizer's state is kept in the version, for a warm start.
@@ -256,7 +268,7 @@ impl Options {
             sequence_length: read.whole("sequence_length", 1)?,
             threshold: read.number("threshold", 0.0, 1.0)?,
             positive_class: read.class_name("positive_class")?,
-            deploy: read.boolean("deploy")?,
+            deploy: read.deploy()?,
             warm_start: read.boolean("warm_start")?,
             keep_optimizer: read.boolean("keep_optimizer")?,
             verbose: read.boolean("verbose")?,
@@ -373,6 +385,19 @@ impl Reader<'_> {
             .filter(|&number| number >= low as u64 && number <= u64::from(u32::MAX))
             .map(|number| Some(number as usize))
             .ok_or_else(|| Error::option(key, &format!("must be a whole number of at least {low}")))
+    }
+
+    fn deploy(&self) -> Result<Option<Deploy>, Error> {
+        match self.get("deploy") {
+            None => Ok(None),
+            Some(Value::Bool(true)) => Ok(Some(Deploy::Always)),
+            Some(Value::Bool(false)) => Ok(Some(Deploy::Never)),
+            Some(Value::String(text)) if text == "if_better" => Ok(Some(Deploy::IfBetter)),
+            Some(_) => Err(Error::option(
+                "deploy",
+                "must be true, false or \"if_better\"",
+            )),
+        }
     }
 
     fn boolean(&self, key: &'static str) -> Result<Option<bool>, Error> {

@@ -170,7 +170,7 @@ fn the_model_of_a_dropped_role_stays_and_gives_no_right() {
     let hash = sha256(&mut client, "left");
     client
         .batch_execute(
-            "REVOKE ALL ON FUNCTION neural.train FROM leaver; DROP ROLE leaver;
+            "DROP OWNED BY leaver; DROP ROLE leaver;
              CREATE ROLE newcomer LOGIN",
         )
         .unwrap();

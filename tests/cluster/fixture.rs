@@ -78,7 +78,7 @@ pub fn stored_rows(client: &mut Client) -> i64 {
     ];
     let counts: Vec<String> = tables
         .iter()
-        .map(|table| format!("(SELECT count(*) FROM neural.{table})"))
+        .map(|table| format!("(SELECT count(*) FROM _neural.{table})"))
         .collect();
     count(client, &format!("SELECT {}", counts.join(" + ")))
 }

@@ -7,6 +7,7 @@ use pgrx::{PgSqlErrorCode as Code, Spi, pg_sys};
 use super::function_parameters::Parameters;
 use super::{cost, given};
 use crate::pg::cache;
+use crate::pg::catalog;
 use crate::pg::error::Report;
 use crate::pg::reader::{self, Resolved};
 use crate::pg::search_path::CatalogNames;
@@ -108,6 +109,9 @@ fn create(
     };
     let (schema, name) = target_name(function_name)?;
     let pinned = version.is_some() || model.contains('@');
+    if pinned {
+        catalog::keep_version(&resolved)?;
+    }
     let callee = call_text(callee, pinned, model, &resolved);
     let volatility = if pinned { "IMMUTABLE" } else { "STABLE" };
     let cost = cost::operators(resolved.products, decoded.features.features.len());

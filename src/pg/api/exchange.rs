@@ -2,22 +2,25 @@
 
 use pgrx::JsonB;
 use pgrx::prelude::*;
+use serde_json::json;
 
 use super::given;
-use crate::artifact::Model;
+use crate::artifact::{Model, lineage};
 use crate::pg::access::Right;
 use crate::pg::catalog::{self, Description, NewVersion, Training};
 use crate::pg::error::{OrRaise, Report, Result};
-use crate::pg::{interrupt, reader, settings};
+use crate::pg::reader::{self, Resolved};
+use crate::pg::{interrupt, settings};
 use crate::weights;
 
 /// The largest value PostgreSQL can return: 1 GB with its header.
 const LARGEST: usize = 0x3fff_ffff - pg_sys::VARHDRSZ;
 
-/// A version as the safetensors file that it is stored as.
+/// A version as the safetensors file that it is stored as, with its query and options or without.
 #[pg_extern(sql = false)]
-fn export_model(model: Option<&str>) -> Vec<u8> {
-    export(given(model, "model").or_raise()).or_raise()
+fn export_model(model: Option<&str>, lineage: Option<bool>) -> Vec<u8> {
+    let model = given(model, "model").or_raise();
+    export(model, lineage.unwrap_or(true)).or_raise()
 }
 
 /// Stores an exported version under a name, as the next version of the model.
@@ -30,14 +33,25 @@ fn import_model(model: Option<&str>, artifact: Option<&[u8]>) -> i32 {
 fn import(name: &str, artifact: &[u8]) -> Result<i32> {
     // Rights and name come before any work.
     catalog::existing(name)?;
-    let model = Model::from_bytes(artifact)?;
+    let (artifact, lineage) = lineage::detach(artifact);
+    let lineage = lineage.unwrap_or_default();
+    let model = Model::from_bytes(&artifact)?;
     interrupt::check();
     let known = |key: &str| model.training.get(key).cloned().unwrap_or_default();
     let stored = catalog::store_version(&NewVersion {
         model: name,
-        artifact,
+        artifact: &artifact,
         description: Description::of(&model)?,
         training: Training {
+            query: lineage
+                .get("query")
+                .and_then(|query| query.as_str())
+                .map(str::to_owned),
+            options: lineage
+                .get("options")
+                .filter(|options| options.is_object())
+                .cloned(),
+            claimed: true,
             seed: known("seed").as_u64().map(|seed| seed as i64),
             rows_trained: known("rows_trained").as_i64(),
             rows_validated: known("rows_validated").as_i64(),
@@ -103,6 +117,7 @@ fn import_source(name: &str, source: &weights::Source<'_>) -> Result<i32> {
         description: Description::of(&model)?,
         training: Training {
             options: Some(source.options.clone()),
+            claimed: true,
             ..Training::default()
         },
         history: &[],
@@ -111,18 +126,32 @@ fn import_source(name: &str, source: &weights::Source<'_>) -> Result<i32> {
     Ok(stored.number)
 }
 
-fn export(reference: &str) -> Result<Vec<u8>> {
+fn export(reference: &str, with_lineage: bool) -> Result<Vec<u8>> {
     let version = reader::resolve(reference)?;
     version.right.require(Right::Manage, &version.model)?;
-    if version.size > LARGEST {
-        return Err(Report::new(
-            PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-            format!(
-                "version {} of model \"{}\" has {} bytes, more than a value can have",
-                version.number, version.model, version.size
-            ),
-        )
-        .hint("Carry it with pg_dump, which takes it in pieces."));
+    check_size(&version, version.size)?;
+    let mut file = reader::load(&version)?;
+    if with_lineage {
+        let training = catalog::recorded(&version)?;
+        if training.query.is_some() || training.options.is_some() {
+            let lineage = json!({"query": training.query, "options": training.options});
+            lineage::attach(&mut file, &lineage);
+            check_size(&version, file.len())?;
+        }
     }
-    reader::load(&version)
+    Ok(file)
+}
+
+fn check_size(version: &Resolved, size: usize) -> Result<()> {
+    if size <= LARGEST {
+        return Ok(());
+    }
+    Err(Report::new(
+        PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+        format!(
+            "version {} of model \"{}\" has {size} bytes, more than a value can have",
+            version.number, version.model
+        ),
+    )
+    .hint("Carry it with pg_dump, which takes it in pieces."))
 }

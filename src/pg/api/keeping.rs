@@ -21,8 +21,9 @@ fn rollback(model: Option<&str>) -> i32 {
 
 /// Drops one version, or the whole model.
 #[pg_extern(sql = false)]
-fn drop_model(model: Option<&str>, version: Option<i32>) {
-    models::drop(given(model, "model").or_raise(), version).or_raise()
+fn drop_model(model: Option<&str>, version: Option<i32>, force: Option<bool>) {
+    let model = given(model, "model").or_raise();
+    models::drop(model, version, force.unwrap_or(false)).or_raise()
 }
 
 /// Gives a model a new name.

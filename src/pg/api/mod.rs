@@ -12,7 +12,9 @@ mod judging;
 mod judging_sequences;
 mod keeping;
 mod model_cache;
+mod model_users;
 mod score_table;
+mod set_threshold;
 mod training;
 
 use pgrx::prelude::*;

@@ -17,7 +17,10 @@ use crate::pg::rows::{
 };
 use crate::pg::sql_type::is_name_of;
 use crate::pg::{interrupt, reader, settings, threads};
-use crate::training::{Arguments, Given, Job, Observer, Options, Outcome, Plan, check, run};
+use crate::training::better::{self, Comparison, Figures};
+use crate::training::{
+    Arguments, Deploy, Given, Job, Observer, Options, Outcome, Plan, check, run,
+};
 
 /// Trains a model on the rows of a query and stores it as a new version.
 #[pg_extern(sql = false)]
@@ -212,6 +215,8 @@ fn train_and_store(order: &Order<'_>) -> Result<(i32, Outcome, f64)> {
     let artifact = outcome.model.to_bytes()?;
     interrupt::check();
     let seconds = started.elapsed().as_secs_f64();
+    let deployed = previous.as_ref().filter(|_| deployed);
+    let (deploy, why) = shall_deploy(options.deploy.unwrap_or_default(), deployed, &outcome);
     let stored = catalog::store_version(&NewVersion {
         model: order.model,
         artifact: &artifact,
@@ -227,11 +232,68 @@ fn train_and_store(order: &Order<'_>) -> Result<(i32, Outcome, f64)> {
             train_loss: finite(outcome.train_loss),
             validation_loss: outcome.validation_loss.and_then(finite),
             metrics: Some(outcome.metrics.clone()),
+            claimed: false,
         },
         history: &outcome.history.iter().map(history_row).collect::<Vec<_>>(),
-        deploy: options.deploy.unwrap_or(true),
+        deploy,
     })?;
+    if let Some(why) = why {
+        why(stored.number).send();
+    }
     Ok((stored.number, outcome, seconds))
+}
+
+/// Whether the new version becomes the deployed one, and what to say of that once it has a number.
+fn shall_deploy(
+    deploy: Deploy,
+    deployed: Option<&Model>,
+    outcome: &Outcome,
+) -> (bool, Option<Box<dyn FnOnce(i32) -> Report>>) {
+    let deployed = match (deploy, deployed) {
+        (Deploy::Always, _) | (Deploy::IfBetter, None) => return (true, None),
+        (Deploy::Never, _) => return (false, None),
+        (Deploy::IfBetter, Some(deployed)) => &deployed.training,
+    };
+    let comparison = better::compare(
+        Figures {
+            metrics: &outcome.metrics,
+            rows_validated: outcome.rows_validated as u64,
+        },
+        Figures {
+            metrics: &deployed["metrics"],
+            rows_validated: deployed["rows_validated"].as_u64().unwrap_or(0),
+        },
+    );
+    match comparison {
+        Comparison::By {
+            metric,
+            new,
+            deployed,
+            better,
+        } => (
+            better,
+            Some(Box::new(move |number| {
+                let (not, than) = if better {
+                    ("", "better than")
+                } else {
+                    ("not ", "no better than")
+                };
+                Report::notice(format!(
+                    "version {number} is {not}deployed: its {metric} of {new:.6} is {than} the \
+                     deployed version's {deployed:.6}"
+                ))
+            })),
+        ),
+        Comparison::Nothing(why) => (
+            false,
+            Some(Box::new(move |number| {
+                Report::warning(format!(
+                    "version {number} is not deployed: {why}, so that nothing says whether it is better"
+                ))
+                .hint("Compare the versions with neural.evaluate, and choose with neural.deploy.")
+            })),
+        ),
+    }
 }
 
 /// The deployed version of a model, as it was stored.

@@ -5,10 +5,12 @@
 
 pub(crate) mod deployment;
 pub(crate) mod description;
+mod holding;
 pub(crate) mod model;
 pub(crate) mod names;
 pub(crate) mod store;
 mod table_owner;
+mod users;
 
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
@@ -20,7 +22,10 @@ use super::reader;
 use table_owner::AsTableOwner;
 
 pub(crate) use description::Description;
-pub(crate) use store::{Epoch, NewVersion, Training, existing, store_version};
+pub(crate) use store::{
+    Epoch, NewVersion, Training, copy_history, existing, recorded, store_version,
+};
+pub(crate) use users::keep_version;
 
 /// Runs one of our own statements as the tables' owner; the number of rows it touched.
 fn execute(_owner: &AsTableOwner, sql: &str, arguments: &[DatumWithOid<'_>]) -> Result<usize> {
@@ -56,7 +61,7 @@ struct LockedModel {
 impl LockedModel {
     /// Locks the row of that name, waiting for whoever holds it.
     fn find(owner: &AsTableOwner, name: &str) -> Result<Option<Self>> {
-        let sql = "SELECT id, owner::oid, deployed, signature, positive_class, grantees::oid[]
+        let sql = "SELECT id, owner::oid, deployed, signature, positive_class
                    FROM _neural.model WHERE name = $1 FOR UPDATE";
         Spi::connect_mut(|client| {
             let rows = client.update(sql, None, &[name.into()])?;
@@ -73,8 +78,7 @@ impl LockedModel {
                 signature: row.get::<pgrx::JsonB>(4)?.ok_or_else(missing)?.0,
                 positive_class: row.get(5)?,
             };
-            let grantees = row.get::<Vec<pg_sys::Oid>>(6)?.unwrap_or_default();
-            let right = Right::of(owner.invoker(), model.owner, grantees);
+            let right = Right::of(owner.invoker(), model.id, model.owner)?;
             right.require(Right::Manage, name)?;
             Ok(Some(model))
         })

@@ -2,52 +2,97 @@
 
 use pgrx::prelude::*;
 
-use super::{AsTableOwner, LockedModel, execute, fetch, names};
+use super::{AsTableOwner, LockedModel, execute, fetch, holding, names, users};
 use crate::pg::error::{Report, Result};
 use crate::pg::role;
 use crate::pg::shared_models;
 
 /// Drops one version of a model, or the model with all of them.
-pub(crate) fn drop(model: &str, version: Option<i32>) -> Result<()> {
+///
+/// 2BP01 where functions, indexes and the like are pinned to what shall go; with `force` a WARNING.
+pub(crate) fn drop(model: &str, version: Option<i32>, force: bool) -> Result<()> {
     let owner = AsTableOwner::enter()?;
     let model = LockedModel::get(&owner, model)?;
-    let Some(number) = version else {
-        forget(&owner, "model", model.id)?;
-        for table in ["chunk", "epoch"] {
-            let sql = format!(
-                "DELETE FROM _neural.{table} WHERE version IN
-                     (SELECT id FROM _neural.version WHERE model = $1)"
-            );
-            execute(&owner, &sql, &[model.id.into()])?;
-        }
-        for (table, column) in [
-            ("deployment", "model"),
-            ("version", "model"),
-            ("model", "id"),
-        ] {
-            let sql = format!("DELETE FROM _neural.{table} WHERE {column} = $1");
-            execute(&owner, &sql, &[model.id.into()])?;
-        }
-        return Ok(());
+    let version = match version {
+        Some(number) => Some((number, model.version(&owner, number)?)),
+        None => None,
     };
-    let version = model.version(&owner, number)?;
-    if model.deployed == Some(version) {
+    if let Some((number, id)) = version
+        && model.deployed == Some(id)
+    {
         return Err(Report::not_in_state(format!(
             "version {number} of model \"{}\" is deployed",
             model.name
         ))
         .hint("Deploy another version first, or drop the whole model."));
     }
-    forget(&owner, "id", version)?;
-    for table in ["chunk", "epoch", "deployment"] {
-        let sql = format!("DELETE FROM _neural.{table} WHERE version = $1");
-        execute(&owner, &sql, &[version.into()])?;
+    let id = version.map(|(_, id)| id);
+    users::wait_for_new(&owner, model.id, id)?;
+    let pinned = users::pinned(&owner, model.id, id)?;
+    if !pinned.is_empty() {
+        let what = match version {
+            Some((number, _)) => format!("version {number} of model \"{}\"", model.name),
+            None => format!("model \"{}\"", model.name),
+        };
+        refuse_or_warn(&what, pinned, force)?;
     }
-    execute(
-        &owner,
-        "DELETE FROM _neural.version WHERE id = $1",
-        &[version.into()],
-    )?;
+    if id.is_none() {
+        tell_of_names(&owner, &model)?;
+    }
+    let (column, value) = match id {
+        Some(id) => ("id", id),
+        None => ("model", model.id),
+    };
+    forget(&owner, column, value)?;
+    for table in ["chunk", "epoch", "deployment"] {
+        let sql = format!(
+            "DELETE FROM _neural.{table} WHERE version IN
+                 (SELECT id FROM _neural.version WHERE {column} = $1)"
+        );
+        execute(&owner, &sql, &[value.into()])?;
+    }
+    let sql = format!("DELETE FROM _neural.version WHERE {column} = $1");
+    execute(&owner, &sql, &[value.into()])?;
+    if id.is_none() {
+        let mut roles = grantees(&owner, &model)?;
+        roles.push(model.owner);
+        for (table, column) in [("model_grant", "model"), ("model", "id")] {
+            let sql = format!("DELETE FROM _neural.{table} WHERE {column} = $1");
+            execute(&owner, &sql, &[model.id.into()])?;
+        }
+        holding::release(&owner, &roles)?;
+    }
+    Ok(())
+}
+
+fn refuse_or_warn(what: &str, pinned: Vec<String>, force: bool) -> Result<()> {
+    let detail = users::listed(pinned);
+    if force {
+        Report::warning(format!("{what} is gone, and what is pinned to it fails"))
+            .detail(detail)
+            .hint("Drop these objects, or make them anew for another version.")
+            .send();
+        return Ok(());
+    }
+    Err(Report::new(
+        PgSqlErrorCode::ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST,
+        format!("cannot drop {what}, because other objects are pinned to it"),
+    )
+    .detail(detail)
+    .hint("Drop these objects first, or say force => true: then whatever calls them fails."))
+}
+
+/// Says which objects name a model that is about to be dropped.
+fn tell_of_names(owner: &AsTableOwner, model: &LockedModel) -> Result<()> {
+    let named = users::named(owner, model.id)?;
+    if !named.is_empty() {
+        Report::notice(format!(
+            "objects that name model \"{}\" fail until there is a model of that name again",
+            model.name
+        ))
+        .detail(users::listed(named.into_iter().map(|user| user.object)))
+        .send();
+    }
     Ok(())
 }
 
@@ -86,48 +131,95 @@ pub(crate) fn rename(model: &str, new_name: &str) -> Result<()> {
         )
         .hint("Choose another name, or drop or rename that model first."));
     }
+    let named = users::named(&owner, model.id)?;
     execute(
         &owner,
         "UPDATE _neural.model SET name = $2 WHERE id = $1",
         &[model.id.into(), new_name.into()],
     )?;
+    if !named.is_empty() {
+        offer_anew(&model.name, new_name, named);
+    }
     Ok(())
+}
+
+/// Says which objects still name a model by its old name, and how to make them name the new one.
+fn offer_anew(old: &str, new: &str, named: Vec<users::Named>) {
+    let statements: Vec<String> = named
+        .iter()
+        .filter_map(|user| user.made.as_ref())
+        .map(|made| {
+            format!(
+                "SELECT neural.create_function({}, {}, {}, replace => true);",
+                pgrx::spi::quote_literal(&made.function),
+                pgrx::spi::quote_literal(new),
+                pgrx::spi::quote_literal(&made.returns),
+            )
+        })
+        .collect();
+    let others = statements.len() < named.len();
+    let mut hint = Vec::new();
+    if !statements.is_empty() {
+        hint.push(format!("Make them anew: {}", statements.join(" ")));
+    }
+    if others {
+        let which = if hint.is_empty() {
+            "them"
+        } else {
+            "the others"
+        };
+        hint.push(format!("Define {which} with the new name."));
+    }
+    Report::notice(format!(
+        "objects that name model \"{old}\" do not follow it to \"{new}\" and fail from now on"
+    ))
+    .detail(users::listed(named.into_iter().map(|user| user.object)))
+    .hint(hint.join(" "))
+    .send();
 }
 
 /// Gives a model to another role, which the giver must be able to become, as for a table.
 pub(crate) fn set_owner(model: &str, new_owner: pg_sys::Oid) -> Result<()> {
-    check_role(new_owner)?;
     if new_owner == role::PUBLIC {
         return Err(Report::invalid("a model cannot be owned by PUBLIC")
             .hint("Name a role, and use neural.grant_model(model, '-') to share with everybody."));
     }
     let owner = AsTableOwner::enter()?;
     let model = LockedModel::get(&owner, model)?;
+    let Some(name) = role::name(new_owner) else {
+        return Err(holding::missing(new_owner));
+    };
     if !may_become(owner.invoker(), new_owner) {
-        let name = role::name(new_owner).unwrap_or_default();
         return Err(
             Report::denied(format!("must be able to SET ROLE \"{name}\""))
                 .hint("Ask a superuser, or become a member of the new owner."),
         );
     }
+    holding::hold(&owner, new_owner)?;
     execute(
         &owner,
         "UPDATE _neural.model SET owner = $2::_neural.role WHERE id = $1",
         &[model.id.into(), role::argument(new_owner)],
     )?;
-    Ok(())
+    holding::release(&owner, &[model.owner])
 }
 
 /// Lets a role, or everybody, use a model.
 pub(crate) fn grant(model: &str, grantee: pg_sys::Oid) -> Result<()> {
-    check_role(grantee)?;
     let owner = AsTableOwner::enter()?;
     let model = LockedModel::get(&owner, model)?;
+    holding::hold(&owner, grantee)?;
+    forget_void_grants(&owner, &model)?;
     execute(
         &owner,
-        "UPDATE _neural.model SET grantees = (grantees::oid[] || $2)::_neural.role[]
-         WHERE id = $1 AND NOT $2 = ANY (grantees::oid[])",
-        &[model.id.into(), role::argument(grantee)],
+        "INSERT INTO _neural.model_grant (model, grantee, granted_by)
+         SELECT $1, $2::_neural.role, $3::_neural.role
+         WHERE NOT EXISTS (SELECT FROM _neural.model_grant WHERE model = $1 AND grantee::oid = $2)",
+        &[
+            model.id.into(),
+            role::argument(grantee),
+            role::argument(owner.invoker()),
+        ],
     )?;
     Ok(())
 }
@@ -136,24 +228,29 @@ pub(crate) fn grant(model: &str, grantee: pg_sys::Oid) -> Result<()> {
 pub(crate) fn revoke(model: &str, grantee: pg_sys::Oid) -> Result<()> {
     let owner = AsTableOwner::enter()?;
     let model = LockedModel::get(&owner, model)?;
+    forget_void_grants(&owner, &model)?;
     execute(
         &owner,
-        "UPDATE _neural.model SET grantees = array_remove(grantees::oid[], $2)::_neural.role[]
-         WHERE id = $1",
+        "DELETE FROM _neural.model_grant WHERE model = $1 AND grantee::oid = $2",
         &[model.id.into(), role::argument(grantee)],
     )?;
-    Ok(())
+    holding::release(&owner, &[grantee])
 }
 
-/// 42704 unless the role is PUBLIC or exists: `regrole` takes any number.
-fn check_role(role: pg_sys::Oid) -> Result<()> {
-    if role == role::PUBLIC || role::name(role).is_some() {
-        return Ok(());
-    }
-    Err(
-        Report::undefined(format!("role with OID {} does not exist", role.to_u32()))
-            .hint("Name the role, or '-' for PUBLIC where everybody is meant."),
-    )
+/// The roles that a model was granted to.
+fn grantees(owner: &AsTableOwner, model: &LockedModel) -> Result<Vec<pg_sys::Oid>> {
+    let sql = "SELECT array_agg(grantee::oid) FROM _neural.model_grant WHERE model = $1";
+    Ok(fetch(owner, sql, &[model.id.into()])?.unwrap_or_default())
+}
+
+/// Removes the grants to roles that DROP OWNED took them from, or that are gone.
+fn forget_void_grants(owner: &AsTableOwner, model: &LockedModel) -> Result<()> {
+    execute(
+        owner,
+        "DELETE FROM _neural.model_grant WHERE model = $1 AND NOT _neural.is_granted(grantee)",
+        &[model.id.into()],
+    )?;
+    Ok(())
 }
 
 fn may_become(user: pg_sys::Oid, role: pg_sys::Oid) -> bool {

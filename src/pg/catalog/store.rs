@@ -1,13 +1,14 @@
 //! Storing a version: the artifact in chunks, and what the views show of it.
 
-use pgrx::JsonB;
+use pgrx::{JsonB, Spi};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{AsTableOwner, Description, LockedModel, deployment, execute, fetch, names};
+use super::{AsTableOwner, Description, LockedModel, deployment, execute, fetch, holding, names};
 use crate::pg::access::{Right, invoker};
 use crate::pg::error::{Report, Result};
-use crate::pg::{interrupt, reader, role};
+use crate::pg::reader::{self, Resolved};
+use crate::pg::{interrupt, role};
 
 /// Size of a chunk: small enough that a cancel never waits long for one.
 const CHUNK: usize = 1024 * 1024;
@@ -25,7 +26,7 @@ pub(crate) struct NewVersion<'a> {
     pub(crate) deploy: bool,
 }
 
-/// How a version was trained; all unknown for an imported one.
+/// How a version was trained; of an imported one, what is known.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Training {
     pub(crate) query: Option<String>,
@@ -38,6 +39,8 @@ pub(crate) struct Training {
     pub(crate) train_loss: Option<f64>,
     pub(crate) validation_loss: Option<f64>,
     pub(crate) metrics: Option<Value>,
+    /// Whether all this is what a file from outside says.
+    pub(crate) claimed: bool,
 }
 
 /// A row of `neural.training_history`.
@@ -75,7 +78,7 @@ pub(crate) fn existing(name: &str) -> Result<Option<Existing>> {
     let Some(model) = reader::find_model(name)? else {
         return Ok(None);
     };
-    model.right(invoker()).require(Right::Manage, name)?;
+    model.right(invoker())?.require(Right::Manage, name)?;
     let latest = fetch(
         &AsTableOwner::enter()?,
         "SELECT max(number) FROM _neural.version WHERE model = $1",
@@ -92,7 +95,7 @@ pub(crate) fn existing(name: &str) -> Result<Option<Existing>> {
 /// Two transactions storing under one name take turns: the second waits for the first to end.
 pub(crate) fn store_version(new: &NewVersion<'_>) -> Result<StoredVersion> {
     names::check(new.model)?;
-    check_texts(&new.description)?;
+    check_texts(new)?;
     let sha256 = hash(new.artifact);
     let owner = AsTableOwner::enter()?;
     let number = next_number(&owner, new.model)?;
@@ -114,6 +117,50 @@ pub(crate) fn store_version(new: &NewVersion<'_>) -> Result<StoredVersion> {
         version_id,
         number,
     })
+}
+
+/// What is recorded of a version's training.
+pub(crate) fn recorded(version: &Resolved) -> Result<Training> {
+    let _owner = AsTableOwner::enter()?;
+    Spi::connect(|client| {
+        let rows = client.select(
+            "SELECT query, options, seed, rows_trained, rows_validated, epochs, seconds, train_loss,
+                 validation_loss, metrics, claimed
+             FROM _neural.version WHERE id = $1",
+            Some(1),
+            &[version.version_id.into()],
+        )?;
+        if rows.is_empty() {
+            return Ok(Training::default());
+        }
+        let row = rows.first();
+        Ok(Training {
+            query: row.get(1)?,
+            options: row.get::<JsonB>(2)?.map(|json| json.0),
+            seed: row.get(3)?,
+            rows_trained: row.get(4)?,
+            rows_validated: row.get(5)?,
+            epochs: row.get(6)?,
+            seconds: row.get(7)?,
+            train_loss: row.get(8)?,
+            validation_loss: row.get(9)?,
+            metrics: row.get::<JsonB>(10)?.map(|json| json.0),
+            claimed: row.get(11)?.unwrap_or_default(),
+        })
+    })
+}
+
+/// Gives a version the course of another one's training.
+pub(crate) fn copy_history(from: i64, to: i64) -> Result<()> {
+    execute(
+        &AsTableOwner::enter()?,
+        "INSERT INTO _neural.epoch
+             (version, epoch, train_loss, validation_loss, learning_rate, seconds, metrics)
+         SELECT $2, epoch, train_loss, validation_loss, learning_rate, seconds, metrics
+         FROM _neural.epoch WHERE version = $1",
+        &[from.into(), to.into()],
+    )?;
+    Ok(())
 }
 
 fn hash(bytes: &[u8]) -> [u8; 32] {
@@ -165,6 +212,7 @@ fn check_same(model: &LockedModel, new: &Description) -> Result<()> {
 }
 
 fn create_model(owner: &AsTableOwner, new: &NewVersion<'_>) -> Result<i64> {
+    holding::hold(owner, owner.invoker())?;
     let id = fetch(
         owner,
         "INSERT INTO _neural.model (name, owner, signature, positive_class)
@@ -192,9 +240,9 @@ fn insert_version(
         "INSERT INTO _neural.version (model, number, sha256, size_bytes, created_by,
              extension_version, target, classes, features, architecture, parameters, query,
              options, seed, rows_trained, rows_validated, epochs, seconds, train_loss,
-             validation_loss, metrics, products)
+             validation_loss, metrics, products, claimed)
          VALUES ($1, $2, $3, $4, $5::_neural.role, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
-             $16, $17, $18, $19, $20, $21, $22)
+             $16, $17, $18, $19, $20, $21, $22, $23)
          RETURNING id",
         &[
             model.into(),
@@ -219,6 +267,7 @@ fn insert_version(
             training.validation_loss.into(),
             optional_json(&training.metrics)?.into(),
             (description.products as i64).into(),
+            training.claimed.into(),
         ],
     )?;
     id.ok_or_else(|| Report::internal("no version was stored"))
@@ -254,11 +303,12 @@ fn insert_history(owner: &AsTableOwner, version: i64, history: &[Epoch]) -> Resu
 }
 
 /// The texts that go into columns of their own: an imported model's may hold anything.
-fn check_texts(description: &Description) -> Result<()> {
-    let classes = description.classes.iter().flatten();
+fn check_texts(new: &NewVersion<'_>) -> Result<()> {
+    let classes = new.description.classes.iter().flatten();
     let mut texts = classes
-        .chain(&description.target)
-        .chain(&description.positive_class);
+        .chain(&new.description.target)
+        .chain(&new.description.positive_class)
+        .chain(&new.training.query);
     if texts.any(|text| text.contains('\0')) {
         Err(nul())
     } else {

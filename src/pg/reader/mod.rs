@@ -19,7 +19,7 @@ use table::{Key, Table};
 use version::{VersionRow, find_version, find_version_number};
 
 pub(crate) use artifact::load;
-pub(crate) use model::{find_model, no_such_model, table_owner};
+pub(crate) use model::{find_model, grantees, no_such_model, table_owner};
 pub(crate) use version::no_such_version;
 
 /// A stored version, found by name or by its bytes' hash.
@@ -54,7 +54,7 @@ pub(crate) fn resolve(reference: &str) -> Result<Resolved> {
         version,
     } = reference::parse(reference)?;
     let model = find_model(name)?.ok_or_else(|| no_such_model(name))?;
-    let right = model.right(invoker());
+    let right = model.right(invoker())?;
     right.require(Right::Use, name)?;
     let version = match version {
         Some(number) => find_version_number(model.id, number)?
@@ -85,7 +85,7 @@ pub(crate) fn resolve_sha256(sha256: &[u8]) -> Result<Resolved> {
         let Some(model) = model_by_id(version.model)? else {
             continue;
         };
-        let right = model.right(invoker());
+        let right = model.right(invoker())?;
         if right >= Right::Use {
             return Ok(version.resolved(model.name, right));
         }

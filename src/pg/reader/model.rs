@@ -13,25 +13,22 @@ pub(crate) struct ModelRow {
     pub(crate) id: i64,
     pub(crate) name: String,
     pub(crate) owner: pg_sys::Oid,
-    pub(crate) grantees: Vec<pg_sys::Oid>,
     /// The id of the deployed version.
     pub(crate) deployed: Option<i64>,
 }
 
 impl ModelRow {
     /// What a user may do with the model.
-    pub(crate) fn right(&self, user: pg_sys::Oid) -> Right {
-        Right::of(user, self.owner, self.grantees.iter().copied())
+    pub(crate) fn right(&self, user: pg_sys::Oid) -> Result<Right> {
+        Right::of(user, self.id, self.owner)
     }
 
     fn read(row: &Row<'_>) -> Result<Self> {
-        let grantees = row.get::<Array<'_, pg_sys::Oid>>(4)?;
         Ok(Self {
             id: row.get(1)?,
             name: row.get(2)?,
             owner: row.get(3)?,
-            grantees: grantees.iter().flatten().collect(),
-            deployed: row.optional(5),
+            deployed: row.optional(4),
         })
     }
 }
@@ -48,6 +45,17 @@ pub(super) fn model_by_id(id: i64) -> Result<Option<ModelRow>> {
     let table = Table::open(c"model")?;
     let mut scan = table.scan(c"model_pkey", &[Key::int8(1, id)])?;
     scan.next().map(|row| ModelRow::read(&row)).transpose()
+}
+
+/// To whom a model was granted, PUBLIC and roles that are gone included.
+pub(crate) fn grantees(model: i64) -> Result<Vec<pg_sys::Oid>> {
+    let table = Table::open(c"model_grant")?;
+    let mut scan = table.scan(c"model_grant_model_index", &[Key::int8(1, model)])?;
+    let mut grantees = Vec::new();
+    while let Some(row) = scan.next() {
+        grantees.push(row.get(2)?);
+    }
+    Ok(grantees)
 }
 
 /// 42704 for a model that is not there, with the nearest name among those the invoker may use.
@@ -69,7 +77,7 @@ fn nearest_model(name: &str) -> Result<Option<String>> {
         let model = ModelRow::read(&row)?;
         let likeness = strsim::jaro_winkler(&model.name.to_lowercase(), &name.to_lowercase());
         if likeness > nearest.as_ref().map_or(0.7, |(best, _)| *best)
-            && model.right(user) >= Right::Use
+            && model.right(user)? >= Right::Use
         {
             nearest = Some((likeness, model.name));
         }

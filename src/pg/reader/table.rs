@@ -1,18 +1,20 @@
-//! A table of schema `neural`, read by scans of its own.
+//! A table of schema `_neural`, read by scans of its own.
 
 use std::ffi::CStr;
 
 use pgrx::prelude::*;
 
+use crate::pg::encoding;
 use crate::pg::error::{Report, Result};
 
-/// A table of schema `neural`, open for reading.
+/// A table of schema `_neural`, open for reading.
 pub(super) struct Table {
     relation: pg_sys::Relation,
 }
 
 impl Table {
     pub(super) fn open(name: &CStr) -> Result<Self> {
+        encoding::check()?;
         let oid = relation_oid(name)?;
         // SAFETY: the OID is a table's; the weakest lock, which workers and standbys may take.
         let relation = unsafe { pg_sys::table_open(oid, pg_sys::AccessShareLock as i32) };
