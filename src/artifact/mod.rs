@@ -7,6 +7,7 @@
 
 mod container;
 mod error;
+mod file_format;
 mod model;
 mod prepared;
 pub mod shared;
