@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::error::{Error, clip};
+use super::file_format::FileFormat;
 
 /// Longest header: that of 1600 features of 100 long levels is a fifth of it.
 const MAX_HEADER: usize = 64 << 20;
@@ -52,6 +53,8 @@ impl Tensor<'_> {
 pub struct TensorFile<'a> {
     /// The metadata, texts by key.
     pub metadata: BTreeMap<String, String>,
+    /// Whether null stands where metadata would, as MLX writes it.
+    pub null_metadata: bool,
     /// The tensors; no name comes twice.
     pub tensors: Vec<Tensor<'a>>,
 }
@@ -92,9 +95,23 @@ impl<'a> TensorFile<'a> {
     /// Reads a file's header; the tensors' bytes stay where they are.
     ///
     /// # Errors
-    /// [`Error::NotSafetensors`] when there is no readable header, [`Error::Damaged`] when a tensor
-    /// is cut off, of a size that its shape does not give, or there are bytes of no tensor.
+    /// [`Error::NotSafetensors`] when there is no readable header, which says what else the file is,
+    /// if that can be told; [`Error::Damaged`] when a tensor is cut off, of a size that its shape
+    /// does not give, or there are bytes of no tensor.
     pub fn read(bytes: &'a [u8]) -> Result<TensorFile<'a>, Error> {
+        TensorFile::read_header(bytes).map_err(|error| match error {
+            Error::NotSafetensors { .. } => match FileFormat::recognise(bytes) {
+                Some(FileFormat { name, way }) => Error::NotSafetensors {
+                    why: name.to_owned(),
+                    way: Some(way),
+                },
+                None => error,
+            },
+            error => error,
+        })
+    }
+
+    fn read_header(bytes: &'a [u8]) -> Result<TensorFile<'a>, Error> {
         let (length, rest) = bytes
             .split_first_chunk::<8>()
             .ok_or_else(|| Error::not_safetensors("it is shorter than 8 bytes"))?;
@@ -124,6 +141,7 @@ impl<'a> TensorFile<'a> {
         }
         Ok(TensorFile {
             metadata: header.metadata,
+            null_metadata: header.null_metadata,
             tensors,
         })
     }
@@ -270,6 +288,7 @@ impl<'de> Deserialize<'de> for Shape {
 /// The header, in which no name may come twice.
 struct Header {
     metadata: BTreeMap<String, String>,
+    null_metadata: bool,
     tensors: Vec<(String, Entry)>,
 }
 
@@ -286,6 +305,7 @@ impl<'de> Deserialize<'de> for Header {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header, A::Error> {
                 let mut header = Header {
                     metadata: BTreeMap::new(),
+                    null_metadata: false,
                     tensors: Vec::new(),
                 };
                 let mut names = HashSet::new();
@@ -295,7 +315,9 @@ impl<'de> Deserialize<'de> for Header {
                         return Err(A::Error::custom(format!("\"{}\" comes twice", clip(&name))));
                     }
                     if name == METADATA {
-                        header.metadata = map.next_value()?;
+                        let metadata: Option<BTreeMap<String, String>> = map.next_value()?;
+                        header.null_metadata = metadata.is_none();
+                        header.metadata = metadata.unwrap_or_default();
                     } else {
                         header.tensors.push((name, map.next_value()?));
                     }

@@ -9,6 +9,8 @@ pub enum Error {
     NotSafetensors {
         /// What gave it away.
         why: String,
+        /// What to do with a file of the format that it has, where that is known.
+        way: Option<&'static str>,
     },
     /// A safetensors file, but from elsewhere.
     #[error("the file holds no description of a pg_neural model")]
@@ -33,7 +35,10 @@ pub enum Error {
 
 impl Error {
     pub(super) fn not_safetensors(why: impl Into<String>) -> Error {
-        Error::NotSafetensors { why: why.into() }
+        Error::NotSafetensors {
+            why: why.into(),
+            way: None,
+        }
     }
 
     pub(super) fn damaged(part: impl Into<String>, why: impl Into<String>) -> Error {
@@ -47,6 +52,10 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         Some(
             match self {
+                Error::NotSafetensors { way: Some(_), .. } => {
+                    "A model comes back from what neural.export_model returned; weights of other \
+                     software are for neural.import_weights."
+                }
                 Error::NotSafetensors { .. } | Error::Foreign => {
                     "Give the bytes that neural.export_model returned, unchanged."
                 }

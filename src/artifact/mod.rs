@@ -7,6 +7,7 @@
 
 mod container;
 mod error;
+mod file_format;
 pub mod lineage;
 mod model;
 mod prepared;

@@ -6,7 +6,9 @@ use serde_json::Value;
 use super::container::{Tensor, TensorFile, TensorSource};
 use super::error::{Error, clip};
 use crate::features::{FeatureSet, Profile, Target};
-use crate::nn::{Architecture, Head, Network, OptimizerSpec, OptimizerState};
+use crate::nn::{
+    Architecture, Head, Network, OptimizerSpec, OptimizerState, Parameter, ParameterKind,
+};
 
 /// The format this release writes, and the newest it reads.
 pub const FORMAT: u64 = 1;
@@ -85,6 +87,21 @@ impl Model {
             .map_err(|e| Error::damaged("the architecture", e.to_string()))
     }
 
+    /// The shape that an embedding has in a file without the vectors, all zero, for other levels and
+    /// for none, if it came from elsewhere without these.
+    fn of_levels_alone(&self, parameter: &Parameter) -> Option<[usize; 2]> {
+        match *parameter.shape.as_slice() {
+            [rows, units]
+                if parameter.kind == ParameterKind::Embedding
+                    && rows > 2
+                    && self.features.embeds_levels_alone(rows - 2) =>
+            {
+                Some([rows - 2, units])
+            }
+            _ => None,
+        }
+    }
+
     /// The model as a safetensors file; equal models give equal bytes.
     ///
     /// # Errors
@@ -100,10 +117,16 @@ impl Model {
                 .unwrap_or_default();
             let part = || format!("tensor \"{}\"", clip(&parameter.name));
             finite(values.iter().copied()).map_err(|why| Error::damaged(part(), why))?;
+            let shape = match self.of_levels_alone(parameter) {
+                Some(shape) if values[shape[0] * shape[1]..].iter().all(|v| *v == 0.0) => {
+                    shape.to_vec()
+                }
+                _ => parameter.shape.clone(),
+            };
             tensors.push(TensorSource {
                 name: parameter.name.as_str().into(),
-                shape: parameter.shape.clone(),
-                values,
+                values: &values[..shape.iter().product()],
+                shape,
             });
         }
         if let Some(state) = &self.optimizer_state {
@@ -152,6 +175,7 @@ impl Model {
         let TensorFile {
             metadata,
             mut tensors,
+            ..
         } = TensorFile::read(bytes)?;
         let text = metadata.get(METADATA_KEY).ok_or(Error::Foreign)?;
         check_format(text)?;
@@ -175,7 +199,11 @@ impl Model {
         let mut parameters = Vec::with_capacity(network.parameter_count());
         for parameter in network.parameters() {
             let tensor = take(&mut tensors, &parameter.name)?;
-            append(&tensor, &parameter.shape, &mut parameters)?;
+            match model.of_levels_alone(parameter) {
+                Some(shape) if tensor.shape == shape => append(&tensor, &shape, &mut parameters)?,
+                _ => append(&tensor, &parameter.shape, &mut parameters)?,
+            }
+            parameters.resize(parameter.range.end, 0.0);
         }
         model.parameters = parameters;
         if let Some(OptimizerDescription { settings, step }) = read.optimizer {

@@ -398,6 +398,7 @@ fn categorical(
         Fitted::Index {
             levels,
             units: (!by_architecture).then_some(units),
+            exact: false,
         }
     } else {
         Fitted::OneHot {

@@ -47,6 +47,10 @@ pub enum Fitted {
         /// embeds the feature by itself.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         units: Option<usize>,
+        /// Whether the embedding came from elsewhere with vectors for the levels alone. Its
+        /// vectors for others and for none are zeros, and no part of a file as long as they are.
+        #[serde(default, skip_serializing_if = "is_false")]
+        exact: bool,
     },
     /// As many inputs as a row has numbers, each as a [`Numeric`](Fitted::Numeric) one without an
     /// indicator.

@@ -169,6 +169,27 @@ impl FeatureSet {
             .collect()
     }
 
+    /// Says of the features with so many levels that their embeddings came with vectors for the
+    /// levels alone.
+    pub fn embed_levels_alone(&mut self, counts: &[usize]) {
+        for feature in &mut self.features {
+            if let Fitted::Index { levels, exact, .. } = &mut feature.treatment {
+                *exact = counts.contains(&levels.len());
+            }
+        }
+    }
+
+    /// Whether a feature with so many levels has an embedding that came with vectors for the levels
+    /// alone.
+    pub fn embeds_levels_alone(&self, count: usize) -> bool {
+        self.features
+            .iter()
+            .any(|feature| match &feature.treatment {
+                Fitted::Index { levels, exact, .. } => *exact && levels.len() == count,
+                _ => false,
+            })
+    }
+
     /// Checks a description from outside.
     ///
     /// # Errors

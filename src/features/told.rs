@@ -290,5 +290,6 @@ fn categorical(
     Ok(Fitted::Index {
         levels,
         units: units.filter(|_| !by_architecture),
+        exact: false,
     })
 }

@@ -150,12 +150,18 @@ fn needed(
     column: &Column,
 ) -> Result<usize, Error> {
     value.ok_or_else(|| {
-        bad(
-            column,
-            setting,
-            &Value::Null,
-            &format!("a number from 1 to {most}"),
-        )
+        let what = match setting {
+            "length" => {
+                "It is the number of elements of a vector, and of a sequence the most steps that a \
+                         call gives; longer ones are cut to the newest."
+            }
+            _ => "It is how many whole numbers, from 0 on, the embedding has vectors for.",
+        };
+        Error::invalid(format!(
+            "feature \"{}\" needs \"{setting}\", a number from 1 to {most}",
+            column.name
+        ))
+        .with_hint(what)
     })
 }
 

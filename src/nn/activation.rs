@@ -2,28 +2,29 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
 use super::math;
 use super::processor::{Processor, Task};
 
 /// The function applied to a layer's outputs. The definitions are PyTorch's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "&'static str")]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Activation {
     /// x
     #[default]
     Linear,
     /// max(x, 0)
     Relu,
-    /// x where positive, else 0.01 x ([`LEAKY_RELU_SLOPE`], PyTorch's default)
-    LeakyRelu,
+    /// x where positive, else this slope times x; the slope is finite and not below 0
+    /// ([`LEAKY_RELU_SLOPE`] is PyTorch's default)
+    LeakyRelu(f32),
     /// x where positive, else e^x - 1
     Elu,
     /// The self-normalising ELU of Klambauer and others, 2017
     Selu,
     /// x Φ(x) with the exact normal distribution, by erf (PyTorch's default, not the tanh form)
     Gelu,
+    /// x (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2, PyTorch's `approximate="tanh"`, the default of JAX
+    /// and tinygrad
+    GeluTanh,
     /// x sigmoid(x), also called swish
     Silu,
     /// x tanh(ln(1 + e^x))
@@ -34,6 +35,8 @@ pub enum Activation {
     Tanh,
     /// 1 / (1 + e^-x)
     Sigmoid,
+    /// x / 6 + 1/2 between 0 and 1, as PyTorch and Keras 3 have it (Keras 2 and ONNX: 0.2 x + 1/2)
+    HardSigmoid,
     /// e^x over its sum across the row
     Softmax,
 }
@@ -46,7 +49,7 @@ pub const SELU_SCALE: f32 = 1.050_701;
 pub const SELU_ALPHA: f32 = 1.673_263_2;
 
 /// A name that is no activation's.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("unknown activation \"{name}\"")]
 pub struct UnknownActivation {
     /// The name as it was given.
@@ -68,18 +71,20 @@ impl UnknownActivation {
 
 impl Activation {
     /// Every activation.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Linear,
         Self::Relu,
-        Self::LeakyRelu,
+        Self::LeakyRelu(LEAKY_RELU_SLOPE),
         Self::Elu,
         Self::Selu,
         Self::Gelu,
+        Self::GeluTanh,
         Self::Silu,
         Self::Mish,
         Self::Softplus,
         Self::Tanh,
         Self::Sigmoid,
+        Self::HardSigmoid,
         Self::Softmax,
     ];
 
@@ -88,21 +93,24 @@ impl Activation {
         match self {
             Self::Linear => "linear",
             Self::Relu => "relu",
-            Self::LeakyRelu => "leaky_relu",
+            Self::LeakyRelu(_) => "leaky_relu",
             Self::Elu => "elu",
             Self::Selu => "selu",
             Self::Gelu => "gelu",
+            Self::GeluTanh => "gelu_tanh",
             Self::Silu => "silu",
             Self::Mish => "mish",
             Self::Softplus => "softplus",
             Self::Tanh => "tanh",
             Self::Sigmoid => "sigmoid",
+            Self::HardSigmoid => "hard_sigmoid",
             Self::Softmax => "softmax",
         }
     }
 
     /// The activation of that name. Case, `_`, `-` and spaces do not matter, so that PyTorch's
-    /// class names (`LeakyReLU`) fit too; `swish`, `identity`, `none` and `logistic` are understood.
+    /// class names (`LeakyReLU`) fit too; `swish`, `identity`, `none` and `logistic` are understood,
+    /// and the names that transformers gives the tanh form of gelu.
     pub fn parse(name: &str) -> Result<Self, UnknownActivation> {
         let plain: String = name
             .chars()
@@ -113,6 +121,7 @@ impl Activation {
             "swish" => return Ok(Self::Silu),
             "identity" | "none" => return Ok(Self::Linear),
             "logistic" => return Ok(Self::Sigmoid),
+            "gelupytorchtanh" | "gelunew" => return Ok(Self::GeluTanh),
             _ => {}
         }
         let spelled = |a: &Self| a.name().replace('_', "");
@@ -157,15 +166,17 @@ impl Activation {
         match self {
             Self::Linear => {}
             Self::Relu => map(x, relu),
-            Self::LeakyRelu => map(x, leaky_relu),
+            Self::LeakyRelu(slope) => map(x, |x| leaky_relu(x, slope)),
             Self::Elu => map(x, elu),
             Self::Selu => map(x, selu),
             Self::Gelu => map(x, gelu),
+            Self::GeluTanh => map(x, gelu_tanh),
             Self::Silu => map(x, silu),
             Self::Mish => map(x, mish),
             Self::Softplus => map(x, math::ln_1p_exp),
             Self::Tanh => map(x, math::tanh),
             Self::Sigmoid => map(x, math::sigmoid),
+            Self::HardSigmoid => map(x, hard_sigmoid),
             Self::Softmax => x.chunks_exact_mut(width.max(1)).for_each(softmax),
         }
     }
@@ -174,20 +185,6 @@ impl Activation {
 impl fmt::Display for Activation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-impl TryFrom<String> for Activation {
-    type Error = UnknownActivation;
-
-    fn try_from(name: String) -> Result<Self, Self::Error> {
-        Self::parse(&name)
-    }
-}
-
-impl From<Activation> for &'static str {
-    fn from(activation: Activation) -> Self {
-        activation.name()
     }
 }
 
@@ -226,8 +223,8 @@ fn relu(x: f32) -> f32 {
 }
 
 #[inline(always)]
-fn leaky_relu(x: f32) -> f32 {
-    if x > 0.0 { x } else { x * LEAKY_RELU_SLOPE }
+fn leaky_relu(x: f32, slope: f32) -> f32 {
+    if x > 0.0 { x } else { x * slope }
 }
 
 #[inline(always)]
@@ -246,6 +243,24 @@ fn selu(x: f32) -> f32 {
 fn gelu(x: f32) -> f32 {
     let x = not_below(x, FAR_BELOW);
     0.5 * x * (1.0 + math::erf(x * std::f32::consts::FRAC_1_SQRT_2))
+}
+
+/// √(2/π), and that times 0.044715: the tanh form of gelu is x sigmoid(2 u) with
+/// u = √(2/π) (x + 0.044715 x³), which loses nothing where 1 + tanh(u) nearly vanishes.
+pub(super) const GELU_LINEAR: f32 = 0.797_884_6;
+pub(super) const GELU_CUBIC: f32 = 0.035_677_408;
+
+#[inline(always)]
+fn gelu_tanh(x: f32) -> f32 {
+    let x = not_below(x, FAR_BELOW);
+    let u = x * (GELU_CUBIC * x).mul_add(x, GELU_LINEAR);
+    x * math::sigmoid(2.0 * u)
+}
+
+#[inline(always)]
+fn hard_sigmoid(x: f32) -> f32 {
+    let above = not_below(x + 3.0, 0.0);
+    (if above > 6.0 { 6.0 } else { above }) / 6.0
 }
 
 #[inline(always)]

@@ -1,6 +1,6 @@
 //! Derivatives of the activations.
 
-use super::activation::{Activation, LEAKY_RELU_SLOPE, SELU_ALPHA, SELU_SCALE};
+use super::activation::{Activation, GELU_CUBIC, GELU_LINEAR, SELU_ALPHA, SELU_SCALE};
 use super::math;
 use super::processor::{Processor, Task};
 
@@ -10,7 +10,11 @@ impl Activation {
     pub fn backward_needs_input(self) -> bool {
         matches!(
             self,
-            Activation::Gelu | Activation::Silu | Activation::Mish | Activation::Softplus
+            Activation::Gelu
+                | Activation::GeluTanh
+                | Activation::Silu
+                | Activation::Mish
+                | Activation::Softplus
         )
     }
 
@@ -44,10 +48,8 @@ impl Activation {
         match self {
             Activation::Linear => {}
             Activation::Relu => by(output, gradient, |y| if y > 0.0 { 1.0 } else { 0.0 }),
-            Activation::LeakyRelu => {
-                by(output, gradient, |y| {
-                    if y > 0.0 { 1.0 } else { LEAKY_RELU_SLOPE }
-                });
+            Activation::LeakyRelu(slope) => {
+                by(output, gradient, |y| if y > 0.0 { 1.0 } else { slope });
             }
             Activation::Elu => by(output, gradient, |y| if y > 0.0 { 1.0 } else { y + 1.0 }),
             Activation::Selu => by(output, gradient, |y| {
@@ -62,6 +64,15 @@ impl Activation {
                 let distribution = 0.5 + 0.5 * math::erf(x * std::f32::consts::FRAC_1_SQRT_2);
                 distribution + x * density
             }),
+            Activation::GeluTanh => by(input, gradient, |x| {
+                // Farther out it is 0 or 1, and the square of x would overflow.
+                let x = if x > 20.0 { 20.0 } else { x };
+                let x = if x < -20.0 { -20.0 } else { x };
+                let u = x * (GELU_CUBIC * x).mul_add(x, GELU_LINEAR);
+                let s = math::sigmoid(2.0 * u);
+                let slope = (3.0 * GELU_CUBIC * x).mul_add(x, GELU_LINEAR);
+                s + 2.0 * x * s * (1.0 - s) * slope
+            }),
             Activation::Silu => by(input, gradient, |x| {
                 let s = math::sigmoid(x);
                 s + x * s * (1.0 - s)
@@ -73,6 +84,9 @@ impl Activation {
             Activation::Softplus => by(input, gradient, math::sigmoid),
             Activation::Tanh => by(output, gradient, |y| 1.0 - y * y),
             Activation::Sigmoid => by(output, gradient, |y| y * (1.0 - y)),
+            Activation::HardSigmoid => by(output, gradient, |y| {
+                if y > 0.0 && y < 1.0 { 1.0 / 6.0 } else { 0.0 }
+            }),
             Activation::Softmax => {
                 let width = width.max(1);
                 for (g, y) in gradient

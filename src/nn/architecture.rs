@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::activation::Activation;
 use super::initializer::Initializer;
 use super::layer_types::{self, Rank, Spec};
+use super::settings::Settings;
 
 pub use super::architecture_parse::MAX_MEMBERS;
 
@@ -205,7 +206,7 @@ impl LayerKind {
                     map.insert("units".into(), units.into());
                 }
                 if let Some(activation) = dense.activation {
-                    map.insert("activation".into(), activation.name().into());
+                    Settings::write_activation(activation, map);
                 }
                 if !dense.use_bias {
                     map.insert("use_bias".into(), false.into());
@@ -230,7 +231,7 @@ impl LayerKind {
                 map.insert("factor".into(), shortest(*factor).into());
             }
             LayerKind::Activation(activation) => {
-                map.insert("activation".into(), activation.name().into());
+                Settings::write_activation(*activation, map);
             }
             LayerKind::Typed(spec) => spec.write(map),
             LayerKind::Input { features: None }

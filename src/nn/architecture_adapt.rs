@@ -46,6 +46,43 @@ impl Architecture {
         Rank::Any
     }
 
+    /// The layers, named, that read a feature, up to the first of each path that does not give its
+    /// values on as they are. `only` says that there is no other feature, so that it need not be
+    /// named.
+    pub fn first_readers(&self, feature: &str, only: bool) -> Vec<LayerSpec> {
+        let Some((layers, readers)) = self.readers() else {
+            return Vec::new();
+        };
+        let reads_it = |(place, layer): (usize, &LayerSpec)| match &layer.kind {
+            LayerKind::Input { features: None } => only,
+            LayerKind::Input {
+                features: Some(names),
+            } => names.iter().any(|name| name == feature),
+            _ => only && place == 0 && layer.inputs.is_empty(),
+        };
+        let mut next: Vec<usize> = { layers.iter().enumerate() }
+            .filter_map(|found| reads_it(found).then_some(found.0))
+            .collect();
+        let mut seen = vec![false; layers.len()];
+        let mut found = Vec::new();
+        while let Some(place) = next.pop() {
+            if std::mem::replace(&mut seen[place], true) {
+                continue;
+            }
+            let passes = match &layers[place].kind {
+                LayerKind::Input { .. } | LayerKind::Dropout { .. } | LayerKind::Activation(_) => {
+                    true
+                }
+                kind => kind.type_name() == "positional_encoding",
+            };
+            if passes {
+                next.extend(&readers[place]);
+            }
+            found.push(layers[place].clone());
+        }
+        found
+    }
+
     /// Whether an embedding reads the network's input without an input layer in between: the only
     /// feature is then read as levels.
     pub fn embeds_input(&self) -> bool {

@@ -150,14 +150,17 @@ fn parse_layer(position: usize, value: &Value) -> Result<LayerSpec, Error> {
         Some(name) => format!("layer \"{name}\""),
         None => format!("layer {position} ({type_name})"),
     };
-    let settings = Settings::new(label, map);
+    let mut settings = Settings::new(label, map);
     let typed = layer_types::find(type_name);
     let own: &[&str] = match type_name {
         "dense" | "output" => &DENSE,
         "embedding" => &["vocabulary", "units"],
         "dropout" => &["rate"],
         "scale" => &["factor"],
-        "activation" if class_activation.is_none() => &["activation"],
+        "activation" => match class_activation {
+            Some(class) => Settings::of_class(class),
+            None => &["activation"],
+        },
         "input" => &["features"],
         _ => typed.map_or(&[], |typed| typed.settings),
     };
@@ -178,7 +181,7 @@ fn parse_layer(position: usize, value: &Value) -> Result<LayerSpec, Error> {
             factor: settings.positive("factor")?.unwrap_or(1.0),
         },
         "activation" => LayerKind::Activation(match class_activation {
-            Some(activation) => activation,
+            Some(class) => settings.activation_of_class(class)?,
             None => settings
                 .activation()?
                 .ok_or_else(|| settings.missing("activation"))?,

@@ -74,6 +74,7 @@ impl Architecture {
     /// needs.
     pub fn resolve(&self, head: Head) -> Result<Architecture, Error> {
         let mut architecture = self.named()?;
+        architecture.join_last_activation(head);
         let recognised = match architecture.layers.last().map(|last| &last.kind) {
             Some(LayerKind::Output(_)) => true,
             Some(LayerKind::Dense(dense)) => {
@@ -107,6 +108,40 @@ impl Architecture {
             }
         }
         Ok(architecture)
+    }
+
+    /// Takes a sigmoid or softmax that is the last layer, behind a linear layer as wide as the task
+    /// needs, for that layer's activation: PyTorch writes the output in two.
+    fn join_last_activation(&mut self, head: Head) {
+        let [.., before, last] = self.layers.as_slice() else {
+            return;
+        };
+        let LayerKind::Activation(activation @ (Activation::Sigmoid | Activation::Softmax)) =
+            last.kind
+        else {
+            return;
+        };
+        let follows = match last.inputs.as_slice() {
+            [] => true,
+            [input] => *input == before.name(),
+            _ => false,
+        };
+        let own = match &before.kind {
+            LayerKind::Output(dense) => dense,
+            LayerKind::Dense(dense) if dense.units.is_some_and(|units| head.accepts(units)) => {
+                dense
+            }
+            _ => return,
+        };
+        if !follows || !matches!(own.activation, None | Some(Activation::Linear)) {
+            return;
+        }
+        self.layers.pop();
+        if let Some(LayerKind::Dense(dense) | LayerKind::Output(dense)) =
+            self.layers.last_mut().map(|layer| &mut layer.kind)
+        {
+            dense.activation = Some(activation);
+        }
     }
 
     /// The architecture with every layer named.

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::error::Error;
-use super::layers::norm::{batch_norm, group_norm, layer_norm};
+use super::layers::norm::{batch_norm, group_norm, layer_norm, rms_norm};
 use super::layers::{
-    Layer, attention, conv1d, conv2d, flatten, global_pool, pool, positional_encoding, recurrent,
-    reshape, select_step, transformer_encoder,
+    Layer, attention, conv1d, conv2d, flatten, global_pool, pool, positional_encoding, prelu,
+    recurrent, reshape, select_step, transformer_encoder,
 };
 use super::lengths::LengthRule;
 use super::settings::Settings;
@@ -23,6 +23,8 @@ pub(super) const LAYER_TYPES: &[LayerType] = &[
     batch_norm::BATCH_NORM,
     layer_norm::LAYER_NORM,
     group_norm::GROUP_NORM,
+    rms_norm::RMS_NORM,
+    prelu::PRELU,
     recurrent::RNN,
     recurrent::LSTM,
     recurrent::GRU,

@@ -1,56 +1,90 @@
 //! A layer's JSON object, read setting by setting, each fault named with its layer.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
-use super::activation::Activation;
-use super::architecture::DenseSpec;
+use super::activation::{Activation, LEAKY_RELU_SLOPE};
+use super::architecture::{DenseSpec, shortest};
 use super::architecture_parse::{MAX_UNITS, clip};
 use super::error::{Error, nearest};
 use super::initializer::Initializer;
 
 /// Settings that every layer has.
 const COMMON: [&str; 4] = ["type", "name", "input", "trainable"];
-/// Settings of other libraries, whose spelling is far from ours.
-const FOREIGN: &[(&str, &str)] = &[
+/// Settings of PyTorch's and Keras's that mean the same as ours.
+const SYNONYMS: &[(&str, &str)] = &[
     ("out_features", "units"),
     ("hidden_size", "units"),
-    ("nonlinearity", "activation"),
     ("embedding_dim", "units"),
     ("output_dim", "units"),
     ("num_embeddings", "vocabulary"),
     ("input_dim", "vocabulary"),
     ("p", "rate"),
     ("bias", "use_bias"),
-    ("inputs", "input"),
-    ("columns", "features"),
+    ("bias", "center"),
     ("eps", "epsilon"),
     ("layer_norm_eps", "epsilon"),
-    ("affine", "scale"),
-    ("elementwise_affine", "scale"),
-    ("bias", "center"),
     ("num_groups", "groups"),
     ("nhead", "num_heads"),
     ("dim_feedforward", "feed_forward"),
-    ("intermediate_dim", "feed_forward"),
-    ("layer_norm_epsilon", "epsilon"),
-    ("normalize_first", "norm_first"),
     ("out_channels", "filters"),
     ("stride", "strides"),
     ("kernel_size", "pool_size"),
     ("dilation_rate", "dilation"),
     ("target_shape", "shape"),
+    ("alpha", "negative_slope"),
 ];
+/// Settings of other libraries whose spelling is far from what they come close to.
+const FOREIGN: &[(&str, &str)] = &[
+    ("nonlinearity", "activation"),
+    ("inputs", "input"),
+    ("columns", "features"),
+    ("affine", "scale"),
+    ("elementwise_affine", "scale"),
+    ("intermediate_dim", "feed_forward"),
+    ("layer_norm_epsilon", "epsilon"),
+    ("normalize_first", "norm_first"),
+    ("negative_slope", "activation"),
+    ("approximate", "activation"),
+];
+/// Settings of PyTorch's and Keras's that say what a layer reads.
+const READ: &[&str] = &[
+    "in_features",
+    "in_channels",
+    "input_size",
+    "input_shape",
+    "num_features",
+    "num_channels",
+    "normalized_shape",
+    "d_model",
+    "embed_dim",
+];
+/// Types that only Keras spells like this, whose leaky ReLU has another slope.
+const OF_KERAS: &[&str] = &["Dense", "Conv1D", "Conv2D", "SimpleRNN", "Activation"];
 
 /// The settings of a layer.
 pub struct Settings<'a> {
     label: String,
-    map: &'a Map<String, Value>,
+    map: Cow<'a, Map<String, Value>>,
 }
 
 impl<'a> Settings<'a> {
     /// The settings in `map` of the layer that messages name `label`.
     pub(super) fn new(label: String, map: &'a Map<String, Value>) -> Self {
-        Settings { label, map }
+        Settings {
+            label,
+            map: Cow::Borrowed(map),
+        }
+    }
+
+    /// The layer's type as its user wrote it, in lower case.
+    pub fn type_as_written(&self) -> String {
+        self.map
+            .get("type")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_lowercase()
     }
 
     /// An error that names the layer.
@@ -66,26 +100,49 @@ impl<'a> Settings<'a> {
         )
     }
 
-    /// Refuses settings that are neither common nor the type's `own`.
-    pub(super) fn check_names(&self, own: &[&'static str]) -> Result<(), Error> {
-        let known = || own.iter().chain(&COMMON).copied();
-        let Some(given) = self
-            .map
-            .keys()
-            .find(|key| !known().any(|name| name == key.as_str()))
-        else {
+    /// Takes other libraries' names of the type's `own` settings for these, and refuses settings
+    /// that are neither common nor the type's own.
+    pub(super) fn check_names(&mut self, own: &[&'static str]) -> Result<(), Error> {
+        let slope = own.contains(&"activation").then_some("negative_slope");
+        let known: Vec<&'static str> = own.iter().chain(&COMMON).copied().chain(slope).collect();
+        for (theirs, ours) in SYNONYMS {
+            if own.contains(theirs) || !(own.contains(ours) || slope == Some(*ours)) {
+                continue;
+            }
+            let Some(value) = self.map.get(*theirs) else {
+                continue;
+            };
+            if self.map.contains_key(*ours) {
+                return Err(self.error(
+                    format!("\"{theirs}\" and \"{ours}\" are one setting, given twice"),
+                    format!("Leave \"{theirs}\" out."),
+                ));
+            }
+            let value = value.clone();
+            let map = self.map.to_mut();
+            map.remove(*theirs);
+            map.insert((*ours).to_owned(), value);
+        }
+        let Some(given) = { self.map.keys() }.find(|key| !known.contains(&key.as_str())) else {
             return Ok(());
         };
-        let meant = FOREIGN
+        if READ.contains(&given.as_str()) {
+            return Err(self.error(
+                format!("\"{given}\" is no setting: it follows from what the layer reads"),
+                format!("Leave \"{given}\" out."),
+            ));
+        }
+        let meant = SYNONYMS
             .iter()
-            .find(|(foreign, ours)| foreign == given && known().any(|name| name == *ours));
+            .chain(FOREIGN)
+            .find(|(foreign, ours)| foreign == given && known.contains(ours));
         Err(Error::UnknownSetting {
             layer: self.label.clone(),
             given: clip(given),
             nearest: meant
-                .map_or_else(|| nearest(given, known()), |(_, ours)| ours)
+                .map_or_else(|| nearest(given, known.iter().copied()), |(_, ours)| ours)
                 .into(),
-            known: known().collect::<Vec<_>>().join(", "),
+            known: known.join(", "),
         })
     }
 
@@ -138,6 +195,21 @@ impl<'a> Settings<'a> {
         Err(self.error(
             format!("\"{setting}\" must be a number from 0 to below 1"),
             format!("\"{setting}\" is the share of values set to zero, for example 0.2."),
+        ))
+    }
+
+    /// A finite number from 0 on.
+    pub fn not_negative(&self, setting: &str) -> Result<Option<f32>, Error> {
+        let Some(value) = self.get(setting) else {
+            return Ok(None);
+        };
+        let number = value.as_f64().unwrap_or(f64::NAN) as f32;
+        if number >= 0.0 && number.is_finite() {
+            return Ok(Some(number));
+        }
+        Err(self.error(
+            format!("\"{setting}\" must be a number from 0 on"),
+            format!("Give \"{setting}\" as such a number, for example 0.01."),
         ))
     }
 
@@ -212,7 +284,11 @@ impl<'a> Settings<'a> {
         })
     }
 
-    /// An activation by its name.
+    /// An activation by its name; a leaky ReLU's slope is in `negative_slope`.
+    ///
+    /// # Errors
+    /// A name that is no activation's, a slope that goes with none, or a layer that has Keras's name
+    /// and a leaky ReLU without a slope, which is another one there.
     pub fn activation(&self) -> Result<Option<Activation>, Error> {
         self.activation_named("activation")
     }
@@ -220,11 +296,11 @@ impl<'a> Settings<'a> {
     /// [`Settings::activation`] of another setting.
     pub fn activation_named(&self, setting: &str) -> Result<Option<Activation>, Error> {
         let Some(value) = self.get(setting) else {
-            return Ok(None);
+            return self.with_slope(None);
         };
         let given = value.as_str().unwrap_or_default();
         if let Ok(activation) = Activation::parse(given) {
-            return Ok(Some(activation));
+            return self.with_slope(Some(activation));
         }
         let known = Activation::ALL.map(Activation::name);
         Err(self.error(
@@ -235,6 +311,79 @@ impl<'a> Settings<'a> {
             ),
             format!("Known activations are {}.", known.join(", ")),
         ))
+    }
+
+    fn with_slope(&self, activation: Option<Activation>) -> Result<Option<Activation>, Error> {
+        let slope = self.not_negative("negative_slope")?;
+        match (activation, slope) {
+            (Some(Activation::LeakyRelu(_)), Some(slope)) => Ok(Some(Activation::LeakyRelu(slope))),
+            (Some(Activation::LeakyRelu(_)), None) => {
+                let written = self.map.get("type").and_then(Value::as_str);
+                match written.is_some_and(|written| OF_KERAS.contains(&written)) {
+                    true => Err(self.slope_is_open("0.2")),
+                    false => Ok(activation),
+                }
+            }
+            (_, Some(_)) => Err(self.error(
+                "\"negative_slope\" goes with the activation leaky_relu",
+                "Leave it out, or set \"activation\": \"leaky_relu\".",
+            )),
+            (_, None) => Ok(activation),
+        }
+    }
+
+    /// The activation that a layer is whose type is the activation's class (`ReLU`, `LeakyReLU`),
+    /// with the settings that the class has.
+    ///
+    /// # Errors
+    /// A `LeakyReLU` without a slope, whose default depends on the library, or a wrong setting.
+    pub(super) fn activation_of_class(&self, class: Activation) -> Result<Activation, Error> {
+        match class {
+            Activation::LeakyRelu(_) => match self.not_negative("negative_slope")? {
+                Some(slope) => Ok(Activation::LeakyRelu(slope)),
+                None if self.type_as_written().contains('_') => Ok(class),
+                None => Err(self.slope_is_open("0.3")),
+            },
+            Activation::Gelu => match self.get("approximate") {
+                None | Some(Value::Bool(false)) => Ok(class),
+                Some(Value::Bool(true)) => Ok(Activation::GeluTanh),
+                Some(_) => Ok(match self.choice("approximate", &["none", "tanh"])? {
+                    Some(1) => Activation::GeluTanh,
+                    _ => class,
+                }),
+            },
+            _ => Ok(class),
+        }
+    }
+
+    /// The settings that a type has which is an activation's class.
+    pub(super) fn of_class(class: Activation) -> &'static [&'static str] {
+        match class {
+            Activation::LeakyRelu(_) => &["negative_slope"],
+            Activation::Gelu => &["approximate"],
+            _ => &[],
+        }
+    }
+
+    fn slope_is_open(&self, keras: &str) -> Error {
+        self.error(
+            format!(
+                "needs \"negative_slope\", which is {LEAKY_RELU_SLOPE} in PyTorch and {keras} in \
+                 Keras where nothing is said"
+            ),
+            format!("Add \"negative_slope\": {LEAKY_RELU_SLOPE}, or {keras}, to the layer."),
+        )
+    }
+
+    /// Writes an activation as [`Settings::activation`] reads it.
+    pub(super) fn write_activation(activation: Activation, settings: &mut Map<String, Value>) {
+        settings.insert("activation".into(), activation.name().into());
+        match activation {
+            Activation::LeakyRelu(slope) if slope != LEAKY_RELU_SLOPE => {
+                settings.insert("negative_slope".into(), shortest(slope).into());
+            }
+            _ => {}
+        }
     }
 
     /// An initializer by its name.

@@ -50,6 +50,9 @@ impl From<features::Error> for Error {
 impl From<artifact::Error> for Error {
     /// Of the file, which is no export of ours.
     fn from(error: artifact::Error) -> Error {
+        if let artifact::Error::NotSafetensors { way: Some(way), .. } = error {
+            return Error::invalid(error.to_string(), way);
+        }
         Error::invalid(
             error.to_string(),
             "Save the state_dict by safetensors.torch.save_file, and give the file's bytes \

@@ -4,8 +4,11 @@
 mod convert;
 mod error;
 mod fit;
+mod known;
+mod layout;
 mod options;
 mod rename;
+mod sequence;
 
 use serde_json::{Value, json};
 
@@ -13,8 +16,10 @@ pub use error::Error;
 
 use self::options::Options;
 use crate::artifact::{Model, TensorFile};
-use crate::features::{FeatureSet, MAX_CLASSES, Origin, OutputScale, Profile, Scale, Target, Task};
-use crate::nn::{Activation, Architecture, Head, LayerKind, Network};
+use crate::features::{
+    FeatureSet, Fitted, MAX_CLASSES, Origin, OutputScale, Profile, Scale, Target, Task,
+};
+use crate::nn::{Activation, Architecture, Head, LayerKind, LayerSpec, Network};
 use crate::training::read_architecture;
 
 /// What `neural.import_weights` is given.
@@ -54,18 +59,34 @@ pub fn import(source: &Source<'_>) -> Result<Imported, Error> {
     let options = Options::parse(source.options)?;
     let task = Task::parse(source.task)?;
     let architecture = read_architecture(source.architecture)?;
-    let features = FeatureSet::told(source.features, &|name, only| {
-        architecture.embedding_of(name, only)
-    })?;
+    let file = TensorFile::read(source.weights)?;
+    let renamed = rename::apply(&file, &options.rename)?;
+    let told = sequence::completed(source.features, &architecture, &renamed, options.layout);
+    let mut features =
+        FeatureSet::told(&told, &|name, only| architecture.embedding_of(name, only))?;
     let target = target(source, &options, task, &architecture)?;
     let head = target.head();
-    let architecture = architecture
-        .resolve(head)?
-        .with_embeddings(&features.embeddings())?;
+    let written = architecture.layers.len();
+    let architecture = architecture.resolve(head)?;
+    let before_output = match architecture.layers.as_slice() {
+        [.., before, _] if architecture.layers.len() > written => before.name.clone(),
+        _ => None,
+    };
+    let architecture =
+        own_vocabularies(architecture, &features)?.with_embeddings(&features.embeddings())?;
     let network = Network::build(&architecture, &features.inputs(), head, Some(source.memory))?;
-    let file = TensorFile::read(source.weights)?;
-    let renamed = rename::apply(&file.tensors, &options.rename)?;
-    let mut parameters = fit::parameters(&network, &features, &renamed)?;
+    let read = fit::parameters(
+        &network,
+        &features,
+        &fit::Given {
+            file: &file,
+            tensors: &renamed,
+            layout: (options.layout, options.flatten),
+            before_output: before_output.as_deref(),
+        },
+    )?;
+    let mut parameters = read.parameters;
+    features.embed_levels_alone(&read.exact);
     positive_last(&network, &target, &mut parameters);
     Ok(Imported {
         model: Model {
@@ -82,6 +103,49 @@ pub fn import(source: &Source<'_>) -> Result<Imported, Error> {
         },
         deploy: options.deploy,
     })
+}
+
+/// The architecture without the vocabularies that embeddings of categories are said to have: as many
+/// as there are levels, PyTorch's `num_embeddings`, where the network here has two more.
+///
+/// # Errors
+/// A vocabulary that is not the number of the feature's levels.
+fn own_vocabularies(
+    mut architecture: Architecture,
+    features: &FeatureSet,
+) -> Result<Architecture, Error> {
+    for feature in &features.features {
+        let Fitted::Index { levels, .. } = &feature.treatment else {
+            continue;
+        };
+        let readers = architecture.first_readers(&feature.name, features.features.len() == 1);
+        for layer in &mut architecture.layers {
+            let reads = |reader: &LayerSpec| reader.name == layer.name;
+            let LayerKind::Embedding { vocabulary, .. } = &mut layer.kind else {
+                continue;
+            };
+            match *vocabulary {
+                Some(given) if readers.iter().any(reads) && given < levels.len() + 2 => {
+                    if given != levels.len() {
+                        return Err(Error::invalid(
+                            format!(
+                                "layer \"{}\" has a vocabulary of {given}, but feature \"{}\" has \
+                                 {} levels",
+                                layer.name.as_deref().unwrap_or_default(),
+                                feature.name,
+                                levels.len()
+                            ),
+                            "Give the feature a level for each of the embedding's vectors, in \
+                             their order.",
+                        ));
+                    }
+                    *vocabulary = None;
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(architecture)
 }
 
 /// What the network predicts.
@@ -111,6 +175,15 @@ fn target(
         let outputs = options
             .outputs
             .unwrap_or_else(|| written_outputs(architecture));
+        if outputs > MAX_CLASSES {
+            return Err(Error::invalid(
+                format!(
+                    "the last layer has {outputs} units, and a regression has at most \
+                     {MAX_CLASSES} outputs"
+                ),
+                "Import the network in parts, each with some of the outputs.",
+            ));
+        }
         return Ok(Target::Regression {
             column: String::new(),
             sql_type: if outputs == 1 {

@@ -3,10 +3,15 @@
 use serde_json::{Map, Value};
 
 use super::error::Error;
+use super::layout::{Flatten, Layout};
+use super::rename::Rename;
+use crate::features::MAX_CLASSES;
 use crate::training;
 
 const KEYS: &[&str] = &[
     "rename",
+    "layout",
+    "flatten",
     "positive_class",
     "threshold",
     "deploy",
@@ -21,8 +26,12 @@ const MAX_RENAMES: usize = 10_000;
 /// The options, checked.
 #[derive(Debug, Default)]
 pub(super) struct Options {
-    /// Names or prefixes of the file's tensors, with ours; `None` leaves a tensor out.
-    pub(super) rename: Vec<(String, Option<String>)>,
+    /// Names or prefixes of the file's tensors, with ours.
+    pub(super) rename: Vec<Rename>,
+    /// How the file's tensors lie.
+    pub(super) layout: Option<Layout>,
+    /// How the network flattens a sequence behind a convolution.
+    pub(super) flatten: Option<Flatten>,
     pub(super) positive_class: Option<String>,
     pub(super) threshold: Option<f64>,
     pub(super) deploy: bool,
@@ -59,6 +68,23 @@ impl Options {
                 Some(Value::Object(map)) => renames(map)?,
                 Some(_) => return Err(wrong_rename()),
             },
+            layout: match get("layout").map(Value::as_str) {
+                None => None,
+                Some(Some(name)) if Layout::parse(name).is_some() => Layout::parse(name),
+                Some(_) => {
+                    let names = Layout::NAMES.join("\", \"");
+                    return Err(wrong("layout", &format!("must be one of \"{names}\"")));
+                }
+            },
+            flatten: match get("flatten").map(Value::as_str) {
+                None => None,
+                Some(Some("features_first")) => Some(Flatten::FeaturesFirst),
+                Some(Some("steps_first")) => Some(Flatten::StepsFirst),
+                Some(_) => {
+                    let problem = "must be \"features_first\" or \"steps_first\"";
+                    return Err(wrong("flatten", problem));
+                }
+            },
             positive_class: match get("positive_class") {
                 None => None,
                 Some(Value::String(text)) => Some(text.clone()),
@@ -74,9 +100,12 @@ impl Options {
             multi_label: boolean("multi_label", false)?,
             outputs: match get("outputs").map(Value::as_u64) {
                 None => None,
-                Some(Some(outputs)) if (1..=1000).contains(&outputs) => Some(outputs as usize),
+                Some(Some(outputs)) if (1..=MAX_CLASSES as u64).contains(&outputs) => {
+                    Some(outputs as usize)
+                }
                 Some(_) => {
-                    return Err(wrong("outputs", "must be a whole number from 1 to 1000"));
+                    let problem = format!("must be a whole number from 1 to {MAX_CLASSES}");
+                    return Err(wrong("outputs", &problem));
                 }
             },
             target_mean: numbers("target_mean", get("target_mean"), |_| true)?,
@@ -108,20 +137,26 @@ fn numbers(
     }
 }
 
-fn renames(map: &Map<String, Value>) -> Result<Vec<(String, Option<String>)>, Error> {
-    if map.len() > MAX_RENAMES {
+fn renames(map: &Map<String, Value>) -> Result<Vec<Rename>, Error> {
+    let names = |to: &Value| match to {
+        Value::String(to) => Ok(vec![to.clone()]),
+        Value::Null => Ok(Vec::new()),
+        Value::Array(list) => { list.iter() }
+            .map(|to| to.as_str().map(str::to_owned).ok_or_else(wrong_rename))
+            .collect(),
+        _ => Err(wrong_rename()),
+    };
+    let renames: Vec<Rename> = map
+        .iter()
+        .map(|(from, to)| Ok((from.clone(), names(to)?)))
+        .collect::<Result<_, Error>>()?;
+    if renames.iter().map(|(_, to)| to.len().max(1)).sum::<usize>() > MAX_RENAMES {
         return Err(wrong(
             "rename",
             "has more entries than a network has tensors",
         ));
     }
-    map.iter()
-        .map(|(from, to)| match to {
-            Value::String(to) => Ok((from.clone(), Some(to.clone()))),
-            Value::Null => Ok((from.clone(), None)),
-            _ => Err(wrong_rename()),
-        })
-        .collect()
+    Ok(renames)
 }
 
 fn wrong(key: &str, problem: &str) -> Error {
@@ -132,6 +167,7 @@ fn wrong_rename() -> Error {
     Error::invalid(
         "option \"rename\" must be an object from names to names",
         "Give the file's tensor names or prefixes with the architecture's, such as \
-         {\"backbone.0\": \"conv1\", \"aux\": null}; null leaves tensors out.",
+         {\"backbone.0\": \"conv1\", \"aux\": null}; null leaves tensors out, a list of names \
+         gives one tensor several.",
     )
 }

@@ -50,6 +50,7 @@ fn features() -> FeatureSet {
             Fitted::Index {
                 levels: levels(),
                 units: Some(2),
+                exact: false,
             },
             Profile::Levels(vec![1, 2, 3, 4, 5]),
         ),

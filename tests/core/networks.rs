@@ -70,7 +70,7 @@ fn cases() -> Vec<Case> {
                 {"type": "add", "name": "sum1", "input": ["norm1", "start"]},
                 {"type": "relu", "name": "block1"},
                 {"type": "conv2d", "name": "conv2", "filters": 6, "kernel_size": 3, "strides": 2, "padding": 1, "use_bias": false},
-                {"type": "BatchNormalization", "name": "norm2"},
+                {"type": "BatchNormalization", "name": "norm2", "epsilon": 1e-5, "momentum": 0.9},
                 {"type": "conv2d", "name": "skip2", "input": "block1", "filters": 6, "kernel_size": 1, "strides": 2, "use_bias": false},
                 {"type": "add", "name": "sum2", "input": ["norm2", "skip2"]},
                 {"type": "activation", "name": "block2", "activation": "relu"},

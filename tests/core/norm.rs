@@ -51,7 +51,7 @@ fn group_norm_agrees_with_pytorch() {
     };
     let layer = r#""type": "GroupNorm", "groups": 2, "epsilon": 0.01"#;
     check("group_norm_image", layer, image, 4);
-    let layer = r#""type": "GroupNormalization", "groups": 2"#;
+    let layer = r#""type": "GroupNormalization", "groups": 2, "epsilon": 1e-5"#;
     check("group_norm_sequence", layer, SEQUENCE, 4);
 }
 
@@ -66,7 +66,7 @@ fn batch_norm_outside_training_uses_running_statistics_as_pytorch() {
     );
     let layer = r#""type": "BatchNorm2d", "epsilon": 0.01"#;
     check("batch_norm_image", layer, IMAGE, 4);
-    let layer = r#""type": "BatchNormalization", "center": false, "scale": false"#;
+    let layer = r#""type": "BatchNormalization", "center": false, "scale": false, "epsilon": 1e-5"#;
     check("batch_norm_plain", layer, VECTOR, 6);
 }
 
@@ -214,15 +214,16 @@ fn what_cannot_be_normalised_is_refused_by_name() {
         ),
         (
             r#"{"type": "batch_norm", "momentum": 1.5}"#,
-            "layer 1 (batch_norm): \"momentum\" must be a number above 0, at most 1",
+            "layer 1 (batch_norm): \"momentum\" must be a number above 0, at most 1 (for \
+             BatchNormalization below 1)",
         ),
         (
             r#"{"type": "layer_norm", "epsilon": 0}"#,
             "layer 1 (layer_norm): \"epsilon\" must be a number above 0",
         ),
         (
-            r#"{"type": "LayerNorm", "eps": 1e-3}"#,
-            "layer 1 (layer_norm): unknown setting \"eps\", the nearest is \"epsilon\"",
+            r#"{"type": "LayerNorm", "epsilonn": 1e-3}"#,
+            "layer 1 (layer_norm): unknown setting \"epsilonn\", the nearest is \"epsilon\"",
         ),
     ] {
         let error = build(layer, 4).unwrap_err();

@@ -603,7 +603,7 @@ fn categories_are_embedded_and_levels_listed_when_asked_for() {
                     "levels": ["plane", "car"]}
     }));
     let model = training.run(&risk(600)).unwrap().model;
-    let Fitted::Index { levels, units } = &model.features.features[2].treatment else {
+    let Fitted::Index { levels, units, .. } = &model.features.features[2].treatment else {
         panic!("{:?}", model.features.features[2].treatment);
     };
     assert_eq!((levels.join(" ").as_str(), *units), ("plane car", Some(2)));

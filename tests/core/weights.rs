@@ -15,17 +15,17 @@ const MLP: &[u8] = include_bytes!("fixtures/weights/mlp.safetensors");
 
 /// A call of `neural.import_weights`.
 #[derive(Clone)]
-struct Call {
-    weights: Vec<u8>,
-    architecture: Value,
+pub struct Call {
+    pub weights: Vec<u8>,
+    pub architecture: Value,
     task: &'static str,
-    features: Value,
+    pub features: Value,
     classes: Option<Vec<String>>,
-    options: Value,
+    pub options: Value,
 }
 
 impl Call {
-    fn new(weights: &[u8], layers: Value, task: &'static str, features: Value) -> Call {
+    pub fn new(weights: &[u8], layers: Value, task: &'static str, features: Value) -> Call {
         Call {
             weights: weights.to_vec(),
             architecture: json!({"layers": layers}),
@@ -36,12 +36,12 @@ impl Call {
         }
     }
 
-    fn classes(mut self, classes: &[&str]) -> Call {
+    pub fn classes(mut self, classes: &[&str]) -> Call {
         self.classes = Some(classes.iter().map(|class| (*class).to_owned()).collect());
         self
     }
 
-    fn options(mut self, options: Value) -> Call {
+    pub fn options(mut self, options: Value) -> Call {
         self.options = options;
         self
     }
@@ -58,12 +58,12 @@ impl Call {
         })
     }
 
-    fn model(&self) -> Model {
+    pub fn model(&self) -> Model {
         self.import().unwrap_or_else(|e| panic!("{e}")).model
     }
 
     /// What is said of what is wrong, with the hint.
-    fn fault(&self) -> String {
+    pub fn fault(&self) -> String {
         match self.import() {
             Ok(_) => panic!("it went through"),
             Err(error) => format!("{error} {}", error.hint().expect("a hint")),
@@ -71,7 +71,7 @@ impl Call {
     }
 }
 
-fn numbers(count: usize) -> Value {
+pub fn numbers(count: usize) -> Value {
     (1..=count)
         .map(|i| json!({"name": format!("x{i}"), "type": "numeric"}))
         .collect()
@@ -174,7 +174,7 @@ fn outputs(model: &Model, encode: impl Fn(&Encoder, &mut [f32])) -> Vec<f32> {
     out
 }
 
-fn of_numbers(model: &Model, row: &[f64]) -> Vec<f32> {
+pub fn of_numbers(model: &Model, row: &[f64]) -> Vec<f32> {
     outputs(model, |encoder, x| {
         for (i, value) in row.iter().enumerate() {
             encoder.number(i, *value, x);
@@ -198,7 +198,7 @@ fn expected(name: &str) -> Vec<(Vec<f64>, Vec<f64>)> {
     rows("rows").into_iter().zip(rows("outputs")).collect()
 }
 
-fn close(name: &str, found: &[f32], expected: &[f64]) {
+pub fn close(name: &str, found: &[f32], expected: &[f64]) {
     assert_eq!(found.len(), expected.len(), "{name}");
     for (found, expected) in found.iter().zip(expected) {
         let error = (f64::from(*found) - expected).abs();

@@ -60,7 +60,7 @@ impl<const N: usize> Filters<N> {
             settings.insert("groups".to_owned(), json!(self.groups));
         }
         if self.activation != Activation::Linear {
-            settings.insert("activation".to_owned(), json!(self.activation.name()));
+            Settings::write_activation(self.activation, settings);
         }
         if !self.use_bias {
             settings.insert("use_bias".to_owned(), json!(false));

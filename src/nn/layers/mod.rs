@@ -20,6 +20,7 @@ pub(super) mod norm;
 pub(super) mod pool;
 mod pooling;
 pub(super) mod positional_encoding;
+pub(super) mod prelu;
 pub(super) mod recurrent;
 pub(super) mod reshape;
 mod scale;

@@ -32,11 +32,11 @@ struct SelectStep {
 
 impl SelectStep {
     fn read(settings: &Settings<'_>) -> Result<Arc<dyn Spec>, Error> {
-        let index = settings
-            .get("index")
-            .ok_or_else(|| settings.missing("index"))?;
         // 3.0 is a whole number, too.
-        let number = index.as_f64().unwrap_or(f64::NAN);
+        let number = match settings.get("index") {
+            None => -1.0,
+            Some(index) => index.as_f64().unwrap_or(f64::NAN),
+        };
         if number.fract() == 0.0 && number.abs() <= 1e9 {
             return Ok(Arc::new(SelectStep {
                 index: number as i64,

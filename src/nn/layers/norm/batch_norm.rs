@@ -16,7 +16,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::channels::{Channels, GradientRows, InputRows, Rows};
-use super::{Affine, NormSettings, parameter};
+use super::{Affine, NormSettings, is_keras, parameter};
 use crate::nn::Error;
 use crate::nn::architecture::shortest;
 use crate::nn::initializer::ParameterKind;
@@ -30,6 +30,8 @@ use crate::nn::shape::Shape;
 
 /// PyTorch's default.
 const MOMENTUM: f32 = 0.1;
+/// Keras's, in its own sense: what is kept of the running statistics.
+const KERAS_MOMENTUM: f32 = 0.99;
 
 /// The type `batch_norm`.
 pub(in crate::nn) const BATCH_NORM: LayerType = LayerType {
@@ -43,12 +45,17 @@ pub(in crate::nn) const BATCH_NORM: LayerType = LayerType {
     settings: &["epsilon", "momentum", "scale", "center"],
     rank: Rank::Any,
     read: |_, settings| {
-        let momentum = settings.positive("momentum")?.unwrap_or(MOMENTUM);
-        if momentum > 1.0 {
+        let given = settings.positive("momentum")?;
+        let momentum = match is_keras(settings) {
+            // In double precision, so that 0.99 becomes the f32 that 0.01 is.
+            true => (1.0 - shortest(given.unwrap_or(KERAS_MOMENTUM))) as f32,
+            false => given.unwrap_or(MOMENTUM),
+        };
+        if momentum > 1.0 || momentum <= 0.0 {
             return Err(settings.error(
-                "\"momentum\" must be a number above 0, at most 1",
+                "\"momentum\" must be a number above 0, at most 1 (for BatchNormalization below 1)",
                 "It is the share of the running statistics that each batch replaces, PyTorch's \
-                 sense: write Keras's 0.99 as 0.01.",
+                 sense; in a layer with Keras's name, BatchNormalization, the share that is kept.",
             ));
         }
         Ok(Arc::new(BatchNormSpec {

@@ -96,6 +96,32 @@ impl Group {
             total += sum(x, |x| (x - mean) * (x - mean));
         }
         let inverse = (1.0 / (total / self.count() + f64::from(epsilon)).sqrt()) as f32;
+        self.write(x, [mean, inverse], affine, y);
+        [mean, inverse]
+    }
+
+    /// [`Group::forward`] without taking off the mean: y = x / √(mean(x²) + ε) · weight + bias, as in
+    /// `torch.nn.RMSNorm`. To be inlined into a task.
+    #[inline(always)]
+    pub fn forward_uncentred(
+        self,
+        x: &[f32],
+        affine: Affine<'_>,
+        epsilon: f32,
+        y: &mut [f32],
+    ) -> Moments {
+        let mut total = 0.0;
+        for x in self.runs(x) {
+            total += sum(x, |x| x * x);
+        }
+        let inverse = (1.0 / (total / self.count() + f64::from(epsilon)).sqrt()) as f32;
+        self.write(x, [0.0, inverse], affine, y);
+        [0.0, inverse]
+    }
+
+    /// (x - mean) · inverse · weight + bias. To be inlined into a task.
+    #[inline(always)]
+    fn write(self, x: &[f32], [mean, inverse]: Moments, affine: Affine<'_>, y: &mut [f32]) {
         for (x, y) in self.runs(x).zip(y.chunks_mut(self.stride)) {
             let y = &mut y[..self.length];
             match (self.plane, affine) {
@@ -124,7 +150,6 @@ impl Group {
                 }
             }
         }
-        [mean, inverse]
     }
 
     /// From the gradient with respect to `y`, which it changes, adds up those with respect to
@@ -218,6 +243,15 @@ pub(in crate::nn::layers) struct Slope {
 }
 
 impl Slope {
+    /// That of values whose mean was not taken off.
+    #[inline(always)]
+    pub fn uncentred(self) -> Self {
+        Slope {
+            gradient: 0.0,
+            ..self
+        }
+    }
+
     /// The gradient with respect to `x` in place of the one that [`Group::backward`] left, of a single
     /// run. To be inlined into a task.
     #[inline(always)]

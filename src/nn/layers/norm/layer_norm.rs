@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::{Group, NormSettings};
+use super::NormSettings;
+use super::group::{Affine, Group, Moments};
 use crate::nn::Error;
 use crate::nn::layer_types::{Built, LayerType, Rank, Site, Spec};
 use crate::nn::layers::{Backward, Forward, Layer, Operation, ParameterSpec};
@@ -44,6 +45,30 @@ impl Spec for LayerNormSpec {
     }
 
     fn build(&self, site: &Site<'_>) -> Result<Built, Error> {
+        LayerNorm::build(self.0, true, site)
+    }
+}
+
+/// Rows [rows, steps, width] to rows of the same shape.
+#[derive(Debug)]
+pub(super) struct LayerNorm {
+    settings: NormSettings,
+    /// Whether the mean is taken off; else values are only divided by the root of their mean
+    /// square.
+    centred: bool,
+    steps: usize,
+    width: usize,
+    /// The shape of what is normalised together, and of the weight.
+    normalised: Vec<usize>,
+}
+
+impl LayerNorm {
+    /// The layer over the site's only input.
+    pub(super) fn build(
+        settings: NormSettings,
+        centred: bool,
+        site: &Site<'_>,
+    ) -> Result<Built, Error> {
         let shape = site.one()?;
         let normalised = match shape {
             Shape::Vector(width) => vec![width],
@@ -56,7 +81,8 @@ impl Spec for LayerNormSpec {
         };
         Ok(Built::Layer {
             layer: Box::new(LayerNorm {
-                settings: self.0,
+                settings,
+                centred,
                 steps: shape.steps(),
                 width: shape.step_size(),
                 normalised,
@@ -65,16 +91,6 @@ impl Spec for LayerNormSpec {
             lengths: LengthRule::Keep,
         })
     }
-}
-
-/// Rows [rows, steps, width] to rows of the same shape.
-#[derive(Debug)]
-struct LayerNorm {
-    settings: NormSettings,
-    steps: usize,
-    width: usize,
-    /// The shape of what is normalised together, and of the weight.
-    normalised: Vec<usize>,
 }
 
 impl Layer for LayerNorm {
@@ -106,10 +122,28 @@ impl Layer for LayerNorm {
     fn pack(&self, packer: &mut Packer<'_>) -> Option<Box<dyn Packed>> {
         Some(Box::new(PackedLayerNorm {
             settings: self.settings,
+            centred: self.centred,
             steps: self.steps,
             width: self.width,
             parameters: packer.copy_all(),
         }))
+    }
+}
+
+/// Normalises a step. To be inlined into a task.
+#[inline(always)]
+fn normalise(
+    centred: bool,
+    width: usize,
+    x: &[f32],
+    affine: Affine<'_>,
+    epsilon: f32,
+    y: &mut [f32],
+) -> Moments {
+    let group = Group::run(width);
+    match centred {
+        true => group.forward(x, affine, epsilon, y),
+        false => group.forward_uncentred(x, affine, epsilon, y),
     }
 }
 
@@ -131,7 +165,8 @@ impl Task for ForwardTask<'_> {
             let steps = input.row(row).chunks_exact(layer.width);
             let steps = steps.zip(output.chunks_exact_mut(layer.width));
             for ((x, y), saved) in steps.zip(saved.chunks_exact_mut(2)) {
-                let moments = Group::run(layer.width).forward(x, affine, layer.settings.epsilon, y);
+                let epsilon = layer.settings.epsilon;
+                let moments = normalise(layer.centred, layer.width, x, affine, epsilon, y);
                 saved.copy_from_slice(&moments);
             }
         }
@@ -165,6 +200,10 @@ impl Task for BackwardTask<'_> {
             let (row, step) = (i / layer.steps, i % layer.steps);
             let x = &input.row(row)[step * width..][..width];
             let slope = group.backward(x, *moments, weight, gradient, &mut affine);
+            let slope = match layer.centred {
+                true => slope,
+                false => slope.uncentred(),
+            };
             if let Some((target, add)) = &mut target {
                 let target = &mut target[i * width..][..width];
                 group.input_gradient(x, slope, gradient, *add, target);
@@ -176,6 +215,7 @@ impl Task for BackwardTask<'_> {
 #[derive(Debug)]
 struct PackedLayerNorm {
     settings: NormSettings,
+    centred: bool,
     steps: usize,
     width: usize,
     parameters: Values,
@@ -206,7 +246,8 @@ impl Task for PackedTask<'_, '_> {
             let output = &mut pass.output[row * pass.stride..][..layer.steps * layer.width];
             let steps = input.row(row).chunks_exact(layer.width);
             for (x, y) in steps.zip(output.chunks_exact_mut(layer.width)) {
-                Group::run(layer.width).forward(x, affine, layer.settings.epsilon, y);
+                let epsilon = layer.settings.epsilon;
+                normalise(layer.centred, layer.width, x, affine, epsilon, y);
             }
         }
     }

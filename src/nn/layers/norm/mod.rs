@@ -1,11 +1,12 @@
-//! Layers that bring values to mean 0 and variance 1, then multiply by a learnt weight and add a
-//! learnt bias.
+//! Layers that bring values to mean 0 and variance 1 (or just to a mean square of 1), then multiply
+//! by a learnt weight and add a learnt bias.
 
 pub(in crate::nn) mod batch_norm;
 mod channels;
 mod group;
 pub(in crate::nn) mod group_norm;
 pub(in crate::nn) mod layer_norm;
+pub(in crate::nn) mod rms_norm;
 
 use std::borrow::Cow;
 
@@ -19,8 +20,15 @@ use crate::nn::architecture::shortest;
 use crate::nn::initializer::ParameterKind;
 use crate::nn::settings::Settings;
 
-/// Added to a variance, PyTorch's default (Keras's is 1e-3).
+/// Added to a variance, PyTorch's default.
 pub(super) const EPSILON: f32 = 1e-5;
+/// Keras's, for a layer that has Keras's name.
+const KERAS_EPSILON: f32 = 1e-3;
+
+/// Whether the layer has the name of Keras's class (`BatchNormalization`), whose defaults differ.
+fn is_keras(settings: &Settings<'_>) -> bool {
+    settings.type_as_written().ends_with("normalization")
+}
 
 /// The settings that all of them have.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -35,8 +43,12 @@ struct NormSettings {
 
 impl NormSettings {
     fn read(settings: &Settings<'_>) -> Result<Self, Error> {
+        let epsilon = match is_keras(settings) {
+            true => KERAS_EPSILON,
+            false => EPSILON,
+        };
         Ok(Self {
-            epsilon: settings.positive("epsilon")?.unwrap_or(EPSILON),
+            epsilon: settings.positive("epsilon")?.unwrap_or(epsilon),
             scale: settings.flag("scale")?.unwrap_or(true),
             center: settings.flag("center")?.unwrap_or(true),
         })

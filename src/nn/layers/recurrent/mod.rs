@@ -158,9 +158,6 @@ impl Spec for RecurrentSpec {
         if self.return_sequences {
             set("return_sequences", true.into());
         }
-        if let Some(activation) = self.activation {
-            set("activation", activation.name().into());
-        }
         if self.dropout > 0.0 {
             set("dropout", shortest(self.dropout).into());
         }
@@ -175,6 +172,9 @@ impl Spec for RecurrentSpec {
             if let Some(initializer) = initializer {
                 set(name, initializer.name().into());
             }
+        }
+        if let Some(activation) = self.activation {
+            Settings::write_activation(activation, settings);
         }
     }
 

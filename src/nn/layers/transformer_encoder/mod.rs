@@ -70,10 +70,13 @@ struct EncoderSpec {
 impl EncoderSpec {
     fn read(settings: &Settings<'_>) -> Result<Self, Error> {
         let activation = settings.activation()?.unwrap_or(Activation::Relu);
-        if !matches!(activation, Activation::Relu | Activation::Gelu) {
+        if !matches!(
+            activation,
+            Activation::Relu | Activation::Gelu | Activation::GeluTanh
+        ) {
             return Err(settings.error(
-                format!("\"activation\" must be relu or gelu, not {activation}"),
-                "These two are PyTorch's; leave it out for relu.",
+                format!("\"activation\" must be relu, gelu or gelu_tanh, not {activation}"),
+                "Leave it out for relu, PyTorch's default.",
             ));
         }
         let layers = settings.count("num_layers")?;
