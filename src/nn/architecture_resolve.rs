@@ -65,6 +65,16 @@ fn usual(activation: Option<Activation>) -> bool {
     )
 }
 
+/// Whether the activation that was written gives other numbers than the one the task needs: of a
+/// single unit a softmax means nothing, and none says nothing.
+fn contradicts(written: Option<Activation>, needed: Activation, units: usize) -> bool {
+    match written {
+        Some(Activation::Sigmoid) => needed == Activation::Softmax,
+        Some(Activation::Softmax) => needed == Activation::Sigmoid && units > 1,
+        _ => false,
+    }
+}
+
 impl Architecture {
     /// The architecture with every layer named, an output layer at the end, and the output
     /// layer's units and activation those of the task. Resolving twice changes nothing.
@@ -244,7 +254,11 @@ fn settle(output: &mut DenseSpec, head: Head, label: String) -> Result<(), Error
         ));
     }
     let activation = match head.activation(units) {
-        Some(needed) if usual(output.activation) => needed,
+        Some(needed)
+            if usual(output.activation) && !contradicts(output.activation, needed, units) =>
+        {
+            needed
+        }
         Some(needed) => {
             return Err(Error::layer(
                 label,

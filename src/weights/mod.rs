@@ -6,6 +6,7 @@ mod error;
 mod fit;
 mod known;
 mod layout;
+mod names;
 mod options;
 mod rename;
 mod sequence;
@@ -60,7 +61,7 @@ pub fn import(source: &Source<'_>) -> Result<Imported, Error> {
     let task = Task::parse(source.task)?;
     let architecture = read_architecture(source.architecture)?;
     let file = TensorFile::read(source.weights)?;
-    let renamed = rename::apply(&file, &options.rename)?;
+    let mut renamed = rename::apply(&file, &options.rename)?;
     let told = sequence::completed(source.features, &architecture, &renamed, options.layout);
     let mut features =
         FeatureSet::told(&told, &|name, only| architecture.embedding_of(name, only))?;
@@ -75,6 +76,10 @@ pub fn import(source: &Source<'_>) -> Result<Imported, Error> {
     let architecture =
         own_vocabularies(architecture, &features)?.with_embeddings(&features.embeddings())?;
     let network = Network::build(&architecture, &features.inputs(), head, Some(source.memory))?;
+    if options.layout.is_some() {
+        let parameters = network.parameters().iter();
+        names::translate(&mut renamed, parameters.map(|p| p.name.as_str()));
+    }
     let read = fit::parameters(
         &network,
         &features,

@@ -41,7 +41,7 @@ fn complete(
     let name = layer.name.as_deref().unwrap_or_default();
     let shape = |own: &str| {
         let name = format!("{name}.{own}");
-        let found = tensors.iter().find(|tensor| tensor.name == name);
+        let found = { tensors.iter() }.find(|tensor| tensor.name.replace('/', ".") == name);
         found.map(|found| found.tensor.shape.as_slice())
     };
     // Of a matrix [out, in], the second size, or the first where it lies the other way round.
@@ -65,10 +65,24 @@ fn complete(
             };
             set("vocabulary", vectors.filter(|_| own.is_none()));
         }
-        "rnn" | "lstm" | "gru" => set("features", shape("weight_ih_l0").and_then(entering)),
-        "dense" => set("features", shape("weight").and_then(entering)),
+        "rnn" | "lstm" | "gru" => {
+            let own = [
+                "weight_ih_l0",
+                "Wx",
+                "kernel",
+                "lstm_cell.kernel",
+                "simple_rnn_cell.kernel",
+            ];
+            let found = own.into_iter().find_map(shape);
+            set("features", found.and_then(entering));
+        }
+        "dense" => {
+            let found = ["weight", "kernel"].into_iter().find_map(shape);
+            set("features", found.and_then(entering));
+        }
         "conv1d" => {
-            let of_group = match (shape("weight"), layout) {
+            let found = ["weight", "kernel"].into_iter().find_map(shape);
+            let of_group = match (found, layout) {
                 (Some([_, size, _]), Layout::Pytorch | Layout::InOut)
                 | (Some([_, _, size]), Layout::ChannelsLast) => Some(*size),
                 _ => None,

@@ -59,11 +59,8 @@ fn layers_that_lie_the_other_way_round_are_turned() {
     let in_out = json!({"layout": "in_out"});
     check("square", &square("square_in_out").options(in_out.clone()));
     check("square", &square("square_burn").options(in_out.clone()));
-    let names = json!({"layout": "in_out", "rename": {
-        "fc1": "fc1", "fc1/kernel": "fc1.weight", "fc2": "fc2", "fc2/kernel": "fc2.weight",
-        "fc3": "fc3", "fc3/kernel": "fc3.weight"
-    }});
-    check("square", &square("square_flax").options(names));
+    // By the names that they have there.
+    check("square", &square("square_flax").options(in_out.clone()));
     check("conv", &conv("conv_pytorch"));
     check("conv", &conv("conv_in_out").options(in_out.clone()));
     check("conv", &conv("conv_burn").options(in_out));
@@ -306,6 +303,14 @@ fn a_last_sigmoid_or_softmax_is_the_outputs_activation() {
     let call = Call::new(&file("softmax"), softmax, "classification", numbers(3))
         .classes(&["a", "b", "c", "d"]);
     check("softmax", &call);
+    // One that the task cannot have gives other numbers, and is not taken for the task's.
+    let mut other = call;
+    other.architecture["layers"][3] = json!({"type": "Sigmoid"});
+    let fault = other.fault();
+    assert!(
+        fault.contains("the activation sigmoid, but the task needs softmax"),
+        "{fault}"
+    );
 }
 
 fn home(levels: usize) -> Call {

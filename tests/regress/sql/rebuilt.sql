@@ -44,3 +44,9 @@ SET neural.batch_scoring = on;
 SELECT * FROM differences ORDER BY model;
 SET neural.batch_scoring = off;
 SELECT * FROM differences WHERE NOT agree;
+
+RESET client_min_messages;
+RESET neural.batch_scoring;
+DROP VIEW differences, given;
+DROP TABLE people, pictures, visits, series, rebuilt;
+SELECT count(neural.drop_model(name)) FROM neural.models;

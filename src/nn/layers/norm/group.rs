@@ -274,7 +274,7 @@ mod tests {
     use crate::nn::Random;
     use crate::nn::processor::{Processor, Task};
 
-    struct Forward<'a>(Group, &'a [f32], &'a mut [f32]);
+    struct Forward<'a>(Group, &'a [f32], &'a mut [f32], bool);
 
     impl Task for Forward<'_> {
         #[inline(always)]
@@ -283,7 +283,10 @@ mod tests {
                 weight: Some(self.1),
                 bias: Some(&self.1[1..]),
             };
-            self.0.forward(&self.1[3..], affine, 1e-5, self.2);
+            match self.3 {
+                true => self.0.forward(&self.1[3..], affine, 1e-5, self.2),
+                false => self.0.forward_uncentred(&self.1[3..], affine, 1e-5, self.2),
+            };
         }
     }
 
@@ -303,15 +306,17 @@ mod tests {
             group(7, 5, 13, 1),
             group(1, 60, 60, 20),
         ] {
-            let normalise = |processor: Processor| {
+            let normalise = |processor: Processor, centred: bool| {
                 let mut y = vec![0.0; group.runs * group.stride];
-                processor.run(Forward(group, &x, &mut y));
+                processor.run(Forward(group, &x, &mut y, centred));
                 y.iter().map(|value| value.to_bits()).collect::<Vec<_>>()
             };
             let all = Processor::available();
-            let expected = normalise(all[0]);
-            for processor in &all[1..] {
-                assert_eq!(expected, normalise(*processor), "{group:?}");
+            for centred in [true, false] {
+                let expected = normalise(all[0], centred);
+                for processor in &all[1..] {
+                    assert_eq!(expected, normalise(*processor, centred), "{group:?}");
+                }
             }
         }
     }
