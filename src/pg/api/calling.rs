@@ -7,6 +7,7 @@ use pgrx::{PgSqlErrorCode as Code, pg_sys};
 
 use crate::pg::cache;
 use crate::pg::call::{Answer, Site, answer};
+use crate::pg::encoding;
 use crate::pg::error::Report;
 use crate::pg::reader;
 
@@ -108,9 +109,9 @@ unsafe fn all(site: &mut Site, fcinfo: pg_sys::FunctionCallInfo) -> Result<pg_sy
 
 /// `neural.classes(model)`: the classes in the order of `predict_proba`.
 #[pg_extern(sql = false)]
-fn classes(model: &str) -> Vec<String> {
+fn classes(model: &[u8]) -> Vec<String> {
     let classes = || -> Result<Vec<String>, Report> {
-        let resolved = reader::resolve(model)?;
+        let resolved = reader::resolve(encoding::utf8(model, "argument \"model\"")?)?;
         let decoded = cache::model(&resolved)?;
         match decoded.target.classes() {
             [] => Err(Report::new(

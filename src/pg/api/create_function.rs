@@ -5,7 +5,7 @@ use pgrx::spi::{quote_identifier, quote_literal, quote_qualified_identifier};
 use pgrx::{PgSqlErrorCode as Code, Spi, pg_sys};
 
 use super::function_parameters::Parameters;
-use super::{cost, given};
+use super::{cost, given_text, text};
 use crate::pg::cache;
 use crate::pg::catalog;
 use crate::pg::error::Report;
@@ -17,18 +17,18 @@ const MARK: &str = "made by neural.create_function";
 
 #[pg_extern(sql = false)]
 fn create_function(
-    function_name: Option<&str>,
-    model: Option<&str>,
-    returns: default!(Option<&str>, "'predict'"),
+    function_name: Option<&[u8]>,
+    model: Option<&[u8]>,
+    returns: default!(Option<&[u8]>, "'predict'"),
     version: default!(Option<i32>, "NULL"),
     replace: default!(Option<bool>, false),
 ) -> pg_sys::Oid {
     // SAFETY: returns or raises an error, with a command's name that is static.
     unsafe { pg_sys::PreventCommandIfReadOnly(c"neural.create_function()".as_ptr()) };
     let made = || -> Result<pg_sys::Oid, Report> {
-        let function_name = given(function_name, "function_name")?;
-        let model = given(model, "model")?;
-        let returns = returns.unwrap_or("predict");
+        let function_name = given_text(function_name, "function_name")?;
+        let model = given_text(model, "model")?;
+        let returns = text(returns, "returns")?.unwrap_or("predict");
         create(
             function_name,
             model,

@@ -4,7 +4,7 @@ use pgrx::JsonB;
 use pgrx::prelude::*;
 use serde_json::json;
 
-use super::given;
+use super::{given, given_text};
 use crate::artifact::{Model, lineage};
 use crate::pg::access::Right;
 use crate::pg::catalog::{self, Description, NewVersion, Training};
@@ -18,15 +18,15 @@ const LARGEST: usize = 0x3fff_ffff - pg_sys::VARHDRSZ;
 
 /// A version as the safetensors file that it is stored as, with its query and options or without.
 #[pg_extern(sql = false)]
-fn export_model(model: Option<&str>, lineage: Option<bool>) -> Vec<u8> {
-    let model = given(model, "model").or_raise();
+fn export_model(model: Option<&[u8]>, lineage: Option<bool>) -> Vec<u8> {
+    let model = given_text(model, "model").or_raise();
     export(model, lineage.unwrap_or(true)).or_raise()
 }
 
 /// Stores an exported version under a name, as the next version of the model.
 #[pg_extern(sql = false)]
-fn import_model(model: Option<&str>, artifact: Option<&[u8]>) -> i32 {
-    let model = given(model, "model").or_raise();
+fn import_model(model: Option<&[u8]>, artifact: Option<&[u8]>) -> i32 {
+    let model = given_text(model, "model").or_raise();
     import(model, given(artifact, "artifact").or_raise()).or_raise()
 }
 
@@ -70,18 +70,18 @@ fn import(name: &str, artifact: &[u8]) -> Result<i32> {
 /// Stores a network that was trained elsewhere, as the next version of the model.
 #[pg_extern(sql = false)]
 fn import_weights(
-    model: Option<&str>,
+    model: Option<&[u8]>,
     weights: Option<&[u8]>,
-    architecture: Option<&str>,
-    task: Option<&str>,
+    architecture: Option<&[u8]>,
+    task: Option<&[u8]>,
     features: Option<JsonB>,
     classes: Option<Vec<Option<String>>>,
     options: Option<JsonB>,
 ) -> i32 {
-    let model = given(model, "model").or_raise();
+    let model = given_text(model, "model").or_raise();
     let weights = given(weights, "weights").or_raise();
-    let architecture = given(architecture, "architecture").or_raise();
-    let task = given(task, "task").or_raise();
+    let architecture = given_text(architecture, "architecture").or_raise();
+    let task = given_text(task, "task").or_raise();
     let features = given(features, "features").or_raise().0;
     let options = options.map_or_else(|| serde_json::json!({}), |json| json.0);
     let classes = classes.map(|classes| classes_of(classes).or_raise());

@@ -6,9 +6,9 @@ use std::rc::Rc;
 use pgrx::PgSqlErrorCode as Code;
 use pgrx::prelude::*;
 
-use super::given;
 use super::judged_target::{Actual, TargetReader, no_class};
 use super::judging_sequences::for_each_sequence;
+use super::{given_text, text};
 use crate::pg::cache::{self, DecodedModel};
 use crate::pg::error::{OrRaise, Report, Result};
 use crate::pg::interrupt;
@@ -21,12 +21,13 @@ use crate::training::{Judge, Truth};
 /// The metrics of a model on the rows of a query.
 #[pg_extern(sql = false)]
 fn evaluate(
-    model: Option<&str>,
-    query: Option<&str>,
-    target: Option<&str>,
+    model: Option<&[u8]>,
+    query: Option<&[u8]>,
+    target: Option<&[u8]>,
 ) -> TableIterator<'static, (name!(metric, String), name!(value, Option<f64>))> {
-    let model = given(model, "model").or_raise();
-    let query = given(query, "query").or_raise();
+    let model = given_text(model, "model").or_raise();
+    let query = given_text(query, "query").or_raise();
+    let target = text(target, "target").or_raise();
     let metrics = evaluate_model(model, query, target).or_raise();
     TableIterator::new(
         metrics
@@ -81,9 +82,9 @@ fn evaluate_model(
 /// How often each class was predicted for each actual one.
 #[pg_extern(sql = false)]
 fn confusion_matrix(
-    model: Option<&str>,
-    query: Option<&str>,
-    target: Option<&str>,
+    model: Option<&[u8]>,
+    query: Option<&[u8]>,
+    target: Option<&[u8]>,
 ) -> TableIterator<
     'static,
     (
@@ -92,8 +93,9 @@ fn confusion_matrix(
         name!(count, i64),
     ),
 > {
-    let model = given(model, "model").or_raise();
-    let query = given(query, "query").or_raise();
+    let model = given_text(model, "model").or_raise();
+    let query = given_text(query, "query").or_raise();
+    let target = text(target, "target").or_raise();
     TableIterator::new(count_confusion(model, query, target).or_raise())
 }
 

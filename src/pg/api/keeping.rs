@@ -2,54 +2,54 @@
 
 use pgrx::prelude::*;
 
-use super::given;
+use super::{given, given_text};
 use crate::pg::catalog::{deployment, model as models};
 use crate::pg::error::OrRaise;
 
 /// Makes a version the one that the bare name means.
 #[pg_extern(sql = false)]
-fn deploy(model: Option<&str>, version: Option<i32>) -> i32 {
-    let model = given(model, "model").or_raise();
+fn deploy(model: Option<&[u8]>, version: Option<i32>) -> i32 {
+    let model = given_text(model, "model").or_raise();
     deployment::deploy(model, given(version, "version").or_raise()).or_raise()
 }
 
 /// Goes back to the deployment before the present one.
 #[pg_extern(sql = false)]
-fn rollback(model: Option<&str>) -> i32 {
-    deployment::rollback(given(model, "model").or_raise()).or_raise()
+fn rollback(model: Option<&[u8]>) -> i32 {
+    deployment::rollback(given_text(model, "model").or_raise()).or_raise()
 }
 
 /// Drops one version, or the whole model.
 #[pg_extern(sql = false)]
-fn drop_model(model: Option<&str>, version: Option<i32>, force: Option<bool>) {
-    let model = given(model, "model").or_raise();
+fn drop_model(model: Option<&[u8]>, version: Option<i32>, force: Option<bool>) {
+    let model = given_text(model, "model").or_raise();
     models::drop(model, version, force.unwrap_or(false)).or_raise()
 }
 
 /// Gives a model a new name.
 #[pg_extern(sql = false)]
-fn rename_model(model: Option<&str>, new_name: Option<&str>) {
-    let model = given(model, "model").or_raise();
-    models::rename(model, given(new_name, "new_name").or_raise()).or_raise()
+fn rename_model(model: Option<&[u8]>, new_name: Option<&[u8]>) {
+    let model = given_text(model, "model").or_raise();
+    models::rename(model, given_text(new_name, "new_name").or_raise()).or_raise()
 }
 
 /// Gives a model to another role.
 #[pg_extern(sql = false)]
-fn set_owner(model: Option<&str>, new_owner: Option<pg_sys::Oid>) {
-    let model = given(model, "model").or_raise();
+fn set_owner(model: Option<&[u8]>, new_owner: Option<pg_sys::Oid>) {
+    let model = given_text(model, "model").or_raise();
     models::set_owner(model, given(new_owner, "new_owner").or_raise()).or_raise()
 }
 
 /// Lets a role use a model.
 #[pg_extern(sql = false)]
-fn grant_model(model: Option<&str>, grantee: Option<pg_sys::Oid>) {
-    let model = given(model, "model").or_raise();
+fn grant_model(model: Option<&[u8]>, grantee: Option<pg_sys::Oid>) {
+    let model = given_text(model, "model").or_raise();
     models::grant(model, given(grantee, "grantee").or_raise()).or_raise()
 }
 
 /// Takes back what `grant_model` gave.
 #[pg_extern(sql = false)]
-fn revoke_model(model: Option<&str>, grantee: Option<pg_sys::Oid>) {
-    let model = given(model, "model").or_raise();
+fn revoke_model(model: Option<&[u8]>, grantee: Option<pg_sys::Oid>) {
+    let model = given_text(model, "model").or_raise();
     models::revoke(model, given(grantee, "grantee").or_raise()).or_raise()
 }

@@ -19,6 +19,7 @@ mod training;
 
 use pgrx::prelude::*;
 
+use super::encoding;
 use super::error::{Report, Result};
 
 /// 22004 for an argument that must be given.
@@ -30,4 +31,17 @@ fn given<T>(value: Option<T>, argument: &str) -> Result<T> {
         )
         .hint("Give it a value.")
     })
+}
+
+/// A text that may be given. Taken as bytes: pgrx's own conversion names neither the argument nor
+/// what is wrong where a database does not check its texts.
+fn text<'a>(value: Option<&'a [u8]>, argument: &str) -> Result<Option<&'a str>> {
+    value
+        .map(|bytes| encoding::utf8(bytes, &format!("argument \"{argument}\"")))
+        .transpose()
+}
+
+/// A text that must be given.
+fn given_text<'a>(value: Option<&'a [u8]>, argument: &str) -> Result<&'a str> {
+    given(text(value, argument)?, argument)
 }

@@ -8,7 +8,7 @@ use std::ffi::CStr;
 use pgrx::prelude::*;
 use pgrx::{PgSqlErrorCode as Code, pg_sys};
 
-use super::given;
+use super::{given, given_text};
 use crate::pg::cache;
 use crate::pg::error::{OrRaise, Report, Result};
 use crate::pg::reader;
@@ -50,13 +50,13 @@ pub unsafe extern "C-unwind" fn neural_score_table(
 }
 
 fn score(
-    model: Option<&str>,
+    model: Option<&[u8]>,
     table: Option<pg_sys::Oid>,
     column: Option<&str>,
     batch_rows: Option<i32>,
     only_missing: Option<bool>,
 ) -> Result<()> {
-    let model = given(model, "model")?;
+    let model = given_text(model, "model")?;
     let table = given(table, "target_table")?;
     let column = given(column, "output_column")?;
     let batch_rows = u32::try_from(batch_rows.unwrap_or(BATCH_ROWS)).unwrap_or(0);

@@ -3,7 +3,7 @@
 use pgrx::prelude::*;
 use serde_json::Value;
 
-use super::given;
+use super::{given, given_text};
 use crate::artifact::Model;
 use crate::features::Target;
 use crate::pg::access::Right;
@@ -16,8 +16,8 @@ const BY_THRESHOLD: [&str; 4] = ["accuracy", "precision", "recall", "f1"];
 
 /// Stores and deploys the next version of a model, the same but for the threshold; its number.
 #[pg_extern(sql = false)]
-fn set_threshold(model: Option<&str>, threshold: Option<f64>) -> i32 {
-    let model = given(model, "model").or_raise();
+fn set_threshold(model: Option<&[u8]>, threshold: Option<f64>) -> i32 {
+    let model = given_text(model, "model").or_raise();
     set(model, given(threshold, "threshold").or_raise()).or_raise()
 }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 use pgrx::prelude::*;
 use pgrx::{JsonB, PgSqlErrorCode as Code, pg_sys};
 
-use super::given;
+use super::{given_text, text};
 use crate::artifact::Model;
 use crate::features::{FeatureSet, Kind, Task};
 use crate::nn::{Crew, EpochReport, blas};
@@ -27,16 +27,16 @@ use crate::training::{
 #[expect(clippy::too_many_arguments, reason = "the SQL function's parameters")]
 #[expect(clippy::type_complexity, reason = "the SQL function's result columns")]
 fn train(
-    model: Option<&str>,
-    query: Option<&str>,
-    target: Option<&str>,
-    task: Option<&str>,
-    architecture: Option<&str>,
+    model: Option<&[u8]>,
+    query: Option<&[u8]>,
+    target: Option<&[u8]>,
+    task: Option<&[u8]>,
+    architecture: Option<&[u8]>,
     features: Option<JsonB>,
     epochs: Option<i32>,
     batch_size: Option<i32>,
     learning_rate: Option<f64>,
-    optimizer: Option<&str>,
+    optimizer: Option<&[u8]>,
     validation: Option<f64>,
     seed: Option<i64>,
     options: Option<JsonB>,
@@ -53,18 +53,18 @@ fn train(
     ),
 > {
     let order = Order {
-        model: given(model, "model").or_raise(),
-        query: given(query, "query").or_raise(),
-        target: given(target, "target").or_raise(),
-        task,
-        architecture,
+        model: given_text(model, "model").or_raise(),
+        query: given_text(query, "query").or_raise(),
+        target: given_text(target, "target").or_raise(),
+        task: text(task, "task").or_raise(),
+        architecture: text(architecture, "architecture").or_raise(),
         features: features.map(|json| json.0),
         options_json: options.map_or_else(|| serde_json::json!({}), |json| json.0),
         arguments: Arguments {
             epochs: epochs.map(i64::from),
             batch_size: batch_size.map(i64::from),
             learning_rate,
-            optimizer: optimizer.map(str::to_string),
+            optimizer: text(optimizer, "optimizer").or_raise().map(str::to_string),
             validation,
             seed: seed.map_or_else(draw_seed, |seed| seed as u64),
         },

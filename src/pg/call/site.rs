@@ -11,6 +11,7 @@ use super::rows::Rows;
 use super::snapshot::SnapshotKey;
 use crate::nn::Scratch;
 use crate::pg::cache::{self, DecodedModel};
+use crate::pg::encoding;
 use crate::pg::error::Report;
 use crate::pg::reader::{self, Resolved};
 use crate::pg::settings;
@@ -76,7 +77,7 @@ fn resolve(text: &[u8], pinned: bool, key: SnapshotKey) -> Result<Rc<Resolved>, 
     let resolved = Rc::new(if pinned {
         reader::resolve_sha256(text)?
     } else {
-        reader::resolve(&String::from_utf8_lossy(text))?
+        reader::resolve(encoding::utf8(text, "argument \"model\"")?)?
     });
     if key.outlives_transaction() {
         RESOLVED.with_borrow_mut(|known| {

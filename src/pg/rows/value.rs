@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 use pgrx::pg_sys;
 
 use crate::features::Origin;
+use crate::pg::encoding;
+use crate::pg::error::OrRaise;
 
 /// Days from 1970-01-01 (ours) to 2000-01-01 (PostgreSQL's epoch).
 const DAYS_TO_2000: f64 = 10_957.0;
@@ -187,9 +189,9 @@ impl Reader {
         buffer.clear();
         match self {
             // SAFETY: text, varchar and char(n) are all varlenas of characters.
-            Reader::Text => unsafe { varlena_text(datum, buffer) },
+            Reader::Text => unsafe { varlena_text(datum) },
             // SAFETY: as before.
-            Reader::PaddedText => unsafe { varlena_text(datum, buffer) }.trim_end_matches(' '),
+            Reader::PaddedText => unsafe { varlena_text(datum) }.trim_end_matches(' '),
             Reader::Enum | Reader::Numeric => {
                 // SAFETY: the output functions of the types named give C strings.
                 unsafe {
@@ -200,19 +202,13 @@ impl Reader {
                             pg_sys::numeric_out
                         };
                     let text = call_output(output, datum);
-                    server_text(
-                        std::slice::from_raw_parts(text.cast(), libc::strlen(text)),
-                        buffer,
-                    )
+                    server_text(std::slice::from_raw_parts(text.cast(), libc::strlen(text)))
                 }
             }
             // SAFETY: a name is a zero-terminated array of at most 64 bytes.
             Reader::Name => unsafe {
                 let text: *const libc::c_char = datum.cast_mut_ptr();
-                server_text(
-                    std::slice::from_raw_parts(text.cast(), libc::strlen(text)),
-                    buffer,
-                )
+                server_text(std::slice::from_raw_parts(text.cast(), libc::strlen(text)))
             },
             Reader::Byte => {
                 let byte = datum.value() as u8;
@@ -287,7 +283,7 @@ unsafe fn call_output(
 
 /// # Safety
 /// `datum` is a text, not NULL.
-unsafe fn varlena_text(datum: pg_sys::Datum, buffer: &mut String) -> &str {
+unsafe fn varlena_text<'a>(datum: pg_sys::Datum) -> &'a str {
     // SAFETY: a varlena; detoasting leaves an inline one where it is.
     unsafe {
         let varlena = pg_sys::pg_detoast_datum_packed(datum.cast_mut_ptr());
@@ -295,39 +291,13 @@ unsafe fn varlena_text(datum: pg_sys::Datum, buffer: &mut String) -> &str {
             pgrx::vardata_any(varlena).cast::<u8>(),
             pgrx::varsize_any_exhdr(varlena),
         );
-        server_text(bytes, buffer)
+        server_text(bytes)
     }
 }
 
-/// Text of the database's encoding as UTF-8: in place for UTF-8 databases, else converted.
-fn server_text<'a>(bytes: &'a [u8], buffer: &'a mut String) -> &'a str {
-    // SAFETY: reads a global; conversion gives a zero-terminated palloc'ed string or its input.
-    unsafe {
-        if pg_sys::GetDatabaseEncoding() == pg_sys::pg_enc::PG_UTF8 as i32 {
-            if let Ok(text) = std::str::from_utf8(bytes) {
-                return text;
-            }
-        } else if !bytes.is_ascii() {
-            let converted = pg_sys::pg_server_to_any(
-                bytes.as_ptr().cast(),
-                bytes.len() as i32,
-                pg_sys::pg_enc::PG_UTF8 as i32,
-            );
-            if converted.cast_const() != bytes.as_ptr().cast() {
-                let length = libc::strlen(converted);
-                let utf8 = std::slice::from_raw_parts(converted.cast::<u8>(), length);
-                buffer.push_str(&String::from_utf8_lossy(utf8));
-                return buffer;
-            }
-        }
-    }
-    match std::str::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(_) => {
-            buffer.push_str(&String::from_utf8_lossy(bytes));
-            buffer
-        }
-    }
+/// A text of the database's, which is UTF-8 already unless an SQL_ASCII database took it unseen.
+fn server_text(bytes: &[u8]) -> &str {
+    encoding::utf8(bytes, "a text").or_raise()
 }
 
 fn write_date(days: i32, buffer: &mut String) {
