@@ -10,10 +10,12 @@ mod error;
 mod file_format;
 pub mod lineage;
 mod model;
+mod output_order;
 mod prepared;
 pub mod shared;
 
 pub use container::{Tensor, TensorFile, TensorSource};
 pub use error::Error;
 pub use model::{FORMAT, METADATA_KEY, Model};
+pub use output_order::{in_order_of_classes, reorder};
 pub use prepared::Prepared;

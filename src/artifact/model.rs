@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::container::{Tensor, TensorFile, TensorSource};
 use super::error::{Error, clip};
+use super::output_order;
 use crate::features::{FeatureSet, Profile, Target};
 use crate::nn::{
     Architecture, Head, Network, OptimizerSpec, OptimizerState, Parameter, ParameterKind,
@@ -109,12 +110,24 @@ impl Model {
     pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
         let network = self.network()?;
         self.validate()?;
+        let reordered: Vec<(usize, Vec<f32>)> = output_order::swapped(&network, &self.target)
+            .into_iter()
+            .filter_map(|range| {
+                let mut values = self.parameters.get(range.clone())?.to_vec();
+                output_order::swap(&mut values);
+                Some((range.start, values))
+            })
+            .collect();
         let mut tensors = Vec::new();
         for parameter in network.parameters() {
-            let values = self
-                .parameters
-                .get(parameter.range.clone())
-                .unwrap_or_default();
+            let start = parameter.range.start;
+            let values = match reordered.iter().find(|(at, _)| *at == start) {
+                Some((_, values)) => values,
+                None => self
+                    .parameters
+                    .get(parameter.range.clone())
+                    .unwrap_or_default(),
+            };
             let part = || format!("tensor \"{}\"", clip(&parameter.name));
             finite(values.iter().copied()).map_err(|why| Error::damaged(part(), why))?;
             let shape = match self.of_levels_alone(parameter) {
@@ -205,6 +218,7 @@ impl Model {
             }
             parameters.resize(parameter.range.end, 0.0);
         }
+        output_order::reorder(&network, &model.target, &mut parameters);
         model.parameters = parameters;
         if let Some(OptimizerDescription { settings, step }) = read.optimizer {
             if let Some((name, ..)) = settings.out_of_range() {

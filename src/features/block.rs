@@ -9,6 +9,8 @@ use super::{Arrays, Error, Kind};
 pub enum Values {
     /// Numbers; NaN is a missing value.
     Number(Vec<f64>),
+    /// Whole numbers, none of which is missing.
+    Integer(Vec<i64>),
     /// Codes into the column's dictionary.
     Category(Vec<u32>),
     /// Arrays of numbers.
@@ -24,6 +26,7 @@ impl Values {
     pub fn new(kind: Kind) -> Values {
         match kind {
             Kind::Number => Values::Number(Vec::new()),
+            Kind::Integer => Values::Integer(Vec::new()),
             Kind::Category => Values::Category(Vec::new()),
             Kind::Array => Values::Array(Arrays::new()),
             Kind::Numbers => Values::Numbers(Arrays::new()),
@@ -35,6 +38,7 @@ impl Values {
     fn another(&self) -> Values {
         match self {
             Values::Number(values) => Values::Number(Vec::with_capacity(values.len())),
+            Values::Integer(values) => Values::Integer(Vec::with_capacity(values.len())),
             Values::Category(codes) => Values::Category(Vec::with_capacity(codes.len())),
             _ => Values::new(self.kind()),
         }
@@ -44,6 +48,7 @@ impl Values {
     pub fn len(&self) -> usize {
         match self {
             Values::Number(values) => values.len(),
+            Values::Integer(values) => values.len(),
             Values::Category(codes) => codes.len(),
             Values::Array(arrays) => arrays.len(),
             Values::Numbers(arrays) => arrays.len(),
@@ -60,6 +65,7 @@ impl Values {
     pub fn kind(&self) -> Kind {
         match self {
             Values::Number(_) => Kind::Number,
+            Values::Integer(_) => Kind::Integer,
             Values::Category(_) => Kind::Category,
             Values::Array(_) => Kind::Array,
             Values::Numbers(_) => Kind::Numbers,
@@ -71,6 +77,7 @@ impl Values {
     pub fn clear(&mut self) {
         match self {
             Values::Number(values) => values.clear(),
+            Values::Integer(values) => values.clear(),
             Values::Category(codes) => codes.clear(),
             Values::Array(arrays) => arrays.clear(),
             Values::Numbers(arrays) => arrays.clear(),
@@ -82,6 +89,7 @@ impl Values {
     pub fn memory(&self) -> usize {
         match self {
             Values::Number(values) => values.capacity() * 8,
+            Values::Integer(values) => values.capacity() * 8,
             Values::Category(codes) => codes.capacity() * 4,
             Values::Array(arrays) => arrays.memory(),
             Values::Numbers(arrays) => arrays.memory(),
@@ -93,6 +101,7 @@ impl Values {
     pub fn bytes(&self) -> usize {
         match self {
             Values::Number(values) => values.len() * 8,
+            Values::Integer(values) => values.len() * 8,
             Values::Category(codes) => codes.len() * 4,
             Values::Array(arrays) => arrays.bytes(),
             Values::Numbers(arrays) => arrays.bytes(),
@@ -104,6 +113,7 @@ impl Values {
     pub fn number(&self, place: usize) -> Option<f64> {
         match self {
             Values::Number(values) => values.get(place).copied(),
+            Values::Integer(values) => values.get(place).map(|&value| value as f64),
             _ => None,
         }
     }
@@ -120,6 +130,9 @@ impl Values {
     pub fn pick(&mut self, from: &Values, places: impl Iterator<Item = usize>) {
         match (self, from) {
             (Values::Number(to), Values::Number(from)) => {
+                to.extend(places.filter_map(|place| from.get(place)));
+            }
+            (Values::Integer(to), Values::Integer(from)) => {
                 to.extend(places.filter_map(|place| from.get(place)));
             }
             (Values::Category(to), Values::Category(from)) => {
@@ -140,6 +153,9 @@ impl Values {
                     (Some(this), Some(that)) => this == that || (this.is_nan() && that.is_nan()),
                     _ => false,
                 }
+            }
+            (Values::Integer(these), Values::Integer(those)) => {
+                these.get(place).is_some() && these.get(place) == those.get(other_place)
             }
             (Values::Category(these), Values::Category(those)) => {
                 these.get(place).is_some() && these.get(place) == those.get(other_place)
@@ -168,6 +184,9 @@ impl Values {
         let end = start.saturating_add(count);
         match (self, from) {
             (Values::Number(to), Values::Number(from)) => {
+                to.extend_from_slice(from.get(start..end).ok_or_else(short)?);
+            }
+            (Values::Integer(to), Values::Integer(from)) => {
                 to.extend_from_slice(from.get(start..end).ok_or_else(short)?);
             }
             (Values::Category(to), Values::Category(from)) => {
@@ -229,6 +248,7 @@ impl Block {
         for values in &mut self.columns {
             match values {
                 Values::Number(values) => values.reserve_exact(rows),
+                Values::Integer(values) => values.reserve_exact(rows),
                 Values::Category(codes) => codes.reserve_exact(rows),
                 Values::Array(_) | Values::Numbers(_) | Values::Labels(_) => {}
             }
@@ -273,6 +293,25 @@ impl Block {
                 "column {column} of the rows does not hold numbers"
             ))),
         }
+    }
+
+    /// The whole numbers of a column.
+    pub(super) fn integers(&self, column: usize) -> Result<&[i64], Error> {
+        match self.columns.get(column) {
+            Some(Values::Integer(values)) => values.get(..self.rows).ok_or_else(short),
+            _ => Err(Error::invalid(format!(
+                "column {column} of the rows does not hold whole numbers"
+            ))),
+        }
+    }
+
+    /// The number in a row of a column of numbers, whole or not.
+    #[inline]
+    pub(super) fn number(&self, column: usize, row: usize) -> Result<f64, Error> {
+        let values = self.columns.get(column);
+        values.and_then(|values| values.number(row)).ok_or_else(|| {
+            Error::invalid(format!("column {column} of the rows does not hold numbers"))
+        })
     }
 
     /// The codes of a column.

@@ -5,7 +5,7 @@ use super::{Block, Values};
 /// Rows turned at once: their cells stay in the processor's nearest cache, column after column.
 const TURNED_ROWS: usize = 64;
 
-/// The cells of some rows, row by row: of a number its bits, of a category its code.
+/// The cells of some rows, row by row: of a number or a whole number its bits, of a category its code.
 ///
 /// Reading writes them in one place after the other. Writing each into its column at once costs
 /// several times as much, as columns that begin at like addresses drive each other from the cache.
@@ -45,6 +45,7 @@ impl Cells {
                 let cells = rows.iter().skip(place).step_by(width);
                 match column {
                     Values::Number(numbers) => numbers.extend(cells.map(|&x| f64::from_bits(x))),
+                    Values::Integer(integers) => integers.extend(cells.map(|&x| x as i64)),
                     Values::Category(codes) => codes.extend(cells.map(|&code| code as u32)),
                     Values::Array(_) | Values::Numbers(_) | Values::Labels(_) => {}
                 }

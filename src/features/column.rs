@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 pub enum Kind {
     /// A number; NaN is a missing value. Booleans are 0 and 1, dates days, timestamps seconds.
     Number,
+    /// A target's integer, in full: beyond 2⁵³ a float would take neighbours for one.
+    Integer,
     /// A text, stored as its code in the column's [`Dictionary`](super::Dictionary).
     Category,
     /// An array of numbers; NaN is a missing one, an empty array a missing array.

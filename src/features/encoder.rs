@@ -1,5 +1,6 @@
 //! Values to network inputs, a value at a time and a block at a time, with the same bits.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use hashbrown::HashTable;
@@ -7,7 +8,11 @@ use hashbrown::HashTable;
 use super::encoder_arrays::ArrayPlan;
 use super::encoder_numbers::{Lanes, Numbers, Scale};
 use super::hash::hash;
-use super::{Arrays, Block, Dictionary, Error, Feature, FeatureSet, Fitted, MISSING, Real, Values};
+use super::number_key::number_key;
+use super::target_fit::is_plain_number;
+use super::{
+    Arrays, Block, Dictionary, Error, Feature, FeatureSet, Fitted, MISSING, Origin, Real, Values,
+};
 
 /// Rows that are encoded column by column.
 const STRIP: usize = 128;
@@ -58,18 +63,20 @@ impl Plan {
     }
 }
 
-/// The levels of a feature, found by their bytes.
+/// The levels of a feature, found by their bytes, or by their values where they are numbers.
 #[derive(Clone, Debug, Default)]
 struct Levels {
     table: HashTable<(u64, u32)>,
     texts: Vec<Box<str>>,
+    numbers: Option<HashMap<String, u32>>,
 }
 
 impl Levels {
-    fn new(levels: &[String]) -> Levels {
+    fn new(levels: &[String], origin: Origin, sql_type: &str) -> Levels {
         let mut result = Levels {
             table: HashTable::with_capacity(levels.len()),
             texts: levels.iter().map(|l| l.as_str().into()).collect(),
+            numbers: is_plain_number(origin).then(|| numbers(levels, sql_type == "real")),
         };
         for (index, level) in levels.iter().enumerate() {
             let hashed = hash(level.as_bytes());
@@ -88,13 +95,45 @@ impl Levels {
         let Some(text) = value else {
             return other + 1;
         };
-        let hashed = hash(text.as_bytes());
-        self.table
-            .find(hashed, |&(h, index)| {
-                h == hashed && *self.texts[index as usize] == *text
-            })
-            .map_or(other, |entry| entry.1)
+        self.known(text).unwrap_or(other)
     }
+
+    /// The level's number, if it is one.
+    #[inline]
+    fn known(&self, text: &str) -> Option<u32> {
+        let hashed = hash(text.as_bytes());
+        let exact = self.table.find(hashed, |&(h, index)| {
+            h == hashed && *self.texts[index as usize] == *text
+        });
+        match (exact, &self.numbers) {
+            (Some(entry), _) => Some(entry.1),
+            (None, Some(numbers)) => numbers.get(&number_key(text)?).copied(),
+            (None, None) => None,
+        }
+    }
+}
+
+/// Levels by what all spellings of a number have in common. Of a `real` the number with the fewest
+/// digits that means it counts, and so does what it is in double precision.
+fn numbers(levels: &[String], single: bool) -> HashMap<String, u32> {
+    let mut numbers = HashMap::new();
+    let mut add = |text: &str, index: u32| {
+        if let Some(key) = number_key(text) {
+            numbers.entry(key).or_insert(index);
+        }
+    };
+    for (index, level) in (0..).zip(levels) {
+        add(level, index);
+    }
+    if single {
+        for (index, level) in (0..).zip(levels) {
+            if let Ok(value) = level.parse::<f64>() {
+                add(&(value as f32).to_string(), index);
+                add(&f64::from(value as f32).to_string(), index);
+            }
+        }
+    }
+    numbers
 }
 
 /// Encodes one value at a time: what a call of the model does. Decoded once, used by reference.
@@ -123,7 +162,12 @@ impl FeatureSet {
             levels: self
                 .features
                 .iter()
-                .map(|feature| feature.levels().map(Levels::new).unwrap_or_default())
+                .map(|feature| {
+                    let levels = feature.levels();
+                    levels.map_or_else(Levels::default, |levels| {
+                        Levels::new(levels, feature.origin, &feature.sql_type)
+                    })
+                })
                 .collect(),
             arrays: self.features.iter().map(ArrayPlan::new).collect(),
             width: self.step_width(),
@@ -249,6 +293,12 @@ impl Encoder {
                 _ => {}
             }
         }
+    }
+
+    /// Whether a text is one of a feature's levels.
+    pub fn is_level(&self, feature: usize, text: &str) -> bool {
+        let levels = self.levels.get(feature);
+        levels.is_some_and(|levels| levels.known(text).is_some())
     }
 
     /// Writes the slice of a feature that holds arrays, from an array as its

@@ -73,7 +73,7 @@ pub(super) fn gather(
                 high: f64::NEG_INFINITY,
                 count: 0,
             },
-            Kind::Labels => return Err(wrong_kind(column)),
+            Kind::Integer | Kind::Labels => return Err(wrong_kind(column)),
             Kind::Array | Kind::Numbers => Gathered::Array {
                 moments: Moments::new(),
                 sample: Vec::with_capacity(size.min(training)),

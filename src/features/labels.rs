@@ -1,7 +1,8 @@
 //! From raw target values to what the network learns.
 
+use super::number_key::{integer, number};
 use super::target_fit::UNSCALED;
-use super::{Block, Dictionary, Error, Origin, OutputScale, Target, Values};
+use super::{Block, Dictionary, Error, OutputScale, Target, Values};
 
 impl Target {
     /// What turns raw target values into labels.
@@ -9,7 +10,7 @@ impl Target {
     /// # Errors
     /// Classes that are texts, without a dictionary.
     pub fn labels(&self, dictionary: Option<&Dictionary>) -> Result<Labels, Error> {
-        let (column, classes, positive, origin) = match self {
+        let (column, classes, positive) = match self {
             Target::Regression {
                 column,
                 outputs,
@@ -44,19 +45,21 @@ impl Target {
                 column,
                 classes,
                 positive,
-                origin,
                 ..
-            } => (column, classes, positive, origin),
+            } => (column, classes, positive),
         };
         let form = match dictionary {
             Some(dictionary) => LabelForm::Codes(self.places(dictionary)),
-            None => LabelForm::Values(
-                classes
-                    .iter()
-                    .enumerate()
-                    .map(|(i, text)| (number(text, *origin), i as u32))
-                    .collect(),
-            ),
+            None => {
+                let places = || (0..).zip(classes);
+                let integers = places().filter_map(|(place, text)| Some((integer(text)?, place)));
+                LabelForm::Values {
+                    numbers: places()
+                        .map(|(place, text)| (number(text), place))
+                        .collect(),
+                    integers: integers.collect(),
+                }
+            }
         };
         Ok(Labels {
             column: column.clone(),
@@ -67,9 +70,12 @@ impl Target {
 
     /// The class or label of each of a dictionary's texts.
     fn places(&self, dictionary: &Dictionary) -> Vec<u32> {
+        let index = self.class_index();
         (0..dictionary.len() as u32)
             .map(|code| {
-                let class = dictionary.text(code).and_then(|text| self.class(text));
+                let class = dictionary
+                    .text(code)
+                    .and_then(|text| index.find(text, false));
                 class.map_or(NONE, |class| class as u32)
             })
             .collect()
@@ -78,15 +84,6 @@ impl Target {
 
 /// A text that is no class.
 const NONE: u32 = u32::MAX;
-
-/// The value of a class's text.
-pub(super) fn number(text: &str, origin: Origin) -> f64 {
-    match (origin, text) {
-        (Origin::Boolean, "true") => 1.0,
-        (Origin::Boolean, "false") => 0.0,
-        _ => text.parse().unwrap_or(f64::NAN),
-    }
-}
 
 /// Turns raw target values into what the network learns.
 #[derive(Clone, Debug)]
@@ -104,7 +101,10 @@ enum LabelForm {
     /// The class of each code.
     Codes(Vec<u32>),
     /// Values and their classes.
-    Values(Vec<(f64, u32)>),
+    Values {
+        numbers: Vec<(f64, u32)>,
+        integers: Vec<(i64, u32)>,
+    },
     /// An array of texts: the label of each code, and how many labels there are.
     Sets {
         codes: Vec<u32>,
@@ -118,7 +118,7 @@ impl Labels {
     /// How many numbers [`write`](Labels::write) gives a row.
     pub fn targets(&self) -> usize {
         match &self.form {
-            LabelForm::Number(_) | LabelForm::Codes(_) | LabelForm::Values(_) => 1,
+            LabelForm::Number(_) | LabelForm::Codes(_) | LabelForm::Values { .. } => 1,
             LabelForm::Numbers(outputs) => outputs.len(),
             LabelForm::Sets { labels, .. } | LabelForm::Places(labels) => *labels,
         }
@@ -140,7 +140,7 @@ impl Labels {
     ) -> Result<(), Error> {
         let targets = self.targets();
         match &self.form {
-            LabelForm::Number(_) | LabelForm::Codes(_) | LabelForm::Values(_) => {
+            LabelForm::Number(_) | LabelForm::Codes(_) | LabelForm::Values { .. } => {
                 into.push(self.label(block, position, row)?);
             }
             LabelForm::Numbers(outputs) => {
@@ -212,13 +212,12 @@ impl Labels {
                 let class = *classes.get(*codes.get(row)? as usize)?;
                 (class != NONE).then_some(class)
             }
-            (LabelForm::Values(values), Values::Number(numbers)) => {
-                let value = *numbers.get(row)?;
+            (LabelForm::Values { numbers, .. }, Values::Number(values)) => {
                 // In order but for a NaN, which nothing equals: a search would not be safe.
-                values
-                    .iter()
-                    .find(|(v, _)| *v == value)
-                    .map(|(_, class)| *class)
+                place_of(*values.get(row)?, numbers)
+            }
+            (LabelForm::Values { integers, .. }, Values::Integer(values)) => {
+                place_of(*values.get(row)?, integers)
             }
             _ => None,
         }
@@ -232,10 +231,10 @@ impl Labels {
     #[inline]
     pub fn label(&self, block: &Block, position: usize, row: usize) -> Result<f32, Error> {
         if let LabelForm::Number(scale) = &self.form {
-            let value = block.numbers(position)?.get(row).copied();
-            return match value.filter(|value| value.is_finite()) {
-                Some(value) => Ok(scaled(value, scale)),
-                None => Err(self.fault("is missing or infinite")),
+            let value = block.number(position, row)?;
+            return match value.is_finite() {
+                true => Ok(scaled(value, scale)),
+                false => Err(self.fault("is missing or infinite")),
             };
         }
         match (self.class(block, position, row), self.positive) {
@@ -253,6 +252,13 @@ impl Labels {
         Error::invalid(format!("the target \"{}\" {what} in a row", self.column))
             .with_hint("Leave such rows out with a WHERE clause in the query.")
     }
+}
+
+/// The class of a value.
+#[inline]
+fn place_of<T: PartialEq>(value: T, classes: &[(T, u32)]) -> Option<u32> {
+    let found = classes.iter().find(|(known, _)| *known == value);
+    found.map(|(_, place)| *place)
 }
 
 #[inline]

@@ -9,6 +9,7 @@
 mod arrays;
 mod block;
 mod cells;
+mod class_index;
 mod column;
 mod describe;
 mod dictionary;
@@ -29,6 +30,8 @@ mod intake;
 mod label_set;
 mod labels;
 mod mask;
+mod number_key;
+mod positive_class;
 mod request;
 mod request_arrays;
 mod sequences;
@@ -38,6 +41,7 @@ mod statistics;
 mod target;
 mod target_array;
 mod target_fit;
+mod target_reach;
 mod told;
 mod told_arrays;
 mod type_name;
@@ -45,6 +49,7 @@ mod type_name;
 pub use arrays::{Arrays, Real};
 pub use block::{Block, Blocks, MemoryRows, RawRows, Values, pass, rows_of_block};
 pub use cells::Cells;
+pub use class_index::ClassIndex;
 pub use column::{ArrayShape, Column, Kind, Origin};
 pub use dictionary::{Dictionary, MISSING, OVERFLOW};
 pub use encoder::{BlockEncoder, Encoder};
@@ -57,6 +62,8 @@ pub use image::Geometry;
 pub use intake::Intake;
 pub use labels::Labels;
 pub use mask::BitMask;
+pub use number_key::is_whole_number;
+pub use positive_class::positive_by_name;
 pub use request::{
     CategoricalSettings, DEFAULT_CLIP, DEFAULT_LEVELS, DEFAULT_SCALE, Encoding, MAX_LEVELS,
     Missing, NumericSettings, Request, Scale, Treatment, parse_requests, storage_kind,
@@ -69,4 +76,6 @@ pub use sequences::{DEFAULT_STEPS, SequenceRows, Sequences, Steps};
 pub use set::{FeatureSet, MAX_FEATURES, STEPS_INPUT};
 pub use split::{Split, folds, group_key, split};
 pub use target::{MAX_CLASSES, OutputScale, Target, TargetRequest, Task, target_kind};
+pub use target_fit::{is_plain_number, refuse_threshold};
+pub use target_reach::Reaching;
 pub use type_name::TypeName;

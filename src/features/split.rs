@@ -238,6 +238,7 @@ fn key(block: &Block, position: usize, row: usize) -> Option<u64> {
         Values::Number(numbers) => numbers
             .get(row)
             .map(|&x| if x.is_nan() { f64::NAN } else { x + 0.0 }.to_bits()),
+        Values::Integer(integers) => integers.get(row).map(|&x| x as u64),
         Values::Category(codes) => codes.get(row).map(|&code| u64::from(code)),
         Values::Array(_) | Values::Numbers(_) | Values::Labels(_) => None,
     }

@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::class_index::ClassIndex;
 use super::error::unknown;
 use super::fitted::is_false;
+use super::target_fit::is_plain_number;
 use super::{Error, Kind, Origin, Scale};
 use crate::nn::Head;
 
@@ -83,6 +85,10 @@ pub enum Target {
         /// are of one number: it, or quantiles of it.
         #[serde(default, skip_serializing_if = "is_false")]
         array: bool,
+        /// Which quantile each output is of, if they are; each in (0, 1). Version 0.1 did not keep
+        /// them.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        quantiles: Vec<f64>,
     },
     /// Classes.
     #[serde(rename = "classification")]
@@ -103,6 +109,10 @@ pub enum Target {
         /// Training rows of each class.
         #[serde(default)]
         counts: Vec<u64>,
+        /// Of two classes with an output each: whether a file has the outputs in the order of the
+        /// classes. Else the positive one's is the last, as it is in memory.
+        #[serde(default, skip_serializing_if = "is_false")]
+        outputs_as_classes: bool,
     },
     /// Labels, any number of which apply to a row.
     #[serde(rename = "multi_label")]
@@ -136,6 +146,7 @@ pub fn target_kind(request: &TargetRequest, origin: Origin, is_array: bool) -> K
         _ if is_array => Kind::Labels,
         (_, Origin::Boolean) => Kind::Number,
         (Some(Task::Classification), _) => Kind::Category,
+        (_, Origin::Integer) => Kind::Integer,
         _ => origin.kind(),
     }
 }
@@ -214,20 +225,20 @@ impl Target {
         }
     }
 
-    /// The number of the class or label with this text; where the classes are numbers `1.0` is `1`.
+    /// The number of the class or label with this text; where the classes are numbers, of the one
+    /// with this value: `1.0` is `1`.
     pub fn class(&self, text: &str) -> Option<usize> {
-        let classes = self.classes();
-        let exact = classes.iter().position(|class| class == text);
-        exact.or_else(|| match self {
-            Target::Classes {
-                origin: Origin::Integer | Origin::Float | Origin::Numeric,
-                ..
-            } => {
-                let number: f64 = text.parse().ok()?;
-                classes.iter().position(|class| class.parse() == Ok(number))
-            }
-            _ => None,
-        })
+        let exact = self.classes().iter().position(|class| class == text);
+        exact.or_else(|| self.class_index().find(text, false))
+    }
+
+    /// What finds classes again and again.
+    pub fn class_index(&self) -> ClassIndex {
+        let is_number = match self {
+            Target::Classes { origin, .. } => is_plain_number(*origin),
+            Target::Regression { .. } | Target::Labels { .. } => false,
+        };
+        ClassIndex::new(self.classes(), is_number)
     }
 
     /// Checks a description from outside.
@@ -237,7 +248,13 @@ impl Target {
     pub fn validate(&self) -> Result<(), Error> {
         let fault = |what: &str| Err(Error::Damaged(format!("the target {what}")));
         match self {
-            Target::Regression { outputs, .. } => {
+            Target::Regression {
+                outputs, quantiles, ..
+            } => {
+                let of_outputs = quantiles.is_empty() || quantiles.len() == outputs.len();
+                if !of_outputs || !quantiles.iter().all(|q| *q > 0.0 && *q < 1.0) {
+                    return fault("has quantiles that are not those of its outputs");
+                }
                 if outputs.is_empty() || outputs.len() > MAX_CLASSES {
                     return fault("has no output or too many");
                 }

@@ -2,7 +2,8 @@
 
 use super::block::pass;
 use super::target_fit::{
-    UNSCALED, no_dictionary, not_a_number, refuse_positive_class, refuse_scale, threshold,
+    UNSCALED, no_dictionary, not_a_number, refuse_positive_class, refuse_scale, refuse_threshold,
+    threshold,
 };
 use super::{
     BitMask, Column, Dictionary, Error, Kind, MAX_CLASSES, Origin, RawRows, Scale, Target,
@@ -27,6 +28,7 @@ impl Target {
         };
         if is_regression {
             refuse_positive_class(request)?;
+            refuse_threshold(request.threshold)?;
             let outputs = length(column, position, rows, interrupted, |_| true)?;
             return Ok(Target::Regression {
                 column: column.name.clone(),
@@ -35,6 +37,7 @@ impl Target {
                 scale: request.scale.unwrap_or(Scale::Standard),
                 outputs: vec![UNSCALED; outputs],
                 array: true,
+                quantiles: Vec::new(),
             });
         }
         refuse_scale(request)?;

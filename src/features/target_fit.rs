@@ -1,13 +1,17 @@
 //! Finding out from the rows what a target is: its task, classes and scale.
 
+use std::collections::BTreeMap;
+
 use super::block::pass;
+use super::class_index::ClassIndex;
 use super::error::unknown;
 use super::fit::usable;
-use super::labels::number;
+use super::number_key::{integer, number, number_key};
+use super::positive_class::{positive_by_name, rarer};
 use super::statistics::{Moments, Sample, quantile};
 use super::{
-    BitMask, Column, Dictionary, Error, Kind, MAX_CLASSES, MISSING, Origin, OutputScale, RawRows,
-    Scale, Target, TargetRequest, Task,
+    BitMask, Column, Dictionary, Error, Kind, Labels, MAX_CLASSES, MISSING, Origin, OutputScale,
+    RawRows, Scale, Target, TargetRequest, Task,
 };
 
 /// An integer target with at most so many distinct values is taken for classes.
@@ -60,6 +64,7 @@ impl Target {
         }
         let classes = match column.kind {
             Kind::Number => number_classes(request, column, position, rows, interrupted)?,
+            Kind::Integer => integer_classes(request, column, position, rows, interrupted)?,
             _ => {
                 let dictionary = dictionary.ok_or_else(|| no_dictionary(column))?;
                 Some(text_classes(
@@ -74,6 +79,7 @@ impl Target {
         let (name, sql_type) = (column.name.clone(), column.sql_type.clone());
         let Some(classes) = classes else {
             refuse_positive_class(request)?;
+            refuse_threshold(request.threshold)?;
             return Ok(Target::Regression {
                 column: name,
                 sql_type,
@@ -81,6 +87,7 @@ impl Target {
                 scale: request.scale.unwrap_or(Scale::Standard),
                 outputs: vec![UNSCALED],
                 array: false,
+                quantiles: Vec::new(),
             });
         };
         if let [class] = classes.as_slice() {
@@ -99,7 +106,9 @@ impl Target {
                 ))
                 .with_hint("Only a target of two classes has a positive one."));
             }
-            Some(wanted) => match classes.iter().position(|class| class == wanted) {
+            Some(wanted) => match ClassIndex::new(&classes, is_plain_number(column.origin))
+                .find(wanted, false)
+            {
                 None => {
                     let known = classes.iter().map(String::as_str);
                     return Err(unknown("positive_class", wanted, known));
@@ -116,13 +125,15 @@ impl Target {
             classes,
             positive,
             threshold,
+            outputs_as_classes: false,
         })
     }
 
     /// Fits scale, class counts and the positive class on the training rows.
     ///
-    /// Of two classes the positive one is what the request says, else `true`, `1`, `yes` or `y`,
-    /// else the rarer one of the training rows, else the one that sorts last in C collation.
+    /// Of two classes the positive one is what the request says, else the one whose name says so
+    /// ([`positive_by_name`]), else the rarer one of the training rows, else the one that sorts last
+    /// in C collation.
     ///
     /// # Errors
     /// No training row, or only one class among them.
@@ -156,13 +167,13 @@ impl Target {
                 let mut fits = vec![(Moments::new(), Vec::new()); number];
                 let mut ordinal = 0;
                 pass(rows, interrupted, |start, block| {
-                    let plain = match array {
-                        false => block.numbers(position)?,
-                        true => &[],
-                    };
                     for row in (0..block.rows).filter(|row| is_training.get(start + row)) {
+                        let plain;
                         let values = match array {
-                            false => std::slice::from_ref(&plain[row]),
+                            false => {
+                                plain = block.number(position, row)?;
+                                std::slice::from_ref(&plain)
+                            }
                             true => block.number_arrays(position)?.get(row).unwrap_or_default(),
                         };
                         let keep = quantiles && sampled.takes(ordinal);
@@ -231,11 +242,74 @@ impl Target {
                     });
                 }
                 if classes.len() == 2 && positive.is_none() {
-                    *positive = Some(positive_class(classes, counts));
+                    let by_name = positive_by_name(classes);
+                    *positive = Some(by_name.unwrap_or_else(|| rarer(classes, counts)));
                 }
                 Ok(())
             }
         }
+    }
+}
+
+impl Target {
+    /// How many rows each class has on one side of a split; `None` for what has no classes, and for
+    /// labels.
+    ///
+    /// # Errors
+    /// Those of reading the rows.
+    pub fn class_counts(
+        &self,
+        labels: &Labels,
+        position: usize,
+        rows: &mut dyn RawRows,
+        (mask, side): (&BitMask, bool),
+        interrupted: &mut dyn FnMut() -> bool,
+    ) -> Result<Option<Vec<u64>>, Error> {
+        let Target::Classes { classes, .. } = self else {
+            return Ok(None);
+        };
+        let mut counts = vec![0; classes.len()];
+        pass(rows, interrupted, |start, block| {
+            for row in (0..block.rows).filter(|row| mask.get(start + row) == side) {
+                if let Some(class) = labels.class(block, position, row) {
+                    counts[class as usize] += 1;
+                }
+            }
+            Ok(())
+        })?;
+        Ok(Some(counts))
+    }
+}
+
+/// The classes of a target read as whole numbers, in order; `None` means regression.
+fn integer_classes(
+    request: &TargetRequest,
+    column: &Column,
+    position: usize,
+    rows: &mut dyn RawRows,
+    interrupted: &mut dyn FnMut() -> bool,
+) -> Result<Option<Vec<String>>, Error> {
+    let most = match request.task {
+        None => FEW,
+        Some(Task::Classification) => MAX_CLASSES,
+        Some(Task::Regression) => return Ok(None),
+    };
+    let mut values: Vec<i64> = Vec::new();
+    pass(rows, interrupted, |_, block| {
+        for value in block.integers(position)? {
+            // One more than may be, so that it shows.
+            if values.len() <= most
+                && let Err(place) = values.binary_search(value)
+            {
+                values.insert(place, *value);
+            }
+        }
+        Ok(())
+    })?;
+    match (values.len() > most, request.task) {
+        (true, None) => Ok(None),
+        (true, Some(_)) => Err(too_many(column)),
+        (false, _) => Ok(Some(values.iter().map(i64::to_string).collect())),
     }
 }
 
@@ -250,7 +324,6 @@ fn number_classes(
     let most = match column.origin {
         _ if request.task == Some(Task::Regression) => 0,
         _ if request.task == Some(Task::Classification) => MAX_CLASSES,
-        Origin::Integer => FEW,
         _ => 2,
     };
     let mut values: Vec<f64> = Vec::new();
@@ -280,7 +353,6 @@ fn number_classes(
     let is_class = match (request.task, column.origin) {
         (Some(task), _) => task == Task::Classification,
         (None, Origin::Boolean) => true,
-        (None, Origin::Integer) => !many,
         (None, _) => !many && only_01,
     };
     if !is_class {
@@ -303,7 +375,7 @@ pub(super) const UNSCALED: OutputScale = OutputScale {
 };
 
 /// Whether values of this family can be learnt as they are.
-pub(super) fn is_plain_number(origin: Origin) -> bool {
+pub fn is_plain_number(origin: Origin) -> bool {
     matches!(
         origin,
         Origin::Integer | Origin::Float | Origin::Numeric | Origin::Boolean
@@ -329,6 +401,16 @@ pub(super) fn refuse_positive_class(request: &TargetRequest) -> Result<(), Error
     match request.positive_class {
         None => Ok(()),
         Some(_) => Err(Error::invalid("positive_class is set for a regression")
+            .with_hint("Leave it out, or set task to 'classification'.")),
+    }
+}
+
+/// # Errors
+/// A threshold, which a regression has no use for.
+pub fn refuse_threshold(threshold: Option<f64>) -> Result<(), Error> {
+    match threshold {
+        None => Ok(()),
+        Some(_) => Err(Error::invalid("threshold is set for a regression")
             .with_hint("Leave it out, or set task to 'classification'.")),
     }
 }
@@ -390,29 +472,35 @@ fn text_classes(
         .filter(|&code| seen.get(code))
         .filter_map(|code| dictionary.text(code as u32).map(str::to_owned))
         .collect();
-    if matches!(
-        column.origin,
-        Origin::Integer | Origin::Float | Origin::Numeric
-    ) {
-        classes.sort_by(|a, b| {
-            let (x, y) = (number(a, column.origin), number(b, column.origin));
-            x.total_cmp(&y).then_with(|| a.cmp(b))
-        });
-    } else {
-        classes.sort();
+    if is_plain_number(column.origin) {
+        return Ok(by_value(classes));
     }
+    classes.sort();
     Ok(classes)
 }
 
-fn positive_class(classes: &[String], counts: &[u64]) -> usize {
-    let by_name = ["true", "1", "yes", "y"]
-        .iter()
-        .find_map(|name| classes.iter().position(|class| class == name));
-    by_name.unwrap_or_else(|| match counts[0].cmp(&counts[1]) {
-        std::cmp::Ordering::Less => 0,
-        std::cmp::Ordering::Greater => 1,
-        std::cmp::Ordering::Equal => usize::from(classes[1] > classes[0]),
-    })
+/// One text for each number among the texts, in order: of several spellings, as `1.0` and `1.00`
+/// are, the shortest.
+fn by_value(texts: Vec<String>) -> Vec<String> {
+    let mut classes: BTreeMap<String, String> = BTreeMap::new();
+    for text in texts {
+        let key = number_key(&text).unwrap_or_else(|| text.clone());
+        let text = match key.as_str() {
+            "0" => text.trim_start_matches('-').to_owned(),
+            _ => text,
+        };
+        let before = |known: &String| (text.len(), &text) < (known.len(), known);
+        if classes.get(&key).is_none_or(before) {
+            classes.insert(key, text);
+        }
+    }
+    let mut classes: Vec<String> = classes.into_values().collect();
+    classes.sort_by(|a, b| {
+        // Integers that are one as floats are told apart as what they are.
+        let exactly = || integer(a).cmp(&integer(b)).then_with(|| a.cmp(b));
+        number(a).total_cmp(&number(b)).then_with(exactly)
+    });
+    classes
 }
 
 fn output_scale(scale: Scale, moments: &Moments, sorted: &[f64]) -> OutputScale {

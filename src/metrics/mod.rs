@@ -11,6 +11,7 @@
 mod classification;
 mod mean;
 mod probability;
+mod quantiles;
 mod ranking;
 mod regression;
 mod several;
@@ -18,6 +19,7 @@ mod sum;
 
 pub use classification::{Binary, Confusion, Multiclass, is_positive};
 pub use probability::{Brier, LogLoss};
+pub use quantiles::Quantiles;
 pub use ranking::{Ranking, Score, Separation, separation};
 pub use regression::{AbsoluteError, R2, Regression, SquaredError};
 pub use several::{MultiLabel, MultiOutput};

@@ -139,7 +139,8 @@ impl MultiLabel {
                 .map(part)
                 .filter(|(_, whole)| *whole > 0)
                 .map(|(part, whole)| part as f64 / whole as f64)
-                .sum();
+                // An empty sum() of floats is −0.
+                .fold(0.0, |sum, share| sum + share);
             defined(sum / labels)
         };
         let wrong: u64 = self

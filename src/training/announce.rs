@@ -3,6 +3,7 @@
 use super::job::Job;
 use super::options::ValidationSplit;
 use crate::features::{self, BitMask, FeatureSet, Target};
+use crate::nn::OutputRange;
 
 /// What the validation rows are.
 #[derive(Clone, Copy)]
@@ -25,6 +26,10 @@ pub(super) struct Learnt<'a> {
     pub(super) rows_trained: usize,
     pub(super) rows_validated: usize,
     pub(super) held_out: HeldOut,
+    /// Of a target of classes, the validation rows of each.
+    pub(super) validated_counts: Option<Vec<u64>>,
+    /// What the outputs are kept within, where the target's scale was chosen by it.
+    pub(super) chosen_within: Option<OutputRange>,
 }
 
 /// The notices before the loop: task, features, what is left out, the split.

@@ -34,9 +34,13 @@ pub fn check(
         previous.target.positive_class(),
         options.positive_class.as_deref(),
     ) {
-        (Some(kept), Some(asked)) if kept != asked => Err(Error::Signature(format!(
-            "the positive class of the model's earlier versions is \"{kept}\", not \"{asked}\""
-        ))),
+        (Some(kept), Some(asked))
+            if previous.target.class(asked) != previous.target.class(kept) =>
+        {
+            Err(Error::Signature(format!(
+                "the positive class of the model's earlier versions is \"{kept}\", not \"{asked}\""
+            )))
+        }
         _ => Ok(()),
     }
 }

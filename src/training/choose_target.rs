@@ -5,8 +5,11 @@ use super::error::Error;
 use super::job::Job;
 use super::options::Options;
 use crate::artifact::Model;
-use crate::features::{self, Dictionary, RawRows, Scale, Target, TargetRequest, Task, Values};
-use crate::nn::Network;
+use crate::features::{
+    self, Column, Dictionary, RawRows, Reaching, Scale, Target, TargetRequest, Task, Values,
+    is_plain_number, refuse_threshold,
+};
+use crate::nn::{LayerKind, Network};
 
 /// What the arguments and options say of the target.
 pub(super) fn target_request(job: &Job<'_>) -> Result<TargetRequest, Error> {
@@ -23,6 +26,17 @@ pub(super) fn target_request(job: &Job<'_>) -> Result<TargetRequest, Error> {
     })
 }
 
+/// How a regression's scale is found where the network cannot say every number.
+pub(super) fn reaching(job: &Job<'_>) -> Result<Reaching, Error> {
+    if job.previous.is_some() && job.warm_start() {
+        return Ok(Reaching::Kept);
+    }
+    Ok(match target_request(job)?.scale {
+        None => Reaching::Chosen,
+        Some(scale) => Reaching::Asked(scale),
+    })
+}
+
 /// The target of the version that a warm start goes on from, once every row is known to fit it.
 pub(super) fn kept_target(
     job: &Job<'_>,
@@ -32,9 +46,13 @@ pub(super) fn kept_target(
     stop: &mut dyn FnMut() -> bool,
 ) -> Result<Target, Error> {
     let mut target = previous.target.clone();
+    adopt_column(&mut target, &job.plan.target);
     let (column, at) = (&job.plan.target, job.plan.target_at());
     if target.is_array() != column.kind.is_array() {
         return Err(other_form(previous));
+    }
+    if target.task() == Task::Regression {
+        refuse_threshold(job.options.threshold)?;
     }
     let outputs = match &target {
         Target::Regression {
@@ -84,6 +102,7 @@ pub(super) fn kept_target(
                 .and_then(|&code| words.text(code))
                 .unwrap_or_default()
                 .to_string(),
+            (_, Some(Values::Integer(values))) => values.get(row).copied().unwrap_or(0).to_string(),
             (_, Some(values)) => values.number(row).unwrap_or(f64::NAN).to_string(),
             (_, None) => String::new(),
         };
@@ -97,6 +116,27 @@ pub(super) fn kept_target(
         })
     })?;
     Ok(target)
+}
+
+/// Gives the target of imported weights, which know of no column, the one that is trained on.
+fn adopt_column(target: &mut Target, trained: &Column) {
+    let (Target::Regression {
+        column, sql_type, ..
+    }
+    | Target::Classes {
+        column, sql_type, ..
+    }
+    | Target::Labels {
+        column, sql_type, ..
+    }) = target;
+    if !column.is_empty() {
+        return;
+    }
+    column.clone_from(&trained.name);
+    sql_type.clone_from(&trained.sql_type);
+    if let Target::Classes { origin, .. } | Target::Regression { origin, .. } = target {
+        *origin = trained.origin;
+    }
 }
 
 /// Later versions keep the task, and what a row's target is: one value or an array, and of what.
@@ -150,14 +190,20 @@ pub(super) fn same_task(previous: &Model, task: Task) -> Result<(), Error> {
 /// Later versions keep the positive class, however many rows it has now.
 pub(super) fn keep_positive(previous: &Model, target: &mut Target) -> Result<(), Error> {
     let Target::Classes {
-        classes, positive, ..
+        classes,
+        positive,
+        origin,
+        ..
     } = target
     else {
         return Ok(());
     };
-    // A number keeps its spelling: 1 and 1.0 are one class.
+    // A number keeps its spelling: 1 and 1.0 are one class, and so are true and 1 where a truth
+    // value is learnt.
+    let index = previous.target.class_index();
+    let are_numbers = is_plain_number(*origin);
     for place in 0..classes.len() {
-        let known = classes.get(place).and_then(|c| previous.target.class(c));
+        let known = classes.get(place).and_then(|c| index.find(c, are_numbers));
         if let Some(known) = known.and_then(|at| previous.target.classes().get(at))
             && !classes.contains(known)
             && let Some(class) = classes.get_mut(place)
@@ -200,9 +246,21 @@ pub(super) fn keep_positive(previous: &Model, target: &mut Target) -> Result<(),
 /// # Errors
 /// Quantiles of a target that is an array.
 pub(super) fn set_quantile_outputs(target: &mut Target, options: &Options) -> Result<(), Error> {
-    let (Target::Regression { outputs, array, .. }, Some(quantiles)) = (target, &options.quantiles)
+    let Target::Regression {
+        outputs,
+        array,
+        quantiles: kept,
+        ..
+    } = target
     else {
         return Ok(());
+    };
+    let median = [0.5];
+    let is_quantile = |loss: &str| loss.eq_ignore_ascii_case("quantile");
+    let quantiles = match &options.quantiles {
+        Some(quantiles) => quantiles.as_slice(),
+        None if options.loss.as_deref().is_some_and(is_quantile) && !*array => &median,
+        None => return Ok(()),
     };
     if *array {
         return Err(Error::Value {
@@ -214,12 +272,20 @@ pub(super) fn set_quantile_outputs(target: &mut Target, options: &Options) -> Re
     if let Some(&scale) = outputs.first() {
         *outputs = vec![scale; quantiles.len()];
     }
+    *kept = quantiles.to_vec();
     Ok(())
 }
 
 /// Sets the output layer's bias so that an untrained network gives each class or label its share of
-/// the training rows: the first epochs need not learn that.
+/// the training rows: the first epochs need not learn that. A layer whose `bias_initializer` is
+/// given keeps what that says.
 pub(super) fn start_at_the_prior(network: &Network, target: &Target, parameters: &mut [f32]) {
+    let last = network.architecture().layers.last();
+    if let Some(LayerKind::Output(output) | LayerKind::Dense(output)) = last.map(|l| &l.kind)
+        && output.bias_initializer.is_some()
+    {
+        return;
+    }
     let (counts, rows, positive) = match target {
         Target::Classes {
             counts, positive, ..

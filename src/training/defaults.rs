@@ -291,14 +291,20 @@ fn class_weights(options: &Options, target: &Target) -> Result<Option<Vec<f32>>,
             counts, positive, ..
         } => {
             let rows: u64 = counts.iter().sum();
-            let weight =
-                |count: &u64| rows as f64 / (classes.len() * (*count).max(1) as usize) as f64;
+            // A class or label without a training row has nothing to be weighed up.
+            let weight = |count: &u64| match count {
+                0 => 1.0,
+                count => rows as f64 / (classes.len() as u64 * count) as f64,
+            };
             let weights = counts.iter().map(|count| weight(count) as f32);
             (weights.collect(), *positive)
         }
         Target::Labels { counts, rows, .. } => {
             // The rows without the label weigh as much as those with it.
-            let weight = |count: &u64| (rows - count).max(1) as f64 / (*count).max(1) as f64;
+            let weight = |count: &u64| match count {
+                0 => 1.0,
+                count => (rows - count).max(1) as f64 / *count as f64,
+            };
             let weights = counts.iter().map(|count| weight(count) as f32);
             (weights.collect(), None)
         }
@@ -309,22 +315,18 @@ fn class_weights(options: &Options, target: &Target) -> Result<Option<Vec<f32>>,
     let mut weights: Vec<f32> = match wanted {
         ClassWeights::Balanced => balanced,
         ClassWeights::Named(named) => {
-            let known: Vec<&str> = classes.iter().map(String::as_str).collect();
-            if let Some((class, _)) = named
-                .iter()
-                .find(|(class, _)| target.class(class).is_none())
-            {
-                return Err(unknown("class", class, &known));
+            let index = target.class_index();
+            let mut weights = vec![1.0; classes.len()];
+            for (class, weight) in named {
+                match index.find(class, false).and_then(|at| weights.get_mut(at)) {
+                    Some(own) => *own = *weight as f32,
+                    None => {
+                        let known: Vec<&str> = classes.iter().map(String::as_str).collect();
+                        return Err(unknown("class", class, &known));
+                    }
+                }
             }
-            classes
-                .iter()
-                .map(|class| {
-                    named
-                        .iter()
-                        .find(|(c, _)| c == class)
-                        .map_or(1.0, |(_, w)| *w as f32)
-                })
-                .collect()
+            weights
         }
     };
     if positive == Some(0) {

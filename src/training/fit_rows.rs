@@ -28,18 +28,25 @@ pub(super) fn split_of(job: &Job<'_>) -> Split {
 /// Checks that every row has a weight.
 ///
 /// # Errors
-/// When one is NULL, negative or infinite.
+/// When one is NULL, negative or infinite, or none of those trained on is above 0.
 pub(super) fn check_weights(
     position: usize,
     options: &Options,
     rows: &mut dyn RawRows,
+    is_training: &BitMask,
     stop: &mut dyn FnMut() -> bool,
 ) -> Result<(), Error> {
-    let mut bad = false;
-    features::pass(rows, stop, |_, block| {
-        bad |= block.columns.get(position).is_none_or(|values| {
+    let (mut bad, mut some) = (false, false);
+    features::pass(rows, stop, |start, block| {
+        let weights = block.columns.get(position);
+        bad |= weights.is_none_or(|values| {
             !values.all_numbers(|weight| weight >= 0.0 && weight <= f64::from(f32::MAX))
         });
+        let counts = |row: usize| {
+            let weight = weights.and_then(|weights| weights.number(row));
+            is_training.get(start + row) && weight.is_some_and(|weight| weight > 0.0)
+        };
+        some = some || (0..block.rows).any(counts);
         Ok(())
     })?;
     if bad {
@@ -50,6 +57,14 @@ pub(super) fn check_weights(
                 "names column \"{column}\", which is NULL, negative or infinite in a row"
             ),
             hint: Some("Give every row a weight of at least 0.".into()),
+        });
+    }
+    if !some {
+        let column = options.sample_weight.as_deref().unwrap_or_default();
+        return Err(Error::Value {
+            name: "option \"sample_weight\"".into(),
+            problem: format!("names column \"{column}\", which is 0 in every training row"),
+            hint: Some("Give the rows that are to be learnt from a weight above 0.".into()),
         });
     }
     Ok(())

@@ -1,10 +1,12 @@
 //! A model's predictions held against what was true.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use super::error::Error;
 use crate::features::Target;
-use crate::metrics::{Binary, MultiLabel, MultiOutput, Multiclass, Regression};
+use crate::metrics::{Binary, MultiLabel, MultiOutput, Multiclass, Quantiles, Regression};
 
 /// What is true of a row.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -30,8 +32,9 @@ enum Kind {
     },
     Multiclass(Multiclass),
     Regression(Regression),
-    /// Several quantiles of a number: the metrics are those of the middle one, the median.
-    Quantiles(Regression),
+    /// Quantiles of a number: the metrics of a regression are those of the middle one, the median.
+    /// Which quantiles they are is not known of all stored versions.
+    Quantiles(Regression, Quantiles),
     Outputs(MultiOutput),
     Labels(MultiLabel),
 }
@@ -57,8 +60,10 @@ impl<'a> Judge<'a> {
                 array: true,
                 ..
             } => Kind::Outputs(MultiOutput::new(outputs.len())),
-            Target::Regression { outputs, .. } if outputs.len() > 1 => {
-                Kind::Quantiles(Regression::default())
+            Target::Regression {
+                outputs, quantiles, ..
+            } if outputs.len() > 1 || !quantiles.is_empty() => {
+                Kind::Quantiles(Regression::default(), Quantiles::new(quantiles))
             }
             Target::Regression { .. } => Kind::Regression(Regression::default()),
         };
@@ -87,10 +92,12 @@ impl<'a> Judge<'a> {
                 let pairs = outputs.iter().zip(actual);
                 metrics.push(pairs.map(|(&p, &a)| (f64::from(p), a != 0.0)))?;
             }
-            (Kind::Quantiles(metrics), Truth::Number(actual)) => {
+            (Kind::Quantiles(metrics, quantiles), Truth::Number(actual)) => {
                 let middle = outputs.len() / 2;
                 let output = outputs.get(middle).copied().unwrap_or(f32::NAN);
                 metrics.push(self.target.decode(middle, output), actual);
+                let decoded = outputs.iter().enumerate();
+                quantiles.push(decoded.map(|(i, &y)| self.target.decode(i, y)), actual);
             }
             _ => {
                 return Err(Error::argument(
@@ -109,8 +116,11 @@ impl<'a> Judge<'a> {
                 metrics.merge(more);
             }
             (Kind::Multiclass(metrics), Kind::Multiclass(more)) => metrics.merge(more),
-            (Kind::Regression(metrics), Kind::Regression(more))
-            | (Kind::Quantiles(metrics), Kind::Quantiles(more)) => metrics.merge(more),
+            (Kind::Regression(metrics), Kind::Regression(more)) => metrics.merge(more),
+            (Kind::Quantiles(metrics, quantiles), Kind::Quantiles(more, others)) => {
+                metrics.merge(more);
+                quantiles.merge(others);
+            }
             (Kind::Outputs(metrics), Kind::Outputs(more)) => metrics.merge(more),
             (Kind::Labels(metrics), Kind::Labels(more)) => metrics.merge(more),
             _ => {}
@@ -129,22 +139,30 @@ impl<'a> Judge<'a> {
     /// The metrics by name, in the order of the documentation; `None` where one is not defined,
     /// as AUC is with one class. `tick` is called now and then while scores are sorted; it may
     /// unwind.
-    pub fn finish(&mut self, tick: impl FnMut()) -> Vec<(&'static str, Option<f64>)> {
-        match &mut self.kind {
-            Kind::Binary { metrics, .. } => metrics.finish(tick),
-            Kind::Multiclass(metrics) => metrics.finish(),
-            Kind::Regression(metrics) | Kind::Quantiles(metrics) => metrics.finish(),
-            Kind::Outputs(metrics) => metrics.finish(),
-            Kind::Labels(metrics) => metrics.finish(),
-        }
+    pub fn finish(&mut self, tick: impl FnMut()) -> Vec<(Cow<'static, str>, Option<f64>)> {
+        let (named, further) = match &mut self.kind {
+            Kind::Binary { metrics, .. } => (metrics.finish(tick), Vec::new()),
+            Kind::Multiclass(metrics) => (metrics.finish(), Vec::new()),
+            Kind::Regression(metrics) => (metrics.finish(), Vec::new()),
+            Kind::Quantiles(metrics, quantiles) => match self.target {
+                Target::Regression {
+                    quantiles: known, ..
+                } if known.is_empty() => (metrics.finish(), Vec::new()),
+                _ => (metrics.finish(), quantiles.finish()),
+            },
+            Kind::Outputs(metrics) => (metrics.finish(), Vec::new()),
+            Kind::Labels(metrics) => (metrics.finish(), Vec::new()),
+        };
+        let named = named.into_iter().map(|(name, value)| (name.into(), value));
+        named.chain(further).collect()
     }
 }
 
 /// The metrics as JSON; an undefined one is null.
-pub fn metrics_json(metrics: &[(&'static str, Option<f64>)]) -> Value {
+pub fn metrics_json(metrics: &[(Cow<'static, str>, Option<f64>)]) -> Value {
     let map: Map<String, Value> = metrics
         .iter()
-        .map(|(name, value)| ((*name).to_string(), value.map_or(Value::Null, Value::from)))
+        .map(|(name, value)| (name.to_string(), value.map_or(Value::Null, Value::from)))
         .collect();
     Value::Object(map)
 }

@@ -16,6 +16,7 @@ mod judge_rows;
 mod memory_source;
 mod options;
 mod plan;
+mod remarks;
 mod run;
 mod source;
 

@@ -11,7 +11,8 @@ use super::choose_architecture::{
     architecture_of, members_of, splits_nothing, wished_architecture,
 };
 use super::choose_target::{
-    keep_positive, kept_target, same_form, set_quantile_outputs, start_at_the_prior, target_request,
+    keep_positive, kept_target, reaching, same_form, set_quantile_outputs, start_at_the_prior,
+    target_request,
 };
 use super::defaults;
 use super::error::Error;
@@ -19,8 +20,9 @@ use super::fit_rows::{check_weights, fit_features, split_of};
 use super::job::{Job, Observer, Outcome, Watch};
 use super::judge_rows::{JudgeInput, judge_rows};
 use super::memory_source::MemorySource;
+use super::remarks::{Remark, remarks};
 use super::source::{Encoding, ReadingSource, SharedRows};
-use crate::artifact::Model;
+use crate::artifact::{Model, in_order_of_classes};
 use crate::features::{self, BitMask, Block, RawRows, SequenceRows, Target, Task};
 use crate::nn::{self, Network, Predictor, RowSource};
 
@@ -135,7 +137,7 @@ pub fn run(
         return Err(Error::NoRows("all rows are held out for validation".into()));
     }
     if let Some(weight) = job.plan.weight {
-        check_weights(weight, job.options, examples.each(), &mut stop)?;
+        check_weights(weight, job.options, examples.each(), &mask, &mut stop)?;
     }
     // A warm start keeps the scale; how many rows a class has is counted anew.
     if !job.warm_start() || target.task() == Task::Classification {
@@ -146,6 +148,32 @@ pub fn run(
 
     // The features, and the network over them.
     let architecture = architecture_of(job, wished, members, head)?;
+    let range = match target.task() {
+        Task::Regression => architecture.output_range(),
+        Task::Classification => None,
+    };
+    let reaching = reaching(job)?;
+    let chosen_within = match range {
+        Some(range) => target
+            .fit_within(
+                &range,
+                reaching,
+                target_at,
+                examples.each(),
+                &mask,
+                &mut stop,
+            )?
+            .then_some(range),
+        None => None,
+    };
+    let validated_counts = match &folds {
+        None if rows_validated > 0 && target.task() == Task::Classification => {
+            let held_out = (&mask, false);
+            let labels = target.labels(target_words)?;
+            target.class_counts(&labels, target_at, examples.each(), held_out, &mut stop)?
+        }
+        _ => None,
+    };
     let (feature_set, left_out) =
         fit_features(job, &architecture, examples.rows, &mask, &mut stop)?;
     let architecture = match (job.previous, job.warm_start()) {
@@ -191,9 +219,17 @@ pub fn run(
         rows_trained,
         rows_validated,
         held_out,
+        validated_counts,
+        chosen_within,
     };
     for text in announcement(job, &learnt) {
         observer.notice(&text);
+    }
+    for remark in remarks(job, &learnt) {
+        match remark {
+            Remark::Notice(text) => observer.notice(&text),
+            Remark::Warning(text) => observer.warning(&text),
+        }
     }
 
     // The loop, over examples encoded once where they fit, else each time they are needed.
@@ -312,7 +348,7 @@ pub fn run(
         model: Model {
             architecture: network.architecture().clone(),
             features: feature_set,
-            target,
+            target: in_order_of_classes(target, &network),
             parameters: trained.parameters,
             training,
             scores: judged.scores,

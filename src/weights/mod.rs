@@ -16,11 +16,12 @@ use serde_json::{Value, json};
 pub use error::Error;
 
 use self::options::Options;
-use crate::artifact::{Model, TensorFile};
+use crate::artifact::{Model, TensorFile, in_order_of_classes, reorder};
 use crate::features::{
     FeatureSet, Fitted, MAX_CLASSES, Origin, OutputScale, Profile, Scale, Target, Task,
+    positive_by_name,
 };
-use crate::nn::{Activation, Architecture, Head, LayerKind, LayerSpec, Network};
+use crate::nn::{Activation, Architecture, LayerKind, LayerSpec, Network};
 use crate::training::read_architecture;
 
 /// What `neural.import_weights` is given.
@@ -49,6 +50,17 @@ pub struct Imported {
     pub model: Model,
     /// Whether it is to be deployed.
     pub deploy: bool,
+    /// What was understood that may have been meant otherwise.
+    pub remark: Option<Remark>,
+}
+
+/// What whoever imports is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Remark {
+    /// What was chosen.
+    Notice(String),
+    /// What was chosen against the usual order.
+    Warning(String),
 }
 
 /// Builds the network and gives it the weights.
@@ -92,7 +104,9 @@ pub fn import(source: &Source<'_>) -> Result<Imported, Error> {
     )?;
     let mut parameters = read.parameters;
     features.embed_levels_alone(&read.exact);
-    positive_last(&network, &target, &mut parameters);
+    let target = in_order_of_classes(target, &network);
+    reorder(&network, &target, &mut parameters);
+    let remark = positive_remark(&options, &target, network.output_units());
     Ok(Imported {
         model: Model {
             architecture: network.architecture().clone(),
@@ -107,6 +121,7 @@ pub fn import(source: &Source<'_>) -> Result<Imported, Error> {
             optimizer_state: None,
         },
         deploy: options.deploy,
+        remark,
     })
 }
 
@@ -204,6 +219,7 @@ fn target(
             },
             outputs: scales(options, outputs)?,
             array: outputs > 1,
+            quantiles: Vec::new(),
         });
     }
     let (scaled, several) = (
@@ -259,10 +275,11 @@ fn target(
         positive,
         threshold,
         counts: Vec::new(),
+        outputs_as_classes: false,
     })
 }
 
-/// The positive one of two classes: the one asked for, else `true`, `1`, `yes` or `y`, else the
+/// The positive one of two classes: the one asked for, else the one whose name says so, else the
 /// second.
 fn positive(options: &Options, classes: &[String]) -> Result<Option<usize>, Error> {
     let two = classes.len() == 2 && !options.multi_label;
@@ -278,13 +295,30 @@ fn positive(options: &Options, classes: &[String]) -> Result<Option<usize>, Erro
             "option \"positive_class\" goes with two classes",
             "Leave it out.",
         )),
-        None => Ok(two.then(|| {
-            let named = ["true", "1", "yes", "y"]
-                .iter()
-                .find_map(|name| place(name));
-            named.unwrap_or(1)
-        })),
+        None => Ok(two.then(|| positive_by_name(classes).unwrap_or(1))),
     }
+}
+
+/// Says which of two classes is the positive one, unless it was asked for. A single output is the
+/// second one's elsewhere: where it is taken for the first one's, that is worth a warning.
+fn positive_remark(options: &Options, target: &Target, units: usize) -> Option<Remark> {
+    let class = target.positive_class()?;
+    if options.positive_class.is_some() {
+        return None;
+    }
+    let first = target.classes().first().map(String::as_str) == Some(class);
+    let by_name = positive_by_name(target.classes()).is_some();
+    Some(match (first, units) {
+        (true, 1) => Remark::Warning(format!(
+            "the network's output is taken for the logit of class \"{class}\", which is the positive \
+             one by its name, though it is the first of the classes; option \"positive_class\" says \
+             which it is"
+        )),
+        _ => Remark::Notice(format!(
+            "the positive class is \"{class}\", {}: neural.predict gives its probability",
+            if by_name { "by its name" } else { "the second" }
+        )),
+    })
 }
 
 /// The outputs of a regression as its last layer has them.
@@ -319,38 +353,4 @@ fn scales(options: &Options, outputs: usize) -> Result<Vec<OutputScale>, Error> 
     Ok(scales
         .map(|(center, divisor)| OutputScale { center, divisor })
         .collect())
-}
-
-/// Of two classes with an output each, the network's second output is the positive one's: where the
-/// first of the classes is positive, the output layer's rows change places.
-fn positive_last(network: &Network, target: &Target, parameters: &mut [f32]) {
-    let swapped = matches!(
-        target,
-        Target::Classes {
-            positive: Some(0),
-            ..
-        }
-    );
-    if !swapped || network.head() != Head::Binary || network.output_units() != 2 {
-        return;
-    }
-    let last = network.architecture().layers.last();
-    let Some(name) = last.and_then(|layer| layer.name.as_deref()) else {
-        return;
-    };
-    for member in network.member_parameters() {
-        let of_output = member.iter().filter(|parameter| {
-            let (layer, own) = parameter.name.rsplit_once('.').unwrap_or_default();
-            matches!(own, "weight" | "bias")
-                && layer
-                    .strip_suffix(name)
-                    .is_some_and(|prefix| prefix.is_empty() || prefix.ends_with('.'))
-        });
-        for parameter in of_output {
-            if let Some(values) = parameters.get_mut(parameter.range.clone()) {
-                let (first, second) = values.split_at_mut(values.len() / 2);
-                first.swap_with_slice(second);
-            }
-        }
-    }
 }

@@ -85,6 +85,7 @@ pub fn model(classes: usize, keep_optimizer: bool) -> Model {
                 origin: Origin::Float,
                 scale: Scale::Standard,
                 array: false,
+                quantiles: Vec::new(),
                 outputs,
             };
             (target, Head::Regression { outputs: 1 })
@@ -98,6 +99,7 @@ pub fn model(classes: usize, keep_optimizer: bool) -> Model {
                 positive: (classes == 2).then_some(1),
                 threshold: 0.5,
                 counts: vec![10; classes],
+                outputs_as_classes: false,
             };
             let multi = Head::Multiclass { classes };
             (target, if classes == 2 { Head::Binary } else { multi })

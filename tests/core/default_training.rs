@@ -1,5 +1,7 @@
 //! What training gives when nothing is said but the target: from a table's texts to predictions.
 
+use std::borrow::Cow;
+
 use pg_neural::features::{
     Block, Dictionary, Kind, MISSING, MemoryRows, Origin, RawRows, Values, storage_kind,
 };
@@ -91,6 +93,13 @@ impl Table {
                     block
                         .columns
                         .push(Values::Number(texts.map(number).collect()));
+                    dictionaries.push(None);
+                }
+                Kind::Integer => {
+                    let number = |text: &str| text.parse().unwrap();
+                    block
+                        .columns
+                        .push(Values::Integer(texts.map(number).collect()));
                     dictionaries.push(None);
                 }
                 Kind::Category => {
@@ -197,7 +206,7 @@ fn try_train(table: &Table, chosen: &[usize], wish: &Wish) -> Result<Fitted, Err
 
 impl Fitted {
     /// Judges the model on the chosen rows.
-    pub fn judge(&self, table: &Table, chosen: &[usize]) -> Vec<(&'static str, Option<f64>)> {
+    pub fn judge(&self, table: &Table, chosen: &[usize]) -> Vec<(Cow<'static, str>, Option<f64>)> {
         let (block, dictionaries) = table.read(&self.plan, chosen);
         let model = &self.outcome.model;
         let network = model.network().expect("a network");
@@ -226,7 +235,7 @@ impl Fitted {
     }
 }
 
-pub fn metric(metrics: &[(&'static str, Option<f64>)], name: &str) -> f64 {
+pub fn metric(metrics: &[(Cow<'static, str>, Option<f64>)], name: &str) -> f64 {
     let found = metrics.iter().find(|(known, _)| *known == name);
     found.and_then(|(_, value)| *value).expect("the metric")
 }

@@ -92,7 +92,10 @@ impl Table {
                         let dictionary = self.dictionaries[i].as_ref().unwrap();
                         encoder.category(i, dictionary.text(codes[r]), &mut row);
                     }
-                    Values::Array(_) | Values::Numbers(_) | Values::Labels(_) => {}
+                    Values::Integer(_)
+                    | Values::Array(_)
+                    | Values::Numbers(_)
+                    | Values::Labels(_) => {}
                 }
             }
             let bits = |row: &[f32]| row.iter().map(|x| x.to_bits()).collect::<Vec<_>>();

@@ -1,7 +1,8 @@
 //! The target's task, classes and scale, and the split.
 
 use pg_neural::features::{
-    BitMask, Error, MemoryRows, Origin, Scale, Split, Target, TargetRequest, Task, group_key, split,
+    BitMask, Error, Kind, MemoryRows, Origin, Scale, Split, Target, TargetRequest, Task, Values,
+    group_key, split,
 };
 
 use crate::features::Table;
@@ -33,8 +34,15 @@ fn fitted(table: &Table, request: &TargetRequest) -> Result<Target, Error> {
     Ok(target)
 }
 
+/// A column of numbers as a target's is read: integers as what they are.
 fn numbers(origin: Origin, values: &[f64]) -> Table {
-    Table::default().number("y", origin, values)
+    let mut table = Table::default().number("y", origin, values);
+    if origin == Origin::Integer {
+        let integers = values.iter().map(|value| *value as i64).collect();
+        table.block.columns[0] = Values::Integer(integers);
+        table.columns[0].kind = Kind::Integer;
+    }
+    table
 }
 
 fn texts(values: &[&str]) -> Table {

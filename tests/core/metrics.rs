@@ -1,7 +1,7 @@
 //! Metrics against scikit-learn's numbers, which fixtures/make_metrics_fixtures.py made.
 
 use pg_neural::metrics::{
-    self, AbsoluteError, Accumulator, Brier, Error, LogLoss, R2, Ranking, SquaredError,
+    self, AbsoluteError, Accumulator, Brier, Error, LogLoss, Quantiles, R2, Ranking, SquaredError,
 };
 use serde_json::Value;
 
@@ -37,14 +37,15 @@ fn classes(case: &Value, key: &str) -> Vec<u32> {
         .collect()
 }
 
-fn assert_agrees(case: &Value, found: &[(&'static str, Option<f64>)]) {
+fn assert_agrees<N: AsRef<str>>(case: &Value, found: &[(N, Option<f64>)]) {
     let expected = case["expected"].as_object().unwrap();
-    let names: Vec<_> = found.iter().map(|(name, _)| *name).collect();
+    let names: Vec<_> = found.iter().map(|(name, _)| name.as_ref()).collect();
     assert_eq!(
         names,
         expected.keys().map(String::as_str).collect::<Vec<_>>()
     );
-    for &(name, value) in found {
+    for (name, value) in found {
+        let (name, value) = (name.as_ref(), *value);
         let want = expected[name].as_f64();
         // Absolute near zero, as scikit-learn's own sums round there.
         let near = |a: f64, b: f64| (a - b).abs() <= 1e-12 * b.abs().max(1.0);
@@ -119,6 +120,27 @@ fn multiclass_metrics_agree_with_scikit_learn() {
         let found = metrics::multiclass(&probabilities, count, &classes(&case, "labels")).unwrap();
         assert_agrees(&case, &found);
     }
+}
+
+#[test]
+fn quantiles_agree_with_scikit_learn_in_one_pass_and_in_parts() {
+    for case in reference("quantiles") {
+        let levels = numbers(&case, "quantiles");
+        let (predicted, actual) = (numbers(&case, "predicted"), numbers(&case, "actual"));
+        let mut parts = [Quantiles::new(&levels), Quantiles::new(&levels)];
+        let mut whole = Quantiles::new(&levels);
+        for (row, actual) in actual.iter().enumerate() {
+            let own = predicted[row * levels.len()..][..levels.len()].iter().copied();
+            whole.push(own.clone(), *actual);
+            parts[row % 2].push(own, *actual);
+        }
+        let [mut merged, more] = parts;
+        merged.merge(&more);
+        assert_agrees(&case, &whole.finish());
+        assert_agrees(&case, &merged.finish());
+    }
+    let none = Quantiles::new(&[0.5]).finish();
+    assert!(none.iter().all(|(_, value)| value.is_none()));
 }
 
 #[test]

@@ -231,6 +231,9 @@ impl<'a> Training<'a> {
             let words = dictionaries[i].as_mut();
             match (&mut block.columns[i], &query.cells[read.place], words) {
                 (Values::Number(to), Cells::Numbers(from), _) => to.extend(from),
+                (Values::Integer(to), Cells::Numbers(from), _) => {
+                    to.extend(from.iter().map(|number| *number as i64));
+                }
                 (Values::Category(to), Cells::Texts(from), Some(words)) => {
                     for text in from {
                         to.push(text.as_ref().map_or(MISSING, |text| words.intern(text)));

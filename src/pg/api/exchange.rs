@@ -11,7 +11,7 @@ use crate::pg::catalog::{self, Description, NewVersion, Training};
 use crate::pg::error::{OrRaise, Report, Result};
 use crate::pg::reader::{self, Resolved};
 use crate::pg::{interrupt, settings};
-use crate::weights;
+use crate::weights::{self, Remark};
 
 /// The largest value PostgreSQL can return: 1 GB with its header.
 const LARGEST: usize = 0x3fff_ffff - pg_sys::VARHDRSZ;
@@ -107,7 +107,11 @@ fn classes_of(classes: Vec<Option<String>>) -> Result<Vec<String>> {
 fn import_source(name: &str, source: &weights::Source<'_>) -> Result<i32> {
     // Rights and name come before any work.
     catalog::existing(name)?;
-    let weights::Imported { model, deploy } = weights::import(source)?;
+    let weights::Imported {
+        model,
+        deploy,
+        remark,
+    } = weights::import(source)?;
     interrupt::check();
     let artifact = model.to_bytes()?;
     interrupt::check();
@@ -123,6 +127,11 @@ fn import_source(name: &str, source: &weights::Source<'_>) -> Result<i32> {
         history: &[],
         deploy,
     })?;
+    match remark {
+        Some(Remark::Notice(text)) => notice!("{text}"),
+        Some(Remark::Warning(text)) => warning!("{text}"),
+        None => {}
+    }
     Ok(stored.number)
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use pgrx::{PgSqlErrorCode as Code, pg_sys};
 
-use crate::features::Target;
+use crate::features::{ClassIndex, Target};
 use crate::pg::cache::DecodedModel;
 use crate::pg::error::{Report, Result};
 use crate::pg::reader::Resolved;
@@ -20,7 +20,8 @@ pub(super) enum Actual<'a> {
     Number(f64),
     /// An array: a number for each output, or for each label 1 where it applies and else 0.
     Numbers(&'a [f64]),
-    Class(&'a str),
+    /// The place of the class.
+    Class(usize),
 }
 
 /// Reads the targets of a query for a model.
@@ -29,6 +30,7 @@ pub(super) struct TargetReader<'a> {
     name: &'a str,
     decoded: &'a DecodedModel,
     resolved: &'a Resolved,
+    classes: ClassIndex,
     text: String,
     array: Vec<f64>,
 }
@@ -60,7 +62,7 @@ impl How {
                     let fits = !is_time || stored_type(sql_type, *origin) == Some(of);
                     (fits && reader.is_number()).then_some(How::Number(reader))
                 }
-                _ => Some(How::Class(reader)),
+                _ => Some(How::Class(reader.spelled_as(target.classes()))),
             };
         }
         let elements = Elements::for_type(column.type_oid)?;
@@ -98,9 +100,15 @@ impl<'a> TargetReader<'a> {
             name,
             decoded,
             resolved,
+            classes: decoded.target.class_index(),
             text: String::new(),
             array: Vec::new(),
         })
+    }
+
+    /// The classes of the model that is judged.
+    pub(super) fn known_classes(&self) -> &'a [String] {
+        self.decoded.target.classes()
     }
 
     /// The column's name.
@@ -112,8 +120,7 @@ impl<'a> TargetReader<'a> {
     /// the row does not count.
     ///
     /// # Errors
-    /// An array of another length than the model's outputs, or with a label that the model does
-    /// not know.
+    /// A class or label that the model does not know, or an array of another length than its outputs.
     ///
     /// # Safety
     /// The datum is of the column's type, and not NULL.
@@ -125,7 +132,13 @@ impl<'a> TargetReader<'a> {
                     let number = reader.number(datum);
                     Ok((!number.is_nan()).then_some(Actual::Number(number)))
                 }
-                How::Class(reader) => Ok(Some(Actual::Class(reader.text(datum, &mut self.text)))),
+                How::Class(reader) => {
+                    let text = reader.text(datum, &mut self.text);
+                    match self.classes.find(text, reader.origin().is_number()) {
+                        Some(class) => Ok(Some(Actual::Class(class))),
+                        None => Err(no_class(text, self.decoded, self.resolved)),
+                    }
+                }
                 How::Numbers(elements) => self.numbers(&elements, datum),
                 How::Labels(elements) => self.labels(&elements, datum),
             }
@@ -170,7 +183,7 @@ impl<'a> TargetReader<'a> {
         elements: &Elements,
         datum: pg_sys::Datum,
     ) -> Result<Option<Actual<'_>>> {
-        let (array, text, target) = (&mut self.array, &mut self.text, &self.decoded.target);
+        let (array, text, classes) = (&mut self.array, &mut self.text, &self.classes);
         array.clear();
         array.resize(self.decoded.outputs(), 0.0);
         let (mut whole, mut unknown) = (true, None);
@@ -182,7 +195,7 @@ impl<'a> TargetReader<'a> {
                     return;
                 };
                 let label = elements.reader.text(element, text);
-                match target.class(label).and_then(|at| array.get_mut(at)) {
+                match classes.find(label, false).and_then(|at| array.get_mut(at)) {
                     Some(applies) => *applies = 1.0,
                     None => unknown = Some(label.to_owned()),
                 }
@@ -197,7 +210,7 @@ impl<'a> TargetReader<'a> {
 }
 
 /// 22023 for a class or label that the model does not know.
-pub(super) fn no_class(text: &str, decoded: &DecodedModel, resolved: &Resolved) -> Report {
+fn no_class(text: &str, decoded: &DecodedModel, resolved: &Resolved) -> Report {
     let classes = decoded.target.classes();
     let mut known = String::new();
     for class in classes.iter().take(SHOWN) {

@@ -1,12 +1,12 @@
 //! `neural.evaluate` and `neural.confusion_matrix`.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use pgrx::PgSqlErrorCode as Code;
 use pgrx::prelude::*;
 
-use super::judged_target::{Actual, TargetReader, no_class};
+use super::judged_target::{Actual, TargetReader};
 use super::judging_sequences::for_each_sequence;
 use super::{given_text, text};
 use crate::pg::cache::{self, DecodedModel};
@@ -16,7 +16,7 @@ use crate::pg::reader::{self, Resolved};
 use crate::pg::rows::{Grouping, with_query};
 use crate::pg::scoring::RowScorer;
 use crate::pg::settings;
-use crate::training::{Judge, Truth};
+use crate::training::{Judge, Truth, nearest};
 
 /// The metrics of a model on the rows of a query.
 #[pg_extern(sql = false)]
@@ -40,7 +40,7 @@ fn evaluate_model(
     model: &str,
     query: &str,
     target: Option<&str>,
-) -> Result<Vec<(&'static str, Option<f64>)>> {
+) -> Result<Vec<(Cow<'static, str>, Option<f64>)>> {
     let (resolved, decoded) = open(model)?;
     let mut judge = Judge::new(&decoded.target);
     let limit = settings::max_memory()
@@ -62,10 +62,7 @@ fn evaluate_model(
         let truth = match &actual {
             Actual::Number(number) => Truth::Number(*number),
             Actual::Numbers(numbers) => Truth::Numbers(numbers),
-            Actual::Class(text) => {
-                let class = decoded.target.class(text);
-                Truth::Class(class.ok_or_else(|| no_class(text, &decoded, &resolved))? as u32)
-            }
+            Actual::Class(class) => Truth::Class(*class as u32),
         };
         Ok(judge.push(outputs, truth)?)
     })?;
@@ -122,42 +119,24 @@ fn count_confusion(
         )
         .hint("Use neural.evaluate."));
     }
-    let mut counts: BTreeMap<(String, usize), i64> = BTreeMap::new();
+    let classes = decoded.target.classes();
     // Every pair of the model's classes is shown, also those that never come up.
-    for actual in decoded.target.classes() {
-        for predicted in 0..decoded.target.classes().len() {
-            counts.insert((actual.clone(), predicted), 0);
-        }
-    }
+    let mut counts = vec![0_i64; classes.len() * classes.len()];
     for_each_row(&decoded, &resolved, query, target, |outputs, actual| {
         if let Actual::Class(actual) = actual {
-            let predicted = decoded.class_index(outputs);
-            match counts.get_mut(&(actual.to_string(), predicted)) {
-                Some(count) => *count += 1,
-                None => {
-                    counts.insert((actual.to_string(), predicted), 1);
-                }
+            let pair = actual * classes.len() + decoded.class_index(outputs);
+            if let Some(count) = counts.get_mut(pair) {
+                *count += 1;
             }
         }
         Ok(())
     })?;
-    let classes = decoded.target.classes();
-    let place = |class: &str| {
-        classes
-            .iter()
-            .position(|c| c == class)
-            .unwrap_or(classes.len())
-    };
-    let mut rows: Vec<((String, usize), i64)> = counts.into_iter().collect();
-    rows.sort_by(|((a, i), _), ((b, j), _)| {
-        place(a)
-            .cmp(&place(b))
-            .then_with(|| a.cmp(b))
-            .then(i.cmp(j))
-    });
-    Ok(rows
-        .into_iter()
-        .map(|((actual, predicted), count)| (actual, classes[predicted].clone(), count))
+    let pairs = classes
+        .iter()
+        .flat_map(|actual| classes.iter().map(move |predicted| (actual, predicted)));
+    Ok(pairs
+        .zip(counts)
+        .map(|((actual, predicted), count)| (actual.clone(), predicted.clone(), count))
         .collect())
 }
 
@@ -188,11 +167,17 @@ fn for_each_row(
     }
     with_query(query, |query| {
         let missing = |column: &str, part: &str| {
+            let names: Vec<&str> = query.columns().iter().map(|c| c.name.as_str()).collect();
             Report::new(
                 Code::ERRCODE_UNDEFINED_COLUMN,
                 format!("column \"{column}\", {part}, is missing from the query's result"),
             )
-            .hint("Add it to the query.")
+            .hint(match nearest(column, &names) {
+                Some(near) => {
+                    format!("Perhaps you mean \"{near}\"; else add it to the query.")
+                }
+                None => "Add it to the query.".to_owned(),
+            })
         };
         let place = query
             .columns()
@@ -216,21 +201,38 @@ fn for_each_row(
             query.sort(&by, &order)?;
             let mut grouping = Grouping::new(query.columns(), &by, &order, Some(place))?;
             let scorer = RowScorer::new(query.columns(), decoded, resolved)?;
-            return for_each_sequence(query, &mut grouping, &mut reader, place, scorer, each);
+            let left_out =
+                for_each_sequence(query, &mut grouping, &mut reader, place, scorer, each)?;
+            tell_left_out(left_out, name);
+            return Ok(());
         }
+        let mut left_out = 0;
         let mut scorer = RowScorer::new(query.columns(), decoded, resolved)?;
         query.for_each(|values, nulls| {
             if nulls[place] {
+                left_out += 1;
                 return Ok(());
             }
             // SAFETY: not NULL, and of the type of the reader's column.
             let Some(actual) = (unsafe { reader.read(values[place])? }) else {
+                left_out += 1;
                 return Ok(());
             };
             // SAFETY: the datums are of the query's column types.
             let outputs = unsafe { scorer.outputs(values, nulls)? };
             each(outputs, actual)
         })?;
+        tell_left_out(left_out, name);
         Ok(())
     })
+}
+
+/// Says how many rows, or steps of sequences, did not count.
+fn tell_left_out(rows: u64, target: &str) {
+    if rows > 0 {
+        let s = if rows == 1 { "" } else { "s" };
+        notice!(
+            "{rows} row{s} left out because \"{target}\" is NULL or NaN, or has one of these in it"
+        );
+    }
 }

@@ -12,7 +12,7 @@ enum Truth {
     Missing,
     Number(f64),
     Numbers(Vec<f64>),
-    Class(String),
+    Class(usize),
 }
 
 impl Truth {
@@ -21,7 +21,7 @@ impl Truth {
             None => Truth::Missing,
             Some(Actual::Number(number)) => Truth::Number(number),
             Some(Actual::Numbers(numbers)) => Truth::Numbers(numbers.to_vec()),
-            Some(Actual::Class(class)) => Truth::Class(class.to_owned()),
+            Some(Actual::Class(class)) => Truth::Class(class),
         }
     }
 
@@ -30,22 +30,25 @@ impl Truth {
             Truth::Missing => None,
             Truth::Number(number) => Some(Actual::Number(*number)),
             Truth::Numbers(numbers) => Some(Actual::Numbers(numbers)),
-            Truth::Class(class) => Some(Actual::Class(class)),
+            Truth::Class(class) => Some(Actual::Class(*class)),
         }
     }
 
-    fn shown(&self) -> String {
+    fn shown(&self, classes: &[String]) -> String {
         match self {
             Truth::Missing => f64::NAN.to_string(),
             Truth::Number(number) => number.to_string(),
             Truth::Numbers(numbers) => format!("{numbers:?}"),
-            Truth::Class(class) => format!("\"{class}\""),
+            Truth::Class(class) => {
+                format!("\"{}\"", classes.get(*class).map_or("", String::as_str))
+            }
         }
     }
 }
 
 /// Calls `each` with the outputs and the truth of every sequence whose target, in column `place`,
-/// counts. The query's rows are sorted as `grouping` needs them.
+/// counts, and gives how many rows are of sequences whose target does not. The query's rows are sorted
+/// as `grouping` needs them.
 pub(super) fn for_each_sequence(
     query: &mut Query,
     grouping: &mut Grouping,
@@ -53,9 +56,11 @@ pub(super) fn for_each_sequence(
     place: usize,
     mut scorer: RowScorer<'_>,
     mut each: impl FnMut(&[f32], Actual<'_>) -> Result<()>,
-) -> Result<()> {
+) -> Result<u64> {
     let what = format!("the target \"{}\"", target.name());
+    let classes = target.known_classes();
     let mut truth: Option<Truth> = None;
+    let mut left_out = 0;
     let mut judge = |scorer: &mut RowScorer<'_>, truth: Option<Truth>| {
         let Some(truth) = truth else {
             return Ok(());
@@ -70,12 +75,18 @@ pub(super) fn for_each_sequence(
         unsafe {
             let row = grouping.next(values, nulls)?;
             if !matches!(row, Row::First | Row::Next) {
+                left_out += u64::from(row == Row::NoTarget);
                 return Ok(());
             }
             let actual = Truth::of(target.read(values[place])?);
+            left_out += u64::from(actual == Truth::Missing);
             match (&truth, row) {
                 (Some(first), Row::Next) if *first != actual => {
-                    return Err(grouping.differs(&what, &first.shown(), &actual.shown()));
+                    return Err(grouping.differs(
+                        &what,
+                        &first.shown(classes),
+                        &actual.shown(classes),
+                    ));
                 }
                 (Some(_), Row::Next) => {}
                 _ => {
@@ -87,5 +98,6 @@ pub(super) fn for_each_sequence(
         }
         Ok(())
     })?;
-    judge(&mut scorer, truth)
+    judge(&mut scorer, truth)?;
+    Ok(left_out)
 }

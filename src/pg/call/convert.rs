@@ -20,6 +20,9 @@ enum How {
     Number(Reader),
     /// As a level's name.
     Category(Reader),
+    /// The same of a `real` for a feature of another type: the level that its value in double
+    /// precision is, which is what SQL's `=` compares, else the one that it is written as.
+    SingleCategory,
     /// As an array, which is taken in ahead of being encoded.
     Array {
         reader: ArrayReader,
@@ -199,9 +202,13 @@ impl Convert {
             Kind::Number => {
                 (feature.origin.is_number() && reader.is_number()).then_some(How::Number(reader))
             }
-            Kind::Category => (!reader.is_number() || feature.origin.is_number())
-                .then(|| How::Category(level_reader(reader, feature))),
-            Kind::Array | Kind::Numbers | Kind::Labels => None,
+            Kind::Category => {
+                (!reader.is_number() || feature.origin.is_number()).then(|| match reader {
+                    Reader::Float4 if feature.sql_type != "real" => How::SingleCategory,
+                    _ => How::Category(level_reader(reader, feature)),
+                })
+            }
+            Kind::Integer | Kind::Array | Kind::Numbers | Kind::Labels => None,
         });
         match how {
             Some(how) => plain(how),
@@ -286,6 +293,12 @@ impl Convert {
                     // SAFETY: as the caller says.
                     Some(unsafe { reader.level(datum, &mut self.buffer) })
                 };
+                encoder.category(feature, level, row);
+            }
+            How::SingleCategory => {
+                // SAFETY: as the caller says.
+                let level =
+                    (!null).then(|| unsafe { single(feature, datum, encoder, &mut self.buffer) });
                 encoder.category(feature, level, row);
             }
             How::Array {
@@ -379,7 +392,7 @@ impl Convert {
                 How::Category(reader) => Some(Kept::Category(
                     reader.level(value, &mut then.buffer).to_string(),
                 )),
-                How::Literal { .. } | How::Unused => None,
+                How::SingleCategory | How::Literal { .. } | How::Unused => None,
             };
         }
         Ok(())
@@ -390,6 +403,27 @@ impl Convert {
 fn is_of(feature: &Feature, given: pg_sys::Oid) -> bool {
     // SAFETY: a catalog look-up by the OID of a type that exists.
     feature_type(feature) == Some(unsafe { pg_sys::getBaseType(given) })
+}
+
+/// The level that a `real` is for a feature of another type.
+///
+/// # Safety
+/// `datum` is a real, not NULL.
+unsafe fn single<'a>(
+    feature: usize,
+    datum: pg_sys::Datum,
+    encoder: &Encoder,
+    buffer: &'a mut String,
+) -> &'a str {
+    // SAFETY: as the caller says; a double precision is its own bits.
+    unsafe {
+        let double = pg_sys::Datum::from(Reader::Float4.number(datum).to_bits() as usize);
+        let known = encoder.is_level(feature, Reader::Float8.level(double, buffer));
+        match known {
+            true => Reader::Float8.level(double, buffer),
+            false => Reader::Float4.level(datum, buffer),
+        }
+    }
 }
 
 /// How a level is read for a feature: without trailing blanks where they do not count for its own

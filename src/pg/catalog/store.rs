@@ -206,7 +206,10 @@ fn check_same(model: &LockedModel, new: &Description) -> Result<()> {
             class(&model.positive_class),
             class(&new.positive_class)
         ))
-        .hint("Use another name for a model with another positive class."));
+        .hint(
+            "Name the model's own by option \"positive_class\", or use another name for a model with \
+             another positive class.",
+        ));
     }
     Ok(())
 }

@@ -289,6 +289,7 @@ fn shown(
             (Some(number), _) if !number.is_nan() => number.to_string(),
             _ => "NULL".into(),
         },
+        Values::Integer(integers) => integers.get(row).map_or("NULL".into(), i64::to_string),
         Values::Array(arrays) => format!("{:?}", arrays.get(row).unwrap_or_default()),
         Values::Numbers(arrays) => format!("{:?}", arrays.get(row).unwrap_or_default()),
         Values::Labels(arrays) => {

@@ -104,7 +104,8 @@ pub fn read_table(
     memory_limit: usize,
     pool: &ThreadPool,
 ) -> Result<Table, Report> {
-    let plain = |plan: &ColumnPlan| matches!(plan.kind, Kind::Number | Kind::Category);
+    let plain =
+        |plan: &ColumnPlan| matches!(plan.kind, Kind::Number | Kind::Integer | Kind::Category);
     if sequence.is_none() && plans.iter().all(plain) {
         read_cells(query, plans, required, memory_limit, pool)
     } else {
@@ -172,6 +173,7 @@ fn read_cells(
                     unsafe {
                         match plan.kind {
                             Kind::Number => words.number(plan, datum).to_bits(),
+                            Kind::Integer => words.integer(plan, datum) as u64,
                             _ => u64::from(words.code(i, plan, datum)),
                         }
                     }
@@ -293,6 +295,7 @@ fn read_values(
             unsafe {
                 match &mut block.columns[i] {
                     Values::Number(column) => column.push(words.number(plan, datum)),
+                    Values::Integer(column) => column.push(words.integer(plan, datum)),
                     Values::Category(column) => column.push(words.code(i, plan, datum)),
                     Values::Array(column) => match &mut plan.array {
                         Some((reader, intake)) => {
@@ -426,6 +429,19 @@ impl Words {
         }
     }
 
+    /// The value of a column of integers, which is read where it is not NULL.
+    ///
+    /// # Safety
+    /// The datum is of the column's type.
+    #[inline]
+    unsafe fn integer(&self, plan: &ColumnPlan, datum: Option<pg_sys::Datum>) -> i64 {
+        match (plan.reader, datum) {
+            // SAFETY: as the caller says.
+            (Some(reader), Some(datum)) => unsafe { reader.integer(datum) },
+            _ => 0,
+        }
+    }
+
     /// The code of the value of the category column `i`.
     ///
     /// # Safety
@@ -529,7 +545,7 @@ fn not_flat(column: &str, dimensions: usize) -> Report {
 /// Bytes of a row's cell, those of an array not counted.
 fn cell_bytes(kind: Kind) -> usize {
     match kind {
-        Kind::Number | Kind::Array | Kind::Numbers | Kind::Labels => 8,
+        Kind::Number | Kind::Integer | Kind::Array | Kind::Numbers | Kind::Labels => 8,
         Kind::Category => 4,
     }
 }

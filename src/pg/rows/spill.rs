@@ -8,7 +8,7 @@ use pgrx::{PgSqlErrorCode as Code, pg_sys};
 use crate::features::{Arrays, Block, Error, Kind, RawRows, Values};
 use crate::pg::error::Report;
 
-/// Rows one after the other. In a row a number takes 8 bytes, a category's code 4, and an array 4
+/// Rows one after the other. In a row a number, whole or not, takes 8 bytes, a category's code 4, and an array 4
 /// for its length; behind these cells come the arrays' values, 4 or 8 bytes each.
 pub struct SpillFile {
     file: *mut pg_sys::BufFile,
@@ -98,6 +98,9 @@ impl SpillFile {
                 Values::Number(column) => {
                     self.buffer.extend_from_slice(&column[row].to_ne_bytes());
                 }
+                Values::Integer(column) => {
+                    self.buffer.extend_from_slice(&column[row].to_ne_bytes());
+                }
                 Values::Category(column) => {
                     self.buffer.extend_from_slice(&column[row].to_ne_bytes());
                 }
@@ -109,7 +112,7 @@ impl SpillFile {
         self.buffer.resize(begin + self.width, 0);
         for values in &block.columns {
             match values {
-                Values::Number(_) | Values::Category(_) => {}
+                Values::Number(_) | Values::Integer(_) | Values::Category(_) => {}
                 Values::Array(column) => put_array(column, row, &mut self.buffer),
                 Values::Numbers(column) => put_array(column, row, &mut self.buffer),
                 Values::Labels(column) => put_array(column, row, &mut self.buffer),
@@ -146,7 +149,7 @@ impl SpillFile {
 /// Bytes of a cell.
 fn size(kind: Kind) -> usize {
     match kind {
-        Kind::Number => 8,
+        Kind::Number | Kind::Integer => 8,
         Kind::Category | Kind::Array | Kind::Numbers | Kind::Labels => 4,
     }
 }
@@ -229,6 +232,7 @@ fn unpack(mut bytes: &[u8], rows: usize, width: usize, into: &mut Block) -> Resu
         for values in &mut into.columns {
             match values {
                 Values::Number(column) => column.push(f64::from_ne_bytes(take(&mut cells)?)),
+                Values::Integer(column) => column.push(i64::from_ne_bytes(take(&mut cells)?)),
                 Values::Category(column) => column.push(u32::from_ne_bytes(take(&mut cells)?)),
                 Values::Array(column) => take_array(&mut cells, &mut numbers, column)?,
                 Values::Numbers(column) => take_array(&mut cells, &mut numbers, column)?,

@@ -162,6 +162,20 @@ impl Reader {
         }
     }
 
+    /// The value of an integer type; 0 for others.
+    ///
+    /// # Safety
+    /// `datum` is a non-NULL value of the reader's type.
+    #[inline]
+    pub unsafe fn integer(self, datum: pg_sys::Datum) -> i64 {
+        match self {
+            Reader::Int2 => i64::from(datum.value() as i16),
+            Reader::Int4 => i64::from(datum.value() as i32),
+            Reader::Int8 => datum.value() as i64,
+            _ => 0,
+        }
+    }
+
     /// The value as the name of a level: its [`text`](Reader::text), but equal values have one
     /// name. `1.0` and `1.00` are equal as numeric and different as text, and so are 0 and -0.
     ///
@@ -241,12 +255,8 @@ impl Reader {
                 buffer
             }
             Reader::Int2 | Reader::Int4 | Reader::Int8 => {
-                let value = match self {
-                    Reader::Int2 => i64::from(datum.value() as i16),
-                    Reader::Int4 => i64::from(datum.value() as i32),
-                    _ => datum.value() as i64,
-                };
-                let _ = write!(buffer, "{value}");
+                // SAFETY: the datum is of this reader's type, as the caller says.
+                let _ = write!(buffer, "{}", unsafe { self.integer(datum) });
                 buffer
             }
             Reader::Float4 => {

@@ -8,6 +8,7 @@ use pgrx::{PgSqlErrorCode as Code, pg_sys};
 use super::Order;
 use super::statement::{Written, count};
 use super::transaction::{attempt, sqlstate};
+use crate::features::is_whole_number;
 use crate::pg::cache::DecodedModel;
 use crate::pg::error::{OrRaise, Report, Result};
 use crate::pg::rows::ResultColumn;
@@ -103,9 +104,25 @@ impl Output {
             _ => {}
         }
         let read_as = answer == Answer::Class && kind != Kind::Text;
+        let spelled = |class: &String| class.parse::<i64>().is_err();
+        let by_numeric = kind == Kind::Integer
+            && model.target.classes().iter().any(spelled)
+            && model
+                .target
+                .classes()
+                .iter()
+                .all(|class| is_whole_number(class));
         Ok(Self {
             answer,
-            class_type: read_as.then(|| name_of(column.type_oid, -1)),
+            class_type: read_as.then(|| {
+                // 1.00 and 1e+15 are whole numbers, but no integer's text.
+                let by = if by_numeric {
+                    "pg_catalog.numeric::"
+                } else {
+                    ""
+                };
+                format!("{by}{}", name_of(column.type_oid, -1))
+            }),
             comparable: comparable(column.type_oid, modifier),
             column: format!(
                 "column \"{}\" of table {table}, which is of type {},",
