@@ -116,6 +116,10 @@ CREATE TABLE _neural.version (
     products bigint,
     -- Whether query, options and all figures are what an imported file says.
     claimed boolean NOT NULL DEFAULT false,
+    -- Of a sample of the rows, by their hashes, whether they were trained on or held out.
+    seen bytea,
+    -- From each column that is no feature to the reason.
+    left_out jsonb,
     CONSTRAINT version_number_key UNIQUE (model, number)
 );
 CREATE INDEX version_sha256_index ON _neural.version (sha256);

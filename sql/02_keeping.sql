@@ -106,7 +106,8 @@ CREATE VIEW neural.model_versions WITH (security_barrier) AS
            v.metrics,
            v.sha256,
            v.extension_version,
-           v.claimed
+           v.claimed,
+           v.left_out
     FROM _neural.model m
     JOIN _neural.version v ON v.model = m.id
     WHERE _neural.may_use(m.id, m.owner);

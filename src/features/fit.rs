@@ -2,14 +2,27 @@
 
 use super::fit_arrays::fit_array;
 use super::gather::{Gathered, gather, identifiers, wrong_kind};
+use super::number_like::looks_like_numbers;
+use super::quoting::quote_identifier;
 use super::request::{CategoricalSettings, Encoding, Missing, NumericSettings};
 use super::set::{MAX_VECTORS, MAX_WIDTH};
 use super::statistics::{Moments, quantile};
 use super::{
-    ArrayShape, BitMask, Column, Dictionary, Error, Feature, FeatureSet, Fitted, Origin, Profile,
-    RawRows, Request, Scale, Treatment,
+    ArrayShape, BitMask, Column, Dictionary, Error, Feature, FeatureSet, Fitted, LeftOut, Origin,
+    Profile, RawRows, Request, Scale, Treatment,
 };
 use crate::nn::Crew;
+
+/// What fitting gives.
+#[derive(Debug)]
+pub struct Fit {
+    /// The features in the columns' order, those left out as [`Fitted::Ignored`].
+    pub set: FeatureSet,
+    /// What was left out without having been asked to.
+    pub left_out: Vec<LeftOut>,
+    /// What may be meant otherwise, a sentence each.
+    pub warnings: Vec<String>,
+}
 
 /// Fits the treatments on the training rows.
 ///
@@ -17,7 +30,7 @@ use crate::nn::Crew;
 /// (but for two bits a row and candidate column while identifiers are looked for). The first
 /// columns of the blocks are `columns`, in this order; `is_training` has one bit a row;
 /// `embedded` names the features that the architecture embeds; `crew` computes where there is one,
-/// with the result of one thread. Also gives the notices: what was left out and why.
+/// with the result of one thread.
 ///
 /// # Errors
 /// No training row, no feature left, columns whose values are not of the kind that
@@ -32,7 +45,7 @@ pub fn fit(
     embedded: &[String],
     crew: Option<Crew<'_>>,
     interrupted: &mut dyn FnMut() -> bool,
-) -> Result<(FeatureSet, Vec<String>), Error> {
+) -> Result<Fit, Error> {
     if requests.len() != columns.len() || dictionaries.len() < columns.len() {
         return Err(Error::invalid("one request and dictionary a column"));
     }
@@ -68,7 +81,8 @@ pub fn fit(
     )?;
     let identifiers = identifiers(requests, columns, &gathered, rows, interrupted)?;
 
-    let mut notices = Vec::new();
+    let mut left_out = Vec::new();
+    let mut warnings = Vec::new();
     let mut features = Vec::with_capacity(columns.len());
     for (i, (request, column)) in requests.iter().zip(columns).enumerate() {
         let dictionary = dictionaries[i].as_ref();
@@ -84,7 +98,16 @@ pub fn fit(
         if let Some(reason) = &reason
             && request.treatment != Treatment::Ignore
         {
-            notices.push(format!("column \"{}\" is left out: {reason}", column.name));
+            left_out.push(LeftOut::new(&column.name, reason));
+        } else if !request.named
+            && let Some(levels) = numbers_as_texts(column, &gathered[i], dictionary)
+        {
+            warnings.push(format!(
+                "column \"{}\" is text whose values look like numbers: it is treated as {levels} \
+                 categories; {}",
+                column.name,
+                cast_hint(column)
+            ));
         }
         let (treatment, profile) = match (&gathered[i], &request.treatment, reason) {
             (
@@ -150,7 +173,11 @@ pub fn fit(
             "Every column is ignored, constant or an identifier; name those to keep in features.",
         ));
     }
-    Ok((set, notices))
+    Ok(Fit {
+        set,
+        left_out,
+        warnings,
+    })
 }
 
 /// Refuses more inputs than a model can have, while the user can still do something about it.
@@ -305,10 +332,38 @@ fn unusable(
             let distinct = dictionary.map_or(0.0, Dictionary::distinct);
             let identifies = matches!(column.origin, Origin::Text | Origin::Uuid);
             (identifies && distinct > 0.5 * *present as f64).then(|| {
-                "more than half of its values are distinct, as in an identifier".to_owned()
+                let reason = "more than half of its values are distinct, as in an identifier";
+                match numbers_as_texts(column, gathered, dictionary) {
+                    Some(_) => format!(
+                        "{reason}; its values look like numbers: {}",
+                        cast_hint(column)
+                    ),
+                    None => reason.to_owned(),
+                }
             })
         }
     }
+}
+
+/// How many levels a column of texts has whose values look like numbers.
+fn numbers_as_texts(
+    column: &Column,
+    gathered: &Gathered,
+    dictionary: Option<&Dictionary>,
+) -> Option<usize> {
+    let (Origin::Text, Gathered::Category { counts, .. }) = (column.origin, gathered) else {
+        return None;
+    };
+    let levels = counts.iter().filter(|&&count| count > 0).count();
+    looks_like_numbers(dictionary?, counts).then_some(levels)
+}
+
+/// What to do about numbers that come as texts.
+fn cast_hint(column: &Column) -> String {
+    format!(
+        "cast it in the query ({}::numeric)",
+        quote_identifier(&column.name)
+    )
 }
 
 fn numeric(settings: &NumericSettings, moments: &Moments, sorted: &[f64]) -> Fitted {

@@ -12,7 +12,7 @@ pub(super) fn mix(mut x: u64) -> u64 {
 
 /// Hashes bytes, eight at a time.
 #[inline]
-pub(super) fn hash(bytes: &[u8]) -> u64 {
+pub fn hash(bytes: &[u8]) -> u64 {
     const K: u64 = 0x9e37_79b9_7f4a_7c15;
     let mut state = K ^ bytes.len() as u64;
     let (words, rest) = bytes.as_chunks::<8>();

@@ -29,9 +29,12 @@ mod image;
 mod intake;
 mod label_set;
 mod labels;
+mod left_out;
 mod mask;
 mod number_key;
+mod number_like;
 mod positive_class;
+mod quoting;
 mod request;
 mod request_arrays;
 mod sequences;
@@ -56,14 +59,17 @@ pub use encoder::{BlockEncoder, Encoder};
 pub use encoder_numbers::Numbers;
 pub use error::Error;
 pub use feature::{Feature, Profile};
-pub use fit::{fit, refresh_profiles};
+pub use fit::{Fit, fit, refresh_profiles};
 pub use fitted::{Fitted, Precision, Tokens};
+pub use hash::hash as hash_bytes;
 pub use image::Geometry;
 pub use intake::Intake;
 pub use labels::Labels;
+pub use left_out::LeftOut;
 pub use mask::BitMask;
 pub use number_key::is_whole_number;
 pub use positive_class::positive_by_name;
+pub use quoting::{features_argument, quote_identifier};
 pub use request::{
     CategoricalSettings, DEFAULT_CLIP, DEFAULT_LEVELS, DEFAULT_SCALE, Encoding, MAX_LEVELS,
     Missing, NumericSettings, Request, Scale, Treatment, parse_requests, storage_kind,
@@ -74,7 +80,7 @@ pub use request_arrays::{
 };
 pub use sequences::{DEFAULT_STEPS, SequenceRows, Sequences, Steps};
 pub use set::{FeatureSet, MAX_FEATURES, STEPS_INPUT};
-pub use split::{Split, folds, group_key, split};
+pub use split::{Split, folds, group_key, group_of, split};
 pub use target::{MAX_CLASSES, OutputScale, Target, TargetRequest, Task, target_kind};
 pub use target_fit::{is_plain_number, refuse_threshold};
 pub use target_reach::Reaching;

@@ -3,11 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::fitted::output;
-use super::{Error, Feature, Fitted, Steps};
+use super::{Error, Feature, Fitted, LeftOut, Profile, Steps};
 use crate::nn::{Augmentation, InputFeature, InputForm};
 
 /// Most feature columns: PostgreSQL's own limit of a table's columns.
 pub const MAX_FEATURES: usize = 1600;
+/// Most columns that all versions of a model together leave out.
+const MAX_LEFT_OUT: usize = 10 * MAX_FEATURES;
 /// Most inputs that all features may have together.
 pub(super) const MAX_WIDTH: usize = 1 << 20;
 /// Most numbers that all vectors may have together, so that their scales stay small beside a model.
@@ -27,6 +29,10 @@ pub struct FeatureSet {
     /// What a set of sequences has beside the features of a step; none where an example is a row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps: Option<Steps>,
+    /// The columns of the training's query that are no features: a row may have them, a later
+    /// training too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
 }
 
 impl FeatureSet {
@@ -39,6 +45,7 @@ impl FeatureSet {
             format: FORMAT,
             features,
             steps: None,
+            left_out: Vec::new(),
         };
         set.validate()?;
         Ok(set)
@@ -95,6 +102,64 @@ impl FeatureSet {
         self.features
             .iter()
             .fold(0, |sum: usize, feature| sum.saturating_add(feature.width()))
+    }
+
+    /// The set without the features that the network does not see.
+    #[must_use]
+    pub fn used(&self) -> FeatureSet {
+        let mut set = self.clone();
+        set.features.retain(Feature::is_used);
+        set
+    }
+
+    /// The features as a model has them: in the call order of its earlier versions and with their
+    /// types, then those that are new; of a new model those that the network sees.
+    ///
+    /// A feature that an earlier version has and this training does not use keeps its place, so
+    /// that calls by position stay right.
+    #[must_use]
+    pub fn in_call_order(mut self, earlier: Option<&FeatureSet>) -> FeatureSet {
+        let Some(earlier) = earlier else {
+            return self.used();
+        };
+        let mut ordered = Vec::with_capacity(self.features.len());
+        for known in &earlier.features {
+            let own = self
+                .position(&known.name)
+                .map(|at| self.features.remove(at));
+            ordered.push(match own {
+                Some(own) => Feature {
+                    sql_type: known.sql_type.clone(),
+                    origin: known.origin,
+                    ..own
+                },
+                None => Feature {
+                    treatment: Fitted::Ignored {
+                        reason: "it is not in the query".to_owned(),
+                    },
+                    profile: Profile::None,
+                    ..known.clone()
+                },
+            });
+        }
+        ordered.append(&mut self.features);
+        self.features = ordered;
+        self
+    }
+
+    /// Takes note of columns that are no features: those of this training, and those of the
+    /// earlier versions.
+    pub fn leave_out(&mut self, columns: Vec<LeftOut>, earlier: Option<&FeatureSet>) {
+        let earlier = earlier.iter().flat_map(|set| set.left_out.iter().cloned());
+        for left_out in columns.into_iter().chain(earlier) {
+            let known = self
+                .left_out
+                .iter()
+                .any(|known| known.column == left_out.column);
+            if !known && self.position(&left_out.column).is_none() {
+                self.left_out.push(left_out);
+            }
+        }
     }
 
     /// The feature of this name.
@@ -202,7 +267,7 @@ impl FeatureSet {
                 self.format
             )));
         }
-        if self.features.len() > MAX_FEATURES {
+        if self.features.len() > MAX_FEATURES || self.left_out.len() > MAX_LEFT_OUT {
             return Err(Error::Damaged("too many features".to_owned()));
         }
         let mut names = std::collections::HashSet::new();

@@ -232,7 +232,8 @@ fn shares(counts: &[usize], wanted: usize, fraction: f64) -> Vec<usize> {
     shares
 }
 
-fn key(block: &Block, position: usize, row: usize) -> Option<u64> {
+/// The group of a row, as a number: one that equal values share.
+pub fn group_of(block: &Block, position: usize, row: usize) -> Option<u64> {
     match block.columns.get(position)? {
         // Adding 0 makes one group of 0 and −0; all NaNs are one group, too.
         Values::Number(numbers) => numbers
@@ -262,7 +263,7 @@ fn groups(
                 break;
             }
             *sizes
-                .entry(key(block, position, row).ok_or_else(missing)?)
+                .entry(group_of(block, position, row).ok_or_else(missing)?)
                 .or_default() += 1;
             many = sizes.len() > MAX_GROUPS;
         }
@@ -282,7 +283,7 @@ fn groups(
     };
     pass(rows, interrupted, |start, block| {
         for row in 0..block.rows {
-            let key = key(block, position, row).ok_or_else(missing)?;
+            let key = group_of(block, position, row).ok_or_else(missing)?;
             mask.set(start + row, draw(key) > bound);
         }
         Ok(())

@@ -116,6 +116,17 @@ impl Architecture {
             .find_map(|&reader| layers.get(reader).and_then(vocabulary))
     }
 
+    /// Whether a layer reads this feature: one that names it, or one that reads all of them.
+    pub fn reads(&self, feature: &str) -> bool {
+        let reads_it = |(place, layer): (usize, &LayerSpec)| match &layer.kind {
+            LayerKind::Input { features } => features
+                .as_ref()
+                .is_none_or(|names| names.iter().any(|name| name == feature)),
+            _ => place == 0 && layer.inputs.is_empty(),
+        };
+        self.layers.is_empty() || self.layers.iter().enumerate().any(reads_it)
+    }
+
     /// The layers, named, and of each the places of those that read it.
     fn readers(&self) -> Option<(Vec<LayerSpec>, Vec<Vec<usize>>)> {
         let architecture = self.named().ok()?;

@@ -147,8 +147,8 @@ impl Site<'_> {
             Shape::Sequence { steps, features } => Ok((steps, features)),
             other => Err(self.error(
                 format!("reads {other}, but takes a sequence of steps × features"),
-                "Treat the column as a sequence, features => {\"column\": {\"type\": \
-                 \"sequence\"}}, let the layer before give all its steps \
+                "Treat the column as a sequence, features => '{\"column\": {\"type\": \
+                 \"sequence\"}}', let the layer before give all its steps \
                  (\"return_sequences\": true), or put a layer of type reshape before it.",
             )),
         }
@@ -167,8 +167,8 @@ impl Site<'_> {
             } => Ok((channels, height, width)),
             other => Err(self.error(
                 format!("reads {other}, but takes an image of channels × height × width"),
-                "Treat the column as an image, features => {\"column\": {\"type\": \"image\", \
-                 \"shape\": [1, 28, 28]}}, or put a layer of type reshape before it.",
+                "Treat the column as an image, features => '{\"column\": {\"type\": \"image\", \
+                 \"shape\": [1, 28, 28]}}', or put a layer of type reshape before it.",
             )),
         }
     }

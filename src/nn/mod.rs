@@ -45,6 +45,7 @@ pub mod trainer;
 mod training_product;
 mod transpose;
 mod vector;
+mod widen;
 
 pub use activation::Activation;
 pub use architecture::{Architecture, DenseSpec, LayerKind, LayerSpec};
@@ -72,3 +73,4 @@ pub use trainer::{
     Augmentation, EpochReport, Loaded, RowSource, TrainOptions, Trained, VALIDATION_ROWS, Watcher,
     train, training_bytes,
 };
+pub use widen::widen;

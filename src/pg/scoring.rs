@@ -18,6 +18,8 @@ pub(crate) struct RowScorer<'a> {
     steps: Vec<f32>,
     /// How many steps the sequence has had.
     seen: usize,
+    /// The first of them.
+    first: Vec<f32>,
     row: Vec<f32>,
     out: Vec<f32>,
     scratch: Scratch,
@@ -50,6 +52,7 @@ impl<'a> RowScorer<'a> {
                 None => Vec::new(),
             },
             seen: 0,
+            first: Vec::new(),
             row: vec![0.0; model.features.width()],
             out: vec![0.0; model.outputs()],
             scratch: model.predictor.scratch(),
@@ -87,6 +90,10 @@ impl<'a> RowScorer<'a> {
         let step = &mut self.steps[start..start + width];
         // SAFETY: as the caller says.
         unsafe { encode(&mut self.columns, values, nulls, self.model, step)? };
+        if self.seen == 0 {
+            self.first.clear();
+            self.first.extend_from_slice(step);
+        }
         self.seen += 1;
         Ok(())
     }
@@ -106,6 +113,20 @@ impl<'a> RowScorer<'a> {
         }
         self.seen = 0;
         self.forward()
+    }
+
+    /// What the row scored last is told by: its encoded features, of a sequence those of its first
+    /// step.
+    pub(crate) fn told_by(&self) -> &[f32] {
+        match self.model.features.steps {
+            Some(_) => &self.first,
+            None => &self.row,
+        }
+    }
+
+    /// The outputs for the row scored last.
+    pub(crate) fn last(&self) -> &[f32] {
+        &self.out
     }
 
     fn forward(&mut self) -> &[f32] {

@@ -1,9 +1,14 @@
 //! What the user is told before the loop begins.
 
+use serde_json::json;
+
 use super::job::Job;
 use super::options::ValidationSplit;
-use crate::features::{self, BitMask, FeatureSet, Target};
+use crate::features::{self, BitMask, FeatureSet, LeftOut, Target};
 use crate::nn::OutputRange;
+
+/// Columns that a line names; neural.models and neural.model_versions show all.
+const SHOWN: usize = 12;
 
 /// What the validation rows are.
 #[derive(Clone, Copy)]
@@ -19,8 +24,6 @@ pub(super) enum HeldOut {
 pub(super) struct Learnt<'a> {
     pub(super) target: &'a Target,
     pub(super) features: &'a FeatureSet,
-    /// Why columns were left out.
-    pub(super) left_out: &'a [String],
     /// The examples that are trained on.
     pub(super) trained: &'a BitMask,
     pub(super) rows_trained: usize,
@@ -32,7 +35,7 @@ pub(super) struct Learnt<'a> {
     pub(super) chosen_within: Option<OutputRange>,
 }
 
-/// The notices before the loop: task, features, what is left out, the split.
+/// The notices before the loop, a line each: task, features, the split, what is ignored.
 pub(super) fn announcement(job: &Job<'_>, learnt: &Learnt<'_>) -> Vec<String> {
     let Learnt {
         target,
@@ -88,7 +91,13 @@ pub(super) fn announcement(job: &Job<'_>, learnt: &Learnt<'_>) -> Vec<String> {
         };
         match learnt.held_out {
             HeldOut::Nothing => "none held out".to_string(),
-            HeldOut::Share(share) => format!("{how}, {}%", (share * 1000.0).round() / 10.0),
+            HeldOut::Share(share) => {
+                let share = (share * 1000.0).round() / 10.0;
+                match job.warm_start() {
+                    true => format!("those held out before, and of new rows {how}, {share}%"),
+                    false => format!("{how}, {share}%"),
+                }
+            }
             HeldOut::Folds(members) => {
                 let share = (1000.0 / members as f64).round() / 10.0;
                 format!("{members} members, each holding out its own {share}%")
@@ -105,20 +114,77 @@ pub(super) fn announcement(job: &Job<'_>, learnt: &Learnt<'_>) -> Vec<String> {
         }
         _ => format!("{rows_trained} rows to train on"),
     };
-    let mut text = format!(
-        "{task}; {} feature{}: {}; {examples}, {rows_validated} to validate ({split}); seed {}",
+    let mut notices = vec![
+        task,
+        features_line(&described),
+        format!(
+            "{examples}, {rows_validated} to validate ({split}); seed {}",
+            // As it was given: SQL's integers have a sign.
+            job.arguments.seed as i64,
+        ),
+    ];
+    if !job.plan.passed_over.is_empty() {
+        let columns = &job.plan.passed_over;
+        notices.push(format!(
+            "left out as in the model's earlier versions: {}; options => '{}' makes features of them",
+            names(columns),
+            json!({ "add_features": columns }).to_string().replace('\'', "''"),
+        ));
+    }
+    if !job.plan.ignored.is_empty() {
+        notices.push(format!("ignored as asked: {}", names(&job.plan.ignored)));
+    }
+    notices
+}
+
+/// The features with their treatments, the first ones where there are many.
+fn features_line(described: &[String]) -> String {
+    let shown: Vec<&str> = described.iter().take(SHOWN).map(String::as_str).collect();
+    let more = match described.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(", and {more} more, which neural.models shows"),
+    };
+    format!(
+        "{} feature{}: {}{more}",
         described.len(),
         if described.len() == 1 { "" } else { "s" },
-        described.join(", "),
-        // As it was given: SQL's integers have a sign.
-        job.arguments.seed as i64,
-    );
-    for column in &job.plan.ignored {
-        text.push_str(&format!("; column \"{column}\" is ignored as asked"));
+        shown.join(", "),
+    )
+}
+
+/// Columns as a line names them, the first ones where there are many.
+fn names<T: AsRef<str>>(columns: &[T]) -> String {
+    let shown: Vec<String> = columns
+        .iter()
+        .take(SHOWN)
+        .map(|column| format!("\"{}\"", column.as_ref()))
+        .collect();
+    match columns.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
     }
-    for reason in learnt.left_out {
-        text.push_str("; ");
-        text.push_str(reason);
+}
+
+/// The warnings of columns that were left out without having been asked to, a line each.
+pub(super) fn left_out_warnings(left_out: &[LeftOut]) -> Vec<String> {
+    let (told, rest) = left_out.split_at(left_out.len().min(SHOWN));
+    let mut lines: Vec<String> = told
+        .iter()
+        .map(|LeftOut { column, reason }| format!("column \"{column}\" is left out: {reason}"))
+        .collect();
+    if !rest.is_empty() {
+        let more = rest.len();
+        lines.push(format!(
+            "{more} more columns are left out; left_out in neural.model_versions has the reasons"
+        ));
     }
-    vec![text]
+    lines
+}
+
+/// The warning of rows held out that are trained on as well, under a split that the user chose.
+pub(super) fn twins_warning(met: usize, rows_validated: usize) -> String {
+    format!(
+        "rows of both sides of the split are alike in all features and the target ({met} met one of \
+         the other side, {rows_validated} are held out): the validation figures are too good"
+    )
 }

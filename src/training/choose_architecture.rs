@@ -115,11 +115,12 @@ fn most_inputs(job: &Job<'_>) -> usize {
     features.map(of_feature).sum()
 }
 
-/// Whether nothing was said about the rows to hold out, so that members may hold out a fold each.
+/// Whether nothing was said about the rows to hold out, so that members may hold out a fold each;
+/// in a warm start each goes on with its own.
 pub(super) fn splits_nothing(job: &Job<'_>) -> bool {
     let options = job.options;
     job.arguments.validation.is_none()
         && options.validation_split.is_none()
         && options.validation_group.is_none()
-        && !job.warm_start()
+        && (!job.warm_start() || job.seen.is_some_and(|seen| seen.rows.has_folds()))
 }

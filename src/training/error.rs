@@ -1,5 +1,8 @@
 //! What can be wrong with a training before, in and after its loop.
 
+use serde_json::json;
+
+use crate::features::features_argument;
 use crate::{artifact, features, metrics, models, nn};
 
 /// Why a model could not be trained.
@@ -40,6 +43,12 @@ pub enum Error {
     /// Later versions keep the first one's features, types and task.
     #[error("{0}")]
     Signature(String),
+    /// A column that the model's earlier versions do not have.
+    #[error("column \"{column}\" is no feature of the model's earlier versions")]
+    NewColumn {
+        /// The column.
+        column: String,
+    },
     /// No shipped architecture has this name.
     #[error("architecture \"{name}\" does not exist")]
     NoArchitecture {
@@ -117,6 +126,12 @@ impl Error {
                  another name."
                     .into(),
             ),
+            Error::NewColumn { column } => Some(format!(
+                "Leave it out of the query, give {}, train under another name, or make a version \
+                 that has it with options => '{}'.",
+                features_argument(column, &"ignore".into()),
+                json!({"add_features": [column]}).to_string().replace('\'', "''"),
+            )),
             Error::NoArchitecture { name } => {
                 let names: Vec<&str> = models::shipped()
                     .iter()

@@ -4,7 +4,9 @@
 use super::error::Error;
 use super::job::Job;
 use super::options::{Options, ValidationSplit};
-use crate::features::{self, BitMask, DEFAULT_STEPS, FeatureSet, RawRows, Split, Steps};
+use crate::features::{
+    self, BitMask, DEFAULT_STEPS, FeatureSet, Fit, Fitted, LeftOut, Profile, RawRows, Split, Steps,
+};
 use crate::nn::Architecture;
 
 /// How rows are held out.
@@ -70,33 +72,40 @@ pub(super) fn check_weights(
     Ok(())
 }
 
-/// The features with their treatments, fitted to the training rows or kept by a warm start, and the
-/// reasons for what is left out. `mask` has the examples that are trained on.
+/// The features with their treatments, fitted to the training rows or kept by a warm start. `mask`
+/// has the examples that are trained on.
 pub(super) fn fit_features(
     job: &Job<'_>,
     architecture: &Architecture,
     rows: &mut dyn RawRows,
     mask: &BitMask,
     stop: &mut dyn FnMut() -> bool,
-) -> Result<(FeatureSet, Vec<String>), Error> {
+) -> Result<Fit, Error> {
     let steps = steps_of(job, mask)?;
     let mask_of_steps = match (job.sequences, &steps) {
         (Some(sequences), Some(steps)) => Some(sequences.mask_of_rows(mask, steps.length)),
         _ => None,
     };
     let mask = mask_of_steps.as_ref().unwrap_or(mask);
-    let (set, left_out) = match job.previous.filter(|_| job.warm_start()) {
+    let mut fit = match job.previous.filter(|_| job.warm_start()) {
         Some(previous) => {
-            let kept = &previous.features;
+            let kept = previous.features.used();
             let set = features::refresh_profiles(
-                kept,
+                &kept,
                 job.dictionaries,
                 rows,
                 mask,
                 Some(job.crew),
                 stop,
             )?;
-            (set, Vec::new())
+            match &job.options.add_features {
+                None => Fit {
+                    set,
+                    left_out: Vec::new(),
+                    warnings: Vec::new(),
+                },
+                Some(_) => add_features(job, set, rows, mask, stop)?,
+            }
         }
         None => features::fit(
             &job.plan.requests,
@@ -109,10 +118,78 @@ pub(super) fn fit_features(
             stop,
         )?,
     };
-    Ok(match steps {
-        Some(steps) => (set.with_steps(steps)?, left_out),
-        None => (set, left_out),
+    match steps {
+        Some(steps) => fit.set = fit.set.with_steps(steps)?,
+        None if !job.warm_start() => leave_out_unread(architecture, &mut fit),
+        None => {}
+    }
+    Ok(fit)
+}
+
+/// The kept features, and behind them the added ones, fitted.
+fn add_features(
+    job: &Job<'_>,
+    kept: FeatureSet,
+    rows: &mut dyn RawRows,
+    mask: &BitMask,
+    stop: &mut dyn FnMut() -> bool,
+) -> Result<Fit, Error> {
+    // The plan asks nothing of the kept ones, so that only the added ones are fitted.
+    let plan = job.plan;
+    let fitted = features::fit(
+        &plan.requests,
+        &plan.features,
+        job.dictionaries,
+        rows,
+        mask,
+        &[],
+        Some(job.crew),
+        stop,
+    )?;
+    let mut set = kept;
+    let known = set.features.len();
+    for feature in fitted.set.features.into_iter().skip(known) {
+        let problem = match feature.treatment {
+            Fitted::Ignored { ref reason } => {
+                format!("names column \"{}\", but {reason}", feature.name)
+            }
+            Fitted::Numeric { .. } | Fitted::OneHot { .. } | Fitted::Vector { .. } => {
+                set.features.push(feature);
+                continue;
+            }
+            _ => format!(
+                "names column \"{}\", whose treatment needs a layer of its own",
+                feature.name
+            ),
+        };
+        return Err(Error::Value {
+            name: "option \"add_features\"".into(),
+            problem,
+            hint: Some(
+                "Add columns that are treated as numbers, vectors or one-hot categories; name them \
+                 in features to keep one that would be left out."
+                    .into(),
+            ),
+        });
+    }
+    set.validate()?;
+    Ok(Fit {
+        set,
+        left_out: Vec::new(),
+        warnings: fitted.warnings,
     })
+}
+
+/// Leaves out the features that no layer reads.
+fn leave_out_unread(architecture: &Architecture, fit: &mut Fit) {
+    for feature in &mut fit.set.features {
+        if feature.is_used() && !architecture.reads(&feature.name) {
+            let reason = "no layer of the architecture reads it".to_owned();
+            fit.left_out.push(LeftOut::new(&feature.name, &reason));
+            feature.treatment = Fitted::Ignored { reason };
+            feature.profile = Profile::None;
+        }
+    }
 }
 
 /// The features that embeddings read.

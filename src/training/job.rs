@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::defaults::Arguments;
 use super::options::Options;
 use super::plan::Plan;
+use super::seen::SeenRows;
 use crate::artifact::Model;
 use crate::features::{Dictionary, Sequences, Task};
 use crate::nn::{self, Crew, EpochReport, Watcher};
@@ -23,6 +24,8 @@ pub struct Job<'a> {
     pub plan: &'a Plan,
     /// The deployed version of the model, if there is one: its signature is kept.
     pub previous: Option<&'a Model>,
+    /// The rows that the deployed version was trained with, if it tells them.
+    pub seen: Option<&'a SeenRows>,
     /// Which rows are the steps of which sequence, where the plan makes sequences of them.
     pub sequences: Option<&'a Sequences>,
     /// The dictionary of each column that is read.
@@ -36,7 +39,7 @@ pub struct Job<'a> {
 impl Job<'_> {
     /// Whether the training goes on from the deployed version's weights.
     pub(super) fn warm_start(&self) -> bool {
-        self.options.warm_start == Some(true)
+        self.options.goes_on()
     }
 }
 
@@ -87,6 +90,9 @@ pub struct Outcome {
     pub rows_trained: usize,
     /// Rows, or sequences of them, held out.
     pub rows_validated: usize,
+    /// What is kept of the rows, so that a later version knows them again; nothing where an earlier
+    /// one did not tell its own.
+    pub seen: Option<Vec<u8>>,
     /// Seconds it took, reading the query not counted.
     pub seconds: f64,
 }

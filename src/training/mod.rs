@@ -18,6 +18,8 @@ mod options;
 mod plan;
 mod remarks;
 mod run;
+mod seen;
+mod sides;
 mod source;
 
 pub use check::check;
@@ -31,3 +33,4 @@ pub(crate) use options::nearest;
 pub use options::{ClassWeights, Deploy, Options, ValidationSplit};
 pub use plan::{Given, Plan, Read, SequencePlan};
 pub use run::run;
+pub use seen::{Known, RowTruth, Seen, SeenRows, Side, row_hash};

@@ -43,6 +43,7 @@ const KEYS: &[&str] = &[
     "positive_class",
     "deploy",
     "warm_start",
+    "add_features",
     "keep_optimizer",
     "verbose",
     "threads",
@@ -172,6 +173,9 @@ pub struct Options {
     pub deploy: Option<Deploy>,
     /// Whether training starts from the deployed version.
     pub warm_start: Option<bool>,
+    /// The columns that become features beside those of the deployed version, whose weights the
+    /// training starts from.
+    pub add_features: Option<Vec<String>>,
     /// Whether the optimizer's state is kept in the version, for a warm start.
     pub keep_optimizer: Option<bool>,
     /// Whether notices are given.
@@ -270,12 +274,24 @@ impl Options {
             positive_class: read.class_name("positive_class")?,
             deploy: read.deploy()?,
             warm_start: read.boolean("warm_start")?,
+            add_features: read.columns("add_features")?,
             keep_optimizer: read.boolean("keep_optimizer")?,
             verbose: read.boolean("verbose")?,
             threads: read.whole("threads", 0)?,
         };
         options.check_sequences()?;
+        if options.add_features.is_some() && options.warm_start == Some(false) {
+            return Err(Error::option(
+                "add_features",
+                "starts from the deployed version's weights, and \"warm_start\" is false",
+            ));
+        }
         Ok(options)
+    }
+
+    /// Whether the training goes on from the deployed version's weights.
+    pub fn goes_on(&self) -> bool {
+        self.warm_start == Some(true) || self.add_features.is_some()
     }
 
     /// Sequences need both, what tells them apart and what orders their steps.

@@ -6,8 +6,9 @@ use super::choose_architecture::{architecture_for, read_architecture};
 use super::error::Error;
 use super::options::{Options, ValidationSplit, nearest};
 use crate::features::{
-    ArrayShape, Column, Dictionary, FeatureSet, Fitted, Intake, Kind, Origin, Request,
-    TargetRequest, Task, Treatment, parse_requests, storage_kind, target_kind,
+    ArrayShape, Column, Dictionary, Feature, FeatureSet, Fitted, Intake, Kind, Origin, Request,
+    TargetRequest, Task, Treatment, features_argument, parse_requests, quote_identifier,
+    storage_kind, target_kind,
 };
 use crate::nn::Rank;
 
@@ -47,6 +48,8 @@ pub struct Plan {
     pub target: Column,
     /// The columns that `features` says to ignore, which are no features.
     pub ignored: Vec<String>,
+    /// The columns that the model's earlier versions have left out, which are no features.
+    pub passed_over: Vec<String>,
     /// Every column that is read.
     pub reads: Vec<Read>,
     /// For each column read as a category the dictionary to read it with, which holds the levels
@@ -78,7 +81,8 @@ impl Plan {
     /// Assigns the parts.
     ///
     /// `signature` is the features of the model's earlier versions: theirs is the call order, and
-    /// the query must have just these columns, of these types.
+    /// the query must have just these columns, of types that can stand for theirs, and those that
+    /// the options add. Columns that the earlier versions left out may be there.
     ///
     /// # Errors
     /// When the target or a column the options name is missing, a column has a type that cannot
@@ -140,8 +144,33 @@ impl Plan {
         let (ignored, mut places): (Vec<usize>, Vec<usize>) = (0..given.len())
             .filter(|place| !apart.contains(place))
             .partition(|&place| is_ignored(features, &given[place].name));
+        let mut passed_over = Vec::new();
+        let kept = signature.filter(|_| options.goes_on());
         if let Some(signature) = signature {
-            places = in_call_order(given, &places, signature)?;
+            let apart = Apart {
+                target: target_place,
+                named: named
+                    .iter()
+                    .map(|(option, _)| *option)
+                    .zip(named_places.iter().copied())
+                    .collect(),
+                sequence: sequence.as_ref(),
+            };
+            let added = options.add_features.as_deref().unwrap_or_default();
+            let is_named = |name: &str| features.is_some_and(|f| f.get(name).is_some());
+            (places, passed_over) = in_call_order(given, &places, signature, added, &apart)?;
+            if kept.is_some() {
+                // What the network does not see is not read.
+                places.retain(|&place| {
+                    let known = signature.position(&given[place].name);
+                    known.is_none_or(|at| signature.features[at].is_used())
+                });
+            }
+            if let Some(&place) = passed_over.iter().find(|at| is_named(&given[**at].name)) {
+                return Err(Error::NewColumn {
+                    column: given[place].name.clone(),
+                });
+            }
         }
         let mut columns = Vec::with_capacity(places.len() + ignored.len());
         for &place in &places {
@@ -154,17 +183,16 @@ impl Plan {
                             "column \"{}\" is of type {}, which a feature cannot have",
                             column.name, column.sql_type
                         ),
-                        hint: Some(
-                            "Cast it in the query, or leave it out with \
-                             features => {\"column\": \"ignore\"}."
-                                .into(),
-                        ),
+                        hint: Some(format!(
+                            "Cast it in the query, or leave it out with {}.",
+                            features_argument(&column.name, &"ignore".into())
+                        )),
                     }));
                 }
             }
         }
         // What is ignored is parsed too, so that it is known by name, and then forgotten.
-        columns.extend(ignored.iter().map(|&place| {
+        columns.extend(ignored.iter().chain(&passed_over).map(|&place| {
             let column = &given[place];
             let origin = column.origin.unwrap_or(Origin::Text);
             Column::new(&column.name, &column.sql_type, origin)
@@ -172,17 +200,34 @@ impl Plan {
         let mut requests = parse_requests(features, &columns)?;
         columns.truncate(places.len());
         requests.truncate(places.len());
-        let kept = signature.filter(|_| options.warm_start == Some(true));
-        if kept.is_some() && requests.iter().any(|request| request.named) {
-            return Err(Error::option(
-                "warm_start",
-                "goes on with the deployed version's treatment of each column, so features can \
-                 only ignore some",
-            ));
+        let kept_feature = |name: &str| {
+            let set = kept?;
+            set.features.get(set.position(name)?)
+        };
+        for (column, request) in columns.iter().zip(&mut requests) {
+            if kept_feature(&column.name).is_none() {
+                continue;
+            }
+            if request.named {
+                return Err(Error::Value {
+                    name: "features".into(),
+                    problem: format!(
+                        "says how to treat column \"{}\", whose treatment by the deployed version \
+                         is kept",
+                        column.name
+                    ),
+                    hint: Some(
+                        "Leave it out of features: a training that goes on from the deployed \
+                         version's weights keeps its scales and levels, too."
+                            .into(),
+                    ),
+                });
+            }
+            request.treatment = Treatment::Ignore;
         }
         let mut dictionaries = Vec::with_capacity(columns.len() + 1);
-        for (i, (column, request)) in columns.iter_mut().zip(&requests).enumerate() {
-            let fitted = kept.and_then(|set| set.features.get(i));
+        for (column, request) in columns.iter_mut().zip(&requests) {
+            let fitted = kept_feature(&column.name);
             column.kind = match fitted {
                 Some(feature) => feature.kind(),
                 None => storage_kind(request, column.origin),
@@ -293,14 +338,16 @@ impl Plan {
             });
             dictionaries.push(None);
         }
+        let names = |places: &[usize]| -> Vec<String> {
+            let names = places.iter().map(|&place| given[place].name.clone());
+            names.collect()
+        };
         Ok(Plan {
             features: columns,
             requests,
             target: target_column,
-            ignored: ignored
-                .iter()
-                .map(|&place| given[place].name.clone())
-                .collect(),
+            ignored: names(&ignored),
+            passed_over: names(&passed_over),
             reads,
             dictionaries,
             weight,
@@ -353,7 +400,8 @@ impl Plan {
             if column.kind != Kind::Array || column.is_single() {
                 continue;
             }
-            let is_scaled = match kept.and_then(|set| set.features.get(at)) {
+            let fitted = kept.and_then(|set| set.features.get(set.position(&column.name)?));
+            let is_scaled = match fitted {
                 Some(feature) => {
                     matches!(
                         feature.treatment,
@@ -381,11 +429,10 @@ impl Plan {
     pub fn intakes(&self, kept: Option<&FeatureSet>, memory: usize) -> Vec<Option<Intake>> {
         let of_feature = |at: usize| {
             let (column, request) = (self.features.get(at)?, self.requests.get(at)?);
-            matches!(column.kind, Kind::Array | Kind::Numbers).then(|| {
-                match kept.and_then(|set| set.features.get(at)) {
-                    Some(feature) => Intake::fitted(feature, memory),
-                    None => Intake::new(request, column, memory),
-                }
+            let fitted = kept.and_then(|set| set.features.get(set.position(&column.name)?));
+            matches!(column.kind, Kind::Array | Kind::Numbers).then(|| match fitted {
+                Some(feature) => Intake::fitted(feature, memory),
+                None => Intake::new(request, column, memory),
             })
         };
         (0..self.reads.len()).map(of_feature).collect()
@@ -451,36 +498,125 @@ fn is_ignored(features: Option<&Value>, column: &str) -> bool {
         .is_some_and(|name| name.eq_ignore_ascii_case("ignore"))
 }
 
-/// The places of the signature's features, in its order.
+/// The columns that have a part of their own, and so are no features.
+struct Apart<'a> {
+    target: usize,
+    /// By which option.
+    named: Vec<(&'static str, usize)>,
+    sequence: Option<&'a SequencePlan>,
+}
+
+impl Apart<'_> {
+    /// What names the column at this place for its part.
+    fn part_of(&self, place: usize) -> Option<&'static str> {
+        let named = self.named.iter().find(|(_, at)| *at == place);
+        let in_sequence = |plan: &SequencePlan| match (&plan.by, &plan.order) {
+            (by, _) if by.contains(&place) => Some("option \"sequence_by\""),
+            (_, order) if order.contains(&place) => Some("option \"order_by\""),
+            _ => None,
+        };
+        match named {
+            _ if place == self.target => Some("the argument target"),
+            Some(("sample_weight", _)) => Some("option \"sample_weight\""),
+            Some(("validation_split", _)) => Some("option \"validation_split\""),
+            Some(_) => Some("option \"validation_group\""),
+            None => self.sequence.and_then(in_sequence),
+        }
+    }
+}
+
+/// The places of the signature's features, in its order, then of those that are added; and of the
+/// columns that the signature's versions left out.
 fn in_call_order(
     given: &[Given],
     places: &[usize],
     signature: &FeatureSet,
-) -> Result<Vec<usize>, Error> {
-    let mut ordered = Vec::with_capacity(signature.features.len());
+    added: &[String],
+    apart: &Apart<'_>,
+) -> Result<(Vec<usize>, Vec<usize>), Error> {
+    let mut ordered = Vec::with_capacity(signature.features.len() + added.len());
+    let place_of = |name: &str| places.iter().copied().find(|&at| given[at].name == name);
     for feature in &signature.features {
-        let Some(&place) = places
-            .iter()
-            .find(|&&place| given[place].name == feature.name)
-        else {
-            return Err(Error::Signature(format!(
-                "column \"{}\", a feature of the model's earlier versions, is missing from the query",
-                feature.name
-            )));
-        };
-        if given[place].sql_type != feature.sql_type {
-            return Err(Error::Signature(format!(
-                "column \"{}\" is of type {}, but {} in the model's earlier versions",
-                feature.name, given[place].sql_type, feature.sql_type
-            )));
+        match place_of(&feature.name) {
+            Some(place) if can_stand_for(&given[place], feature) => ordered.push(place),
+            Some(place) => {
+                return Err(Error::Signature(format!(
+                    "column \"{}\" is of type {}, but {} in the model's earlier versions",
+                    feature.name, given[place].sql_type, feature.sql_type
+                )));
+            }
+            None if !feature.is_used() => {}
+            None => return Err(missing(given, &feature.name, apart)),
         }
+    }
+    for name in added {
+        if signature.position(name).is_some() {
+            return Err(Error::option(
+                "add_features",
+                &format!("names column \"{name}\", which is a feature already"),
+            ));
+        }
+        let Some(place) = place_of(name) else {
+            return Err(Error::Value {
+                name: "option \"add_features\"".into(),
+                problem: format!(
+                    "names column \"{name}\", which the query does not give as a feature"
+                ),
+                hint: Some("Add it to the query, or correct the name.".into()),
+            });
+        };
         ordered.push(place);
     }
-    if let Some(&other) = places.iter().find(|place| !ordered.contains(place)) {
-        return Err(Error::Signature(format!(
-            "column \"{}\" is no feature of the model's earlier versions",
-            given[other].name
-        )));
+    let mut passed_over = Vec::new();
+    for &place in places.iter().filter(|place| !ordered.contains(place)) {
+        let column = &given[place].name;
+        if !signature
+            .left_out
+            .iter()
+            .any(|left_out| left_out.column == *column)
+        {
+            return Err(Error::NewColumn {
+                column: column.clone(),
+            });
+        }
+        passed_over.push(place);
     }
-    Ok(ordered)
+    Ok((ordered, passed_over))
+}
+
+/// Why a feature of the earlier versions is not among the features.
+fn missing(given: &[Given], name: &str, apart: &Apart<'_>) -> Error {
+    let place = given.iter().position(|column| column.name == name);
+    match place.map(|place| (place, apart.part_of(place))) {
+        Some((_, Some(part))) => Error::Value {
+            name: part.into(),
+            problem: format!(
+                "names column \"{name}\", which is a feature of the model's earlier versions"
+            ),
+            hint: Some(format!(
+                "Give the query a copy of the column under another name for it, such as {} AS {}.",
+                quote_identifier(name),
+                quote_identifier(&format!("{name}_copy")),
+            )),
+        },
+        Some((_, None)) => Error::Signature(format!(
+            "column \"{name}\", a feature of the model's earlier versions, cannot be ignored"
+        )),
+        None => Error::Signature(format!(
+            "column \"{name}\", a feature of the model's earlier versions, is missing from the \
+             query"
+        )),
+    }
+}
+
+/// Whether the values of a column can stand for those of a feature: any number for a number, any
+/// text for a text; of dates and times only the same.
+fn can_stand_for(column: &Given, feature: &Feature) -> bool {
+    let is_number = |origin| matches!(origin, Origin::Integer | Origin::Float | Origin::Numeric);
+    let alike = |given: Origin| match feature.origin {
+        known if is_number(known) => is_number(given),
+        Origin::Timestamp | Origin::Enum => false,
+        known => known == given,
+    };
+    column.sql_type == feature.sql_type || column.origin.is_some_and(alike)
 }

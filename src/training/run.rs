@@ -6,24 +6,26 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use super::announce::{HeldOut, Learnt, announcement};
-use super::choose_architecture::{
-    architecture_of, members_of, splits_nothing, wished_architecture,
-};
+use super::announce::{HeldOut, Learnt, announcement, left_out_warnings, twins_warning};
+use super::choose_architecture::{architecture_of, members_of, wished_architecture};
 use super::choose_target::{
     keep_positive, kept_target, reaching, same_form, set_quantile_outputs, start_at_the_prior,
     target_request,
 };
 use super::defaults;
 use super::error::Error;
-use super::fit_rows::{check_weights, fit_features, split_of};
+use super::fit_rows::{check_weights, fit_features};
 use super::job::{Job, Observer, Outcome, Watch};
 use super::judge_rows::{JudgeInput, judge_rows};
 use super::memory_source::MemorySource;
 use super::remarks::{Remark, remarks};
+use super::seen::SeenRows;
+use super::sides::{Identity, Sides, Twins};
 use super::source::{Encoding, ReadingSource, SharedRows};
 use crate::artifact::{Model, in_order_of_classes};
-use crate::features::{self, BitMask, Block, RawRows, SequenceRows, Target, Task};
+use crate::features::{
+    Block, BlockEncoder, Fit, Labels, LeftOut, RawRows, SequenceRows, Target, Task,
+};
 use crate::nn::{self, Network, Predictor, RowSource};
 
 /// What is learnt from: the raw rows, and one row for each example, which are the same unless
@@ -108,79 +110,133 @@ pub fn run(
     let labels = target.labels(target_words)?;
     let wished = wished_architecture(job)?;
     let members = members_of(job, wished.members, total)?;
-    let seed = job.arguments.seed;
-    let folds = if members > 1 && total > 1 && splits_nothing(job) {
-        // Each member is trained on all rows but its own fold, and validated on that.
-        let labels = (&labels, target_at);
-        let examples = examples.each();
-        Some(features::folds(members, seed, examples, labels, &mut stop)?)
-    } else {
-        None
-    };
-    let mask = match &folds {
-        Some(_) => BitMask::new(total, true),
-        None => features::split(
-            split_of(job),
-            fraction,
-            seed,
-            examples.each(),
-            Some((&labels, target_at)),
+    let mut sides = Sides::draw(job, members, fraction, examples.each(), &labels, &mut stop)?;
+    let mut warnings = Vec::new();
+    if job.warm_start() && sides.rows_validated() > 0 {
+        warnings.extend(keep_sides(
+            job,
+            &target,
+            &labels,
+            &mut sides,
+            &mut examples,
             &mut stop,
-        )?,
-    };
-    let rows_trained = mask.count();
-    let rows_validated = match &folds {
-        Some(_) => total,
-        None => total - rows_trained,
-    };
-    if rows_trained == 0 {
-        return Err(Error::NoRows("all rows are held out for validation".into()));
+        )?);
     }
     if let Some(weight) = job.plan.weight {
-        check_weights(weight, job.options, examples.each(), &mask, &mut stop)?;
+        check_weights(
+            weight,
+            job.options,
+            examples.each(),
+            &sides.trained,
+            &mut stop,
+        )?;
     }
-    // A warm start keeps the scale; how many rows a class has is counted anew.
-    if !job.warm_start() || target.task() == Task::Classification {
-        target.fit(target_at, target_words, examples.each(), &mask, &mut stop)?;
-    }
-    set_quantile_outputs(&mut target, job.options)?;
-    let head = target.head();
 
-    // The features, and the network over them.
-    let architecture = architecture_of(job, wished, members, head)?;
-    let range = match target.task() {
-        Task::Regression => architecture.output_range(),
-        Task::Classification => None,
-    };
+    // The target and the features by the rows that are trained on, and the network over them.
     let reaching = reaching(job)?;
-    let chosen_within = match range {
-        Some(range) => target
-            .fit_within(
-                &range,
-                reaching,
+    let unfitted = target.clone();
+    let mut refit = false;
+    let (target, head, architecture, chosen_within, fit, twins) = loop {
+        if sides.rows_trained() == 0 {
+            return Err(Error::NoRows("all rows are held out for validation".into()));
+        }
+        let mask = &sides.trained;
+        let mut target = unfitted.clone();
+        // A warm start keeps the scale; how many rows a class has is counted anew.
+        if !job.warm_start() || target.task() == Task::Classification {
+            target.fit(target_at, target_words, examples.each(), mask, &mut stop)?;
+        }
+        set_quantile_outputs(&mut target, job.options)?;
+        let head = target.head();
+        let architecture = architecture_of(job, wished.clone(), members, head)?;
+        let range = match target.task() {
+            Task::Regression => architecture.output_range(),
+            Task::Classification => None,
+        };
+        let chosen_within = match range {
+            Some(range) => {
+                let rows = examples.each();
+                target
+                    .fit_within(&range, reaching, target_at, rows, mask, &mut stop)?
+                    .then_some(range)
+            }
+            None => None,
+        };
+        let fit = fit_features(job, &architecture, examples.rows, mask, &mut stop)?;
+        if refit || job.warm_start() {
+            break (
+                target,
+                head,
+                architecture,
+                chosen_within,
+                fit,
+                Twins::default(),
+            );
+        }
+        // Which rows are alike is known once it is known which columns matter.
+        let encoder = fit.set.block_encoder(job.dictionaries);
+        let identity = identity_of(job, &target, &labels, &encoder, None);
+        let rows = &mut *examples.rows;
+        let twins = sides.join_twins(job, &identity, rows, memory / 4, &mut stop)?;
+        if twins.moved == 0 {
+            break (target, head, architecture, chosen_within, fit, twins);
+        }
+        refit = true;
+    };
+    let Fit {
+        set: feature_set,
+        left_out,
+        warnings: of_features,
+    } = fit;
+    warnings.extend(left_out_warnings(&left_out));
+    warnings.extend(of_features);
+    if twins.met > 0 {
+        warnings.push(twins_warning(twins.met, sides.rows_validated()));
+    }
+    let rows_trained = sides.rows_trained();
+    let rows_validated = sides.rows_validated();
+    let encoder = feature_set.block_encoder(job.dictionaries);
+    let seen = {
+        let known = job.seen.filter(|_| job.warm_start());
+        let identity = identity_of(job, &target, &labels, &encoder, known);
+        match known.is_some() || !job.warm_start() {
+            true => Some(sides.record(known, &identity, examples.rows, &mut stop)?),
+            false => None,
+        }
+    };
+    let Sides {
+        trained: mask,
+        folds,
+    } = &sides;
+    let validated_counts = match folds {
+        None if rows_validated > 0 && target.task() == Task::Classification => {
+            let labels = target.labels(target_words)?;
+            target.class_counts(
+                &labels,
                 target_at,
                 examples.each(),
-                &mask,
+                (mask, false),
                 &mut stop,
             )?
-            .then_some(range),
-        None => None,
-    };
-    let validated_counts = match &folds {
-        None if rows_validated > 0 && target.task() == Task::Classification => {
-            let held_out = (&mask, false);
-            let labels = target.labels(target_words)?;
-            target.class_counts(&labels, target_at, examples.each(), held_out, &mut stop)?
         }
         _ => None,
     };
-    let (feature_set, left_out) =
-        fit_features(job, &architecture, examples.rows, &mask, &mut stop)?;
     let architecture = match (job.previous, job.warm_start()) {
         (Some(_), true) => architecture,
         _ => architecture.with_embeddings(&feature_set.embeddings())?,
     };
     let network = Network::build(&architecture, &feature_set.inputs(), head, Some(memory))?;
+    if !network
+        .parameters()
+        .iter()
+        .any(|parameter| parameter.trainable)
+    {
+        return Err(Error::Value {
+            name: "the architecture".into(),
+            problem: "has no layer that learns: \"trainable\" is false in all that could".into(),
+            hint: Some("Leave \"trainable\" out of the last layer at least.".into()),
+        });
+    }
     let mut train_options = defaults::train_options(
         job.arguments,
         job.options,
@@ -192,6 +248,11 @@ pub fn run(
     train_options.threads = job.crew.threads;
     train_options.augment = feature_set.augmentations();
     let parameters = match job.previous.filter(|_| job.warm_start()) {
+        Some(previous) if job.options.add_features.is_some() => widened(
+            previous,
+            &network,
+            network.initialise(job.arguments.seed, defaults::initializer(job.options)?),
+        )?,
         Some(previous) => {
             train_options.optimizer_state = previous
                 .optimizer_state
@@ -206,7 +267,7 @@ pub fn run(
             parameters
         }
     };
-    let held_out = match &folds {
+    let held_out = match folds {
         Some(_) => HeldOut::Folds(members),
         None if rows_validated == 0 => HeldOut::Nothing,
         None => HeldOut::Share(fraction),
@@ -214,8 +275,7 @@ pub fn run(
     let learnt = Learnt {
         target: &target,
         features: &feature_set,
-        left_out: &left_out,
-        trained: &mask,
+        trained: mask,
         rows_trained,
         rows_validated,
         held_out,
@@ -225,6 +285,9 @@ pub fn run(
     for text in announcement(job, &learnt) {
         observer.notice(&text);
     }
+    for text in &warnings {
+        observer.warning(text);
+    }
     for remark in remarks(job, &learnt) {
         match remark {
             Remark::Notice(text) => observer.notice(&text),
@@ -233,7 +296,6 @@ pub fn run(
     }
 
     // The loop, over examples encoded once where they fit, else each time they are needed.
-    let encoder = feature_set.block_encoder(job.dictionaries);
     let labels = target.labels(target_words)?;
     let write_target = |block: &Block, rows: Range<usize>, y: &mut Vec<f32>| {
         for row in rows {
@@ -270,14 +332,14 @@ pub fn run(
         });
     }
     let shared: SharedRows<'_> = RefCell::new(examples.rows);
-    let mut sides: Vec<Box<dyn RowSource + '_>> = Vec::new();
+    let mut sources: Vec<Box<dyn RowSource + '_>> = Vec::new();
     for value in [true, false] {
         let folds = folds.as_deref().filter(|_| value);
-        sides.push(if in_memory {
+        sources.push(if in_memory {
             let mut stop = || observer.interrupted();
             Box::new(MemorySource::encode(
                 &shared,
-                (&mask, value),
+                (mask, value),
                 folds,
                 &encoding,
                 job.crew,
@@ -287,14 +349,14 @@ pub fn run(
             let capacity = left / parts / encoding.row_bytes();
             Box::new(ReadingSource::new(
                 &shared,
-                (&mask, value),
+                (mask, value),
                 folds,
                 &encoding,
                 capacity,
             ))
         });
     }
-    let [train_side, validation_side] = sides.as_mut_slice() else {
+    let [train_side, validation_side] = sources.as_mut_slice() else {
         return Err(Error::argument("the rows", "have more than two sides"));
     };
     let epochs = train_options.epochs;
@@ -308,11 +370,11 @@ pub fn run(
         job.crew,
         &mut Watch { observer, epochs },
     )?;
-    drop(sides);
+    drop(sources);
 
     // The judgement, by the kernel that will serve the model.
     let predictor = Predictor::new(&network, &trained.parameters)?;
-    let judged_side = rows_validated == 0 || folds.is_some();
+    let judged_rows = sides.judged();
     let judged = judge_rows(
         &JudgeInput {
             predictor: &predictor,
@@ -325,11 +387,15 @@ pub fn run(
             folds: folds.as_deref(),
         },
         &shared,
-        &mask,
-        judged_side,
+        &judged_rows,
+        true,
         job.crew,
         observer,
     )?;
+    let mut metrics = judged.metrics;
+    if job.warm_start() && rows_validated == 0 && fraction > 0.0 {
+        metrics["judged_on"] = "training rows".into();
+    }
     let kept = trained.history.get(trained.best_epoch.saturating_sub(1));
     let (train_loss, validation_loss) = kept.map_or((f64::NAN, None), |epoch| {
         (epoch.train_loss, epoch.validation_loss)
@@ -341,13 +407,21 @@ pub fn run(
         "epochs": trained.history.len(),
         "train_loss": train_loss,
         "validation_loss": validation_loss,
-        "metrics": judged.metrics,
+        "metrics": metrics,
         "extension_version": env!("CARGO_PKG_VERSION"),
     });
+    let earlier = job.previous.map(|previous| &previous.features);
+    let mut features = feature_set.in_call_order(earlier);
+    let as_asked = |column: &String| LeftOut::new(column, "it is ignored as asked");
+    let passed_over = |column: &String| LeftOut::new(column, "the version before left it out");
+    let mut all_left_out = left_out;
+    all_left_out.extend(job.plan.ignored.iter().map(as_asked));
+    all_left_out.extend(job.plan.passed_over.iter().map(passed_over));
+    features.leave_out(all_left_out, earlier);
     Ok(Outcome {
         model: Model {
             architecture: network.architecture().clone(),
-            features: feature_set,
+            features,
             target: in_order_of_classes(target, &network),
             parameters: trained.parameters,
             training,
@@ -357,9 +431,140 @@ pub fn run(
         history: trained.history,
         train_loss,
         validation_loss,
-        metrics: judged.metrics,
+        metrics,
         rows_trained,
         rows_validated,
+        seen: seen.map(|seen| seen.to_bytes()),
         seconds: started.elapsed().as_secs_f64(),
     })
+}
+
+/// What examples are told by: the inputs that the earlier versions knew them by, where there are
+/// some, else all.
+fn identity_of<'a>(
+    job: &Job<'a>,
+    target: &'a Target,
+    labels: &'a Labels,
+    encoder: &'a BlockEncoder,
+    seen: Option<&SeenRows>,
+) -> Identity<'a> {
+    Identity {
+        encoder,
+        width: seen.map_or(encoder.width(), |seen| seen.rows.width()),
+        target,
+        labels,
+        target_at: job.plan.target_at(),
+        group: job.plan.group,
+        sequences: job.sequences,
+    }
+}
+
+/// Holds out again what the version that a warm start goes on from has not learnt; gives what the
+/// user must know of it.
+fn keep_sides(
+    job: &Job<'_>,
+    target: &Target,
+    labels: &Labels,
+    sides: &mut Sides,
+    examples: &mut Examples<'_>,
+    stop: &mut dyn FnMut() -> bool,
+) -> Result<Option<String>, Error> {
+    let Some(previous) = job.previous else {
+        return Ok(None);
+    };
+    match job.seen {
+        Some(seen) => {
+            let encoder = previous.features.used().block_encoder(job.dictionaries);
+            let identity = identity_of(job, target, labels, &encoder, Some(seen));
+            sides.keep(job, seen, &identity, examples.rows, stop)?;
+            if sides.rows_validated() > 0 {
+                return Ok(None);
+            }
+        }
+        None if job.plan.flag.is_some() => {
+            return Ok(Some(
+                "the version that is gone on from does not tell which rows it was trained on: the \
+                 validation figures hold only if none of the rows held out is among them"
+                    .into(),
+            ));
+        }
+        None => {}
+    }
+    sides.train_on_all();
+    let options = job.options;
+    for (asked, option) in [
+        (
+            options.early_stopping.is_some_and(|epochs| epochs > 0),
+            "early_stopping",
+        ),
+        (options.restore_best == Some(true), "restore_best"),
+    ] {
+        if asked {
+            return Err(Error::Value {
+                name: format!("option \"{option}\""),
+                problem: "needs rows that the version that is gone on from was not trained on, and \
+                          none is known"
+                    .into(),
+                hint: Some(
+                    "Add new rows, flag them by a column that validation_split names, or leave the \
+                     option out."
+                        .into(),
+                ),
+            });
+        }
+    }
+    let why = match job.seen {
+        Some(_) => "was trained on every row, or may have been",
+        None => "does not tell which rows it was trained on",
+    };
+    Ok(Some(format!(
+        "the version that is gone on from {why}: nothing is held out, there are no validation \
+         figures, and the metrics are those of training rows"
+    )))
+}
+
+/// The previous version's parameters in a network that reads more features.
+///
+/// # Errors
+/// A network that would compute something else, as one does that brings all columns to a common
+/// mean.
+fn widened(previous: &Model, wide: &Network, mut parameters: Vec<f32>) -> Result<Vec<f32>, Error> {
+    let narrow = previous.network()?;
+    nn::widen((&narrow, &previous.parameters), (wide, &mut parameters))?;
+    let (old, new) = (
+        Predictor::new(&narrow, &previous.parameters)?,
+        Predictor::new(wide, &parameters)?,
+    );
+    let outputs = |predictor: &Predictor, x: &[f32]| {
+        let mut out = vec![0.0; narrow.output_units()];
+        predictor.forward(x, 1, &mut out, &mut predictor.scratch());
+        out
+    };
+    // A row of sequences says first how many steps there are.
+    let is_table = previous.features.steps.is_none();
+    let row = |width: usize, sign: f32| -> Vec<f32> {
+        (0..width)
+            .map(|i| sign * ((i % 7) as f32 - 3.0) / 3.0)
+            .collect()
+    };
+    for sign in [1.0, -0.5] {
+        let (x, wide_x) = (
+            row(narrow.input_width(), sign),
+            row(wide.input_width(), sign),
+        );
+        let pairs = outputs(&old, &x).into_iter().zip(outputs(&new, &wide_x));
+        let same = pairs
+            .into_iter()
+            .all(|(a, b)| (a - b).abs() <= 1e-4 * (1.0 + a.abs()));
+        if is_table && !same {
+            return Err(Error::Value {
+                name: "option \"add_features\"".into(),
+                problem: "goes with networks whose layers read each column by itself; in this one \
+                          more columns would change what it predicts"
+                    .into(),
+                hint: Some("Train under another name with all columns.".into()),
+            });
+        }
+    }
+    Ok(parameters)
 }

@@ -192,6 +192,7 @@ fn try_train(table: &Table, chosen: &[usize], wish: &Wish) -> Result<Fitted, Err
         options: &options,
         plan: &plan,
         previous: None,
+        seen: None,
         sequences: None,
         dictionaries: &dictionaries,
         memory: wish.memory.unwrap_or(1 << 30),

@@ -45,7 +45,10 @@ impl Table {
         self
     }
 
-    pub fn fit(&self, features: Value) -> Result<(FeatureSet, Vec<String>), Error> {
+    pub fn fit(
+        &self,
+        features: Value,
+    ) -> Result<(FeatureSet, Vec<pg_neural::features::LeftOut>), Error> {
         let mask = BitMask::new(self.block.rows, true);
         self.fit_on(features, &mask, &[])
     }
@@ -55,9 +58,9 @@ impl Table {
         features: Value,
         mask: &BitMask,
         embedded: &[String],
-    ) -> Result<(FeatureSet, Vec<String>), Error> {
+    ) -> Result<(FeatureSet, Vec<pg_neural::features::LeftOut>), Error> {
         let requests = parse_requests(Some(&features), &self.columns)?;
-        fit(
+        let fitted = fit(
             &requests,
             &self.columns,
             &self.dictionaries,
@@ -66,7 +69,8 @@ impl Table {
             embedded,
             None,
             &mut never(),
-        )
+        )?;
+        Ok((fitted.set, fitted.left_out))
     }
 
     /// All rows by the block encoder, checked against the row encoder, bit by bit.
@@ -250,7 +254,7 @@ fn all_threads_together_fit_the_bits_of_one() {
         .unwrap();
     for mask in [BitMask::new(rows as usize, true), third] {
         let fitted = |threads: Option<usize>| {
-            let (set, notices) = fit(
+            let fitted = fit(
                 &requests,
                 &table.columns,
                 &table.dictionaries,
@@ -264,7 +268,7 @@ fn all_threads_together_fit_the_bits_of_one() {
                 &mut never(),
             )
             .unwrap();
-            (serde_json::to_string(&set).unwrap(), notices)
+            (serde_json::to_string(&fitted.set).unwrap(), fitted.left_out)
         };
         let alone = fitted(None);
         assert_eq!(alone.1.len(), 1, "{:?}", alone.1);
@@ -303,7 +307,7 @@ fn constants_and_identifiers_are_left_out_unless_named() {
         .collect();
     assert_eq!(ignored, ["id", "constant", "empty", "name", "same"]);
     assert_eq!(notices.len(), 5);
-    assert!(notices[0].contains("\"id\" is left out"));
+    assert_eq!(notices[0].column, "id");
     let named = json!({"id": "numeric", "constant": "numeric", "empty": "numeric",
         "name": "categorical", "same": "categorical"});
     let (set, notices) = table.fit(named).unwrap();

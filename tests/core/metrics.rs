@@ -130,7 +130,9 @@ fn quantiles_agree_with_scikit_learn_in_one_pass_and_in_parts() {
         let mut parts = [Quantiles::new(&levels), Quantiles::new(&levels)];
         let mut whole = Quantiles::new(&levels);
         for (row, actual) in actual.iter().enumerate() {
-            let own = predicted[row * levels.len()..][..levels.len()].iter().copied();
+            let own = predicted[row * levels.len()..][..levels.len()]
+                .iter()
+                .copied();
             whole.push(own.clone(), *actual);
             parts[row % 2].push(own, *actual);
         }

@@ -157,6 +157,7 @@ impl<'a> Training<'a> {
             options: &options,
             plan: &plan,
             previous: self.previous,
+            seen: None,
             sequences: Some(&sequences),
             dictionaries: &dictionaries,
             memory: self.memory,
@@ -222,9 +223,9 @@ fn an_example_is_a_sequence_and_its_order_tells() {
             ["month".to_string()].as_slice()
         )
     );
-    let notice = &training.log.notices[0];
+    let notice = training.log.notices.join("\n");
     assert!(
-        notice.contains("2 features: usage: numeric, robust, plan: one-hot, 2 levels; 300 sequences of at most 12 steps (")
+        notice.contains("2 features: usage: numeric, robust, plan: one-hot, 2 levels\n300 sequences of at most 12 steps (")
             && notice.contains(" rows) to train on, 100 to validate (stratified, 25%); seed 3"),
         "{notice}"
     );
@@ -343,7 +344,7 @@ fn the_newest_sequences_are_held_out() {
     training.arguments.validation = Some(0.1);
     let outcome = training.run(&customers(100)).unwrap();
     assert_eq!((outcome.rows_trained, outcome.rows_validated), (90, 10));
-    let notice = &training.log.notices[0];
+    let notice = training.log.notices.join("\n");
     assert!(notice.contains("(the newest, 10%)"), "{notice}");
 }
 

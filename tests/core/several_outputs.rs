@@ -175,7 +175,7 @@ fn what_is_announced_and_what_a_split_makes_of_arrays() {
         training.arguments.validation = Some(0.25);
         let outcome = training.run(&query.select(&["x", "y", target])).unwrap();
         assert_eq!(outcome.rows_validated, 50);
-        let notice = &training.log.notices[0];
+        let notice = training.log.notices.join("\n");
         assert!(notice.starts_with(announced), "{notice}");
         assert!(notice.contains("(random, 25%)"), "{notice}");
     }

@@ -267,6 +267,7 @@ impl<'a> Training<'a> {
             options: &options,
             plan: &plan,
             previous: self.previous,
+            seen: None,
             sequences: None,
             dictionaries: &dictionaries,
             memory: self.memory,
@@ -323,7 +324,7 @@ fn two_classes_of_texts_are_learnt_and_described() {
     assert_eq!(outcome.rows_validated, 225);
     assert_eq!(outcome.model.target.classes(), ["no", "yes"]);
     assert_eq!(outcome.model.target.positive_class(), Some("yes"));
-    let notice = &training.log.notices[0];
+    let notice = training.log.notices.join("\n");
     for part in [
         "classification of \"bad\"",
         "positive class \"yes\"",
@@ -622,7 +623,12 @@ fn an_ignored_column_is_no_feature() {
     training.features = Some(json!({"income": "ignore", "purpose": {"type": "ignore"}}));
     let model = training.run(&risk(600)).unwrap().model;
     assert_eq!(model.features.features.len(), 1);
-    assert!(training.log.notices[0].contains("column \"income\" is ignored as asked"));
+    assert!(
+        training
+            .log
+            .notices
+            .contains(&"ignored as asked: \"income\", \"purpose\"".into())
+    );
     let later = Training::of("bad")
         .after(&model)
         .run(&risk(600).select(&["age", "bad"]));

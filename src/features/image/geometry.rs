@@ -1,8 +1,9 @@
 //! How the images of a column lie, and what part of them the network sees.
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use crate::features::Error;
+use crate::features::{Error, features_argument};
 
 /// How the images of a column lie and are brought to one shape.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -112,7 +113,7 @@ fn shape_hint(column: &str, length: usize) -> String {
         None => [1, 28, 28],
     };
     format!(
-        "Give the shape as channels, height, width: features => {{\"{column}\": {{\"type\": \
-         \"image\", \"shape\": [{c}, {h}, {w}]}}}}."
+        "Give the shape as channels, height, width: {}.",
+        features_argument(column, &json!({"type": "image", "shape": [c, h, w]}))
     )
 }

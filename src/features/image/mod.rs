@@ -6,10 +6,12 @@ mod resample;
 
 pub use geometry::Geometry;
 
+use serde_json::json;
+
 use self::decode::{Fault, Samples};
 use self::geometry::wrong_order;
 use self::resample::{Pixels, Resampler, Window};
-use super::{Arrays, Error};
+use super::{Arrays, Error, features_argument};
 
 /// Takes the images of a column in, row by row: whatever they are, what comes out are planes of
 /// the shape that the first of them, or the geometry, says.
@@ -153,8 +155,8 @@ impl ImageIntake {
                 "column \"{column}\" holds {length} bytes that are neither a PNG nor a JPEG file"
             ))
             .with_hint(format!(
-                "Raw pixels need their shape: features => {{\"{column}\": {{\"type\": \"image\", \
-                 \"shape\": [1, 28, 28]}}}}."
+                "Raw pixels need their shape: {}.",
+                features_argument(column, &json!({"type": "image", "shape": [1, 28, 28]}))
             )),
         }
     }

@@ -156,6 +156,66 @@ fn create(
         .ok_or_else(|| Report::internal("the function was not made"))
 }
 
+/// Makes the functions anew that follow the model and have parameters for another number of
+/// features, and tells which; those of other roles it only tells.
+pub(super) fn make_anew(model: &str, features: usize) -> Result<(), Report> {
+    let comments: Vec<String> = ["predict", "class", "proba"]
+        .iter()
+        .map(|returns| format!("{returns} of model {model}, {MARK}"))
+        .collect();
+    // A function of rows or arrays has one parameter, whatever they hold.
+    let sql = "SELECT pg_catalog.format('%I.%I', n.nspname, p.proname),
+                      pg_catalog.split_part(d.description, ' ', 1),
+                      pg_catalog.pg_has_role(p.proowner, 'USAGE')
+               FROM pg_catalog.pg_description d
+               JOIN pg_catalog.pg_proc p ON p.oid OPERATOR(pg_catalog.=) d.objoid
+               JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) p.pronamespace
+               WHERE d.classoid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass
+                 AND d.description OPERATOR(pg_catalog.=) ANY ($1)
+                 AND p.pronargs OPERATOR(pg_catalog.<>) $2
+                 AND NOT p.proargtypes[0] OPERATOR(pg_catalog.=)
+                     ANY (ARRAY['anyelement', 'anyarray']::pg_catalog.regtype[]::pg_catalog.oid[])
+               ORDER BY 1";
+    let found: Vec<(String, String, bool)> = Spi::connect(|client| {
+        client
+            .select(sql, None, &[comments.into(), (features as i16).into()])?
+            .map(|row| {
+                let text =
+                    |at| Ok::<_, pgrx::spi::Error>(row.get::<String>(at)?.unwrap_or_default());
+                Ok((text(1)?, text(2)?, row.get::<bool>(3)?.unwrap_or(false)))
+            })
+            .collect::<Result<Vec<_>, pgrx::spi::Error>>()
+    })?;
+    let (own, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|(.., own)| *own);
+    let mut made = Vec::with_capacity(own.len());
+    for (function, returns, _) in own {
+        let new = Spi::connect_mut(|client| {
+            client
+                .update(
+                    "SELECT neural.create_function($1, $2, $3, replace => true)::text",
+                    None,
+                    &[function.into(), model.into(), returns.into()],
+                )?
+                .first()
+                .get_one::<String>()
+        })?;
+        made.extend(new);
+    }
+    if !made.is_empty() {
+        notice!(
+            "made anew for the features of the version that is deployed: {}",
+            made.join(", ")
+        );
+    }
+    for (function, ..) in others {
+        warning!(
+            "function {function} follows model \"{model}\" with other parameters than it has features \
+             now: its owner can make it anew with neural.create_function(…, replace => true)"
+        );
+    }
+    Ok(())
+}
+
 /// The beginning of the call in the body, up to the features.
 fn call_text(callee: &str, pinned: bool, model: &str, resolved: &Resolved) -> String {
     if pinned {

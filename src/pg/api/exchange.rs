@@ -62,6 +62,7 @@ fn import(name: &str, artifact: &[u8]) -> Result<i32> {
             ..Training::default()
         },
         history: &[],
+        adds_features: false,
         deploy: true,
     })?;
     Ok(stored.number)
@@ -125,6 +126,7 @@ fn import_source(name: &str, source: &weights::Source<'_>) -> Result<i32> {
             ..Training::default()
         },
         history: &[],
+        adds_features: false,
         deploy,
     })?;
     match remark {

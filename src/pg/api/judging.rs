@@ -8,6 +8,7 @@ use pgrx::prelude::*;
 
 use super::judged_target::{Actual, TargetReader};
 use super::judging_sequences::for_each_sequence;
+use super::met::Met;
 use super::{given_text, text};
 use crate::pg::cache::{self, DecodedModel};
 use crate::pg::error::{OrRaise, Report, Result};
@@ -154,6 +155,13 @@ fn for_each_row(
     target: Option<&str>,
     mut each: impl FnMut(&[f32], Actual<'_>) -> Result<()>,
 ) -> Result<()> {
+    let mut met = Met::new(resolved)?;
+    let mut judge = |scorer: &RowScorer<'_>, actual: Actual<'_>| {
+        if let Some(met) = &mut met {
+            met.look(scorer.told_by(), &actual, decoded);
+        }
+        each(scorer.last(), actual)
+    };
     let name = target.unwrap_or_else(|| decoded.target.column());
     if name.is_empty() {
         return Err(Report::new(
@@ -202,7 +210,7 @@ fn for_each_row(
             let mut grouping = Grouping::new(query.columns(), &by, &order, Some(place))?;
             let scorer = RowScorer::new(query.columns(), decoded, resolved)?;
             let left_out =
-                for_each_sequence(query, &mut grouping, &mut reader, place, scorer, each)?;
+                for_each_sequence(query, &mut grouping, &mut reader, place, scorer, &mut judge)?;
             tell_left_out(left_out, name);
             return Ok(());
         }
@@ -219,12 +227,16 @@ fn for_each_row(
                 return Ok(());
             };
             // SAFETY: the datums are of the query's column types.
-            let outputs = unsafe { scorer.outputs(values, nulls)? };
-            each(outputs, actual)
+            unsafe { scorer.outputs(values, nulls)? };
+            judge(&scorer, actual)
         })?;
         tell_left_out(left_out, name);
         Ok(())
-    })
+    })?;
+    if let Some(met) = &met {
+        met.tell(resolved);
+    }
+    Ok(())
 }
 
 /// Says how many rows, or steps of sequences, did not count.

@@ -46,7 +46,7 @@ impl Truth {
     }
 }
 
-/// Calls `each` with the outputs and the truth of every sequence whose target, in column `place`,
+/// Calls `each` with the scorer and the truth of every sequence whose target, in column `place`,
 /// counts, and gives how many rows are of sequences whose target does not. The query's rows are sorted
 /// as `grouping` needs them.
 pub(super) fn for_each_sequence(
@@ -55,7 +55,7 @@ pub(super) fn for_each_sequence(
     target: &mut TargetReader<'_>,
     place: usize,
     mut scorer: RowScorer<'_>,
-    mut each: impl FnMut(&[f32], Actual<'_>) -> Result<()>,
+    mut each: impl FnMut(&RowScorer<'_>, Actual<'_>) -> Result<()>,
 ) -> Result<u64> {
     let what = format!("the target \"{}\"", target.name());
     let classes = target.known_classes();
@@ -65,10 +65,8 @@ pub(super) fn for_each_sequence(
         let Some(truth) = truth else {
             return Ok(());
         };
-        let outputs = scorer.sequence_outputs();
-        truth
-            .actual()
-            .map_or(Ok(()), |actual| each(outputs, actual))
+        scorer.sequence_outputs();
+        truth.actual().map_or(Ok(()), |actual| each(scorer, actual))
     };
     query.for_each(|values, nulls| {
         // SAFETY: the datums are of the query's column types; a target is there for a step.

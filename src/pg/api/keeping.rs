@@ -2,21 +2,39 @@
 
 use pgrx::prelude::*;
 
-use super::{given, given_text};
+use super::{create_function, given, given_text};
+use crate::pg::cache;
 use crate::pg::catalog::{deployment, model as models};
-use crate::pg::error::OrRaise;
+use crate::pg::error::{OrRaise, Result};
+use crate::pg::reader;
 
 /// Makes a version the one that the bare name means.
 #[pg_extern(sql = false)]
 fn deploy(model: Option<&[u8]>, version: Option<i32>) -> i32 {
     let model = given_text(model, "model").or_raise();
-    deployment::deploy(model, given(version, "version").or_raise()).or_raise()
+    let number = deployment::deploy(model, given(version, "version").or_raise()).or_raise();
+    follow(model, number).or_raise();
+    number
+}
+
+/// Lets the functions that follow the model take what this version takes: features may have been
+/// added between two versions.
+fn follow(model: &str, number: i32) -> Result<()> {
+    let resolved = reader::resolve(&format!("{model}@{number}"))?;
+    match cache::model(&resolved) {
+        Ok(decoded) => create_function::make_anew(model, decoded.features.features.len()),
+        // Whoever calls it is told.
+        Err(_) => Ok(()),
+    }
 }
 
 /// Goes back to the deployment before the present one.
 #[pg_extern(sql = false)]
 fn rollback(model: Option<&[u8]>) -> i32 {
-    deployment::rollback(given_text(model, "model").or_raise()).or_raise()
+    let model = given_text(model, "model").or_raise();
+    let number = deployment::rollback(model).or_raise();
+    follow(model, number).or_raise();
+    number
 }
 
 /// Drops one version, or the whole model.

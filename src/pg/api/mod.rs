@@ -11,6 +11,7 @@ mod judged_target;
 mod judging;
 mod judging_sequences;
 mod keeping;
+mod met;
 mod model_cache;
 mod model_users;
 mod score_table;

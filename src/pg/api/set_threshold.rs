@@ -69,6 +69,7 @@ fn set(reference: &str, wanted: f64) -> Result<i32> {
         description: Description::of(&model)?,
         training,
         history: &[],
+        adds_features: false,
         deploy: true,
     })?;
     catalog::copy_history(version.version_id, stored.version_id)?;

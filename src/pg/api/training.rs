@@ -5,13 +5,14 @@ use std::time::Instant;
 use pgrx::prelude::*;
 use pgrx::{JsonB, PgSqlErrorCode as Code, pg_sys};
 
-use super::{given_text, text};
+use super::{create_function, given_text, text};
 use crate::artifact::Model;
 use crate::features::{FeatureSet, Kind, Task};
 use crate::nn::{Crew, EpochReport, blas};
 use crate::pg::catalog::{self, Description, Epoch, NewVersion, Training};
 use crate::pg::duration::duration;
 use crate::pg::error::{OrRaise, Report, Result};
+use crate::pg::reader::Resolved;
 use crate::pg::rows::{
     ArrayReader, ColumnPlan, Elements, Query, Reader, ResultColumn, read_table, with_query,
 };
@@ -19,7 +20,7 @@ use crate::pg::sql_type::is_name_of;
 use crate::pg::{interrupt, reader, settings, threads};
 use crate::training::better::{self, Comparison, Figures};
 use crate::training::{
-    Arguments, Deploy, Given, Job, Observer, Options, Outcome, Plan, check, run,
+    Arguments, Deploy, Given, Job, Observer, Options, Outcome, Plan, SeenRows, check, run,
 };
 
 /// Trains a model on the rows of a query and stores it as a new version.
@@ -115,12 +116,20 @@ fn train_and_store(order: &Order<'_>) -> Result<(i32, Outcome, f64)> {
     let existing = catalog::existing(order.model)?;
     let deployed = existing.as_ref().is_some_and(|e| e.deployed.is_some());
     // Where none is deployed any version tells the signature.
-    let previous = match existing.and_then(|existing| existing.latest) {
-        Some(_) if deployed => Some(stored_model(order.model)?),
-        Some(latest) => Some(stored_model(&format!("{}@{latest}", order.model))?),
-        None => None,
+    let (previous, seen) = match existing.and_then(|existing| existing.latest) {
+        Some(_) if deployed => {
+            let resolved = reader::resolve(order.model)?;
+            let seen = options.goes_on().then(|| reader::seen(&resolved));
+            (Some(stored_model(&resolved)?), seen.transpose()?.flatten())
+        }
+        Some(latest) => {
+            let resolved = reader::resolve(&format!("{}@{latest}", order.model))?;
+            (Some(stored_model(&resolved)?), None)
+        }
+        None => (None, None),
     };
-    if options.warm_start == Some(true) && !deployed {
+    let seen = seen.and_then(|bytes| SeenRows::from_bytes(&bytes));
+    if options.goes_on() && !deployed {
         return Err(Report::new(
             Code::ERRCODE_UNDEFINED_OBJECT,
             format!(
@@ -128,7 +137,7 @@ fn train_and_store(order: &Order<'_>) -> Result<(i32, Outcome, f64)> {
                 order.model
             ),
         )
-        .hint("Train it without warm_start first."));
+        .hint("Train it without warm_start and add_features first."));
     }
     // Later versions keep the first one's task, whatever their rows look like.
     let task = match order.task {
@@ -157,7 +166,7 @@ fn train_and_store(order: &Order<'_>) -> Result<(i32, Outcome, f64)> {
             previous.as_ref().map(|model| &model.features),
         )?;
         let kept = previous.as_ref().map(|model| &model.features);
-        let kept = kept.filter(|_| options.warm_start == Some(true));
+        let kept = kept.filter(|_| options.goes_on());
         if kept.is_none() {
             plan.settle_arrays(order.architecture)?;
         }
@@ -181,6 +190,7 @@ fn train_and_store(order: &Order<'_>) -> Result<(i32, Outcome, f64)> {
         options: &options,
         plan: &plan,
         previous: previous.as_ref(),
+        seen: seen.as_ref(),
         sequences: table.sequences.as_ref(),
         dictionaries: &table.dictionaries,
         memory: left,
@@ -233,12 +243,17 @@ fn train_and_store(order: &Order<'_>) -> Result<(i32, Outcome, f64)> {
             validation_loss: outcome.validation_loss.and_then(finite),
             metrics: Some(outcome.metrics.clone()),
             claimed: false,
+            seen: outcome.seen.clone(),
         },
         history: &outcome.history.iter().map(history_row).collect::<Vec<_>>(),
+        adds_features: options.add_features.is_some(),
         deploy,
     })?;
     if let Some(why) = why {
         why(stored.number).send();
+    }
+    if deploy {
+        create_function::make_anew(order.model, outcome.model.features.features.len())?;
     }
     Ok((stored.number, outcome, seconds))
 }
@@ -296,10 +311,10 @@ fn shall_deploy(
     }
 }
 
-/// The deployed version of a model, as it was stored.
-fn stored_model(name: &str) -> Result<Model> {
-    let resolved = reader::resolve(name)?;
-    Model::from_bytes(&reader::load(&resolved)?).map_err(|error| {
+/// A version of a model, as it was stored.
+fn stored_model(resolved: &Resolved) -> Result<Model> {
+    Model::from_bytes(&reader::load(resolved)?).map_err(|error| {
+        let name = resolved.label();
         Report::damaged(format!("the stored model \"{name}\" is damaged: {error}"))
     })
 }

@@ -12,8 +12,8 @@ use crate::pg::reader::Resolved;
 pub(super) struct Composite {
     row_type: RowType,
     descriptor: OwnedDescriptor,
-    /// For each feature its place in the row type and how it is read.
-    columns: Vec<(usize, Convert)>,
+    /// For each feature that is there its number, its place in the row type and how it is read.
+    columns: Vec<(usize, usize, Convert)>,
     /// What tells whether rows that are steps come in their order.
     order: StepOrder,
     values: Vec<pg_sys::Datum>,
@@ -162,11 +162,14 @@ impl Composite {
                     .position(|(name, _, dropped)| !dropped && name == wanted)
             };
             let mut columns = Vec::with_capacity(features.features.len());
-            for feature in &features.features {
+            for (i, feature) in features.features.iter().enumerate() {
                 match place_of(&feature.name) {
                     Some(place) => {
-                        columns.push((place, Convert::new(feature, attributes[place].1, resolved)?))
+                        let convert = Convert::new(feature, attributes[place].1, resolved)?;
+                        columns.push((i, place, convert));
                     }
+                    // What the network does not see need not be there.
+                    None if !feature.is_used() => {}
                     None if nameless => {
                         return Err(Report::new(
                             Code::ERRCODE_INVALID_PARAMETER_VALUE,
@@ -282,9 +285,9 @@ impl Composite {
     /// # Safety
     /// The values are those of a row that is still there.
     unsafe fn encode_values(&mut self, encoder: &Encoder, row: &mut [f32]) -> Result<(), Report> {
-        for (i, (place, convert)) in self.columns.iter_mut().enumerate() {
+        for (i, place, convert) in &mut self.columns {
             // SAFETY: as the caller says.
-            unsafe { convert.encode(i, self.values[*place], self.nulls[*place], encoder, row)? };
+            unsafe { convert.encode(*i, self.values[*place], self.nulls[*place], encoder, row)? };
         }
         Ok(())
     }

@@ -1,8 +1,9 @@
 //! What the views show of a version.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::artifact::Model;
+use crate::features::Fitted;
 use crate::pg::error::{Report, Result};
 
 /// What `neural.models` shows of a version.
@@ -18,6 +19,8 @@ pub(crate) struct Description {
     /// for the features of a sequence's steps, `sequence`, which every reader of the model sees;
     /// whatever else they hold only the owner does.
     pub(crate) features: Value,
+    /// An object from each column that is no feature, or that is one and not used, to the reason.
+    pub(crate) left_out: Value,
     pub(crate) architecture: Value,
     /// Number of trained parameters.
     pub(crate) parameters: usize,
@@ -55,6 +58,20 @@ impl Description {
                 Ok(Value::Object(described))
             })
             .collect::<Result<Vec<Value>>>()?;
+        let unused = features
+            .features
+            .iter()
+            .filter_map(|feature| match &feature.treatment {
+                Fitted::Ignored { reason } => Some((feature.name.clone(), reason.clone())),
+                _ => None,
+            });
+        let left_out: Map<String, Value> = features
+            .left_out
+            .iter()
+            .map(|left_out| (left_out.column.clone(), left_out.reason.clone()))
+            .chain(unused)
+            .map(|(column, reason)| (column, reason.into()))
+            .collect();
         let mut signature = json!({"task": target.task().name(), "features": names});
         if features.steps.is_some() {
             signature["sequences"] = true.into();
@@ -70,6 +87,7 @@ impl Description {
             classes: (!classes.is_empty()).then(|| classes.to_vec()),
             positive_class: target.positive_class().map(str::to_owned),
             features: described.into(),
+            left_out: left_out.into(),
             architecture: architecture.to_json(),
             parameters: parameters.len(),
             products: model.network()?.products(),

@@ -22,6 +22,8 @@ pub(crate) struct NewVersion<'a> {
     pub(crate) description: Description,
     pub(crate) training: Training,
     pub(crate) history: &'a [Epoch],
+    /// Whether it may have features behind those of the versions before.
+    pub(crate) adds_features: bool,
     /// Whether it becomes the deployed version.
     pub(crate) deploy: bool,
 }
@@ -41,6 +43,8 @@ pub(crate) struct Training {
     pub(crate) metrics: Option<Value>,
     /// Whether all this is what a file from outside says.
     pub(crate) claimed: bool,
+    /// What is kept of the rows, so that later versions know them again.
+    pub(crate) seen: Option<Vec<u8>>,
 }
 
 /// A row of `neural.training_history`.
@@ -101,7 +105,7 @@ pub(crate) fn store_version(new: &NewVersion<'_>) -> Result<StoredVersion> {
     let number = next_number(&owner, new.model)?;
     let model_id = match LockedModel::find(&owner, new.model)? {
         Some(model) => {
-            check_same(&model, &new.description)?;
+            check_same(&owner, &model, new)?;
             model.id
         }
         None => create_model(&owner, new)?,
@@ -125,7 +129,7 @@ pub(crate) fn recorded(version: &Resolved) -> Result<Training> {
     Spi::connect(|client| {
         let rows = client.select(
             "SELECT query, options, seed, rows_trained, rows_validated, epochs, seconds, train_loss,
-                 validation_loss, metrics, claimed
+                 validation_loss, metrics, claimed, seen
              FROM _neural.version WHERE id = $1",
             Some(1),
             &[version.version_id.into()],
@@ -146,6 +150,7 @@ pub(crate) fn recorded(version: &Resolved) -> Result<Training> {
             validation_loss: row.get(9)?,
             metrics: row.get::<JsonB>(10)?.map(|json| json.0),
             claimed: row.get(11)?.unwrap_or_default(),
+            seen: row.get(12)?,
         })
     })
 }
@@ -183,8 +188,23 @@ fn next_number(owner: &AsTableOwner, name: &str) -> Result<i32> {
     number.ok_or_else(|| Report::internal("no version number was given"))
 }
 
-fn check_same(model: &LockedModel, new: &Description) -> Result<()> {
-    if model.signature != new.signature {
+/// Checks that the version is one of this model; one that adds features makes the signature longer.
+fn check_same(owner: &AsTableOwner, model: &LockedModel, version: &NewVersion<'_>) -> Result<()> {
+    let new = &version.description;
+    let fits = match width_beside(&model.signature, &new.signature) {
+        Some((known, given)) if known == given => true,
+        Some((known, given)) if known < given => version.adds_features,
+        // A version before features were added was deployed again, and gone on from.
+        Some((_, given)) => fetch::<bool>(
+            owner,
+            "SELECT true FROM _neural.version
+             WHERE model = $1 AND jsonb_array_length(features) = $2 LIMIT 1",
+            &[model.id.into(), (given as i32).into()],
+        )?
+        .is_some(),
+        None => false,
+    };
+    if !fits {
         return Err(Report::invalid(format!(
             "model \"{}\" has other features or another task",
             model.name
@@ -194,6 +214,13 @@ fn check_same(model: &LockedModel, new: &Description) -> Result<()> {
             model.signature, new.signature
         ))
         .hint("Use another name for a model with another signature."));
+    }
+    if width_beside(&model.signature, &new.signature).is_some_and(|(known, given)| known < given) {
+        execute(
+            owner,
+            "UPDATE _neural.model SET signature = $2 WHERE id = $1",
+            &[model.id.into(), json(&new.signature)?.into()],
+        )?;
     }
     if model.positive_class != new.positive_class {
         let class = |class: &Option<String>| match class {
@@ -212,6 +239,21 @@ fn check_same(model: &LockedModel, new: &Description) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// How many features two signatures have that agree in all that both have.
+fn width_beside(known: &Value, given: &Value) -> Option<(usize, usize)> {
+    let features = |signature: &Value| signature.get("features").and_then(Value::as_array).cloned();
+    let rest = |signature: &Value| {
+        let mut rest = signature.clone();
+        if let Some(map) = rest.as_object_mut() {
+            map.remove("features");
+        }
+        rest
+    };
+    let (one, other) = (features(known)?, features(given)?);
+    let alike = rest(known) == rest(given) && one.iter().zip(&other).all(|(a, b)| a == b);
+    alike.then_some((one.len(), other.len()))
 }
 
 fn create_model(owner: &AsTableOwner, new: &NewVersion<'_>) -> Result<i64> {
@@ -243,9 +285,9 @@ fn insert_version(
         "INSERT INTO _neural.version (model, number, sha256, size_bytes, created_by,
              extension_version, target, classes, features, architecture, parameters, query,
              options, seed, rows_trained, rows_validated, epochs, seconds, train_loss,
-             validation_loss, metrics, products, claimed)
+             validation_loss, metrics, products, claimed, seen, left_out)
          VALUES ($1, $2, $3, $4, $5::_neural.role, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
-             $16, $17, $18, $19, $20, $21, $22, $23)
+             $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)
          RETURNING id",
         &[
             model.into(),
@@ -271,6 +313,8 @@ fn insert_version(
             optional_json(&training.metrics)?.into(),
             (description.products as i64).into(),
             training.claimed.into(),
+            training.seen.as_deref().into(),
+            json(&description.left_out)?.into(),
         ],
     )?;
     id.ok_or_else(|| Report::internal("no version was stored"))

@@ -70,6 +70,14 @@ pub(super) fn find_version_number(model: i64, number: i32) -> Result<Option<Vers
     scan.next().map(|row| VersionRow::read(&row)).transpose()
 }
 
+/// What a version keeps of the rows that it was trained with; nothing of one that was imported, or
+/// stored where there was no such column.
+pub(crate) fn seen(resolved: &Resolved) -> Result<Option<Vec<u8>>> {
+    let table = Table::open(c"version")?;
+    let mut scan = table.scan(c"version_pkey", &[Key::int8(1, resolved.version_id)])?;
+    Ok(scan.next().and_then(|row| row.optional::<Vec<u8>>(26)))
+}
+
 /// 42704 for a version that is not there.
 pub(crate) fn no_such_version(model: &str, version: &str) -> Report {
     Report::undefined(format!("model \"{model}\" has no version {version}"))

@@ -6,6 +6,7 @@ mod grouping;
 mod query;
 mod reading;
 mod spill;
+mod statement_context;
 mod value;
 
 pub use array::ArrayReader;

@@ -5,6 +5,7 @@ use std::ffi::CString;
 use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
 
+use super::statement_context::{Part, StatementContext};
 use crate::pg::error::Report;
 use crate::pg::interrupt;
 use crate::pg::sql_type::type_name;
@@ -115,7 +116,12 @@ fn relation_name(text: &str) -> Option<&str> {
 impl Query {
     fn open(statement: CString) -> Result<Query, Report> {
         let portal = open_portal(&statement)?;
-        // SAFETY: the portal has just been opened.
+        // SAFETY: the portal has just been opened; nothing has been run yet of a statement that
+        // changes rows.
+        if !unsafe { only_reads(portal) } {
+            return Err(changes_rows());
+        }
+        // SAFETY: the same.
         unsafe {
             let descriptor = pgrx::PgTupleDesc::from_pg_unchecked((*portal).tupDesc);
             let columns: Vec<ResultColumn> = descriptor
@@ -232,7 +238,10 @@ impl Query {
             interrupt::check();
             // SAFETY: the portal is open; the tuple table belongs to this fetch until it is freed.
             unsafe {
-                pg_sys::SPI_cursor_fetch(self.portal, true, wanted as _);
+                {
+                    let _context = StatementContext::enter(&self.statement, Part::Fetching);
+                    pg_sys::SPI_cursor_fetch(self.portal, true, wanted as _);
+                }
                 let fetched = pg_sys::SPI_processed as usize;
                 let table = pg_sys::SPI_tuptable;
                 if table.is_null() || fetched == 0 {
@@ -266,6 +275,7 @@ impl Query {
 
 /// Opens a cursor of a statement that returns rows.
 fn open_portal(statement: &CString) -> Result<pg_sys::Portal, Report> {
+    let _context = StatementContext::enter(statement, Part::Planning);
     // SAFETY: called inside an SPI connection; errors of the user's query pass on as they are.
     unsafe {
         let plan = pg_sys::SPI_prepare_cursor(statement.as_ptr(), 0, std::ptr::null_mut(), 0);
@@ -280,6 +290,41 @@ fn open_portal(statement: &CString) -> Result<pg_sys::Portal, Report> {
             false,
         ))
     }
+}
+
+/// Whether a statement is a query that changes nothing by itself. (A function that it calls may.)
+///
+/// # Safety
+/// The portal is open.
+unsafe fn only_reads(portal: pg_sys::Portal) -> bool {
+    // SAFETY: as the caller says; the statements of a portal are planned ones.
+    unsafe {
+        let statements = (*portal).stmts;
+        let count = if statements.is_null() {
+            0
+        } else {
+            (*statements).length
+        };
+        (0..count).all(|place| {
+            let statement: *const pg_sys::PlannedStmt = pg_sys::list_nth(statements, place).cast();
+            match (*statement).commandType {
+                pg_sys::CmdType::CMD_SELECT => !(*statement).hasModifyingCTE,
+                pg_sys::CmdType::CMD_UTILITY => matches!(
+                    (*(*statement).utilityStmt).type_,
+                    pg_sys::NodeTag::T_FetchStmt | pg_sys::NodeTag::T_VariableShowStmt
+                ),
+                _ => false,
+            }
+        })
+    }
+}
+
+fn changes_rows() -> Report {
+    Report::new(
+        Code::ERRCODE_FEATURE_NOT_SUPPORTED,
+        "the query does not only read rows",
+    )
+    .hint("Give a SELECT without INSERT, UPDATE, DELETE or MERGE in it, or the name of a table or view.")
 }
 
 fn not_rows() -> Report {

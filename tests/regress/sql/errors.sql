@@ -79,7 +79,7 @@ SELECT * FROM fails($$SELECT neural.train('x', 'SELECT age, bad FROM loans', 'ba
 -- 22023: another signature or task
 SELECT * FROM fails($$SELECT neural.train('risk', 'SELECT age, income, bad FROM loans', 'bad')$$);
 SELECT * FROM fails($$SELECT neural.train('risk', 'SELECT age, income, purpose, same, bad FROM loans', 'bad')$$);
-SELECT * FROM fails($$SELECT neural.train('risk', 'SELECT age::float8, income, purpose, bad FROM loans', 'bad')$$);
+SELECT * FROM fails($$SELECT neural.train('risk', 'SELECT age::text, income, purpose, bad FROM loans', 'bad')$$);
 SELECT * FROM fails($$SELECT neural.train('risk', 'SELECT age, income, purpose, weight FROM loans', 'weight', task => 'regression')$$);
 SELECT * FROM fails($$SELECT neural.train('risk', 'SELECT age, income, purpose, CASE WHEN bad THEN 1 ELSE 2 END AS bad FROM loans', 'bad')$$);
 -- 25006: nothing can be kept

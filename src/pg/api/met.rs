@@ -1,0 +1,89 @@
+//! Whether the rows that a model is judged on are rows that it was trained on.
+
+use pgrx::notice;
+
+use super::judged_target::Actual;
+use crate::pg::access::Right;
+use crate::pg::cache::DecodedModel;
+use crate::pg::error::Result;
+use crate::pg::reader::{self, Resolved};
+use crate::training::{Known, RowTruth, SeenRows, Side, row_hash};
+
+/// Counts the rows that the version was trained on.
+pub(super) struct Met {
+    seen: SeenRows,
+    buffer: Vec<u8>,
+    /// Rows looked at.
+    rows: u64,
+    /// Those of which it is known whether the version was trained on them.
+    known: u64,
+    /// Those that it was trained on.
+    trained: u64,
+}
+
+impl Met {
+    /// A counter for a version that tells its rows. Only whoever manages the model is told: who else
+    /// may call it need not know whose rows it has learnt.
+    pub(super) fn new(resolved: &Resolved) -> Result<Option<Met>> {
+        if resolved.right < Right::Manage {
+            return Ok(None);
+        }
+        let seen = reader::seen(resolved)?;
+        let seen = seen.and_then(|bytes| SeenRows::from_bytes(&bytes));
+        Ok(seen.map(|seen| Met {
+            seen,
+            buffer: Vec::new(),
+            rows: 0,
+            known: 0,
+            trained: 0,
+        }))
+    }
+
+    /// Looks at a row: its encoded features, of a sequence those of its first step, and its target.
+    pub(super) fn look(&mut self, features: &[f32], actual: &Actual<'_>, decoded: &DecodedModel) {
+        let number;
+        let truth = match actual {
+            Actual::Number(value) => {
+                number = [*value];
+                RowTruth::Numbers(&number)
+            }
+            Actual::Numbers(numbers) => RowTruth::Numbers(numbers),
+            Actual::Class(at) => {
+                let class = decoded.target.classes().get(*at);
+                RowTruth::Class(class.map_or("", String::as_str))
+            }
+        };
+        let width = self.seen.rows.width().min(features.len());
+        let known = self
+            .seen
+            .rows
+            .find(row_hash(&features[..width], truth, &mut self.buffer));
+        self.rows += 1;
+        self.known += u64::from(known != Known::Unknown);
+        self.trained += u64::from(matches!(known, Known::Seen(Side::Trained | Side::Fold(_))));
+    }
+
+    /// Tells of them.
+    pub(super) fn tell(&self, resolved: &Resolved) {
+        if self.trained == 0 {
+            return;
+        }
+        let label = resolved.label();
+        let number = resolved.number;
+        if self.known == self.rows {
+            notice!(
+                "{} of {} rows are rows that version {number} of model \"{label}\" was trained on, or \
+                 copies of them: it does better on these than on others",
+                self.trained,
+                self.rows
+            );
+        } else {
+            let share = 100.0 * self.trained as f64 / self.known as f64;
+            notice!(
+                "about {share:.0}% of the {} rows are rows that version {number} of model \"{label}\" \
+                 was trained on, or copies of them: it does better on these than on others",
+                self.rows
+            );
+        }
+    }
+}
