@@ -40,6 +40,7 @@ mod target_array;
 mod target_fit;
 mod told;
 mod told_arrays;
+mod type_name;
 
 pub use arrays::{Arrays, Real};
 pub use block::{Block, Blocks, MemoryRows, RawRows, Values, pass, rows_of_block};
@@ -68,3 +69,4 @@ pub use sequences::{DEFAULT_STEPS, SequenceRows, Sequences, Steps};
 pub use set::{FeatureSet, MAX_FEATURES, STEPS_INPUT};
 pub use split::{Split, folds, group_key, split};
 pub use target::{MAX_CLASSES, OutputScale, Target, TargetRequest, Task, target_kind};
+pub use type_name::TypeName;

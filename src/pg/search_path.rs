@@ -13,9 +13,8 @@ impl CatalogNames {
     pub(crate) fn enter() -> CatalogNames {
         // SAFETY: the settings of the nested level end when the guard is dropped, or with the
         // transaction in case of an error.
-        let guard = CatalogNames {
-            settings_level: unsafe { pg_sys::NewGUCNestLevel() },
-        };
+        let settings_level = unsafe { pg_sys::NewGUCNestLevel() };
+        let guard = CatalogNames { settings_level };
         // SAFETY: static strings; an error unwinds through the guard.
         unsafe {
             pg_sys::set_config_option(

@@ -5,7 +5,7 @@ use std::ffi::{CStr, CString};
 use pgrx::pg_sys;
 
 use super::rows::{ArrayReader, Reader};
-use crate::features::{Feature, Origin};
+use crate::features::{Feature, Origin, TypeName};
 
 /// The name under which a version keeps a type: that of the type that a domain is over, which means
 /// it whatever the search path. With its schema, unless it is one of PostgreSQL's own, and without a
@@ -65,7 +65,7 @@ pub(crate) fn feature_type(feature: &Feature) -> Option<pg_sys::Oid> {
 
 /// The same for a type of that name and family.
 pub(crate) fn stored_type(name: &str, origin: Origin) -> Option<pg_sys::Oid> {
-    let found = TypeName::parse(name).and_then(|name| name.find());
+    let found = TypeName::parse(name).and_then(|name| find(&name));
     if let Some(found) = found
         && family(found) == Some(origin)
     {
@@ -103,101 +103,44 @@ fn family(oid: pg_sys::Oid) -> Option<Origin> {
         .or_else(|| ArrayReader::for_type(oid).map(ArrayReader::origin))
 }
 
-/// A type's name taken apart.
-#[derive(Debug, PartialEq, Eq)]
-struct TypeName {
-    /// None of PostgreSQL's own.
-    schema: Option<String>,
-    name: String,
-    is_array: bool,
-}
-
-impl TypeName {
-    /// The name as `format_type` writes it.
-    fn parse(text: &str) -> Option<TypeName> {
-        let element = text.strip_suffix("[]");
-        let mut parts = Vec::new();
-        let mut rest = element.unwrap_or(text);
-        loop {
-            let (part, after) = identifier(rest)?;
-            parts.push(part);
-            match after.strip_prefix('.') {
-                Some(next) => rest = next,
-                None if after.is_empty() => break,
-                None => return None,
-            }
-        }
-        let name = parts.pop()?;
-        let schema = parts.pop().filter(|schema| schema != "pg_catalog");
-        parts.is_empty().then_some(TypeName {
-            schema,
-            name,
-            is_array: element.is_some(),
-        })
-    }
-
-    /// The type, domains looked through.
-    fn find(&self) -> Option<pg_sys::Oid> {
-        let element = match &self.schema {
-            None => own_type(&self.name)?,
-            Some(schema) => {
-                let (schema, name) = (
-                    CString::new(schema.as_str()).ok()?,
-                    CString::new(self.name.as_str()).ok()?,
-                );
-                // SAFETY: look-ups that give InvalidOid where nothing is found; a name of more than
-                // 63 bytes, which no type has, does not get there.
-                let found = unsafe {
-                    if name.count_bytes() >= pg_sys::NAMEDATALEN as usize {
-                        return None;
-                    }
-                    let schema = pg_sys::get_namespace_oid(schema.as_ptr(), true);
-                    if schema == pg_sys::InvalidOid {
-                        return None;
-                    }
-                    pg_sys::GetSysCacheOid(
-                        pg_sys::SysCacheIdentifier::TYPENAMENSP as i32,
-                        pg_sys::Anum_pg_type_oid as pg_sys::AttrNumber,
-                        pg_sys::Datum::from(name.as_ptr()),
-                        pg_sys::Datum::from(schema),
-                        pg_sys::Datum::from(0_usize),
-                        pg_sys::Datum::from(0_usize),
-                    )
-                };
-                (found != pg_sys::InvalidOid).then_some(found)?
-            }
-        };
-        // SAFETY: look-ups by the OID of a type that exists.
-        unsafe {
-            let found = match self.is_array {
-                true => pg_sys::get_array_type(element),
-                false => element,
+/// The type of a name, domains looked through.
+fn find(name: &TypeName) -> Option<pg_sys::Oid> {
+    let element = match &name.schema {
+        None => own_type(&name.name)?,
+        Some(schema) => {
+            let (schema, of) = (
+                CString::new(schema.as_str()).ok()?,
+                CString::new(name.name.as_str()).ok()?,
+            );
+            // SAFETY: look-ups that give InvalidOid where nothing is found; a name of more than
+            // 63 bytes, which no type has, does not get there.
+            let found = unsafe {
+                if of.count_bytes() >= pg_sys::NAMEDATALEN as usize {
+                    return None;
+                }
+                let schema = pg_sys::get_namespace_oid(schema.as_ptr(), true);
+                if schema == pg_sys::InvalidOid {
+                    return None;
+                }
+                pg_sys::GetSysCacheOid(
+                    pg_sys::SysCacheIdentifier::TYPENAMENSP as i32,
+                    pg_sys::Anum_pg_type_oid as pg_sys::AttrNumber,
+                    pg_sys::Datum::from(of.as_ptr()),
+                    pg_sys::Datum::from(schema),
+                    pg_sys::Datum::from(0_usize),
+                    pg_sys::Datum::from(0_usize),
+                )
             };
-            (found != pg_sys::InvalidOid).then(|| pg_sys::getBaseType(found))
+            (found != pg_sys::InvalidOid).then_some(found)?
         }
-    }
-}
-
-/// The first identifier of a text, unquoted, and what follows it. SQL's own names of types may have
-/// blanks.
-fn identifier(text: &str) -> Option<(String, &str)> {
-    let Some(quoted) = text.strip_prefix('"') else {
-        let end = text.find(['.', '"']).unwrap_or(text.len());
-        let (name, rest) = text.split_at(end);
-        return (!name.is_empty()).then(|| (name.to_owned(), rest));
     };
-    let mut name = String::new();
-    let mut rest = quoted;
-    loop {
-        let (part, after) = rest.split_once('"')?;
-        name.push_str(part);
-        match after.strip_prefix('"') {
-            Some(more) => {
-                name.push('"');
-                rest = more;
-            }
-            None => return (!name.is_empty()).then_some((name, after)),
-        }
+    // SAFETY: look-ups by the OID of a type that exists.
+    unsafe {
+        let found = match name.is_array {
+            true => pg_sys::get_array_type(element),
+            false => element,
+        };
+        (found != pg_sys::InvalidOid).then(|| pg_sys::getBaseType(found))
     }
 }
 
@@ -223,42 +166,4 @@ fn own_type(name: &str) -> Option<pg_sys::Oid> {
         "bytea" => pg_sys::BYTEAOID,
         _ => return None,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::TypeName;
-
-    fn parsed(text: &str) -> Option<(Option<String>, String, bool)> {
-        TypeName::parse(text).map(|name| (name.schema, name.name, name.is_array))
-    }
-
-    #[test]
-    fn names_are_taken_apart_whatever_is_quoted() {
-        let own = |name: &str, is_array| Some((None, name.to_owned(), is_array));
-        assert_eq!(parsed("double precision"), own("double precision", false));
-        assert_eq!(
-            parsed("double precision[]"),
-            own("double precision[]".trim_end_matches("[]"), true)
-        );
-        assert_eq!(parsed("\"pg_catalog\".\"text\""), own("text", false));
-        assert_eq!(parsed("pg_catalog.text"), own("text", false));
-        assert_eq!(parsed("\"char\""), own("char", false));
-        let kind = Some((Some("public".to_owned()), "kind".to_owned(), false));
-        assert_eq!(parsed("public.kind"), kind);
-        assert_eq!(parsed("\"public\".\"kind\""), kind);
-        assert_eq!(
-            parsed("\"a \"\"b\"\".c\".\"Kind\"[]"),
-            Some((Some("a \"b\".c".to_owned()), "Kind".to_owned(), true))
-        );
-    }
-
-    #[test]
-    fn what_is_no_name_is_none() {
-        for text in [
-            "", ".", "a.", ".a", "a.b.c", "\"open", "\"\"", "a\"b\"", "a.\"b\"c", "[]",
-        ] {
-            assert_eq!(parsed(text), None, "{text}");
-        }
-    }
 }

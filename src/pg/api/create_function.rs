@@ -272,7 +272,8 @@ fn others(
                                  FROM unnest(p.proargtypes::oid[]) WITH ORDINALITY AS u (t, i)) = $6 \
                           AND p.prorettype = $5::regtype \
                    FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace \
-                  WHERE n.nspname = $1::name AND p.proname = $2::name",
+                  WHERE p.proname = $2::name AND CASE $1 WHEN 'pg_temp' \
+                        THEN n.oid = pg_my_temp_schema() ELSE n.nspname = $1::name END",
                 None,
                 &[
                     schema.into(),

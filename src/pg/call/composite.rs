@@ -115,11 +115,18 @@ impl Composite {
         resolved: &Resolved,
     ) -> Result<&'a mut Composite, Report> {
         // SAFETY: as the caller says.
-        let fitting = match plan.take() {
-            Some(plan) if unsafe { plan.row_type.is_of(header) } => plan,
-            _ => unsafe { Composite::new(header, features, resolved)? },
-        };
-        Ok(plan.insert(fitting))
+        unsafe {
+            if plan
+                .as_ref()
+                .is_some_and(|plan| !plan.row_type.is_of(header))
+            {
+                *plan = None;
+            }
+            match plan {
+                Some(planned) => Ok(planned),
+                None => Ok(plan.insert(Composite::new(header, features, resolved)?)),
+            }
+        }
     }
 
     #[cold]
