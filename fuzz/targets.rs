@@ -115,7 +115,7 @@ pub fn image(bytes: &[u8]) {
             continue;
         };
         let mut intake = Intake::new(&requests[0], &column, MEMORY);
-        let mut arrays = Arrays::new();
+        let mut arrays = Arrays::<f32>::new();
         if intake.bytes(bytes, &mut arrays).is_ok() {
             assert!(arrays.len() <= 1);
         }
@@ -150,7 +150,7 @@ fn encode_missing(features: &FeatureSet) -> Vec<f32> {
         // Each does what concerns it.
         encoder.number(feature, f64::NAN, &mut row);
         encoder.category(feature, None, &mut row);
-        let _ = encoder.array(feature, &[], &mut row);
+        let _ = encoder.array::<f32>(feature, &[], &mut row);
     }
     row
 }
