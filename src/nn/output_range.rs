@@ -3,6 +3,9 @@
 use super::activation::{Activation, SELU_ALPHA, SELU_SCALE};
 use super::architecture::{Architecture, LayerKind};
 
+/// From this slope on a network learns well to give what is below 0 by a leaky relu.
+const STEEP: f32 = 0.2;
+
 /// The numbers between these, which may be infinite.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct OutputRange {
@@ -25,6 +28,7 @@ impl Activation {
         let unbounded = (f64::NEG_INFINITY, f64::INFINITY);
         let from = |low: f64| (low, f64::INFINITY);
         match self {
+            Activation::LeakyRelu(0.0) => from(0.0),
             Activation::Linear | Activation::LeakyRelu(_) => unbounded,
             Activation::Relu | Activation::Softplus => from(0.0),
             Activation::Elu => from(-1.0),
@@ -48,7 +52,8 @@ impl Architecture {
             return None;
         };
         let activation = output.activation?;
-        let is_soft = matches!(activation, Activation::LeakyRelu(_));
+        let is_soft =
+            matches!(activation, Activation::LeakyRelu(slope) if slope > 0.0 && slope < STEEP);
         let (low, high) = match is_soft {
             true => (0.0, f64::INFINITY),
             false => activation.range(),

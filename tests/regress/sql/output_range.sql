@@ -34,8 +34,8 @@ END $$;
 -- As an output, and as a dense layer that is taken for one.
 SELECT fitted('share', '{"type": "output", "activation": "sigmoid"}'), fitted('share', '{"type": "dense", "units": 1, "activation": "sigmoid"}');
 SELECT a AS activation, fitted('share', format('{"type": "output", "activation": "%s"}', a)) AS share, fitted('amount', format('{"type": "output", "activation": "%s"}', a)) AS amount
-FROM unnest(ARRAY['relu', 'softplus', 'elu', 'selu', 'gelu', 'silu', 'mish', 'leaky_relu', 'linear']) AS a;
-SELECT fitted('signed', '{"type": "output", "activation": "tanh"}');
+FROM unnest(ARRAY['relu', 'softplus', 'elu', 'selu', 'gelu', 'gelu_tanh', 'silu', 'mish', 'leaky_relu', 'linear']) AS a;
+SELECT fitted('signed', '{"type": "output", "activation": "tanh"}') AS tanh, fitted('share', '{"type": "output", "activation": "hard_sigmoid"}') AS hard_sigmoid;
 \x on
 SELECT fitted('signed', '{"type": "output", "activation": "sigmoid"}') AS sigmoid, fitted('amount', '{"type": "output", "activation": "tanh"}') AS tanh,
        fitted('below', '{"type": "output", "activation": "relu"}') AS relu, fitted('below', '{"type": "output", "activation": "elu"}') AS elu,
