@@ -198,15 +198,22 @@ pub(super) fn keep_positive(previous: &Model, target: &mut Target) -> Result<(),
     else {
         return Ok(());
     };
-    // A number keeps its spelling: 1 and 1.0 are one class, and so are true and 1 where a truth
-    // value is learnt.
+    // A number keeps its spelling: 1 and 1.0 are one class. So are true and 1 where a truth value is
+    // learnt, if all classes are so: 1 and 2 are none.
     let index = previous.target.class_index();
     let are_numbers = is_plain_number(*origin);
-    for place in 0..classes.len() {
-        let known = classes.get(place).and_then(|c| index.find(c, are_numbers));
-        if let Some(known) = known.and_then(|at| previous.target.classes().get(at))
+    let known: Vec<Option<&String>> = classes
+        .iter()
+        .map(|class| index.find(class, are_numbers))
+        .map(|at| previous.target.classes().get(at?))
+        .collect();
+    let all = known.iter().all(Option::is_some);
+    let is_truth = |class: &str| class == "true" || class == "false";
+    for (place, known) in known.into_iter().enumerate() {
+        if let Some(known) = known
             && !classes.contains(known)
             && let Some(class) = classes.get_mut(place)
+            && (all || !(is_truth(class) || is_truth(known)))
         {
             class.clone_from(known);
         }

@@ -53,7 +53,7 @@ SELECT version FROM neural.train('e', 'SELECT x, purpose, z, v, y FROM e', 'y', 
 SELECT max(abs(p - neural.predict('e', e))) < 1e-6 AS same FROM e JOIN e_before USING (id);
 -- Steps of sequences.
 CREATE TABLE s AS SELECT id, month, x + month AS u, z * month AS w, y FROM t, generate_series(1, 4) AS month;
-SELECT version FROM neural.train('s', 'SELECT id, month, u, y FROM s', 'y', seed => 1, epochs => 1, architecture => 'lstm_64',
+SELECT version FROM neural.train('s', 'SELECT id, month, u, y FROM s', 'y', seed => 1, epochs => 1, architecture => 'gru_64',
     options => '{"sequence_by": "id", "order_by": "month", "verbose": false}');
 CREATE TABLE s_before AS SELECT id, neural.predict('s', array_agg(s ORDER BY month)) AS p FROM s GROUP BY id;
 SELECT version FROM neural.train('s', 'SELECT id, month, u, w, y FROM s', 'y', seed => 1, epochs => 1, learning_rate => 1e-30, optimizer => 'sgd',

@@ -3,6 +3,8 @@ DROP EXTENSION pg_neural;
 CREATE EXTENSION pg_neural;
 \set VERBOSITY terse
 SET client_min_messages = warning;
+CREATE SCHEMA class_identity;
+SET search_path = class_identity;
 
 CREATE FUNCTION fails(statement text) RETURNS TABLE (code text, message text, hint text)
 LANGUAGE plpgsql AS $$
@@ -102,3 +104,5 @@ FROM unnest(ARRAY['truth', 'bits']) AS m;
 SELECT version, metrics -> 'accuracy' AS accuracy FROM neural.train('truth', 'truths', 'y', epochs => 1, learning_rate => 1e-6, seed => 1, options => '{"warm_start": true, "verbose": false}');
 SELECT version, metrics -> 'accuracy' AS accuracy FROM neural.train('bits', 'truths', 'y', epochs => 1, learning_rate => 1e-6, seed => 1, options => '{"warm_start": true, "verbose": false}');
 SELECT neural.classes('truth'), neural.classes('bits'), count(*) FILTER (WHERE metric = 'accuracy' AND value = 1) AS as_good FROM neural.evaluate('bits', 'truths');
+RESET search_path;
+DROP SCHEMA class_identity CASCADE;

@@ -3,6 +3,8 @@ DROP EXTENSION pg_neural;
 CREATE EXTENSION pg_neural;
 \set VERBOSITY terse
 SET client_min_messages = warning;
+CREATE SCHEMA output_range;
+SET search_path = output_range;
 
 CREATE FUNCTION refused(statement text) RETURNS TABLE (code text, message text, hint text)
 LANGUAGE plpgsql AS $$
@@ -59,3 +61,5 @@ SELECT min(neural.predict('m0', a, b)) < 0.1 AS low, max(neural.predict('m0', a,
 -- A warm start keeps the scale, and is refused where it cannot reach.
 SELECT version FROM neural.train('m0', 'SELECT a, b, share FROM loss', 'share', epochs => 1, seed => 1, options => '{"warm_start": true, "verbose": false}');
 SELECT * FROM refused($$SELECT neural.train('m0', 'SELECT a, b, amount AS share FROM loss', 'share', epochs => 1, seed => 1, options => '{"warm_start": true, "verbose": false}')$$);
+RESET search_path;
+DROP SCHEMA output_range CASCADE;

@@ -3,6 +3,8 @@ DROP EXTENSION pg_neural;
 CREATE EXTENSION pg_neural;
 \set VERBOSITY terse
 SET client_min_messages = warning;
+CREATE SCHEMA positive_class;
+SET search_path = positive_class;
 
 CREATE FUNCTION refused(statement text) RETURNS TABLE (code text, message text, hint text)
 LANGUAGE plpgsql AS $$
@@ -106,3 +108,5 @@ SELECT bool_and(abs(neural.predict('again', x) - neural.predict('trained', x)) <
 -- Weights go on from where they are.
 SELECT version FROM neural.train('trained', 'SELECT x, grade FROM pays', 'grade', epochs => 1, learning_rate => 1e-12, seed => 1, options => '{"warm_start": true, "verbose": false}');
 SELECT bool_and(abs(neural.predict('trained@1', x) - neural.predict('trained@2', x)) < 1e-6) AS same FROM pays;
+RESET search_path;
+DROP SCHEMA positive_class CASCADE;

@@ -25,7 +25,7 @@ COPY answer (line) FROM :'file';
 
 \pset format unaligned
 \pset tuples_only on
-CREATE VIEW given AS
+CREATE VIEW given_now AS
 SELECT concat_ws('|', 'default_classes', id, neural.predict('default_classes', p), neural.predict_class('default_classes', p)) AS line FROM people p WHERE id <= 12
 UNION ALL SELECT concat_ws('|', 'default_number', id, neural.predict('default_number', p)) AS line FROM people p WHERE id <= 12
 UNION ALL SELECT concat_ws('|', 'three_classes', id, neural.predict_proba('three_classes', p), neural.predict_class('three_classes', p)) AS line FROM people p WHERE id <= 12
@@ -39,16 +39,16 @@ UNION ALL SELECT concat_ws('|', 'attention', id, neural.predict('attention', pas
 UNION ALL SELECT concat_ws('|', 'churn', customer, neural.predict('churn', array_agg(v ORDER BY at))) AS line FROM visits v WHERE customer < 6 GROUP BY customer
 UNION ALL SELECT concat_ws('|', 'sha', model, encode(sha256, 'hex')) AS line FROM neural.model_versions;
 
--- What is given now and was not then, and the other way round: nothing.
+-- What is given_now now and was not then, and the other way round: nothing.
 SET extra_float_digits = 3;
-SELECT 'now', line FROM given EXCEPT ALL SELECT 'now', line FROM answer;
-SELECT 'then', line FROM answer EXCEPT ALL SELECT 'then', line FROM given;
+SELECT 'now', line FROM given_now EXCEPT ALL SELECT 'now', line FROM answer;
+SELECT 'then', line FROM answer EXCEPT ALL SELECT 'then', line FROM given_now;
 SET neural.batch_scoring = off;
-SELECT 'now', line FROM given EXCEPT ALL SELECT 'now', line FROM answer;
-SELECT 'then', line FROM answer EXCEPT ALL SELECT 'then', line FROM given;
+SELECT 'now', line FROM given_now EXCEPT ALL SELECT 'now', line FROM answer;
+SELECT 'then', line FROM answer EXCEPT ALL SELECT 'then', line FROM given_now;
 RESET neural.batch_scoring;
-SELECT count(*) FROM given;
+SELECT count(*) FROM given_now;
 \pset tuples_only off
-DROP VIEW given;
+DROP VIEW given_now;
 DROP TABLE people, pictures, visits, series, answer;
 SELECT count(neural.drop_model(name)) FROM neural.models;

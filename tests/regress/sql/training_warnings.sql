@@ -3,6 +3,8 @@ DROP EXTENSION pg_neural;
 CREATE EXTENSION pg_neural;
 \set VERBOSITY terse
 SET client_min_messages = warning;
+CREATE SCHEMA training_warnings;
+SET search_path = training_warnings;
 
 CREATE FUNCTION refused(statement text) RETURNS TABLE (code text, message text, hint text)
 LANGUAGE plpgsql AS $$
@@ -76,3 +78,5 @@ SELECT metric, abs(value - CASE metric
 FROM neural.evaluate('spread', 'SELECT x, x + 0.3 * sin(id * 7) AS y FROM sorted') WHERE metric LIKE 'cov%' OR metric IN ('pinball', 'mae');
 SELECT array(SELECT jsonb_object_keys(metrics)) AS metrics FROM neural.train('upper', 'SELECT x, x + 0.3 * sin(id * 7) AS y FROM sorted', 'y', epochs => 1, seed => 1,
     options => '{"verbose": false, "quantiles": 0.9}');
+RESET search_path;
+DROP SCHEMA training_warnings CASCADE;
