@@ -39,7 +39,7 @@ fn encoder(features: usize, scale: &str) -> Encoder {
         None,
         &mut || false,
     );
-    fitted.expect("a fit").0.encoder()
+    fitted.expect("a fit").set.encoder()
 }
 
 /// The least nanoseconds a row.

@@ -112,7 +112,7 @@ fn versions_of_0_1_are_scaled_in_single_precision() {
     let settings = json!({"length": 3, "mean": mean, "std": std});
     let set = as_of_0_1(&told("vector", &settings));
     let text = serde_json::to_string(&set).unwrap();
-    assert!(!text.contains("precision"), "{text}");
+    assert!(!text.contains("\"precision\""), "{text}");
     for i in 0..1000 {
         let x = f64::from(i);
         let row = [x.sin(), 16_777_216.0 + x, 120.0 + x * 0.013];

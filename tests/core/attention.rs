@@ -298,15 +298,15 @@ fn what_cannot_attend_is_refused_by_name() {
         ),
         (
             r#"{"type": "transformer_encoder", "num_heads": 2, "activation": "tanh"}"#,
-            format!("{encoder}: \"activation\" must be relu or gelu, not tanh"),
+            format!("{encoder}: \"activation\" must be relu, gelu or gelu_tanh, not tanh"),
         ),
         (
             r#"{"type": "transformer_encoder", "num_heads": 2, "num_layers": 101}"#,
             format!("{encoder}: \"num_layers\" must be a whole number from 1 to 100"),
         ),
         (
-            r#"{"type": "transformer_encoder", "nhead": 2}"#,
-            format!("{encoder}: unknown setting \"nhead\", the nearest is \"num_heads\""),
+            r#"{"type": "transformer_encoder", "num_head": 2}"#,
+            format!("{encoder}: unknown setting \"num_head\", the nearest is \"num_heads\""),
         ),
         (
             r#"{"type": "positional_encoding", "kind": "sinusoid"}"#,

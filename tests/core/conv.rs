@@ -597,9 +597,9 @@ fn what_does_not_fit_is_refused_by_layer_shape_and_hint() {
         "",
     );
     refused(
-        r#"{"type": "conv2d", "name": "c", "out_channels": 4, "kernel_size": 1}"#,
+        r#"{"type": "conv2d", "name": "c", "filtres": 4, "kernel_size": 1}"#,
         &[1, 5, 5],
-        "unknown setting \"out_channels\", the nearest is \"filters\"",
+        "unknown setting \"filtres\", the nearest is \"filters\"",
         "",
     );
 }
@@ -619,7 +619,7 @@ fn pooling_and_reshaping_that_cannot_be_is_refused() {
         "less padding",
     );
     refused(
-        r#"{"type": "max_pool2d", "name": "p", "kernel_size": 2}"#,
+        r#"{"type": "max_pool2d", "name": "p", "pool_siz": 2}"#,
         &[1, 5, 5],
         "the nearest is \"pool_size\"",
         "",

@@ -298,7 +298,7 @@ fn the_rows_that_fit_in_memory_never_change_a_bit() {
     rows.capacity = 63;
     assert!(matches!(
         train(&network, &mut rows, None, &options),
-        Err(nn::Error::Misused { .. })
+        Err(nn::Error::RowCount { rows: 0 })
     ));
 }
 

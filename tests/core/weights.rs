@@ -562,7 +562,7 @@ fn bad_arguments_are_told() {
         ),
         (
             with(&|c| c.weights = b"PK\x03\x04 a pickle".to_vec()),
-            "save_file",
+            "ZIP archive",
         ),
         (with(&|c| c.weights.clear()), "shorter than 8 bytes"),
         (

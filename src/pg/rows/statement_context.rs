@@ -11,8 +11,8 @@ unsafe extern "C-unwind" {
 /// An entry of PostgreSQL's stack of error contexts while a part of the query runs.
 ///
 /// An error of PostgreSQL's is raised twice: where it happens, and, once the destructors of what
-/// lies between have run, at the function that PostgreSQL called. Its context goes along, its place
-/// in the query does not: that is kept here. After an error the entry stays on the stack, as
+/// lies between have run, at the function that PostgreSQL called. Neither its context nor its place in
+/// the query goes along: both are told the second time. After an error the entry stays on the stack, as
 /// PostgreSQL's own do; whoever catches the error takes them off.
 pub(super) struct StatementContext(*mut Entry);
 
@@ -94,7 +94,7 @@ unsafe extern "C-unwind" fn tell(entry: *mut c_void) {
                 pg_sys::internalerrposition((*entry).position);
                 pg_sys::internalerrquery((*entry).statement);
             }
-            Part::Fetching if !(*entry).unwound => {
+            Part::Fetching if (*entry).unwound => {
                 pg_sys::set_errcontext_domain(std::ptr::null());
                 errcontext_msg(c"SQL statement \"%s\"".as_ptr(), (*entry).statement);
             }

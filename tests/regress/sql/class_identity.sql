@@ -106,3 +106,4 @@ SELECT version, metrics -> 'accuracy' AS accuracy FROM neural.train('bits', 'tru
 SELECT neural.classes('truth'), neural.classes('bits'), count(*) FILTER (WHERE metric = 'accuracy' AND value = 1) AS as_good FROM neural.evaluate('bits', 'truths');
 RESET search_path;
 DROP SCHEMA class_identity CASCADE;
+SELECT count(neural.drop_model(name)) > 0 AS dropped FROM neural.models;

@@ -56,3 +56,4 @@ SELECT train_on('text', 'ARRAY[''car'', ''boat'', ''house'']');
 SELECT neural.predict('text', 'car  '::text) <> neural.predict('text', 'car'::text) AS another;
 RESET search_path;
 DROP SCHEMA level_identity CASCADE;
+SELECT count(neural.drop_model(name)) > 0 AS dropped FROM neural.models;

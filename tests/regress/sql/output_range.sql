@@ -63,3 +63,4 @@ SELECT version FROM neural.train('m0', 'SELECT a, b, share FROM loss', 'share', 
 SELECT * FROM refused($$SELECT neural.train('m0', 'SELECT a, b, amount AS share FROM loss', 'share', epochs => 1, seed => 1, options => '{"warm_start": true, "verbose": false}')$$);
 RESET search_path;
 DROP SCHEMA output_range CASCADE;
+SELECT count(neural.drop_model(name)) > 0 AS dropped FROM neural.models;

@@ -110,3 +110,4 @@ SELECT version FROM neural.train('trained', 'SELECT x, grade FROM pays', 'grade'
 SELECT bool_and(abs(neural.predict('trained@1', x) - neural.predict('trained@2', x)) < 1e-6) AS same FROM pays;
 RESET search_path;
 DROP SCHEMA positive_class CASCADE;
+SELECT count(neural.drop_model(name)) > 0 AS dropped FROM neural.models;

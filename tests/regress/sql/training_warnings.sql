@@ -80,3 +80,4 @@ SELECT array(SELECT jsonb_object_keys(metrics)) AS metrics FROM neural.train('up
     options => '{"verbose": false, "quantiles": 0.9}');
 RESET search_path;
 DROP SCHEMA training_warnings CASCADE;
+SELECT count(neural.drop_model(name)) > 0 AS dropped FROM neural.models;

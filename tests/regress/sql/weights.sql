@@ -18,7 +18,7 @@ END $$;
 
 -- A safetensors file: the header's length, the header, the tensors' bytes, little-endian.
 CREATE TABLE tensor (file text, name text, shape text, numbers real[]);
-CREATE FUNCTION little_endian(bytes bytea) RETURNS bytea
+CREATE OR REPLACE FUNCTION little_endian(bytes bytea) RETURNS bytea
 RETURN (SELECT string_agg(substring(bytes FROM i FOR 1), '' ORDER BY i DESC)
         FROM generate_series(1, length(bytes)) i);
 CREATE FUNCTION state_dict(of text) RETURNS bytea LANGUAGE sql AS $$
