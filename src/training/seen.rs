@@ -206,7 +206,7 @@ impl Seen {
         let rows: Vec<(u32, u8)> = hashes.zip(sides.iter().copied()).collect();
         let in_order = rows.is_sorted_by(|a, b| a.0 < b.0)
             && rows.last().is_none_or(|row| u64::from(row.0) < limit);
-        in_order.then(|| Seen {
+        in_order.then_some(Seen {
             limit,
             sorted: rows.len(),
             rows,

@@ -321,7 +321,7 @@ fn wrong_settings_and_shapes_are_named_with_their_layer() {
             "64",
         ),
         (
-            r#"{"type": "rnn", "hidden_size": 8}"#,
+            r#"{"type": "rnn", "unit": 8}"#,
             "the nearest is \"units\"",
             "units",
         ),

@@ -298,7 +298,7 @@ fn the_rows_that_fit_in_memory_never_change_a_bit() {
     rows.capacity = 63;
     assert!(matches!(
         train(&network, &mut rows, None, &options),
-        Err(nn::Error::RowCount { rows: 0 })
+        Err(nn::Error::Misused { .. })
     ));
 }
 
@@ -546,7 +546,7 @@ fn an_error_of_the_watcher_or_the_source_ends_training() {
     rows.y.clear();
     assert!(matches!(
         train(&network, &mut rows, None, &options()),
-        Err(nn::Error::Misused { .. })
+        Err(nn::Error::RowCount { rows: 0 })
     ));
 }
 

@@ -587,7 +587,7 @@ fn bad_arguments_are_told() {
             .to_string()
             .contains("does not exist")
     );
-    let large = json!([{"type": "dense", "units": 1_000_000}]);
+    let large = json!([{"type": "dense", "units": 1_000_000}, {"type": "output"}]);
     let call = Call::new(MLP, large, "regression", numbers(500));
     assert!(call.fault().contains("memory"), "{}", call.fault());
     let kept = table().options(json!({"deploy": false})).import().unwrap();
