@@ -49,7 +49,7 @@ fn sql_ascii_takes_utf8_and_nothing_else() {
     let train = |model: &str, class: &str| {
         format!(
             "SELECT version FROM neural.train({model},
-                 'SELECT i AS x, CASE WHEN i % 2 = 0 THEN {} ELSE ''b'' END AS y FROM generate_series(1, 300) AS i',
+                 'SELECT sin(i) AS x, CASE WHEN i % 2 = 0 THEN {} ELSE ''b'' END AS y FROM generate_series(1, 300) AS i',
                  'y', epochs => 1, seed => 1, options => '{{\"verbose\": false}}')",
             class.replace('\'', "''")
         )

@@ -111,12 +111,9 @@ fn loads_with_the_postmaster_or_without() {
 /// A name of a source file in an error's detail tells the client how the server was built.
 #[test]
 fn errors_carry_no_backtrace_whatever_the_environment() {
-    let cluster = Cluster::with_extension(&["shared_preload_libraries = 'pg_neural'"]);
-    for preload in [true, false] {
-        if !preload {
-            let sql = "ALTER SYSTEM SET shared_preload_libraries = ''";
-            cluster.superuser().batch_execute(sql).unwrap();
-        }
+    let preloaded: &[&str] = &["shared_preload_libraries = 'pg_neural'"];
+    for settings in [preloaded, &[]] {
+        let cluster = Cluster::with_extension(settings);
         cluster.restart_with(&[("RUST_BACKTRACE", OsStr::new("1"))]);
         let mut client = cluster.superuser();
         for sql in [

@@ -26,6 +26,8 @@ fn beside_a_training(
     threads: usize,
     work: impl FnOnce(&mut Client, i32),
 ) {
+    // No more threads are started than there are processors.
+    let threads = threads.min(thread::available_parallelism().map_or(1, usize::from));
     let mut trainer = cluster.superuser();
     let pid = backend_pid(&mut trainer);
     let running = thread::spawn(move || trainer.batch_execute(&endless(threads)).unwrap_err());
