@@ -177,7 +177,7 @@ pub fn run(
         let encoder = fit.set.block_encoder(job.dictionaries);
         let identity = identity_of(job, &target, &labels, &encoder, None);
         let rows = &mut *examples.rows;
-        let twins = sides.join_twins(job, &identity, rows, memory / 4, &mut stop)?;
+        let twins = sides.join_twins(job, &identity, rows, &mut stop)?;
         if twins.moved == 0 {
             break (target, head, architecture, chosen_within, fit, twins);
         }

@@ -14,8 +14,9 @@ use crate::features::{
 
 /// The fold of an example that all members are trained on.
 const NO_FOLD: u8 = u8::MAX;
-/// Bytes that looking for rows that are alike takes for each.
-const TWIN_BYTES: usize = 40;
+/// Most examples among which copies are looked for, some 50 bytes each. A number of rows, not of
+/// bytes: how much memory there is must not change what is trained.
+const TWIN_ROWS: usize = 50_000;
 /// Different rows from which on, and the share of all rows from which on, rows that are alike are
 /// held for copies. With fewer the columns hold so little that rows must be alike.
 const LEAST_DIFFERENT: (usize, f64) = (100, 0.1);
@@ -181,12 +182,11 @@ impl Sides {
         job: &Job<'_>,
         identity: &Identity<'_>,
         rows: &mut dyn RawRows,
-        memory: usize,
         stop: &mut dyn FnMut() -> bool,
     ) -> Result<Twins, Error> {
         let total = self.trained.len();
         let none = Twins::default();
-        if self.rows_validated() == 0 || total.saturating_mul(TWIN_BYTES) > memory {
+        if self.rows_validated() == 0 || total > TWIN_ROWS {
             return Ok(none);
         }
         let mut first: HashMap<u32, Side> = HashMap::with_capacity(total);
