@@ -52,7 +52,7 @@ use transaction::{Procedure, attempt, sqlstate};
 /// Times that the pages are walked again before what is left is scored in one statement.
 const MOST_WALKS: usize = 5;
 /// Times that a batch is tried again which lost to another session.
-const MOST_TRIES: u32 = 6;
+const MOST_TRIES: u32 = 12;
 /// Rows on a page at most, of one table: the first batch of a walk goes by it.
 const MOST_ROWS_A_PAGE: f64 = 291.0;
 /// How much larger than the last a batch may be.
@@ -310,9 +310,9 @@ fn lost_to_another(error: &CaughtError) -> bool {
     )
 }
 
-/// Waits before the next try, longer each time: 20 ms at first.
+/// Waits before the next try, longer each time: 20 ms at first, 320 ms at most.
 fn pause(tries: u32) {
-    for _ in 0..1_u32 << tries {
+    for _ in 0..1_u32 << tries.min(5) {
         interrupt::check();
         std::thread::sleep(Duration::from_millis(10));
     }
