@@ -58,7 +58,7 @@ fn sql_ascii_takes_utf8_and_nothing_else() {
     assert_eq!(
         text(
             &mut client,
-            "SELECT encode(neural.classes('m')[2]::bytea, 'hex')"
+            "SELECT encode((neural.classes('m'))[2]::bytea, 'hex')"
         ),
         "c3a9"
     );

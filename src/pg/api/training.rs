@@ -258,12 +258,15 @@ fn train_and_store(order: &Order<'_>) -> Result<(i32, Outcome, f64)> {
     Ok((stored.number, outcome, seconds))
 }
 
-/// Whether the new version becomes the deployed one, and what to say of that once it has a number.
+/// What to say of a version once it has a number.
+type Said = Box<dyn FnOnce(i32) -> Report>;
+
+/// Whether the new version becomes the deployed one, and what to say of that.
 fn shall_deploy(
     deploy: Deploy,
     deployed: Option<&Model>,
     outcome: &Outcome,
-) -> (bool, Option<Box<dyn FnOnce(i32) -> Report>>) {
+) -> (bool, Option<Said>) {
     let deployed = match (deploy, deployed) {
         (Deploy::Always, _) | (Deploy::IfBetter, None) => return (true, None),
         (Deploy::Never, _) => return (false, None),
