@@ -4,7 +4,8 @@ use pgrx::pg_sys::{self, NodeTag};
 
 use super::conditions::{self, Kind};
 use super::functions;
-use super::lists::{self, items};
+use super::lists::items;
+use super::places::Places;
 use super::tree::{Next, walk};
 
 /// A call of a `predict` function.
@@ -20,46 +21,38 @@ pub(super) struct Found {
     places: usize,
 }
 
+/// Most calls that are not always reached which are computed ahead for a plan: each is compared with
+/// all else that reads it, and its condition grows with those before it.
+const MOST_CONDITIONAL: usize = 64;
+
 /// What decides which calls may be taken.
 pub(super) struct Search<'a> {
     /// Whether rows that are read ahead may turn out not to be wanted: then arguments that can
     /// raise an error must not be evaluated for them.
     pub(super) partial: bool,
     /// Expressions that are there already, as columns.
-    pub(super) columns: &'a [*mut pg_sys::Node],
+    pub(super) columns: &'a Places,
+    /// How many calls are computed ahead already, of those in the same expressions.
+    before: usize,
     /// The calls found, each once.
     found: Vec<Found>,
+    /// Their places among them.
+    places: Places,
+    /// Calls met that are no columns, whether they can be taken or not.
+    met: usize,
     /// What has to be true for the evaluation to come where the search is.
     path: Vec<*mut pg_sys::Node>,
 }
 
-/// Whether two expressions are the same.
-///
-/// # Safety
-/// Two expressions.
-pub(super) unsafe fn same(a: *mut pg_sys::Node, b: *mut pg_sys::Node) -> bool {
-    // SAFETY: as the caller says.
-    unsafe {
-        if (*a).type_ != (*b).type_ {
-            return false;
-        }
-        // Most comparisons are of columns, and most of those of different ones.
-        if (*a).type_ == NodeTag::T_Var {
-            let (a, b) = (&*a.cast::<pg_sys::Var>(), &*b.cast::<pg_sys::Var>());
-            if a.varattno != b.varattno {
-                return false;
-            }
-        }
-        pg_sys::equal(a.cast(), b.cast())
-    }
-}
-
 impl<'a> Search<'a> {
-    pub(super) fn new(partial: bool, columns: &'a [*mut pg_sys::Node]) -> Search<'a> {
+    pub(super) fn new(partial: bool, columns: &'a Places, before: usize) -> Search<'a> {
         Search {
             partial,
             columns,
+            before,
             found: Vec::new(),
+            places: Places::default(),
+            met: 0,
             path: Vec::new(),
         }
     }
@@ -74,21 +67,30 @@ impl<'a> Search<'a> {
     pub(super) unsafe fn found(self, read: &[*mut pg_sys::Node]) -> Vec<Found> {
         // SAFETY: as the caller says.
         unsafe {
-            let is_covered = |found: &Found| {
-                let mut places = 0;
-                for root in read {
-                    walk(*root, &mut |part| {
-                        if same(part, found.call.cast()) {
-                            places += 1;
-                            return Next::Past;
-                        }
-                        Next::Into
-                    });
-                }
-                places == found.places
-            };
             let mut all = self.found;
-            all.retain(|found| found.reached.is_null() || is_covered(found));
+            if all.iter().all(|found| found.reached.is_null()) {
+                return all;
+            }
+            let mut places = vec![0; all.len()];
+            for root in read {
+                walk(*root, &mut |part| {
+                    if (*part).type_ != NodeTag::T_FuncExpr {
+                        return Next::Into;
+                    }
+                    match self.places.position(part) {
+                        Some(place) => {
+                            places[place] += 1;
+                            Next::Past
+                        }
+                        None => Next::Into,
+                    }
+                });
+            }
+            let mut places = places.into_iter();
+            all.retain(|found| {
+                let places = places.next();
+                found.reached.is_null() || places == Some(found.places)
+            });
             all
         }
     }
@@ -178,8 +180,19 @@ impl<'a> Search<'a> {
                 return self.list(args);
             }
             self.expression(filter);
-            self.path.push(conditions::test(filter.cast(), Kind::True));
-            self.list(args);
+            self.where_true(conditions::test(filter.cast(), Kind::True), |search| {
+                search.list(args);
+            });
+        }
+    }
+
+    /// Searches what is evaluated only where a condition is true; nothing there can be computed
+    /// ahead if the condition cannot.
+    unsafe fn where_true(&mut self, condition: *mut pg_sys::Node, search: impl FnOnce(&mut Self)) {
+        // SAFETY: a condition over a finished plan's expressions.
+        if unsafe { self.allows(condition) } {
+            self.path.push(condition);
+            search(self);
             self.path.pop();
         }
     }
@@ -192,11 +205,16 @@ impl<'a> Search<'a> {
     ) {
         // SAFETY: as for `list`.
         unsafe {
+            let depth = self.path.len();
             for node in items::<pg_sys::Node>(list) {
                 self.expression(node);
-                self.path.push(goes_on(node));
+                let condition = goes_on(node);
+                if !self.allows(condition) {
+                    break;
+                }
+                self.path.push(condition);
             }
-            self.path.truncate(self.path.len() - lists::length(list));
+            self.path.truncate(depth);
         }
     }
 
@@ -214,10 +232,15 @@ impl<'a> Search<'a> {
                 if tested.is_null() {
                     self.expression(condition);
                 }
-                self.path.push(conditions::test(condition, Kind::True));
-                self.expression((*when).result);
-                self.path.pop();
-                self.path.push(conditions::test(condition, Kind::NotTrue));
+                self.where_true(conditions::test(condition, Kind::True), |search| {
+                    search.expression((*when).result);
+                });
+                let goes_on = conditions::test(condition, Kind::NotTrue);
+                if !self.allows(goes_on) {
+                    self.path.truncate(depth);
+                    return;
+                }
+                self.path.push(goes_on);
             }
             self.expression((*case).defresult);
             self.path.truncate(depth);
@@ -230,29 +253,35 @@ impl<'a> Search<'a> {
             if functions::function((*call).funcid).is_none() {
                 return self.list((*call).args);
             }
-            let known = |other: *mut pg_sys::Node| same(other, call.cast());
-            if self.columns.iter().any(|column| known(*column)) {
+            if self.columns.position(call.cast()).is_some() {
                 return;
             }
-            let inner = items::<pg_sys::Node>((*call).args)
-                .any(|argument| self.contains_new_call(argument));
-            if inner {
-                return self.list((*call).args);
-            }
-            if !self.can_be_ahead(call) {
+            let met = self.met;
+            self.list((*call).args);
+            let inner = self.met > met
+                || items::<pg_sys::Node>((*call).args)
+                    .any(|argument| self.contains_new_call(argument));
+            self.met += 1;
+            if inner || !self.can_be_ahead(call) {
                 return;
             }
-            let reached = conditions::all(&self.path);
-            match self.found.iter_mut().find(|found| known(found.call.cast())) {
-                Some(found) => {
+            let too_many =
+                !self.path.is_empty() && self.before + self.found.len() >= MOST_CONDITIONAL;
+            match self.places.position(call.cast()) {
+                Some(place) => {
+                    let found = &mut self.found[place];
                     found.places += 1;
-                    found.reached = conditions::either(found.reached, reached);
+                    found.reached = conditions::either(found.reached, conditions::all(&self.path));
                 }
-                None => self.found.push(Found {
-                    call,
-                    reached,
-                    places: 1,
-                }),
+                None if too_many => {}
+                None => {
+                    self.places.push(call.cast());
+                    self.found.push(Found {
+                        call,
+                        reached: conditions::all(&self.path),
+                        places: 1,
+                    });
+                }
             }
         }
     }
@@ -260,20 +289,16 @@ impl<'a> Search<'a> {
     unsafe fn contains_new_call(&self, node: *mut pg_sys::Node) -> bool {
         // SAFETY: an argument of a call.
         unsafe {
-            walk(node, &mut |part| {
-                if self.columns.iter().any(|column| same(*column, part)) {
-                    Next::Past
-                } else if is_call(part) {
-                    Next::Stop
-                } else {
-                    Next::Into
-                }
+            walk(node, &mut |part| match (*part).type_ {
+                NodeTag::T_Var | NodeTag::T_Const => Next::Past,
+                _ if self.columns.position(part).is_some() => Next::Past,
+                _ if is_call(part) => Next::Stop,
+                _ => Next::Into,
             })
         }
     }
 
-    /// Whether a call's arguments, and what decides whether it is reached, may be evaluated before
-    /// its row is asked for.
+    /// Whether a call's arguments may be evaluated before its row is asked for.
     unsafe fn can_be_ahead(&self, call: Call) -> bool {
         // SAFETY: a call in a finished plan.
         unsafe {
@@ -293,15 +318,17 @@ impl<'a> Search<'a> {
             if !fixed || (*call).funcretset || !is_steady(whole) {
                 return false;
             }
-            let path_allows = |condition: &*mut pg_sys::Node| {
-                is_steady(*condition)
-                    && !self.contains_new_call(*condition)
-                    && !(self.partial && may_raise(*condition))
-            };
-            if !self.path.iter().all(path_allows) {
-                return false;
-            }
             !self.partial || !arguments.any(|argument| may_raise(argument))
+        }
+    }
+
+    /// Whether a condition may be evaluated before its row is asked for.
+    unsafe fn allows(&self, condition: *mut pg_sys::Node) -> bool {
+        // SAFETY: a condition over a finished plan's expressions.
+        unsafe {
+            is_steady(condition)
+                && !self.contains_new_call(condition)
+                && !(self.partial && may_raise(condition))
         }
     }
 }

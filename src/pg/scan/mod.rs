@@ -32,6 +32,7 @@ mod gather;
 mod lists;
 mod node;
 mod parallel;
+mod places;
 mod rewrite;
 mod run;
 mod score;

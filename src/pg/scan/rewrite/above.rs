@@ -7,9 +7,10 @@ use pgrx::pg_sys::{self, NodeTag, Plan};
 
 use super::plans::{inner_join, is_current_of, is_join};
 use super::read_ahead::Ahead;
-use super::stages::{position, stages};
+use super::stages::stages;
 use super::{Place, Rewrite, Stops};
 use crate::pg::scan::calls::Search;
+use crate::pg::scan::places::Places;
 use crate::pg::scan::tree::{Next, is_deep, walk};
 use crate::pg::scan::{lists, node};
 
@@ -36,8 +37,8 @@ impl Rewrite {
             let exact = place.exact.filter(|_| filters.is_empty());
             let stops = exact.unwrap_or(place.stops);
             let partial = stops == Stops::Anywhere;
-            let search = |columns: &[*mut pg_sys::Node], node: *mut pg_sys::Node| {
-                let mut search = Search::new(partial, columns);
+            let search = |columns: &Places, before, node: *mut pg_sys::Node| {
+                let mut search = Search::new(partial, columns, before);
                 if node.is_null() {
                     return Vec::new();
                 }
@@ -50,10 +51,10 @@ impl Rewrite {
             };
             let first = filters
                 .iter()
-                .position(|filter| !search(&[], *filter).is_empty())
+                .position(|filter| !search(&Places::default(), 0, *filter).is_empty())
                 .unwrap_or(filters.len());
             let stays = filters.len() == first;
-            if stays && search(&[], targets).is_empty() {
+            if stays && search(&Places::default(), 0, targets).is_empty() {
                 return plan;
             }
             let (kept, moved) = filters.split_at(first);
@@ -160,9 +161,8 @@ impl Rewrite {
             pg_sys::relation_close(table, pg_sys::NoLock as i32);
             // Every column that is read must be among them just so.
             all.filter(|all| {
-                columns
-                    .iter()
-                    .all(|column| position(all, *column).is_some())
+                let all = Places::of(all.iter().copied());
+                columns.iter().all(|column| all.position(*column).is_some())
             })
         }
     }
@@ -172,7 +172,7 @@ impl Rewrite {
 unsafe fn columns_read(
     expressions: impl Iterator<Item = *mut pg_sys::Node>,
 ) -> Vec<*mut pg_sys::Node> {
-    let mut columns: Vec<*mut pg_sys::Node> = Vec::new();
+    let mut columns = Places::default();
     for expression in expressions {
         // SAFETY: expressions of a finished plan.
         unsafe {
@@ -181,7 +181,7 @@ unsafe fn columns_read(
                 | NodeTag::T_Aggref
                 | NodeTag::T_WindowFunc
                 | NodeTag::T_GroupingFunc => {
-                    if position(&columns, part).is_none() {
+                    if columns.position(part).is_none() {
                         columns.push(part);
                     }
                     Next::Past
@@ -190,5 +190,5 @@ unsafe fn columns_read(
             });
         }
     }
-    columns
+    columns.as_slice().to_vec()
 }

@@ -6,10 +6,13 @@ use pgrx::pg_sys::{self, NodeTag, Plan};
 
 use super::plans::takes_all;
 use super::read_ahead::Ahead;
+use super::stages::MOST_STAGES;
 use super::{Place, Rewrite, Stops};
-use crate::pg::scan::calls::{self, Found, Search};
+use crate::pg::interrupt;
+use crate::pg::scan::calls::{Found, Search};
 use crate::pg::scan::lists;
 use crate::pg::scan::node::{self, Columns, New};
+use crate::pg::scan::places::Places;
 use crate::pg::scan::tree::{Next, is_deep, replace, replace_parts, walk};
 
 impl Rewrite {
@@ -136,13 +139,17 @@ impl Rewrite {
             if (*plan).lefttree.is_null() || lists.iter().any(|list| is_deep(*list)) {
                 return;
             }
-            for round in 0.. {
-                let mut found = Search::new(place.is_partial(), &[]);
+            let mut taken = 0;
+            for round in 0..MOST_STAGES {
+                interrupt::check();
+                let none = Places::default();
+                let mut found = Search::new(place.is_partial(), &none, taken);
                 let read = search(&mut found);
                 let found = found.found(&read);
                 if found.is_empty() || place.is_partial() && round > 0 {
                     return;
                 }
+                taken += found.len();
                 let shows = self.shows((*plan).lefttree);
                 if shows == Ahead::Volatile || shows == Ahead::Shows && place.is_partial() {
                     return;
@@ -153,10 +160,9 @@ impl Rewrite {
                         || found.iter().any(|found| found.may_raise()));
                 let child = (*plan).lefttree;
                 let before = lists::length((*child).targetlist);
+                let places = Places::of(found.iter().map(|found| found.call.cast()));
                 let mut column = |part: *mut pg_sys::Node| {
-                    let at = found
-                        .iter()
-                        .position(|found| calls::same(found.call.cast(), part))?;
+                    let at = places.position(part)?;
                     Some(node::variable(pg_sys::OUTER_VAR, before + at, part))
                 };
                 for list in [&raw mut (*plan).targetlist, &raw mut (*plan).qual] {

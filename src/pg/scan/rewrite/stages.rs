@@ -5,10 +5,15 @@ use std::ptr::null_mut;
 use pgrx::pg_sys::{self, Plan};
 
 use super::{Place, Rewrite};
-use crate::pg::scan::calls::{self, Found};
+use crate::pg::interrupt;
+use crate::pg::scan::calls::Found;
 use crate::pg::scan::lists;
 use crate::pg::scan::node::{self, Columns, New};
+use crate::pg::scan::places::Places;
 use crate::pg::scan::tree::replace;
+
+/// Most nodes that are put one above another; calls beyond them are computed row by row.
+pub(super) const MOST_STAGES: usize = 30;
 
 /// What one node computes, and the filters that can be applied once it has.
 pub(super) struct Stage {
@@ -17,7 +22,8 @@ pub(super) struct Stage {
 }
 
 /// The stages of these filters, in their order, and then of a target list over these columns;
-/// `search` finds the calls of an expression that can be computed from columns.
+/// `search` finds the calls of an expression that can be computed from columns, some of which are
+/// earlier calls, so many. The last stage has all filters that are left.
 ///
 /// # Safety
 /// Expressions of a finished plan.
@@ -25,25 +31,36 @@ pub(super) unsafe fn stages(
     columns: &[*mut pg_sys::Node],
     filters: &[*mut pg_sys::Node],
     targets: *mut pg_sys::Node,
-    search: impl Fn(&[*mut pg_sys::Node], *mut pg_sys::Node) -> Vec<Found>,
+    search: impl Fn(&Places, usize, *mut pg_sys::Node) -> Vec<Found>,
 ) -> Vec<Stage> {
     let mut stages = Vec::new();
-    let mut known = columns.to_vec();
+    // SAFETY: as the caller says.
+    let mut known = unsafe { Places::of(columns.iter().copied()) };
     let mut waiting = filters.iter().copied().peekable();
     loop {
+        interrupt::check();
+        let find = |known: &Places, node| search(known, known.len() - columns.len(), node);
         let calls = match waiting.peek() {
-            Some(filter) => search(&known, *filter),
-            None => search(&known, targets),
+            Some(filter) => find(&known, *filter),
+            None => find(&known, targets),
         };
         if calls.is_empty() && waiting.peek().is_none() {
             return stages;
         }
-        known.extend(calls.iter().map(|found| found.call.cast::<pg_sys::Node>()));
+        for found in &calls {
+            // SAFETY: a call of the plan's.
+            unsafe { known.push(found.call.cast()) };
+        }
+        let last = stages.len() + 1 == MOST_STAGES;
         let mut filters = Vec::new();
-        while let Some(filter) = waiting.next_if(|filter| search(&known, *filter).is_empty()) {
+        while let Some(filter) = waiting.next_if(|filter| last || find(&known, *filter).is_empty())
+        {
             filters.push(filter);
         }
         stages.push(Stage { calls, filters });
+        if last {
+            return stages;
+        }
     }
 }
 
@@ -66,12 +83,14 @@ impl Rewrite {
         unsafe {
             let rows = (*plan).plan_rows;
             let mut top = plan;
-            let mut known = columns;
+            let mut known = Places::of(columns);
             for (i, stage) in stages.iter().enumerate() {
                 let before = known.len();
                 let mut keep = vec![false; before];
                 let mut over = |part: *mut pg_sys::Node| {
-                    position(&known, part).map(|at| node::variable(pg_sys::OUTER_VAR, at, part))
+                    known
+                        .position(part)
+                        .map(|at| node::variable(pg_sys::OUTER_VAR, at, part))
                 };
                 let calls: Vec<_> = stage
                     .calls
@@ -82,14 +101,11 @@ impl Rewrite {
                         shown: found.call.cast(),
                     })
                     .collect();
-                known.extend(
-                    stage
-                        .calls
-                        .iter()
-                        .map(|found| found.call.cast::<pg_sys::Node>()),
-                );
+                for found in &stage.calls {
+                    known.push(found.call.cast());
+                }
                 let mut read = |part: *mut pg_sys::Node| {
-                    let at = position(&known, part)?;
+                    let at = known.position(part)?;
                     if at < before {
                         keep[at] = true;
                     }
@@ -141,16 +157,4 @@ impl Rewrite {
             top
         }
     }
-}
-
-/// The place of an expression among columns.
-///
-/// # Safety
-/// Expressions.
-pub(super) unsafe fn position(
-    columns: &[*mut pg_sys::Node],
-    node: *mut pg_sys::Node,
-) -> Option<usize> {
-    // SAFETY: as the caller says.
-    unsafe { columns.iter().position(|column| calls::same(*column, node)) }
 }
