@@ -11,6 +11,7 @@ mod encodings;
 mod extension;
 mod fixture;
 mod harness;
+mod hostile;
 mod interrupts;
 mod memory;
 mod model_users;

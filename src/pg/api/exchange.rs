@@ -1,10 +1,10 @@
 //! Models as files: out of one database and into another.
 
-use pgrx::JsonB;
 use pgrx::prelude::*;
 use serde_json::json;
 
-use super::{given, given_text};
+use super::document::Document;
+use super::{document, given, given_text};
 use crate::artifact::{Model, lineage};
 use crate::pg::access::Right;
 use crate::pg::catalog::{self, Description, NewVersion, Training};
@@ -75,16 +75,20 @@ fn import_weights(
     weights: Option<&[u8]>,
     architecture: Option<&[u8]>,
     task: Option<&[u8]>,
-    features: Option<JsonB>,
+    features: Option<Document>,
     classes: Option<Vec<Option<String>>>,
-    options: Option<JsonB>,
+    options: Option<Document>,
 ) -> i32 {
     let model = given_text(model, "model").or_raise();
     let weights = given(weights, "weights").or_raise();
     let architecture = given_text(architecture, "architecture").or_raise();
     let task = given_text(task, "task").or_raise();
-    let features = given(features, "features").or_raise().0;
-    let options = options.map_or_else(|| serde_json::json!({}), |json| json.0);
+    let features = document(features, "features")
+        .and_then(|features| given(features, "features"))
+        .or_raise();
+    let options = document(options, "options")
+        .or_raise()
+        .unwrap_or_else(|| json!({}));
     let classes = classes.map(|classes| classes_of(classes).or_raise());
     let source = weights::Source {
         weights,

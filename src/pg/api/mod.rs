@@ -5,6 +5,7 @@ mod architectures;
 pub(super) mod calling;
 mod cost;
 mod create_function;
+mod document;
 mod exchange;
 mod function_parameters;
 mod judged_target;
@@ -20,6 +21,9 @@ mod training;
 
 use pgrx::prelude::*;
 
+use serde_json::Value;
+
+use self::document::Document;
 use super::encoding;
 use super::error::{Report, Result};
 
@@ -40,6 +44,11 @@ fn text<'a>(value: Option<&'a [u8]>, argument: &str) -> Result<Option<&'a str>> 
     value
         .map(|bytes| encoding::utf8(bytes, &format!("argument \"{argument}\"")))
         .transpose()
+}
+
+/// A document that may be given.
+fn document(value: Option<Document>, argument: &str) -> Result<Option<Value>> {
+    value.map(|document| document.parse(argument)).transpose()
 }
 
 /// A text that must be given.

@@ -5,7 +5,8 @@ use std::time::Instant;
 use pgrx::prelude::*;
 use pgrx::{JsonB, PgSqlErrorCode as Code, pg_sys};
 
-use super::{create_function, given_text, text};
+use super::document::Document;
+use super::{create_function, document, given_text, text};
 use crate::artifact::Model;
 use crate::features::{FeatureSet, Kind, Task};
 use crate::nn::{Crew, EpochReport, blas};
@@ -33,14 +34,14 @@ fn train(
     target: Option<&[u8]>,
     task: Option<&[u8]>,
     architecture: Option<&[u8]>,
-    features: Option<JsonB>,
+    features: Option<Document>,
     epochs: Option<i32>,
     batch_size: Option<i32>,
     learning_rate: Option<f64>,
     optimizer: Option<&[u8]>,
     validation: Option<f64>,
     seed: Option<i64>,
-    options: Option<JsonB>,
+    options: Option<Document>,
 ) -> TableIterator<
     'static,
     (
@@ -59,8 +60,10 @@ fn train(
         target: given_text(target, "target").or_raise(),
         task: text(task, "task").or_raise(),
         architecture: text(architecture, "architecture").or_raise(),
-        features: features.map(|json| json.0),
-        options_json: options.map_or_else(|| serde_json::json!({}), |json| json.0),
+        features: document(features, "features").or_raise(),
+        options_json: document(options, "options")
+            .or_raise()
+            .unwrap_or_else(|| serde_json::json!({})),
         arguments: Arguments {
             epochs: epochs.map(i64::from),
             batch_size: batch_size.map(i64::from),
