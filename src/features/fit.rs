@@ -2,8 +2,7 @@
 
 use super::fit_arrays::fit_array;
 use super::gather::{Gathered, gather, identifiers, wrong_kind};
-use super::number_like::looks_like_numbers;
-use super::quoting::quote_identifier;
+use super::number_like::{NumberLike, looks_like_numbers};
 use super::request::{CategoricalSettings, Encoding, Missing, NumericSettings};
 use super::set::{MAX_VECTORS, MAX_WIDTH};
 use super::statistics::{Moments, quantile};
@@ -100,13 +99,13 @@ pub fn fit(
         {
             left_out.push(LeftOut::new(&column.name, reason));
         } else if !request.named
-            && let Some(levels) = numbers_as_texts(column, &gathered[i], dictionary)
+            && let Some((levels, numbers)) = numbers_as_texts(column, &gathered[i], dictionary)
         {
             warnings.push(format!(
                 "column \"{}\" is text whose values look like numbers: it is treated as {levels} \
                  categories; {}",
                 column.name,
-                cast_hint(column)
+                numbers.hint(&column.name)
             ));
         }
         let (treatment, profile) = match (&gathered[i], &request.treatment, reason) {
@@ -334,9 +333,9 @@ fn unusable(
             (identifies && distinct > 0.5 * *present as f64).then(|| {
                 let reason = "more than half of its values are distinct, as in an identifier";
                 match numbers_as_texts(column, gathered, dictionary) {
-                    Some(_) => format!(
+                    Some((_, numbers)) => format!(
                         "{reason}; its values look like numbers: {}",
-                        cast_hint(column)
+                        numbers.hint(&column.name)
                     ),
                     None => reason.to_owned(),
                 }
@@ -345,26 +344,21 @@ fn unusable(
     }
 }
 
-/// How many levels a column of texts has whose values look like numbers.
+/// How many levels a column of texts has whose values look like numbers, and how.
 fn numbers_as_texts(
     column: &Column,
     gathered: &Gathered,
     dictionary: Option<&Dictionary>,
-) -> Option<usize> {
+) -> Option<(usize, NumberLike)> {
     let (Origin::Text, Gathered::Category { counts, .. }) = (column.origin, gathered) else {
         return None;
     };
     let levels = counts.iter().filter(|&&count| count > 0).count();
-    looks_like_numbers(dictionary?, counts).then_some(levels)
+    Some((levels, looks_like_numbers(dictionary?, counts)?))
 }
 
-/// What to do about numbers that come as texts.
-fn cast_hint(column: &Column) -> String {
-    format!(
-        "cast it in the query ({}::numeric)",
-        quote_identifier(&column.name)
-    )
-}
+/// Divisors from the center at which every clip has levelled off.
+const FAR: f64 = 1e6;
 
 fn numeric(settings: &NumericSettings, moments: &Moments, sorted: &[f64]) -> Fitted {
     let seen = moments.count() > 0;
@@ -388,10 +382,17 @@ fn numeric(settings: &NumericSettings, moments: &Moments, sorted: &[f64]) -> Fit
         }
         Scale::None => (0.0, 1.0),
     };
+    let divisor = usable(divisor);
+    // Infinities that were there to be learnt from stay apart from the largest number where the clip
+    // bounds what is made of them.
+    let (low, high) = match settings.clip {
+        Some(_) if moments.infinite > 0 => (center - FAR * divisor, center + FAR * divisor),
+        _ => (low, high),
+    };
     Fitted::Numeric {
         scale: settings.scale,
         center,
-        divisor: usable(divisor),
+        divisor,
         missing: match settings.missing {
             Missing::Mean => mean,
             Missing::Median => at(0.5),

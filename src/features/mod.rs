@@ -68,6 +68,7 @@ pub use labels::Labels;
 pub use left_out::LeftOut;
 pub use mask::BitMask;
 pub use number_key::is_whole_number;
+pub use number_like::numbers_as_classes;
 pub use positive_class::positive_by_name;
 pub use quoting::{features_argument, quote_identifier};
 pub use request::{

@@ -69,7 +69,8 @@ impl Target {
         let chosen = reaching == Reaching::Chosen;
         let least = moments.iter().map(|m| m.low).fold(f64::INFINITY, f64::min);
         let from_zero = range.high.is_infinite() && range.low <= 0.0 && least >= 0.0;
-        if range.is_soft && !(chosen && from_zero) {
+        // Weights that are gone on from have been learnt with that scale, as well as they could.
+        if range.is_soft && reaching == Reaching::Kept {
             return Ok(false);
         }
         if chosen {
@@ -155,12 +156,13 @@ fn out_of_reach(
         false => "any number".to_owned(),
     };
     let numbers = match (range.low.is_finite(), range.high.is_finite()) {
-        (true, false) => format!("from {} up", end(range.low)),
-        (false, true) => format!("up to {}", end(range.high)),
-        _ => format!("from {} to {}", end(range.low), end(range.high)),
+        _ if range.is_soft => "below 0 only for inputs that are far below it".to_owned(),
+        (true, false) => format!("from {} up only", end(range.low)),
+        (false, true) => format!("up to {} only", end(range.high)),
+        _ => format!("from {} to {} only", end(range.low), end(range.high)),
     };
     Error::invalid(format!(
-        "{given}, but the last layer's activation {} gives numbers {numbers} only",
+        "{given}, but the last layer's activation {} gives numbers {numbers}",
         range.activation
     ))
     .with_hint(hint)

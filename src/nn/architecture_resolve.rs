@@ -120,6 +120,31 @@ impl Architecture {
         Ok(architecture)
     }
 
+    /// The layer with a sigmoid or softmax, told as messages name it, behind which an output layer is
+    /// appended: its author may have meant it for the output, with other units than the task needs.
+    ///
+    /// # Errors
+    /// As for [`Architecture::resolve`].
+    pub fn appended_behind(&self, head: Head) -> Result<Option<(String, Activation)>, Error> {
+        let mut written = self.named()?;
+        let resolved = self.resolve(head)?;
+        written.join_last_activation(head);
+        if resolved.layers.len() == written.layers.len() {
+            return Ok(None);
+        }
+        let dropout = |layer: &&LayerSpec| matches!(layer.kind, LayerKind::Dropout { .. });
+        let last = written.layers.iter().rev().find(|layer| !dropout(layer));
+        Ok(last.and_then(|layer| {
+            let activation = match &layer.kind {
+                LayerKind::Activation(activation) => *activation,
+                LayerKind::Dense(dense) => dense.activation?,
+                _ => return None,
+            };
+            matches!(activation, Activation::Sigmoid | Activation::Softmax)
+                .then(|| (layer.label(), activation))
+        }))
+    }
+
     /// Takes a sigmoid or softmax that is the last layer, behind a linear layer as wide as the task
     /// needs, for that layer's activation: PyTorch writes the output in two.
     fn join_last_activation(&mut self, head: Head) {

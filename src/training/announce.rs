@@ -33,6 +33,8 @@ pub(super) struct Learnt<'a> {
     pub(super) validated_counts: Option<Vec<u64>>,
     /// What the outputs are kept within, where the target's scale was chosen by it.
     pub(super) chosen_within: Option<OutputRange>,
+    /// Of a warm start, how many examples the versions before are known to have met.
+    pub(super) known_again: Option<usize>,
 }
 
 /// The notices before the loop, a line each: task, features, the split, what is ignored.
@@ -94,7 +96,13 @@ pub(super) fn announcement(job: &Job<'_>, learnt: &Learnt<'_>) -> Vec<String> {
             HeldOut::Share(share) => {
                 let share = (share * 1000.0).round() / 10.0;
                 match job.warm_start() {
-                    true => format!("those held out before, and of new rows {how}, {share}%"),
+                    true => format!(
+                        "those held out before, and of new rows {how}, {share}%{}",
+                        learnt.known_again.map_or(String::new(), |again| format!(
+                            "; {again} of {} are known from the versions before",
+                            learnt.trained.len()
+                        ))
+                    ),
                     false => format!("{how}, {share}%"),
                 }
             }

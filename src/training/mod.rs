@@ -33,4 +33,4 @@ pub(crate) use options::nearest;
 pub use options::{ClassWeights, Deploy, Options, ValidationSplit};
 pub use plan::{Given, Plan, Read, SequencePlan};
 pub use run::run;
-pub use seen::{Known, RowTruth, Seen, SeenRows, Side, row_hash};
+pub use seen::{Known, RowHashes, RowTruth, Seen, SeenRows, Side, features_hash, row_hash};

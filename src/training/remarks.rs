@@ -3,7 +3,7 @@
 
 use super::announce::{HeldOut, Learnt};
 use super::job::Job;
-use crate::features::{Target, positive_by_name};
+use crate::features::{Origin, Target, numbers_as_classes, positive_by_name};
 
 /// With fewer training rows there is little to learn from.
 const FEW_ROWS: usize = 30;
@@ -31,6 +31,7 @@ pub(super) fn remarks(job: &Job<'_>, learnt: &Learnt<'_>) -> Vec<Remark> {
             range.activation
         )));
     }
+    remarks.extend(numbers(job, learnt.target).map(Remark::Warning));
     remarks.extend(absent(learnt.target).map(Remark::Warning));
     remarks.extend(one_sided(learnt).map(Remark::Warning));
     if learnt.rows_trained < FEW_ROWS {
@@ -78,6 +79,27 @@ fn positive_class(job: &Job<'_>, target: &Target) -> Option<Remark> {
         "of \"{positive}\" and \"{other}\" the positive class is \"{positive}\", {why}: neural.predict \
          gives its probability; say which is meant by option \"positive_class\""
     )))
+}
+
+/// A target whose numbers come as texts, and are learnt as classes without having been asked for.
+fn numbers(job: &Job<'_>, target: &Target) -> Option<String> {
+    let Target::Classes {
+        classes, counts, ..
+    } = target
+    else {
+        return None;
+    };
+    let is_text = job.plan.target.origin == Origin::Text;
+    if !is_text || job.task.is_some() || job.previous.is_some() {
+        return None;
+    }
+    let hint = numbers_as_classes(target.column(), classes, counts)?;
+    Some(format!(
+        "the target \"{}\" is text whose values look like numbers: it is learnt as {} classes, of \
+         which none is more or less than another; {hint}, or say task => 'classification'",
+        target.column(),
+        classes.len()
+    ))
 }
 
 /// Classes or labels that no training row has.

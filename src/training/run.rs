@@ -26,7 +26,7 @@ use crate::artifact::{Model, in_order_of_classes};
 use crate::features::{
     Block, BlockEncoder, Fit, Labels, LeftOut, RawRows, SequenceRows, Target, Task,
 };
-use crate::nn::{self, Network, Predictor, RowSource};
+use crate::nn::{self, Architecture, Head, Network, Predictor, RowSource};
 
 /// What is learnt from: the raw rows, and one row for each example, which are the same unless
 /// examples are sequences.
@@ -112,15 +112,12 @@ pub fn run(
     let members = members_of(job, wished.members, total)?;
     let mut sides = Sides::draw(job, members, fraction, examples.each(), &labels, &mut stop)?;
     let mut warnings = Vec::new();
+    let mut known_again = None;
     if job.warm_start() && sides.rows_validated() > 0 {
-        warnings.extend(keep_sides(
-            job,
-            &target,
-            &labels,
-            &mut sides,
-            &mut examples,
-            &mut stop,
-        )?);
+        let (warning, again) =
+            keep_sides(job, &target, &labels, &mut sides, &mut examples, &mut stop)?;
+        warnings.extend(warning);
+        known_again = again;
     }
     if let Some(weight) = job.plan.weight {
         check_weights(
@@ -190,6 +187,9 @@ pub fn run(
     } = fit;
     warnings.extend(left_out_warnings(&left_out));
     warnings.extend(of_features);
+    if job.architecture.is_some() && !job.warm_start() {
+        warnings.extend(appended_warning(&wished, head)?);
+    }
     if twins.met > 0 {
         warnings.push(twins_warning(twins.met, sides.rows_validated()));
     }
@@ -281,6 +281,7 @@ pub fn run(
         held_out,
         validated_counts,
         chosen_within,
+        known_again,
     };
     for text in announcement(job, &learnt) {
         observer.notice(&text);
@@ -439,6 +440,19 @@ pub fn run(
     })
 }
 
+/// What to say of an output layer that is appended behind what looks like one.
+fn appended_warning(wished: &Architecture, head: Head) -> Result<Option<String>, Error> {
+    let behind = wished.appended_behind(head)?;
+    Ok(behind.map(|(layer, activation)| {
+        format!(
+            "the output layer is appended behind {layer} with its {activation}, and reads numbers \
+             from 0 to 1 only: if that was meant for the output, give it as many units as the task \
+             needs ({}), or leave the activation out",
+            head.units()
+        )
+    }))
+}
+
 /// What examples are told by: the inputs that the earlier versions knew them by, where there are
 /// some, else all.
 fn identity_of<'a>(
@@ -460,7 +474,7 @@ fn identity_of<'a>(
 }
 
 /// Holds out again what the version that a warm start goes on from has not learnt; gives what the
-/// user must know of it.
+/// user must know of it, and how many of the examples that version is known to have met.
 fn keep_sides(
     job: &Job<'_>,
     target: &Target,
@@ -468,25 +482,26 @@ fn keep_sides(
     sides: &mut Sides,
     examples: &mut Examples<'_>,
     stop: &mut dyn FnMut() -> bool,
-) -> Result<Option<String>, Error> {
+) -> Result<(Option<String>, Option<usize>), Error> {
     let Some(previous) = job.previous else {
-        return Ok(None);
+        return Ok((None, None));
     };
+    let mut known_again = None;
     match job.seen {
         Some(seen) => {
             let encoder = previous.features.used().block_encoder(job.dictionaries);
             let identity = identity_of(job, target, labels, &encoder, Some(seen));
-            sides.keep(job, seen, &identity, examples.rows, stop)?;
+            let again = sides.keep(job, seen, &identity, examples.rows, stop)?;
+            known_again = Some(again);
             if sides.rows_validated() > 0 {
-                return Ok(None);
+                return Ok((None, known_again));
             }
         }
         None if job.plan.flag.is_some() => {
-            return Ok(Some(
-                "the version that is gone on from does not tell which rows it was trained on: the \
-                 validation figures hold only if none of the rows held out is among them"
-                    .into(),
-            ));
+            let warning = "the version that is gone on from does not tell which rows it was trained \
+                           on: the validation figures hold only if none of the rows held out is \
+                           among them";
+            return Ok((Some(warning.into()), None));
         }
         None => {}
     }
@@ -517,10 +532,11 @@ fn keep_sides(
         Some(_) => "was trained on every row, or may have been",
         None => "does not tell which rows it was trained on",
     };
-    Ok(Some(format!(
+    let warning = format!(
         "the version that is gone on from {why}: nothing is held out, there are no validation \
          figures, and the metrics are those of training rows"
-    )))
+    );
+    Ok((Some(warning), known_again))
 }
 
 /// The previous version's parameters in a network that reads more features.

@@ -3,7 +3,9 @@
 //! A version that goes on from another one's weights must not be judged on rows that these weights
 //! have learnt. So every version keeps, of a sample of the rows that it and the versions before it
 //! were trained with, on which side each was. A row is known again by the bits of its encoded
-//! features and of its target, whatever query it comes from and in whatever order.
+//! features and of its target, whatever query it comes from and in whatever order; and, where the
+//! features tell nearly all rows apart, by these alone, to the precision of a `real` column: what is
+//! true of a row may have been corrected since, or its columns' types have changed.
 //!
 //! The sample is of the rows with the smallest hashes (the bottom-k sketch of Cohen and Kaplan
 //! 2007): of a row below the sketch's limit it is known whether it was there, above it is not. Up
@@ -17,6 +19,10 @@ pub const CAPACITY: usize = 16_384;
 const FORMAT: u8 = 1;
 /// Bytes before the rows.
 const HEADER: usize = 16;
+/// Steps between 0 and 1 that [`features_hash`] tells apart.
+const GRID: f32 = 4096.0;
+/// Share of the rows that must differ in their features for these to tell rows.
+const TOLD_APART: f64 = 0.9;
 /// One beyond the largest hash.
 const NO_LIMIT: u64 = 1 << 32;
 
@@ -81,6 +87,21 @@ pub fn row_hash(features: &[f32], truth: RowTruth<'_>, buffer: &mut Vec<u8>) -> 
             buffer.extend(numbers.iter().flat_map(|x| (x + 0.0).to_le_bytes()));
         }
     }
+    (hash_bytes(buffer) >> 32) as u32
+}
+
+/// The hash of a row's encoded features alone: to some four decimal digits, so that neither a change
+/// of a column's type to `real` nor another way of scaling it makes another row of it.
+pub fn features_hash(features: &[f32], buffer: &mut Vec<u8>) -> u32 {
+    buffer.clear();
+    buffer.extend(features.iter().flat_map(|&x| {
+        let rounded = match x.abs() < 1.0 {
+            true => (x * GRID).round() / GRID,
+            // As many bits of the mantissa as the grid has just below 1.
+            false => f32::from_bits((x.to_bits() + 0x800) & !0xfff),
+        };
+        (rounded + 0.0).to_le_bytes()
+    }));
     (hash_bytes(buffer) >> 32) as u32
 }
 
@@ -177,6 +198,12 @@ impl Seen {
             .any(|row| matches!(Side::of(row.1), Side::Fold(_)))
     }
 
+    /// How many different rows there were, of all: exact up to [`CAPACITY`], else estimated by the
+    /// largest hash that is kept. To be asked of a sample that has been settled.
+    pub fn different(&self) -> f64 {
+        self.rows.len() as f64 * (NO_LIMIT as f64 / self.limit.max(1) as f64)
+    }
+
     /// The sample as bytes, once it has been settled.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(HEADER + 5 * self.rows.len());
@@ -220,16 +247,69 @@ impl Seen {
 pub struct SeenRows {
     /// The rows, or sequences by their first step.
     pub rows: Seen,
+    /// The same by their features alone, where these tell rows apart.
+    pub features: Option<Seen>,
     /// The groups that `validation_group` kept together, where it was given.
     pub groups: Option<Seen>,
 }
 
+/// What a row is known by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowHashes {
+    /// [`row_hash`].
+    pub row: u32,
+    /// [`features_hash`].
+    pub features: u32,
+    /// [`group_hash`], where there are groups.
+    pub group: Option<u32>,
+}
+
 impl SeenRows {
+    /// No rows, which will be told by so many inputs, and their groups if there are any.
+    pub fn new(width: usize, groups: bool) -> SeenRows {
+        SeenRows {
+            rows: Seen::new(width),
+            features: Some(Seen::new(width)),
+            groups: groups.then(|| Seen::new(width)),
+        }
+    }
+
+    /// Adds a row.
+    pub fn add(&mut self, hashes: RowHashes, side: Side) {
+        self.rows.add(hashes.row, side);
+        if let Some(features) = &mut self.features {
+            features.add(hashes.features, side);
+        }
+        if let (Some(groups), Some(group)) = (&mut self.groups, hashes.group) {
+            groups.add(group, side);
+        }
+    }
+
+    /// Brings what was added in order; `rows` is how many rows that were.
+    pub fn settle(&mut self, rows: usize) {
+        self.rows.settle();
+        if let Some(groups) = &mut self.groups {
+            groups.settle();
+        }
+        self.features = self.features.take().and_then(|mut features| {
+            features.settle();
+            (features.different() >= TOLD_APART * rows as f64).then_some(features)
+        });
+    }
+
     /// What is known of a row and of the group it is in. Where groups are known, a row is where its
     /// group was, seen or not.
-    pub fn find(&self, row: u32, group: Option<u32>) -> Known {
-        let own = self.rows.find(row);
-        match self.groups.as_ref().zip(group) {
+    pub fn find(&self, hashes: RowHashes) -> Known {
+        let own = match (self.rows.find(hashes.row), &self.features) {
+            // Of rows that are alike in all, the side that all of them had.
+            (seen @ Known::Seen(_), _) => seen,
+            (other, None) => other,
+            (other, Some(features)) => match features.find(hashes.features) {
+                seen @ Known::Seen(_) => seen,
+                _ => other,
+            },
+        };
+        match self.groups.as_ref().zip(hashes.group) {
             Some((groups, group)) if own != Known::Seen(Side::Trained) => groups.find(group),
             _ => own,
         }
@@ -238,35 +318,51 @@ impl SeenRows {
     /// Takes in what is known from earlier trainings.
     pub fn merge(&mut self, earlier: &SeenRows) {
         self.rows.merge(&earlier.rows);
-        match (&mut self.groups, &earlier.groups) {
-            (Some(groups), Some(earlier)) => groups.merge(earlier),
-            (None, Some(earlier)) => self.groups = Some(earlier.clone()),
-            _ => {}
+        for (own, earlier) in [
+            (&mut self.features, &earlier.features),
+            (&mut self.groups, &earlier.groups),
+        ] {
+            match (own, earlier) {
+                (Some(own), Some(earlier)) => own.merge(earlier),
+                (own @ None, Some(earlier)) => *own = Some(earlier.clone()),
+                _ => {}
+            }
         }
     }
 
-    /// As bytes.
+    /// As bytes: each sample after its length, which is 0 where there is none.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let rows = self.rows.to_bytes();
-        let mut bytes = (rows.len() as u32).to_le_bytes().to_vec();
-        bytes.extend(rows);
-        if let Some(groups) = &self.groups {
-            bytes.extend(groups.to_bytes());
-        }
-        bytes
+        let samples = [
+            Some(&self.rows),
+            self.features.as_ref(),
+            self.groups.as_ref(),
+        ];
+        samples
+            .into_iter()
+            .flat_map(|sample| {
+                let bytes = sample.map_or_else(Vec::new, Seen::to_bytes);
+                [(bytes.len() as u32).to_le_bytes().to_vec(), bytes].concat()
+            })
+            .collect()
     }
 
     /// Reads what [`to_bytes`](SeenRows::to_bytes) wrote; nothing of anything else.
-    pub fn from_bytes(bytes: &[u8]) -> Option<SeenRows> {
-        let (length, rest) = bytes.split_at_checked(4)?;
-        let length = u32::from_le_bytes(length.try_into().ok()?) as usize;
-        let (rows, groups) = rest.split_at_checked(length)?;
-        Some(SeenRows {
-            rows: Seen::from_bytes(rows)?,
-            groups: match groups {
-                [] => None,
-                groups => Some(Seen::from_bytes(groups)?),
-            },
+    pub fn from_bytes(mut bytes: &[u8]) -> Option<SeenRows> {
+        let mut next = || {
+            let (length, rest) = bytes.split_at_checked(4)?;
+            let length = u32::from_le_bytes(length.try_into().ok()?) as usize;
+            let (sample, rest) = rest.split_at_checked(length)?;
+            bytes = rest;
+            match sample {
+                [] => Some(None),
+                sample => Seen::from_bytes(sample).map(Some),
+            }
+        };
+        let (rows, features, groups) = (next()??, next()?, next()?);
+        bytes.is_empty().then_some(SeenRows {
+            rows,
+            features,
+            groups,
         })
     }
 }
@@ -278,7 +374,9 @@ pub fn group_hash(group: u64) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{CAPACITY, Known, RowTruth, Seen, Side, row_hash};
+    use super::{
+        CAPACITY, Known, RowHashes, RowTruth, Seen, SeenRows, Side, features_hash, row_hash,
+    };
 
     fn hash(row: u64) -> u32 {
         row_hash(&[row as f32], RowTruth::Class("a"), &mut Vec::new())
@@ -327,6 +425,38 @@ mod tests {
         let new = (rows..2 * rows).filter(|&row| seen.find(hash(row)) == Known::New);
         assert!(new.count() > CAPACITY / 2);
         assert!(seen.to_bytes().len() < 90_000);
+    }
+
+    #[test]
+    fn a_row_is_known_by_its_features_where_these_tell_rows_apart() {
+        let hashes = |x: f32, truth: f64| {
+            let mut buffer = Vec::new();
+            RowHashes {
+                row: row_hash(&[x], RowTruth::Numbers(&[truth]), &mut buffer),
+                features: features_hash(&[x], &mut buffer),
+                group: None,
+            }
+        };
+        let mut apart = SeenRows::new(1, false);
+        let mut alike = SeenRows::new(1, false);
+        for row in 0..2000 {
+            apart.add(hashes(row as f32, 1.0), Side::Trained);
+            alike.add(hashes((row % 50) as f32, f64::from(row)), Side::Trained);
+        }
+        apart.settle(2000);
+        alike.settle(2000);
+        let trained = Known::Seen(Side::Trained);
+        assert_eq!(apart.find(hashes(7.0, 1.0)), trained);
+        assert_eq!(apart.find(hashes(7.0, 2.0)), trained);
+        assert_eq!(apart.find(hashes(7.000_001, 2.0)), trained);
+        assert_eq!(apart.find(hashes(2007.5, 1.0)), Known::New);
+        assert_eq!(alike.find(hashes(7.0, 57.0)), trained);
+        assert_eq!(alike.find(hashes(7.0, 0.5)), Known::New);
+        for seen in [apart, alike] {
+            let bytes = seen.to_bytes();
+            assert_eq!(SeenRows::from_bytes(&bytes).as_ref(), Some(&seen));
+            assert_eq!(SeenRows::from_bytes(&bytes[..bytes.len() - 1]), None);
+        }
     }
 
     #[test]

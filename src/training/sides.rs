@@ -7,7 +7,9 @@ use super::choose_architecture::splits_nothing;
 use super::error::Error;
 use super::fit_rows::split_of;
 use super::job::Job;
-use super::seen::{Known, RowTruth, Seen, SeenRows, Side, group_hash, row_hash};
+use super::seen::{
+    Known, RowHashes, RowTruth, SeenRows, Side, features_hash, group_hash, row_hash,
+};
 use crate::features::{
     self, BitMask, Block, BlockEncoder, Labels, RawRows, Sequences, Split, Target, group_of,
 };
@@ -20,6 +22,10 @@ const TWIN_ROWS: usize = 50_000;
 /// Different rows from which on, and the share of all rows from which on, rows that are alike are
 /// held for copies. With fewer the columns hold so little that rows must be alike.
 const LEAST_DIFFERENT: (usize, f64) = (100, 0.1);
+/// Rows that are alike, and their share of all rows, up to which they are held for copies. More are a
+/// value that many rows have: these are on both sides as any others.
+const MOST_COPIES: usize = 5;
+const COPIES_SHARE: f64 = 0.05;
 /// Share of the rows held out that may be trained on as well before a warning is due.
 const TWINS_TOLD: f64 = 0.05;
 /// Values encoded at once.
@@ -112,7 +118,8 @@ impl Sides {
     }
 
     /// Holds out again what the versions before have held out, and nothing that they were trained
-    /// on or of which it is not known; of new examples those that were drawn.
+    /// on or of which it is not known; of new examples those that were drawn. Gives how many of the
+    /// examples are known again.
     ///
     /// # Errors
     /// Examples that a column flags to be held out, and that the versions before were trained on.
@@ -123,14 +130,16 @@ impl Sides {
         identity: &Identity<'_>,
         rows: &mut dyn RawRows,
         stop: &mut dyn FnMut() -> bool,
-    ) -> Result<(), Error> {
+    ) -> Result<usize, Error> {
         let mut known = Vec::with_capacity(self.trained.len());
+        let mut again = 0;
         let mut groups: Vec<u32> = Vec::new();
         let mut of_group: HashMap<u32, Known> = HashMap::new();
         identity.for_each(rows, stop, &mut |example: &Example| {
-            let found = seen.find(example.hash, example.group);
+            let found = seen.find(example.hashes);
+            again += usize::from(matches!(found, Known::Seen(_)));
             known.push(found);
-            if let Some(group) = example.group {
+            if let Some(group) = example.hashes.group {
                 groups.push(group);
                 let worst = of_group.entry(group).or_insert(Known::New);
                 *worst = worse(*worst, found);
@@ -160,7 +169,7 @@ impl Sides {
                     ),
                 });
             }
-            return Ok(());
+            return Ok(again);
         }
         for (example, known) in known.into_iter().enumerate() {
             let side = match (known, &self.folds) {
@@ -171,12 +180,12 @@ impl Sides {
             };
             self.set(example, side);
         }
-        Ok(())
+        Ok(again)
     }
 
     /// Brings examples that are alike in features and target to the side of the first of them,
-    /// where they are copies rather than rows of few different values. Gives how many changed, and
-    /// a warning where the side is not ours to change.
+    /// where they are copies rather than rows of few different values, or of one value that many have.
+    /// Gives how many changed, and a warning where the side is not ours to change.
     pub(super) fn join_twins(
         &mut self,
         job: &Job<'_>,
@@ -189,15 +198,21 @@ impl Sides {
         if self.rows_validated() == 0 || total > TWIN_ROWS {
             return Ok(none);
         }
-        let mut first: HashMap<u32, Side> = HashMap::with_capacity(total);
-        let mut changes: Vec<(usize, Side, usize)> = Vec::new();
+        let mut first: HashMap<u32, (Side, usize)> = HashMap::with_capacity(total);
+        let mut changes: Vec<Change> = Vec::new();
         let mut trained_of_class: Vec<usize> = Vec::new();
         let mut number = 0;
         identity.for_each(rows, stop, &mut |example: &Example| {
             let side = self.side(number);
-            let known = *first.entry(example.hash).or_insert(side);
-            if known != side {
-                changes.push((number, known, example.class));
+            let (known, alike) = first.entry(example.hashes.row).or_insert((side, 0));
+            *alike += 1;
+            if *known != side {
+                changes.push(Change {
+                    example: number,
+                    side: *known,
+                    class: example.class,
+                    hash: example.hashes.row,
+                });
             }
             if trained_of_class.len() <= example.class {
                 trained_of_class.resize(example.class + 1, 0);
@@ -207,6 +222,8 @@ impl Sides {
         })?;
         let (least, share) = LEAST_DIFFERENT;
         let different = first.len();
+        let most = MOST_COPIES.max((COPIES_SHARE * total as f64) as usize);
+        changes.retain(|change| first[&change.hash].1 <= most);
         if changes.is_empty() || different < least || (different as f64) < share * total as f64 {
             return Ok(none);
         }
@@ -221,7 +238,13 @@ impl Sides {
             });
         }
         let mut moved = 0;
-        for (example, side, class) in changes {
+        for change in changes {
+            let Change {
+                example,
+                side,
+                class,
+                ..
+            } = change;
             let trained = &mut trained_of_class[class];
             match (self.side(example), side) {
                 // A class keeps a row to be trained on.
@@ -244,23 +267,13 @@ impl Sides {
         rows: &mut dyn RawRows,
         stop: &mut dyn FnMut() -> bool,
     ) -> Result<SeenRows, Error> {
-        let mut seen = SeenRows {
-            rows: Seen::new(identity.width),
-            groups: identity.group.map(|_| Seen::new(identity.width)),
-        };
+        let mut seen = SeenRows::new(identity.width, identity.group.is_some());
         let mut number = 0;
         identity.for_each(rows, stop, &mut |example: &Example| {
-            let side = self.side(number);
-            seen.rows.add(example.hash, side);
-            if let (Some(groups), Some(group)) = (&mut seen.groups, example.group) {
-                groups.add(group, side);
-            }
+            seen.add(example.hashes, self.side(number));
             number += 1;
         })?;
-        seen.rows.settle();
-        if let Some(groups) = &mut seen.groups {
-            groups.settle();
-        }
+        seen.settle(number);
         if let Some(earlier) = earlier {
             seen.merge(earlier);
         }
@@ -275,6 +288,15 @@ pub(super) struct Twins {
     pub(super) moved: usize,
     /// Those that stayed, because the split was not drawn, and are many.
     pub(super) met: usize,
+}
+
+/// An example that is to change sides.
+struct Change {
+    example: usize,
+    /// Where those are that it is alike.
+    side: Side,
+    class: usize,
+    hash: u32,
 }
 
 /// What is known of two rows of a group, together: whoever learnt one has learnt of the group.
@@ -297,8 +319,7 @@ fn worse(one: Known, other: Known) -> Known {
 
 /// An example by which it is known again.
 pub(super) struct Example {
-    hash: u32,
-    group: Option<u32>,
+    hashes: RowHashes,
     /// Its class; 0 where there are none.
     class: usize,
 }
@@ -383,9 +404,13 @@ impl Identity<'_> {
             let group = self
                 .group
                 .and_then(|position| group_of(block, position, row));
+            let x = &x[..self.width.min(x.len())];
             each(&Example {
-                hash: row_hash(&x[..self.width.min(x.len())], truth, bytes),
-                group: group.map(group_hash),
+                hashes: RowHashes {
+                    row: row_hash(x, truth, bytes),
+                    features: features_hash(x, bytes),
+                    group: group.map(group_hash),
+                },
                 class: class.unwrap_or(0) as usize,
             });
         }

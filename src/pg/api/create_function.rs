@@ -192,7 +192,7 @@ pub(super) fn make_anew(model: &str, features: usize) -> Result<(), Report> {
         let new = Spi::connect_mut(|client| {
             client
                 .update(
-                    "SELECT neural.create_function($1, $2, $3, replace => true)::text",
+                    "SELECT neural.create_function($1, $2, $3, replace => true)::pg_catalog.text",
                     None,
                     &[function.into(), model.into(), returns.into()],
                 )?
@@ -242,15 +242,16 @@ fn target_name(function_name: &str) -> Result<(String, String), Report> {
     match <[String; 2]>::try_from(parts) {
         Ok([schema, name]) => Ok((schema, name)),
         Err(mut parts) if parts.len() == 1 => {
-            let schema = Spi::get_one::<String>("SELECT pg_catalog.current_schema()::text")
-                .map_err(Report::from)?
-                .ok_or_else(|| {
-                    Report::new(
-                        Code::ERRCODE_INVALID_SCHEMA_NAME,
-                        "no schema has been selected to create the function in",
-                    )
-                    .hint("Set search_path, or write the name as schema.function.")
-                })?;
+            let schema =
+                Spi::get_one::<String>("SELECT pg_catalog.current_schema()::pg_catalog.text")
+                    .map_err(Report::from)?
+                    .ok_or_else(|| {
+                        Report::new(
+                            Code::ERRCODE_INVALID_SCHEMA_NAME,
+                            "no schema has been selected to create the function in",
+                        )
+                        .hint("Set search_path, or write the name as schema.function.")
+                    })?;
             Ok((schema, parts.remove(0)))
         }
         Err(_) => Err(Report::new(
@@ -325,7 +326,7 @@ fn others(
     Spi::connect(|client| {
         client
             .select(
-                "SELECT p.oid, p.oid::regprocedure::text, \
+                "SELECT p.oid, p.oid::pg_catalog.regprocedure::pg_catalog.text, \
                         coalesce(obj_description(p.oid, 'pg_proc') LIKE '%' || $3, false), \
                         p.proargnames IS NOT DISTINCT FROM $4 \
                           AND (SELECT array_agg(t ORDER BY i) \

@@ -7,7 +7,7 @@ use crate::pg::access::Right;
 use crate::pg::cache::DecodedModel;
 use crate::pg::error::Result;
 use crate::pg::reader::{self, Resolved};
-use crate::training::{Known, RowTruth, SeenRows, Side, row_hash};
+use crate::training::{Known, RowHashes, RowTruth, SeenRows, Side, features_hash, row_hash};
 
 /// Counts the rows that the version was trained on.
 pub(super) struct Met {
@@ -54,10 +54,12 @@ impl Met {
             }
         };
         let width = self.seen.rows.width().min(features.len());
-        let known = self
-            .seen
-            .rows
-            .find(row_hash(&features[..width], truth, &mut self.buffer));
+        let features = &features[..width];
+        let known = self.seen.find(RowHashes {
+            row: row_hash(features, truth, &mut self.buffer),
+            features: features_hash(features, &mut self.buffer),
+            group: None,
+        });
         self.rows += 1;
         self.known += u64::from(known != Known::Unknown);
         self.trained += u64::from(matches!(known, Known::Seen(Side::Trained | Side::Fold(_))));

@@ -234,6 +234,11 @@ impl Composite {
         !self.order.is_empty()
     }
 
+    /// The order of steps as it is written behind ORDER BY, of rows called `t`.
+    pub(super) fn step_order(&self) -> String {
+        self.order.written()
+    }
+
     /// Writes the features of a step, if there is a place for them, and looks whether it comes in
     /// its order behind the step before it; the first one has none before it. `Some` is the name of
     /// the column that falls.

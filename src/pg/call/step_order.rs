@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use pgrx::pg_sys::{self, Datum};
+use pgrx::spi::quote_identifier;
 
 use crate::pg::rows::Reader;
 
@@ -49,6 +50,20 @@ impl StepOrder {
     /// Whether nothing is known of the order.
     pub(super) fn is_empty(&self) -> bool {
         self.keys.is_empty()
+    }
+
+    /// The order as it is written behind ORDER BY, of rows called `t`.
+    pub(super) fn written(&self) -> String {
+        let keys = self.keys.iter().map(|key| {
+            let collate = match key.compare {
+                Compare::Function(_, collation) if collation != pg_sys::InvalidOid => {
+                    " COLLATE \"C\""
+                }
+                _ => "",
+            };
+            format!("t.{}{collate}", quote_identifier(&key.name))
+        });
+        keys.collect::<Vec<_>>().join(", ")
     }
 
     /// The next step is the first of a sequence.

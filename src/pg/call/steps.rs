@@ -1,6 +1,5 @@
 //! A sequence as a call gives it: an array of rows, or an array of steps with a number a feature.
 
-use pgrx::spi::quote_identifier;
 use pgrx::{PgSqlErrorCode as Code, pg_sys};
 
 use super::arguments::wrong_count;
@@ -257,7 +256,8 @@ unsafe fn encode_rows(
             let plan = Composite::planned(composite, header, &model.features, resolved)?;
             let place = place.map(|(_, place)| place);
             if let Some(column) = plan.encode_step(header, is_first, &model.encoder, place)? {
-                return Err(out_of_order(column, step, model, resolved));
+                let column = column.to_owned();
+                return Err(out_of_order(&column, step, &plan.step_order(), resolved));
             }
             is_first = false;
             if header.cast() != given {
@@ -272,11 +272,7 @@ unsafe fn encode_rows(
     Ok(())
 }
 
-fn out_of_order(column: &str, step: usize, model: &DecodedModel, resolved: &Resolved) -> Report {
-    let order = model.features.steps.iter().flat_map(|steps| &steps.order);
-    let order: Vec<String> = order
-        .map(|name| format!("t.{}", quote_identifier(name)))
-        .collect();
+fn out_of_order(column: &str, step: usize, order: &str, resolved: &Resolved) -> Report {
     Report::invalid(format!(
         "the steps given to model \"{}\" are out of order: \"{column}\" of step {} belongs before \
          that of step {step}",
@@ -284,8 +280,7 @@ fn out_of_order(column: &str, step: usize, model: &DecodedModel, resolved: &Reso
         step + 1,
     ))
     .hint(format!(
-        "Order them, oldest first: array_agg(t ORDER BY {}).",
-        order.join(", ")
+        "Order them, oldest first: array_agg(t ORDER BY {order})."
     ))
 }
 

@@ -53,6 +53,9 @@ SELECT fitted('rest', '{"type": "output", "activation": "sigmoid"}') AS sigmoids
        fitted('share', '{"type": "output", "activation": "sigmoid"}', '{"quantiles": [0.1, 0.5, 0.9]}') AS quantiles,
        fitted('share', '{"type": "output", "activation": "sigmoid"}', '{"members": 3}') AS members;
 \x off
+-- Half of the numbers by a slope that is hardly any.
+SELECT * FROM refused($$SELECT neural.train('leaky', 'SELECT a, b, a - 0.5 AS y FROM loss', 'y', epochs => 1, seed => 1,
+    architecture => '{"layers": [{"type": "output", "activation": "leaky_relu"}]}', options => '{"verbose": false}')$$);
 -- It is said.
 DO $$ BEGIN SET LOCAL client_min_messages = notice; PERFORM neural.train('told', 'SELECT a, b, share FROM loss', 'share', epochs => 1, seed => 1, validation => 0, batch_size => 600, learning_rate => 1e-9,
     architecture => '{"layers": [{"type": "output", "activation": "sigmoid", "kernel_initializer": "zeros"}]}'); END $$;

@@ -56,6 +56,24 @@ SELECT version FROM neural.train('shares', 'SELECT x, bad FROM sorted', 'bad', e
 SELECT round(neural.predict('ones', 0)::numeric, 5) AS ones, round((1 / (1 + exp(-1.0)))::numeric, 5) AS expected,
        round(neural.predict('shares', 0)::numeric, 5) AS shares, round(180.5 / 601, 5) AS shares_expected;
 
+-- An output that is appended behind what looks like one; targets and columns whose numbers are texts.
+CREATE FUNCTION warned(query text, architecture text) RETURNS void LANGUAGE plpgsql AS $f$
+BEGIN
+    PERFORM neural.train('warned' || md5(query || coalesce(architecture, '')), query, 'y', architecture => architecture, epochs => 1,
+        seed => 1, options => '{"verbose": false}');
+END $f$;
+SET client_min_messages = warning;
+SELECT warned('SELECT x, bad AS y FROM sorted', '{"layers": [{"type": "dense", "units": 3}, {"type": "Sigmoid"}]}');
+SELECT warned('SELECT x, bad AS y FROM sorted', '{"layers": [{"type": "dense", "units": 3, "activation": "softmax"}]}');
+SELECT warned('SELECT x, bad AS y FROM sorted', '{"layers": [{"type": "dense", "units": 1}, {"type": "Sigmoid"}, {"type": "dropout", "rate": 0.1}]}');
+SELECT warned('SELECT x, x * 2 AS y FROM sorted', '{"layers": [{"type": "dense", "units": 4}, {"type": "Sigmoid"}]}');
+SELECT warned('SELECT x, bad AS y FROM sorted', '{"layers": [{"type": "dense", "units": 1}, {"type": "Sigmoid"}]}');
+SELECT warned('SELECT x, bad AS y FROM sorted', '{"layers": [{"type": "dense", "units": 3, "activation": "sigmoid"}, {"type": "dense", "units": 1}]}');
+SELECT warned('SELECT x, (id % 40)::text AS y FROM sorted', NULL);
+SELECT warned('SELECT x, CASE WHEN id % 9 = 0 THEN ''NA'' ELSE (id % 40)::text END AS amount, bad AS y FROM sorted', NULL);
+SELECT warned('SELECT x, (id % 40) || '',5'' AS amount, (id % 30) || ''%'' AS share, bad AS y FROM sorted', NULL);
+SELECT warned('SELECT x, ''$1,'' || id || ''.00'' AS amount, bad AS y FROM sorted', NULL);
+
 -- Judging: columns that are meant, rows left out, quantiles, labels that no row has.
 SELECT version FROM neural.train('Status', 'SELECT x, bad AS "Status" FROM sorted', 'Status', epochs => 1, seed => 1, options => '{"verbose": false}');
 SELECT * FROM refused($$SELECT neural.evaluate('Status', 'SELECT x, bad AS status FROM sorted')$$);
