@@ -1,16 +1,19 @@
 # Every target installs what it needs; on Debian, as root, packages too.
 
-.PHONY: help demo test install bench core regress clean
+.PHONY: help demo test test-long install bench core regress clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 demo: ## Train on real credit data and call the model from SQL (KEEP=1 leaves the server running)
 	@bash scripts/demo
 
 test: ## Everything CI runs; STAGES="format core" runs some of it
 	@bash scripts/test $(STAGES)
+
+test-long: ## A hundred thousand hostile inputs and more, on every version: hours; SEED=1 picks others
+	@bash scripts/test long-15 long-16 long-18
 
 install: ## Build and install into the server of PG_CONFIG=/path/to/pg_config
 	@bash scripts/install $(PG_CONFIG)

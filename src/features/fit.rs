@@ -88,7 +88,7 @@ pub fn fit(
         let reason = match request.treatment {
             Treatment::Ignore => Some("ignored as asked".to_owned()),
             _ if request.named || embedded.contains(&column.name) => None,
-            _ if identifiers[i] => Some(
+            _ if identifiers[i] && !request.known => Some(
                 "all of its values are distinct integers close together, as in an identifier"
                     .to_owned(),
             ),

@@ -124,6 +124,9 @@ pub struct Request {
     pub treatment: Treatment,
     /// Whether the user named the column. Those not named may be left out automatically.
     pub named: bool,
+    /// Whether the model's earlier versions read the column: that it looks like an identifier then
+    /// says nothing, as the first training has judged otherwise.
+    pub known: bool,
 }
 
 impl Default for NumericSettings {
@@ -162,6 +165,7 @@ impl Request {
         Request {
             treatment,
             named: false,
+            known: false,
         }
     }
 
@@ -293,6 +297,7 @@ fn parse_request(value: &Value, column: &Column) -> Result<Request, Error> {
     Ok(Request {
         treatment,
         named: true,
+        known: false,
     })
 }
 

@@ -205,6 +205,8 @@ impl Plan {
             set.features.get(set.position(name)?)
         };
         for (column, request) in columns.iter().zip(&mut requests) {
+            let earlier = signature.and_then(|set| set.features.get(set.position(&column.name)?));
+            request.known = earlier.is_some_and(Feature::is_used);
             if kept_feature(&column.name).is_none() {
                 continue;
             }

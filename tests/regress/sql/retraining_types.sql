@@ -28,6 +28,12 @@ SELECT again('n, f, s, d::timestamp AS d, at, v, b');
 SELECT again('n::text, f, s, d, at, v, b');
 SELECT again('n, f, s, d, at, v, b::int AS b');
 SELECT again('n, f, 1 AS s, d, at, v, b');
+-- What was a feature is not taken for an identifier because it comes as another type now.
+SELECT version FROM neural.train('fine', 'SELECT i * 1.25 AS amount, i % 2 = 0 AS y FROM generate_series(1, 300) AS i', 'y', seed => 1, epochs => 1,
+    options => '{"verbose": false}');
+SELECT version FROM neural.train('fine', 'SELECT i AS amount, i % 2 = 0 AS y FROM generate_series(1, 300) AS i', 'y', seed => 1, epochs => 1,
+    options => '{"verbose": false}');
+SELECT left_out FROM neural.model_versions WHERE model = 'fine' ORDER BY version;
 -- The model's types stay those of its first version.
 SELECT jsonb_path_query_array(features, '$[*].type') AS types FROM neural.models WHERE name = 'm';
 SELECT count(DISTINCT p) FROM (SELECT neural.predict('m', t) AS p FROM t UNION ALL
