@@ -222,33 +222,35 @@ fn train_and_store(order: &Order<'_>) -> Result<(i32, Outcome, f64)> {
     // What stopped the loop is PostgreSQL's to report: a cancel, a timeout or a termination.
     interrupt::check();
     let outcome = outcome?;
-    let artifact = outcome.model.to_bytes()?;
-    interrupt::check();
+    let description = Description::of(&outcome.model)?;
     let seconds = started.elapsed().as_secs_f64();
     let deployed = previous.as_ref().filter(|_| deployed);
     let (deploy, why) = shall_deploy(options.deploy.unwrap_or_default(), deployed, &outcome);
-    let stored = catalog::store_version(&NewVersion {
-        model: order.model,
-        artifact: &artifact,
-        description: Description::of(&outcome.model)?,
-        training: Training {
-            query: Some(order.query.to_string()),
-            options: Some(recorded_options(order)),
-            seed: Some(order.arguments.seed as i64),
-            rows_trained: Some(outcome.rows_trained as i64),
-            rows_validated: Some(outcome.rows_validated as i64),
-            epochs: Some(outcome.history.len() as i32),
-            seconds: Some(seconds),
-            train_loss: finite(outcome.train_loss),
-            validation_loss: outcome.validation_loss.and_then(finite),
-            metrics: Some(outcome.metrics.clone()),
-            claimed: false,
-            seen: outcome.seen.clone(),
-        },
-        history: &outcome.history.iter().map(history_row).collect::<Vec<_>>(),
-        adds_features: options.add_features.is_some(),
-        deploy,
-    })?;
+    let stored = outcome.model.in_pieces(|artifact| {
+        interrupt::check();
+        catalog::store_version(&NewVersion {
+            model: order.model,
+            artifact,
+            description,
+            training: Training {
+                query: Some(order.query.to_string()),
+                options: Some(recorded_options(order)),
+                seed: Some(order.arguments.seed as i64),
+                rows_trained: Some(outcome.rows_trained as i64),
+                rows_validated: Some(outcome.rows_validated as i64),
+                epochs: Some(outcome.history.len() as i32),
+                seconds: Some(seconds),
+                train_loss: finite(outcome.train_loss),
+                validation_loss: outcome.validation_loss.and_then(finite),
+                metrics: Some(outcome.metrics.clone()),
+                claimed: false,
+                seen: outcome.seen.clone(),
+            },
+            history: &outcome.history.iter().map(history_row).collect::<Vec<_>>(),
+            adds_features: options.add_features.is_some(),
+            deploy,
+        })
+    })??;
     if let Some(why) = why {
         why(stored.number).send();
     }
