@@ -11,7 +11,7 @@ use crate::pg::access::Right;
 use crate::pg::catalog::{self, Description, NewVersion, Training};
 use crate::pg::error::{OrRaise, Report, Result};
 use crate::pg::reader::{self, Resolved};
-use crate::pg::{interrupt, settings};
+use crate::pg::{interrupt, settings, sql_type};
 use crate::weights::{self, Remark};
 
 /// The largest value PostgreSQL can return: 1 GB with its header.
@@ -61,6 +61,7 @@ fn import(name: &str, artifact: &[u8]) -> Result<i32> {
     check_header(header.len())?;
     let lineage = lineage.unwrap_or_default();
     let (model, network) = Model::check(&header, data)?;
+    sql_type::check_types(&model.features)?;
     interrupt::check();
     let known = |key: &str| model.training.get(key).cloned().unwrap_or_default();
     let stored = catalog::store_version(&NewVersion {

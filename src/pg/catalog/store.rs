@@ -82,6 +82,7 @@ pub(crate) struct Existing {
 pub(crate) fn existing(name: &str) -> Result<Option<Existing>> {
     names::check(name)?;
     let Some(model) = reader::find_model(name)? else {
+        names::check_free(&AsTableOwner::enter()?, name)?;
         return Ok(None);
     };
     model.right(invoker())?.require(Right::Manage, name)?;
@@ -155,6 +156,13 @@ pub(crate) fn recorded(version: &Resolved) -> Result<Training> {
             seen: row.get(12)?,
         })
     })
+}
+
+/// Whether a version's figures are what a file from outside says.
+pub(crate) fn is_claimed(version: i64) -> Result<bool> {
+    let sql = "SELECT claimed FROM _neural.version WHERE id = $1";
+    let claimed = fetch(&AsTableOwner::enter()?, sql, &[version.into()])?;
+    Ok(claimed.unwrap_or_default())
 }
 
 /// Gives a version the course of another one's training.
@@ -259,6 +267,7 @@ fn width_beside(known: &Value, given: &Value) -> Option<(usize, usize)> {
 }
 
 fn create_model(owner: &AsTableOwner, new: &NewVersion<'_>) -> Result<i64> {
+    names::check_free(owner, new.model)?;
     holding::hold(owner, owner.invoker())?;
     let id = fetch(
         owner,
