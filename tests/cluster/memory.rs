@@ -231,7 +231,7 @@ fn a_model_goes_out_and_in_with_one_copy_of_it() {
             "SELECT neural.import_weights('weights', bytes, '{\"layers\": [
                  {\"type\": \"dense\", \"name\": \"dense1\", \"units\": 3000, \"activation\": \"relu\"},
                  {\"type\": \"dense\", \"name\": \"dense2\", \"units\": 3000, \"activation\": \"relu\"}]}',
-                 'regression', '[{\"name\": \"a\", \"type\": \"float8\"}, {\"name\": \"b\", \"type\": \"float8\"}]')
+                 'regression', '[{\"name\": \"a\", \"type\": \"numeric\"}, {\"name\": \"b\", \"type\": \"numeric\"}]')
              FROM file",
         ),
     ] {

@@ -80,6 +80,16 @@ EXCEPTION WHEN division_by_zero THEN
     RAISE NOTICE 'divided by zero';
 END
 $$;
+-- A cancel ends the query in the middle of its files.
+SET statement_timeout = '400ms';
+DO $$
+BEGIN
+    PERFORM neural.auc(hashint8(i), i % 3 = 0) FROM generate_series(1, 100000000) i;
+EXCEPTION WHEN query_canceled THEN
+    RAISE NOTICE 'cancelled';
+END
+$$;
+RESET statement_timeout;
 -- A cursor that fails in a subtransaction leaves its memory for later, and its file not.
 BEGIN;
 DECLARE failing CURSOR FOR

@@ -108,9 +108,9 @@ unsafe fn serialize(fcinfo: FunctionCallInfo) -> Datum {
                 false => state.each(side, |score| put(score.to_bits())),
             }
         }
-        for side in 0..2 {
+        for (side, count) in runs.into_iter().enumerate() {
             let list = state.sides[side].runs;
-            for run in list.slice().iter().take(runs[side]) {
+            for run in list.slice().iter().take(count) {
                 let name = state.hand_over(run).unwrap_or_else(|| broken_state());
                 put(name.process.into());
                 put(name.number.into());
