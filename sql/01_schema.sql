@@ -50,7 +50,10 @@ CREATE SEQUENCE _neural.deployment_id;
 -- means one version for good, and its row is what concurrent trainings of one name wait for.
 CREATE TABLE _neural.numbering (
     name text COLLATE "C" CONSTRAINT numbering_pkey PRIMARY KEY,
-    last int NOT NULL
+    last int NOT NULL,
+    -- Whose model gave the name up last. Functions, views and applications may still call it: only
+    -- this role's and superusers' models take it again.
+    holder _neural.role
 );
 
 -- The tables refer to each other without foreign keys: a parallel pg_restore loads an extension's

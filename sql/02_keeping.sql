@@ -83,7 +83,8 @@ CREATE VIEW neural.models WITH (security_barrier) AS
            v.size_bytes,
            v.metrics,
            (SELECT r.rolname FROM pg_roles r WHERE r.oid = m.owner) AS owner,
-           m.created_at
+           m.created_at,
+           v.claimed
     FROM _neural.model m
     LEFT JOIN _neural.version v ON v.id = m.deployed
     WHERE _neural.may_use(m.id, m.owner);

@@ -1,14 +1,15 @@
 //! The safetensors container: a JSON header, then the tensors' bytes.
 //!
-//! The safetensors crate writes. Reading is our own, since the bytes may be hostile: the crate adds
-//! up offsets that can overflow, keeps the last of two tensors of one name, and buffers any JSON
-//! before it looks at it.
+//! The safetensors crate writes headers. Reading is our own, since the bytes may be hostile: the
+//! crate adds up offsets that can overflow, keeps the last of two tensors of one name, and buffers
+//! any JSON before it looks at it.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
-use safetensors::{Dtype, View};
+use safetensors::Dtype;
+use safetensors::tensor::{Metadata, TensorInfo};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
@@ -70,25 +71,50 @@ pub struct TensorSource<'a> {
     pub values: &'a [f32],
 }
 
-impl View for TensorSource<'_> {
-    fn dtype(&self) -> Dtype {
-        Dtype::F32
+/// A file's bytes, those of the tensors where their values are.
+#[derive(Debug, Clone)]
+pub struct Pieces<'a> {
+    /// The header with its length, then each tensor.
+    pieces: Vec<Cow<'a, [u8]>>,
+}
+
+impl<'a> Pieces<'a> {
+    /// A file of these pieces.
+    pub fn new(pieces: Vec<Cow<'a, [u8]>>) -> Pieces<'a> {
+        Pieces { pieces }
     }
 
-    fn shape(&self) -> &[usize] {
-        &self.shape
+    /// The number of bytes.
+    pub fn size(&self) -> usize {
+        self.iter().map(<[u8]>::len).sum()
     }
 
-    fn data(&self) -> Cow<'_, [u8]> {
-        self.values
-            .iter()
-            .flat_map(|value| value.to_le_bytes())
-            .collect()
+    /// The bytes, piece by piece.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.pieces.iter().map(Cow::as_ref)
     }
 
-    fn data_len(&self) -> usize {
-        size_of_val(self.values)
+    /// The whole file.
+    pub fn concat(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.size());
+        self.iter().for_each(|piece| bytes.extend_from_slice(piece));
+        bytes
     }
+}
+
+/// The values as a file has them.
+fn little_endian(values: &[f32]) -> Cow<'_, [u8]> {
+    if cfg!(target_endian = "little") {
+        // SAFETY: any bytes of numbers are bytes, as many as the slice has.
+        let bytes = unsafe {
+            std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), size_of_val(values))
+        };
+        return Cow::Borrowed(bytes);
+    }
+    values
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect()
 }
 
 impl<'a> TensorFile<'a> {
@@ -99,31 +125,22 @@ impl<'a> TensorFile<'a> {
     /// if that can be told; [`Error::Damaged`] when a tensor is cut off, of a size that its shape
     /// does not give, or there are bytes of no tensor.
     pub fn read(bytes: &'a [u8]) -> Result<TensorFile<'a>, Error> {
-        TensorFile::read_header(bytes).map_err(|error| match error {
-            Error::NotSafetensors { .. } => match FileFormat::recognise(bytes) {
-                Some(FileFormat { name, way }) => Error::NotSafetensors {
-                    why: name.to_owned(),
-                    way: Some(way),
-                },
-                None => error,
-            },
-            error => error,
-        })
+        split(bytes)
+            .and_then(|(header, data)| TensorFile::parse(header, data))
+            .map_err(|error| recognised(error, bytes))
     }
 
-    fn read_header(bytes: &'a [u8]) -> Result<TensorFile<'a>, Error> {
-        let (length, rest) = bytes
-            .split_first_chunk::<8>()
-            .ok_or_else(|| Error::not_safetensors("it is shorter than 8 bytes"))?;
-        let length = usize::try_from(u64::from_le_bytes(*length)).unwrap_or(usize::MAX);
-        if length > MAX_HEADER {
-            return Err(Error::not_safetensors(format!(
-                "its header would be {length} bytes long, more than {MAX_HEADER}"
-            )));
-        }
-        let (header, data) = rest
-            .split_at_checked(length)
-            .ok_or_else(|| Error::not_safetensors("its header is cut off"))?;
+    /// The same of a file whose header, with its length, stands elsewhere than its tensors.
+    ///
+    /// # Errors
+    /// As of [`TensorFile::read`].
+    pub fn read_parts(header: &[u8], data: &'a [u8]) -> Result<TensorFile<'a>, Error> {
+        split(header)
+            .and_then(|(header, _)| TensorFile::parse(header, data))
+            .map_err(|error| recognised(error, header))
+    }
+
+    fn parse(header: &[u8], data: &'a [u8]) -> Result<TensorFile<'a>, Error> {
         let header: Header = serde_json::from_slice(header)
             .map_err(|e| Error::not_safetensors(format!("its header cannot be read: {e}")))?;
         let mut entries = header.tensors;
@@ -152,6 +169,18 @@ impl<'a> TensorFile<'a> {
     /// # Errors
     /// Two tensors of one name, a shape that does not fit the values, or a header over the limit.
     pub fn write(key: &str, text: String, tensors: &[TensorSource<'_>]) -> Result<Vec<u8>, Error> {
+        TensorFile::pieces(key, text, tensors).map(|pieces| pieces.concat())
+    }
+
+    /// What [`TensorFile::write`] writes, without a copy of the values.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn pieces<'b>(
+        key: &str,
+        text: String,
+        tensors: &[TensorSource<'b>],
+    ) -> Result<Pieces<'b>, Error> {
         let mut names = HashSet::new();
         for tensor in tensors {
             let part = || format!("tensor \"{}\"", clip(&tensor.name));
@@ -162,43 +191,67 @@ impl<'a> TensorFile<'a> {
                 return Err(Error::damaged(part(), "its shape does not fit its values"));
             }
         }
+        // The order of the safetensors crate's own writer.
+        let mut sorted: Vec<&TensorSource<'b>> = tensors.iter().collect();
+        sorted.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut offset = 0;
+        let infos = sorted.iter().map(|tensor| {
+            let start = offset;
+            offset += size_of_val(tensor.values);
+            let info = TensorInfo {
+                dtype: Dtype::F32,
+                shape: tensor.shape.clone(),
+                data_offsets: (start, offset),
+            };
+            (tensor.name.to_string(), info)
+        });
         let metadata = HashMap::from([(key.to_owned(), text)]);
-        let views = tensors
-            .iter()
-            .map(|tensor| (tensor.name.as_ref(), Borrowed(tensor)));
-        let bytes = safetensors::serialize(views, Some(metadata))
-            .map_err(|e| Error::damaged("the model", e.to_string()))?;
-        let header = bytes
-            .first_chunk()
-            .map_or(0, |length| u64::from_le_bytes(*length));
-        if header > MAX_HEADER as u64 {
-            return Err(Error::damaged(
-                "the model",
-                format!("its description takes {header} bytes, more than {MAX_HEADER}"),
-            ));
+        let broken = |error: String| Error::damaged("the model", error);
+        let header = Metadata::new(Some(metadata), infos.collect())
+            .map_err(|error| broken(error.to_string()))?;
+        let mut bytes = vec![0; size_of::<u64>()];
+        serde_json::to_writer(&mut bytes, &header).map_err(|error| broken(error.to_string()))?;
+        drop(header);
+        bytes.resize(bytes.len().next_multiple_of(size_of::<u64>()), b' ');
+        let length = bytes.len() - size_of::<u64>();
+        if length > MAX_HEADER {
+            return Err(broken(format!(
+                "its description takes {length} bytes, more than {MAX_HEADER}"
+            )));
         }
-        Ok(bytes)
+        if let Some(first) = bytes.first_chunk_mut() {
+            *first = (length as u64).to_le_bytes();
+        }
+        let values = sorted.iter().map(|tensor| little_endian(tensor.values));
+        Ok(Pieces::new(
+            [Cow::Owned(bytes)].into_iter().chain(values).collect(),
+        ))
     }
 }
 
-/// Lets the writer sort references instead of copies.
-struct Borrowed<'a>(&'a TensorSource<'a>);
-
-impl View for Borrowed<'_> {
-    fn dtype(&self) -> Dtype {
-        self.0.dtype()
+/// A file's header, and what follows it.
+fn split(bytes: &[u8]) -> Result<(&[u8], &[u8]), Error> {
+    let (length, rest) = bytes
+        .split_first_chunk::<8>()
+        .ok_or_else(|| Error::not_safetensors("it is shorter than 8 bytes"))?;
+    let length = usize::try_from(u64::from_le_bytes(*length)).unwrap_or(usize::MAX);
+    if length > MAX_HEADER {
+        return Err(Error::not_safetensors(format!(
+            "its header would be {length} bytes long, more than {MAX_HEADER}"
+        )));
     }
+    rest.split_at_checked(length)
+        .ok_or_else(|| Error::not_safetensors("its header is cut off"))
+}
 
-    fn shape(&self) -> &[usize] {
-        self.0.shape()
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        self.0.data()
-    }
-
-    fn data_len(&self) -> usize {
-        self.0.data_len()
+/// The error of a file that is none of ours, with what else it is, if that can be told.
+fn recognised(error: Error, bytes: &[u8]) -> Error {
+    match (&error, FileFormat::recognise(bytes)) {
+        (Error::NotSafetensors { .. }, Some(FileFormat { name, way })) => Error::NotSafetensors {
+            why: name.to_owned(),
+            way: Some(way),
+        },
+        _ => error,
     }
 }
 

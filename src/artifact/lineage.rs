@@ -15,48 +15,85 @@ const KEY: &str = "\"pg_neural.lineage\":";
 /// Headers are padded to a multiple of this, so that tensors are aligned.
 const ALIGNMENT: usize = 8;
 
-/// Adds a lineage to a file of ours; bytes that are no such file stay as they are.
-pub fn attach(file: &mut Vec<u8>, lineage: &Value) {
-    let Some(length) = header_length(file) else {
-        return;
-    };
+/// The bytes to be added to a file for its lineage.
+pub fn entry(lineage: &Value) -> Vec<u8> {
     let Ok(text) = serde_json::to_string(&lineage.to_string()) else {
-        return;
+        return Vec::new();
     };
     let mut entry = format!("{KEY}{text},");
     let padding = entry.len().next_multiple_of(ALIGNMENT) - entry.len();
     entry.extend(std::iter::repeat_n(' ', padding));
+    entry.into_bytes()
+}
+
+/// Puts an [`entry`] into a file of ours that stands behind as many bytes of room. The file then begins
+/// at the number that is returned: at the room's begin, or behind it when it is no such file.
+pub fn attach(room_and_file: &mut [u8], entry: &[u8]) -> usize {
+    let room = entry.len();
     let start = size_of::<u64>() + METADATA.len();
-    file.splice(start..start, entry.bytes());
-    set_header_length(file, length + entry.len() as u64);
+    let length = room_and_file.get(room..).and_then(header_length);
+    let Some(length) = length.filter(|_| room > 0) else {
+        return room;
+    };
+    room_and_file.copy_within(room..room + start, 0);
+    if let Some(place) = room_and_file.get_mut(start..start + room) {
+        place.copy_from_slice(entry);
+    }
+    set_header_length(room_and_file, length + room as u64);
+    0
+}
+
+/// A file without its lineage.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Detached<'a> {
+    /// The header with its length; the whole file when it is none of ours.
+    pub header: Cow<'a, [u8]>,
+    /// The tensors.
+    pub data: &'a [u8],
+    /// The lineage where there was one.
+    pub lineage: Option<Value>,
 }
 
 /// The file as it was before [`attach`], and the lineage where there is one.
-pub fn detach(file: &[u8]) -> (Cow<'_, [u8]>, Option<Value>) {
+pub fn detach(file: &[u8]) -> Detached<'_> {
+    let cut = || {
+        let length = usize::try_from(header_length(file)?).ok()?;
+        file.split_at_checked(size_of::<u64>().checked_add(length)?)
+    };
+    let Some((header, data)) = cut() else {
+        return Detached {
+            header: file.into(),
+            data: &[],
+            lineage: None,
+        };
+    };
     let found = || {
-        let length = header_length(file)?;
         let start = size_of::<u64>() + METADATA.len();
-        let end = size_of::<u64>().checked_add(usize::try_from(length).ok()?)?;
-        let value = file.get(start..end)?.strip_prefix(KEY.as_bytes())?;
+        let length = header_length(header)?;
+        let value = header.get(start..)?.strip_prefix(KEY.as_bytes())?;
         let mut texts = serde_json::Deserializer::from_slice(value).into_iter::<String>();
         let text = texts.next()?.ok()?;
         let rest = value
             .get(texts.byte_offset()..)?
             .strip_prefix(b",")?
             .trim_ascii_start();
-        let after = end - rest.len();
         let lineage = serde_json::from_str(&text).ok()?;
-        let (before, after) = (file.get(..start)?, file.get(after..)?);
-        let mut plain = Vec::with_capacity(before.len() + after.len());
-        plain.extend_from_slice(before);
-        plain.extend_from_slice(after);
-        let removed = (file.len() - plain.len()) as u64;
-        set_header_length(&mut plain, length - removed);
+        let mut plain = [header.get(..start)?, rest].concat();
+        let removed = header.len().checked_sub(plain.len())?;
+        set_header_length(&mut plain, length.checked_sub(removed as u64)?);
         Some((plain, lineage))
     };
     match found() {
-        Some((plain, lineage)) => (Cow::Owned(plain), Some(lineage)),
-        None => (Cow::Borrowed(file), None),
+        Some((plain, lineage)) => Detached {
+            header: plain.into(),
+            data,
+            lineage: Some(lineage),
+        },
+        None => Detached {
+            header: header.into(),
+            data,
+            lineage: None,
+        },
     }
 }
 
@@ -77,7 +114,7 @@ fn set_header_length(file: &mut [u8], length: u64) {
 mod tests {
     use serde_json::json;
 
-    use super::{attach, detach};
+    use super::{attach, detach, entry};
     use crate::artifact::container::{TensorFile, TensorSource};
 
     fn file() -> Vec<u8> {
@@ -99,8 +136,10 @@ mod tests {
             "12345678",
         ] {
             let lineage = json!({"query": query, "options": {"epochs": 3}});
-            let mut sent = plain.clone();
-            attach(&mut sent, &lineage);
+            let entry = entry(&lineage);
+            let mut sent = vec![1; entry.len()];
+            sent.extend(&plain);
+            assert_eq!(attach(&mut sent, &entry), 0);
             assert_ne!(sent, plain);
             assert_eq!((sent.len() - plain.len()) % 8, 0);
             let read = TensorFile::read(&sent).unwrap();
@@ -109,9 +148,10 @@ mod tests {
                 read.tensors[0].f32s().unwrap().collect::<Vec<_>>(),
                 [1.0, 2.0]
             );
-            let (back, found) = detach(&sent);
-            assert_eq!(back, plain);
-            assert_eq!(found, Some(lineage));
+            let back = detach(&sent);
+            assert_eq!([&back.header, back.data].concat(), plain);
+            assert_eq!(back.data.len(), 8);
+            assert_eq!(back.lineage, Some(lineage));
         }
     }
 
@@ -123,12 +163,14 @@ mod tests {
             b"\x20\0\0\0\0\0\0\0{\"__metadata__\":{\"pg_neural.lineage\":\"cut",
             b"\xff\xff\xff\xff\xff\xff\xff\xff{\"__metadata__\":{\"pg_neural.lineage\":\"{}\",  \"",
         ] {
-            let (back, found) = detach(bytes);
-            assert_eq!((back.as_ref(), found), (bytes, None));
+            let back = detach(bytes);
+            assert_eq!([&back.header, back.data].concat(), bytes);
+            assert_eq!(back.lineage, None);
         }
-        let mut foreign = b"no file of ours".to_vec();
-        attach(&mut foreign, &json!({}));
-        assert_eq!(foreign, b"no file of ours");
-        assert_eq!(detach(&file()), (file().into(), None));
+        let mut foreign = b"12345678no file of ours".to_vec();
+        assert_eq!(attach(&mut foreign, b"12345678"), 8);
+        assert_eq!(foreign, b"12345678no file of ours");
+        let back = detach(&foreign);
+        assert_eq!((back.header.as_ref(), back.data), (&foreign[..], &b""[..]));
     }
 }

@@ -14,7 +14,7 @@ mod output_order;
 mod prepared;
 pub mod shared;
 
-pub use container::{Tensor, TensorFile, TensorSource};
+pub use container::{Pieces, Tensor, TensorFile, TensorSource};
 pub use error::Error;
 pub use model::{FORMAT, METADATA_KEY, Model};
 pub use output_order::{in_order_of_classes, reorder};

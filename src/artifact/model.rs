@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::container::{Tensor, TensorFile, TensorSource};
+use super::container::{Pieces, Tensor, TensorFile, TensorSource};
 use super::error::{Error, clip};
 use super::output_order;
 use crate::features::{FeatureSet, Profile, Target};
@@ -108,6 +108,14 @@ impl Model {
     /// # Errors
     /// [`Error::Damaged`] for a model that [`Model::from_bytes`] would refuse.
     pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
+        self.in_pieces(|pieces| pieces.concat())
+    }
+
+    /// Hands on what [`Model::to_bytes`] gives, without a copy of the parameters.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn in_pieces<R>(&self, take: impl FnOnce(&Pieces<'_>) -> R) -> Result<R, Error> {
         let network = self.network()?;
         self.validate()?;
         let reordered: Vec<(usize, Vec<f32>)> = output_order::swapped(&network, &self.target)
@@ -175,7 +183,7 @@ impl Model {
         let text = serde_json::to_string(&description)
             .map_err(|e| Error::damaged("the model's description", e.to_string()))?;
         bounded(&text)?;
-        TensorFile::write(METADATA_KEY, text, &tensors)
+        TensorFile::pieces(METADATA_KEY, text, &tensors).map(|pieces| take(&pieces))
     }
 
     /// Reads a model from bytes of any origin.
@@ -185,11 +193,26 @@ impl Model {
     /// # Errors
     /// Any of [`Error`]'s, naming the part at fault.
     pub fn from_bytes(bytes: &[u8]) -> Result<Model, Error> {
+        Model::read(TensorFile::read(bytes)?, bytes.len(), true).map(|(model, _)| model)
+    }
+
+    /// Checks a file whose header may stand elsewhere than its tensors, as [`Model::from_bytes`]
+    /// does. The model that comes back has no parameters, which stay where they are; the network is
+    /// the one that they are for.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn check(header: &[u8], data: &[u8]) -> Result<(Model, Network), Error> {
+        let file = TensorFile::read_parts(header, data)?;
+        Model::read(file, header.len() + data.len(), false)
+    }
+
+    fn read(file: TensorFile<'_>, size: usize, keep: bool) -> Result<(Model, Network), Error> {
         let TensorFile {
             metadata,
             mut tensors,
             ..
-        } = TensorFile::read(bytes)?;
+        } = file;
         let text = metadata.get(METADATA_KEY).ok_or(Error::Foreign)?;
         check_format(text)?;
         bounded(text)?;
@@ -208,17 +231,25 @@ impl Model {
         };
         model.validate()?;
         // The file's own size bounds the parameters, and the buffers are bounded by them.
-        let network = model.build(bytes.len())?;
-        let mut parameters = Vec::with_capacity(network.parameter_count());
+        let network = model.build(size)?;
+        let mut parameters = Vec::new();
+        if keep {
+            parameters.reserve_exact(network.parameter_count());
+        }
         for parameter in network.parameters() {
             let tensor = take(&mut tensors, &parameter.name)?;
-            match model.of_levels_alone(parameter) {
-                Some(shape) if tensor.shape == shape => append(&tensor, &shape, &mut parameters)?,
-                _ => append(&tensor, &parameter.shape, &mut parameters)?,
+            let values = match model.of_levels_alone(parameter) {
+                Some(shape) if tensor.shape == shape => checked(&tensor, &shape)?,
+                _ => checked(&tensor, &parameter.shape)?,
+            };
+            if keep {
+                parameters.extend(values);
+                parameters.resize(parameter.range.end, 0.0);
             }
-            parameters.resize(parameter.range.end, 0.0);
         }
-        output_order::reorder(&network, &model.target, &mut parameters);
+        if keep {
+            output_order::reorder(&network, &model.target, &mut parameters);
+        }
         model.parameters = parameters;
         if let Some(OptimizerDescription { settings, step }) = read.optimizer {
             if let Some((name, ..)) = settings.out_of_range() {
@@ -228,9 +259,10 @@ impl Model {
             let mut buffers = Vec::new();
             for name in settings.buffer_names() {
                 let tensor = take(&mut tensors, &format!("{OPTIMIZER_PREFIX}{name}"))?;
-                let mut buffer = Vec::with_capacity(tensor.data.len() / size_of::<f32>());
-                append(&tensor, &[model.parameters.len()], &mut buffer)?;
-                buffers.push(buffer);
+                let values = checked(&tensor, &[network.parameter_count()])?;
+                if keep {
+                    buffers.push(values.collect());
+                }
             }
             model.optimizer_state = Some(OptimizerState {
                 optimizer: settings,
@@ -245,7 +277,7 @@ impl Model {
                 why,
             ));
         }
-        Ok(model)
+        Ok((model, network))
     }
 
     /// Checks what is neither architecture nor tensor.
@@ -325,10 +357,13 @@ fn take<'a>(tensors: &mut Vec<Tensor<'a>>, name: &str) -> Result<Tensor<'a>, Err
     }
 }
 
-/// Appends a tensor's values once type, shape and values are what they must be.
-fn append(tensor: &Tensor<'_>, shape: &[usize], into: &mut Vec<f32>) -> Result<(), Error> {
+/// A tensor's values once type, shape and values are what they must be.
+fn checked<'a>(
+    tensor: &'a Tensor<'_>,
+    shape: &[usize],
+) -> Result<impl ExactSizeIterator<Item = f32> + 'a, Error> {
     let part = || format!("tensor \"{}\"", clip(&tensor.name));
-    let Some(values) = tensor.f32s() else {
+    let (Some(values), Some(same)) = (tensor.f32s(), tensor.f32s()) else {
         return Err(Error::damaged(
             part(),
             format!("its type is {} and not F32", tensor.dtype),
@@ -338,10 +373,8 @@ fn append(tensor: &Tensor<'_>, shape: &[usize], into: &mut Vec<f32>) -> Result<(
         let why = format!("its shape is {:?} and not {shape:?}", tensor.shape);
         return Err(Error::damaged(part(), why));
     }
-    let start = into.len();
-    into.extend(values);
-    let read = into.get(start..).unwrap_or_default();
-    finite(read.iter().copied()).map_err(|why| Error::damaged(part(), why))
+    finite(values).map_err(|why| Error::damaged(part(), why))?;
+    Ok(same)
 }
 
 fn finite(mut values: impl Iterator<Item = f32>) -> Result<(), &'static str> {

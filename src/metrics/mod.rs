@@ -14,14 +14,16 @@ mod probability;
 mod quantiles;
 mod ranking;
 mod regression;
+mod runs;
 mod several;
 mod sum;
 
 pub use classification::{Binary, Confusion, Multiclass, is_positive};
 pub use probability::{Brier, LogLoss};
 pub use quantiles::Quantiles;
-pub use ranking::{Ranking, Score, Separation, separation};
+pub use ranking::{Ranking, Score, Separation, separation, separation_of_sorted};
 pub use regression::{AbsoluteError, R2, Regression, SquaredError};
+pub use runs::{Merge, Run, RunFiles};
 pub use several::{MultiLabel, MultiOutput};
 pub use sum::Sum;
 

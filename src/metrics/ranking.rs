@@ -1,6 +1,7 @@
 //! AUC, Gini and KS: how well a score separates two classes, whatever its scale.
 
 use std::cmp::Ordering;
+use std::convert::Infallible;
 
 /// How far apart two classes are by a score.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -70,41 +71,66 @@ pub fn separation<S: Score>(
             a.order(b)
         });
     }
-    // In the total order NaNs come first or last, by their sign.
-    let has_nan = [&*positives, &*negatives].into_iter().any(|side| {
-        side.first().is_some_and(S::is_not_a_number) || side.last().is_some_and(S::is_not_a_number)
-    });
-    if positives.is_empty() || negatives.is_empty() {
-        return None;
+    let counts = [positives.len() as u64, negatives.len() as u64];
+    let mut sides = [&*positives, &*negatives].map(|side| side.iter().copied().map(Ok));
+    let [positives, negatives] = &mut sides;
+    match separation_of_sorted(counts, positives, negatives) {
+        Ok(separation) => separation,
+        Err::<_, Infallible>(never) => match never {},
     }
-    if has_nan {
-        return Some(Separation {
-            auc: f64::NAN,
-            ks: f64::NAN,
-        });
-    }
+}
 
-    let (p, n) = (positives.len(), negatives.len());
-    let (mut i, mut j) = (0, 0);
+/// The separation of two sets of scores that come in their total order, as many as `counts` says of
+/// the positive and of the negative ones; `None` when one is empty.
+///
+/// # Errors
+/// The first that the scores come with.
+pub fn separation_of_sorted<S: Score, E>(
+    counts: [u64; 2],
+    mut positives: impl Iterator<Item = Result<S, E>>,
+    mut negatives: impl Iterator<Item = Result<S, E>>,
+) -> Result<Option<Separation>, E> {
+    let [p, n] = counts;
+    if p == 0 || n == 0 {
+        return Ok(None);
+    }
+    let mut positive = positives.next().transpose()?;
+    let mut negative = negatives.next().transpose()?;
+    let (mut i, mut j) = (0u64, 0u64);
     let mut twice_wins = 0u128;
     let mut widest = 0u128;
     // One step a distinct score, so that a tie is never split.
-    while let Some(score) = match (positives.get(i), negatives.get(j)) {
-        (Some(&a), Some(&b)) => Some(if b < a { b } else { a }),
-        (a, b) => a.or(b).copied(),
+    while let Some(score) = match (positive, negative) {
+        (Some(a), Some(b)) => Some(if b < a { b } else { a }),
+        (a, b) => a.or(b),
     } {
-        let tied_positives = positives[i..].iter().take_while(|&&s| s == score).count();
-        let tied_negatives = negatives[j..].iter().take_while(|&&s| s == score).count();
-        twice_wins += tied_positives as u128 * (2 * j + tied_negatives) as u128;
+        // In the total order NaNs come first or last, by their sign.
+        if score.is_not_a_number() {
+            return Ok(Some(Separation {
+                auc: f64::NAN,
+                ks: f64::NAN,
+            }));
+        }
+        let (mut tied_positives, mut tied_negatives) = (0u64, 0u64);
+        while positive == Some(score) {
+            tied_positives += 1;
+            positive = positives.next().transpose()?;
+        }
+        while negative == Some(score) {
+            tied_negatives += 1;
+            negative = negatives.next().transpose()?;
+        }
+        twice_wins += u128::from(tied_positives) * u128::from(2 * j + tied_negatives);
         i += tied_positives;
         j += tied_negatives;
-        widest = widest.max((i as u128 * n as u128).abs_diff(j as u128 * p as u128));
+        let distance = (u128::from(i) * u128::from(n)).abs_diff(u128::from(j) * u128::from(p));
+        widest = widest.max(distance);
     }
     let pairs = p as f64 * n as f64;
-    Some(Separation {
+    Ok(Some(Separation {
         auc: twice_wins as f64 / (2.0 * pairs),
         ks: widest as f64 / pairs,
-    })
+    }))
 }
 
 /// Scores kept by class: 4 bytes a row as long as each of them is a number of single precision, as

@@ -53,7 +53,7 @@ impl Right {
 ///
 /// Inherited membership counts, the mere right to SET ROLE or to administer does not: that is what
 /// `pg_has_role(…, 'USAGE')` asks for.
-fn acts_as(user: pg_sys::Oid, role: pg_sys::Oid) -> bool {
+pub(crate) fn acts_as(user: pg_sys::Oid, role: pg_sys::Oid) -> bool {
     // SAFETY: a membership test between OIDs, existing or not.
     unsafe { pg_sys::has_privs_of_role(user, role) }
 }

@@ -53,6 +53,8 @@ pub(super) fn take(version: &Resolved) -> Result<(Prepared, Option<PathBuf>)> {
     };
     if loaded {
         heap::give_back();
+        // Once more when what PostgreSQL keeps for the statement is free, too.
+        register_xact_callback(PgXactCallbackEvent::Commit, heap::give_back);
     }
     taken.map_err(|failure| match failure {
         Failure::Report(report) => report,

@@ -4,8 +4,9 @@ use std::ffi::{CStr, CString};
 
 use pgrx::pg_sys;
 
+use super::error::Report;
 use super::rows::{ArrayReader, Reader};
-use crate::features::{Feature, Origin, TypeName};
+use crate::features::{Feature, FeatureSet, Origin, TypeName};
 
 /// The name under which a version keeps a type: that of the type that a domain is over, which means
 /// it whatever the search path. With its schema, unless it is one of PostgreSQL's own, and without a
@@ -84,6 +85,27 @@ pub(crate) fn stored_type(name: &str, origin: Origin) -> Option<pg_sys::Oid> {
         Origin::BooleanArray => pg_sys::BOOLARRAYOID,
         Origin::Bytes => pg_sys::BYTEAOID,
     })
+}
+
+/// Refuses a file from outside that has a feature of a type that none can have. The name of a type in
+/// another schema may mean nothing here: then one of its family stands for it.
+pub(crate) fn check_types(features: &FeatureSet) -> Result<(), Report> {
+    for feature in &features.features {
+        let name = TypeName::parse(&feature.sql_type);
+        let is_one = name.is_some_and(|name| match find(&name) {
+            Some(found) if name.schema.is_none() => family(found) == Some(feature.origin),
+            Some(found) => family(found).is_some(),
+            None => name.schema.is_some(),
+        });
+        if !is_one {
+            return Err(Report::invalid(format!(
+                "feature \"{}\" of the imported model is of type \"{}\", which it cannot be of",
+                feature.name, feature.sql_type
+            ))
+            .hint("The file was not exported by this extension, or was changed since: export the model anew."));
+        }
+    }
+    Ok(())
 }
 
 /// Whether a version's name of a type is that of the type or, of a domain, the domain's own, as

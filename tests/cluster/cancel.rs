@@ -352,3 +352,20 @@ fn terminating_a_backend_that_reads_rows_harms_no_one_else() {
     let told = log.matches("terminating connection due to administrator command");
     assert_eq!(told.count(), 3, "{log}");
 }
+
+#[test]
+fn ranking_beyond_memory_is_cancelled() {
+    let cluster = Cluster::with_extension(&["fsync = off"]);
+    let mut client = cluster.superuser();
+    client
+        .batch_execute(
+            "CREATE UNLOGGED TABLE scored AS SELECT sin(i) AS score, i % 3 = 0 AS label
+             FROM generate_series(1, 3000000) AS i;
+             SET neural.max_memory = '2MB'; SET max_parallel_workers_per_gather = 0",
+        )
+        .expect("the table");
+    let sql = "SELECT neural.auc(score, label) FROM scored";
+    cancelled_anywhere(&mut client, "auc from files", sql, 8);
+    let files = "SELECT count(*) FROM pg_ls_tmpdir()";
+    assert_eq!(count(&mut client, files), 0);
+}

@@ -50,6 +50,13 @@ fn filled() -> Cluster {
              SELECT neural.create_function('pinned_class', 'risk', 'class', 3)",
         )
         .unwrap();
+    train(&mut owner, "given_up", 5);
+    owner
+        .batch_execute(
+            "SELECT neural.rename_model('given_up', 'passed_through');
+             SELECT neural.drop_model('passed_through')",
+        )
+        .unwrap();
     train(&mut cluster.role("leaver"), "left", 4);
     client
         .batch_execute(
@@ -84,6 +91,14 @@ fn restored_equals(before: &mut Client, after: &mut Client) {
     assert_eq!(number(after, "SELECT neural.rollback('risk')"), 1);
     assert_eq!(train(after, "risk", 5), 4);
     assert_eq!(train(after, "new", 5), 1);
+    // So do names that models gave up.
+    let held = "SELECT string_agg(name || ' of ' || holder::text, ', ' ORDER BY name)
+                FROM _neural.numbering WHERE holder IS NOT NULL";
+    assert_eq!(
+        text(before, held),
+        "given_up of owner, passed_through of owner"
+    );
+    assert_eq!(text(after, held), text(before, held));
 }
 
 #[test]
@@ -145,7 +160,10 @@ fn where_the_roles_are_missing_models_come_back_and_belong_to_nobody() {
     );
     // A role that comes later by the old name, or has the old number, gets no right by it.
     restored
-        .batch_execute("CREATE ROLE owner LOGIN; CREATE ROLE grantee LOGIN")
+        .batch_execute(
+            "CREATE ROLE owner LOGIN; CREATE ROLE grantee LOGIN;
+             GRANT EXECUTE ON FUNCTION neural.train TO owner",
+        )
         .unwrap();
     for role in ["other", "another", "owner", "grantee"] {
         let mut client = elsewhere.connect(role, "restored");
@@ -156,6 +174,12 @@ fn where_the_roles_are_missing_models_come_back_and_belong_to_nobody() {
         assert_eq!(code, SqlState::INSUFFICIENT_PRIVILEGE, "{role}");
         assert_eq!(count(&mut client, "SELECT count(*) FROM neural.models"), 0);
     }
+    let mut named_so = elsewhere.connect("owner", "restored");
+    let (code, _) = error_of(
+        &mut named_so,
+        "SELECT neural.train('given_up', 'SELECT i AS x, i AS y FROM generate_series(1, 9) AS i', 'y')",
+    );
+    assert_eq!(code, SqlState::INSUFFICIENT_PRIVILEGE);
     restored
         .batch_execute("SELECT neural.set_owner('risk', 'owner')")
         .unwrap();

@@ -138,3 +138,124 @@ fn a_long_session_does_not_grow() {
     println!("grown by {} kB over 50 trainings", grown / 1024);
     assert!(grown < 4 * MEGABYTE, "{grown} bytes");
 }
+
+#[test]
+fn auc_of_millions_of_rows_keeps_to_the_limit_with_workers_too() {
+    let cluster = Cluster::with_extension(&["shared_buffers = '2MB'", "fsync = off"]);
+    let mut client = cluster.superuser();
+    client
+        .batch_execute(
+            "CREATE UNLOGGED TABLE scored AS
+             SELECT sin(i) AS score, sin(i) + cos(i * 1.4) > 0.3 AS label, i % 50 AS part
+             FROM (SELECT generate_series(1, 3000000) AS i) AS s;
+             ALTER TABLE scored SET (parallel_workers = 2);
+             ANALYZE scored",
+        )
+        .expect("the table");
+    let one = "SELECT neural.auc(score, label)::text FROM scored";
+    let groups = "SELECT sum(a)::text FROM (SELECT neural.auc(score, label) AS a FROM scored
+                  GROUP BY part ORDER BY part) AS g";
+    let mut answers = Vec::new();
+    for limit in ["1GB", "4MB"] {
+        for workers in [0, 2] {
+            let mut session = cluster.superuser();
+            session
+                .batch_execute(&format!(
+                    "SET neural.max_memory = '{limit}';
+                     SET max_parallel_workers_per_gather = {workers};
+                     SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0;
+                     SELECT neural.auc(i, i % 3 = 0) FROM generate_series(1, 1000) AS i"
+                ))
+                .expect("settings");
+            for sql in [one, groups] {
+                let pid = backend_pid(&mut session);
+                reset_peak_memory(pid);
+                let before = resident_memory(pid);
+                let answer: String = session.query_one(sql, &[]).expect("an answer").get(0);
+                let peak = peak_memory(pid).saturating_sub(before);
+                println!(
+                    "limit {limit}, {workers} workers: {:.1} MB",
+                    peak as f64 / MEGABYTE as f64
+                );
+                answers.push((sql, answer));
+                // What PostgreSQL takes for a parallel query, and the file's caches, come on top.
+                assert!(
+                    limit != "4MB" || peak <= (4 + 4) * MEGABYTE,
+                    "{peak} bytes with {workers} workers"
+                );
+            }
+        }
+    }
+    for sql in [one, groups] {
+        let mut of_sql = answers.iter().filter(|(asked, _)| *asked == sql);
+        let first = of_sql.next();
+        assert!(of_sql.all(|answer| Some(answer) == first), "{answers:?}");
+    }
+    let left = "SELECT count(*)::text FROM pg_ls_dir('base/pgsql_tmp') AS name WHERE name LIKE '%.fileset'";
+    let left: String = client.query_one(left, &[]).expect("a count").get(0);
+    assert_eq!(left, "0");
+}
+
+#[test]
+fn a_model_goes_out_and_in_with_one_copy_of_it() {
+    let cluster = Cluster::with_extension(&["shared_buffers = '2MB'", "fsync = off"]);
+    let mut client = cluster.superuser();
+    client
+        .batch_execute(
+            "SET neural.max_memory = '1GB';
+             SELECT neural.train('small', 'SELECT i * 0.5 AS a, i * 0.7 AS y FROM generate_series(1, 99) AS i',
+                'y', epochs => 1, options => '{\"verbose\": false}');
+             SELECT neural.train('wide',
+                'SELECT sin(i) AS a, cos(i) AS b, sin(i) + cos(i * 0.3) AS y
+                 FROM generate_series(1, 64) AS i', 'y',
+                architecture => '{\"layers\": [{\"type\": \"dense\", \"units\": 3000, \"activation\": \"relu\"},
+                                             {\"type\": \"dense\", \"units\": 3000, \"activation\": \"relu\"}]}',
+                epochs => 1, batch_size => 64, optimizer => 'sgd', learning_rate => 0.001, seed => 1,
+                options => '{\"verbose\": false}');
+             CREATE TABLE file AS SELECT neural.export_model('wide') AS bytes;
+             SELECT neural.export_model('wide') IS NULL",
+        )
+        .expect("a model");
+    let size: i32 = client
+        .query_one("SELECT length(bytes) FROM file", &[])
+        .expect("its size")
+        .get(0);
+    let size = size as u64;
+    assert!(size > 30 * MEGABYTE, "{size}");
+    for (what, copies, sql) in [
+        ("export", 1, "SELECT length(neural.export_model('wide'))"),
+        ("import", 1, "SELECT neural.import_model('copy', bytes) FROM file"),
+        (
+            "import of weights",
+            2,
+            "SELECT neural.import_weights('weights', bytes, '{\"layers\": [
+                 {\"type\": \"dense\", \"name\": \"dense1\", \"units\": 3000, \"activation\": \"relu\"},
+                 {\"type\": \"dense\", \"name\": \"dense2\", \"units\": 3000, \"activation\": \"relu\"}]}',
+                 'regression', '[{\"name\": \"a\", \"type\": \"numeric\"}, {\"name\": \"b\", \"type\": \"numeric\"}]')
+             FROM file",
+        ),
+    ] {
+        let mut session = cluster.superuser();
+        session
+            .batch_execute(
+                "SET neural.max_memory = '1GB';
+                 SELECT neural.export_model('small');
+                 SELECT neural.import_model('other', neural.export_model('small'))",
+            )
+            .expect("a first look");
+        let pid = backend_pid(&mut session);
+        reset_peak_memory(pid);
+        let before = resident_memory(pid);
+        session.batch_execute(sql).expect(what);
+        let peak = peak_memory(pid).saturating_sub(before);
+        println!(
+            "{what}: {:.1} MB for {:.1} MB",
+            peak as f64 / MEGABYTE as f64,
+            size as f64 / MEGABYTE as f64
+        );
+        assert!(
+            peak < copies * size + 12 * MEGABYTE,
+            "{what} took {peak} bytes for {size}"
+        );
+    }
+}

@@ -5,20 +5,40 @@ use serde_json::json;
 
 use super::document::Document;
 use super::{document, given, given_text};
-use crate::artifact::{Model, lineage};
+use crate::artifact::lineage::{self, Detached};
+use crate::artifact::{Model, Pieces};
 use crate::pg::access::Right;
 use crate::pg::catalog::{self, Description, NewVersion, Training};
 use crate::pg::error::{OrRaise, Report, Result};
 use crate::pg::reader::{self, Resolved};
-use crate::pg::{interrupt, settings};
+use crate::pg::{interrupt, settings, sql_type};
 use crate::weights::{self, Remark};
 
 /// The largest value PostgreSQL can return: 1 GB with its header.
 const LARGEST: usize = 0x3fff_ffff - pg_sys::VARHDRSZ;
 
-/// A version as the safetensors file that it is stored as, with its query and options or without.
-#[pg_extern(sql = false)]
-fn export_model(model: Option<&[u8]>, lineage: Option<bool>) -> Vec<u8> {
+#[doc(hidden)]
+#[unsafe(no_mangle)]
+pub extern "C" fn pg_finfo_export_model_wrapper() -> &'static pg_sys::Pg_finfo_record {
+    const RECORD: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
+    &RECORD
+}
+
+/// A version as the safetensors file that it is stored as, with its query and options or without. A
+/// raw function, so that the file is put together where it is returned, without another copy.
+#[doc(hidden)]
+#[pg_guard]
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn export_model_wrapper(
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> pg_sys::Datum {
+    // SAFETY: called by fmgr with (text, boolean).
+    let (model, lineage) = unsafe {
+        (
+            pgrx::fcinfo::pg_getarg::<&[u8]>(fcinfo, 0),
+            pgrx::fcinfo::pg_getarg::<bool>(fcinfo, 1),
+        )
+    };
     let model = given_text(model, "model").or_raise();
     export(model, lineage.unwrap_or(true)).or_raise()
 }
@@ -33,15 +53,21 @@ fn import_model(model: Option<&[u8]>, artifact: Option<&[u8]>) -> i32 {
 fn import(name: &str, artifact: &[u8]) -> Result<i32> {
     // Rights and name come before any work.
     catalog::existing(name)?;
-    let (artifact, lineage) = lineage::detach(artifact);
+    let Detached {
+        header,
+        data,
+        lineage,
+    } = lineage::detach(artifact);
+    check_header(header.len())?;
     let lineage = lineage.unwrap_or_default();
-    let model = Model::from_bytes(&artifact)?;
+    let (model, network) = Model::check(&header, data)?;
+    sql_type::check_types(&model.features)?;
     interrupt::check();
     let known = |key: &str| model.training.get(key).cloned().unwrap_or_default();
     let stored = catalog::store_version(&NewVersion {
         model: name,
-        artifact: &artifact,
-        description: Description::of(&model)?,
+        artifact: &Pieces::new(vec![header, data.into()]),
+        description: Description::with(&model, &network)?,
         training: Training {
             query: lineage
                 .get("query")
@@ -118,21 +144,23 @@ fn import_source(name: &str, source: &weights::Source<'_>) -> Result<i32> {
         remark,
     } = weights::import(source)?;
     interrupt::check();
-    let artifact = model.to_bytes()?;
-    interrupt::check();
-    let stored = catalog::store_version(&NewVersion {
-        model: name,
-        artifact: &artifact,
-        description: Description::of(&model)?,
-        training: Training {
-            options: Some(source.options.clone()),
-            claimed: true,
-            ..Training::default()
-        },
-        history: &[],
-        adds_features: false,
-        deploy,
-    })?;
+    let description = Description::of(&model)?;
+    let stored = model.in_pieces(|artifact| {
+        interrupt::check();
+        catalog::store_version(&NewVersion {
+            model: name,
+            artifact,
+            description,
+            training: Training {
+                options: Some(source.options.clone()),
+                claimed: true,
+                ..Training::default()
+            },
+            history: &[],
+            adds_features: false,
+            deploy,
+        })
+    })??;
     match remark {
         Some(Remark::Notice(text)) => notice!("{text}"),
         Some(Remark::Warning(text)) => warning!("{text}"),
@@ -141,20 +169,55 @@ fn import_source(name: &str, source: &weights::Source<'_>) -> Result<i32> {
     Ok(stored.number)
 }
 
-fn export(reference: &str, with_lineage: bool) -> Result<Vec<u8>> {
+fn export(reference: &str, with_lineage: bool) -> Result<pg_sys::Datum> {
     let version = reader::resolve(reference)?;
     version.right.require(Right::Manage, &version.model)?;
     check_size(&version, version.size)?;
-    let mut file = reader::load(&version)?;
+    let mut entry = Vec::new();
     if with_lineage {
         let training = catalog::recorded(&version)?;
         if training.query.is_some() || training.options.is_some() {
             let lineage = json!({"query": training.query, "options": training.options});
-            lineage::attach(&mut file, &lineage);
-            check_size(&version, file.len())?;
+            entry = lineage::entry(&lineage);
+            check_size(&version, version.size + entry.len())?;
         }
     }
-    Ok(file)
+    let length = entry.len() + version.size;
+    // SAFETY: palloc gives that many bytes or raises an error; all of them are written before they
+    // are read. Each piece is no longer than what is left.
+    unsafe {
+        let whole = length + pg_sys::VARHDRSZ;
+        let value = pg_sys::palloc(whole).cast::<pg_sys::varlena>();
+        let bytes = value.cast::<u8>().add(pg_sys::VARHDRSZ);
+        bytes.write_bytes(0, entry.len());
+        let mut end = entry.len();
+        reader::load_pieces(&version, |piece| {
+            bytes
+                .add(end)
+                .copy_from_nonoverlapping(piece.as_ptr(), piece.len());
+            end += piece.len();
+        })?;
+        let file = std::slice::from_raw_parts_mut(bytes, length);
+        let start = lineage::attach(file, &entry);
+        file.copy_within(start.., 0);
+        pgrx::varlena::set_varsize_4b(value, (whole - start) as i32);
+        Ok(pg_sys::Datum::from(value))
+    }
+}
+
+/// Refuses a file whose description would take too much memory: the tensors stay where they are, but
+/// the header becomes some four times as many bytes.
+fn check_header(bytes: usize) -> Result<()> {
+    let (needed, limit) = (bytes.saturating_mul(4), settings::max_memory());
+    if needed <= limit {
+        return Ok(());
+    }
+    Err(Report::out_of_memory(format!(
+        "the artifact's header takes {} kB of memory to read, more than neural.max_memory allows ({} kB)",
+        needed / 1024,
+        limit / 1024
+    ))
+    .hint("Raise neural.max_memory."))
 }
 
 fn check_size(version: &Resolved, size: usize) -> Result<()> {

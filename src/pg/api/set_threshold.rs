@@ -62,16 +62,18 @@ fn set(reference: &str, wanted: f64) -> Result<i32> {
         }
     }
     interrupt::check();
-    let artifact = model.to_bytes()?;
-    let stored = catalog::store_version(&NewVersion {
-        model: &version.model,
-        artifact: &artifact,
-        description: Description::of(&model)?,
-        training,
-        history: &[],
-        adds_features: false,
-        deploy: true,
-    })?;
+    let description = Description::of(&model)?;
+    let stored = model.in_pieces(|artifact| {
+        catalog::store_version(&NewVersion {
+            model: &version.model,
+            artifact,
+            description,
+            training,
+            history: &[],
+            adds_features: false,
+            deploy: true,
+        })
+    })??;
     catalog::copy_history(version.version_id, stored.version_id)?;
     Ok(stored.number)
 }

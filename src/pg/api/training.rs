@@ -117,7 +117,8 @@ fn train_and_store(order: &Order<'_>) -> Result<(i32, Outcome, f64)> {
     let options = Options::parse(&order.options_json)?;
     // Rights and name come before any work.
     let existing = catalog::existing(order.model)?;
-    let deployed = existing.as_ref().is_some_and(|e| e.deployed.is_some());
+    let deployed_id = existing.as_ref().and_then(|e| e.deployed);
+    let deployed = deployed_id.is_some();
     // Where none is deployed any version tells the signature.
     let (previous, seen) = match existing.and_then(|existing| existing.latest) {
         Some(_) if deployed => {
@@ -225,33 +226,44 @@ fn train_and_store(order: &Order<'_>) -> Result<(i32, Outcome, f64)> {
     // What stopped the loop is PostgreSQL's to report: a cancel, a timeout or a termination.
     interrupt::check();
     let outcome = outcome?;
-    let artifact = outcome.model.to_bytes()?;
-    interrupt::check();
+    let description = Description::of(&outcome.model)?;
     let seconds = started.elapsed().as_secs_f64();
     let deployed = previous.as_ref().filter(|_| deployed);
-    let (deploy, why) = shall_deploy(options.deploy.unwrap_or_default(), deployed, &outcome);
-    let stored = catalog::store_version(&NewVersion {
-        model: order.model,
-        artifact: &artifact,
-        description: Description::of(&outcome.model)?,
-        training: Training {
-            query: Some(order.query.to_string()),
-            options: Some(recorded_options(order)),
-            seed: Some(order.arguments.seed as i64),
-            rows_trained: Some(outcome.rows_trained as i64),
-            rows_validated: Some(outcome.rows_validated as i64),
-            epochs: Some(outcome.history.len() as i32),
-            seconds: Some(seconds),
-            train_loss: finite(outcome.train_loss),
-            validation_loss: outcome.validation_loss.and_then(finite),
-            metrics: Some(outcome.metrics.clone()),
-            claimed: false,
-            seen: outcome.seen.clone(),
-        },
-        history: &outcome.history.iter().map(history_row).collect::<Vec<_>>(),
-        adds_features: options.add_features.is_some(),
-        deploy,
-    })?;
+    let claimed = match (options.deploy, deployed_id) {
+        (Some(Deploy::IfBetter), Some(version)) => catalog::is_claimed(version)?,
+        _ => false,
+    };
+    let (deploy, why) = shall_deploy(
+        options.deploy.unwrap_or_default(),
+        deployed,
+        claimed,
+        &outcome,
+    );
+    let stored = outcome.model.in_pieces(|artifact| {
+        interrupt::check();
+        catalog::store_version(&NewVersion {
+            model: order.model,
+            artifact,
+            description,
+            training: Training {
+                query: Some(order.query.to_string()),
+                options: Some(recorded_options(order)),
+                seed: Some(order.arguments.seed as i64),
+                rows_trained: Some(outcome.rows_trained as i64),
+                rows_validated: Some(outcome.rows_validated as i64),
+                epochs: Some(outcome.history.len() as i32),
+                seconds: Some(seconds),
+                train_loss: finite(outcome.train_loss),
+                validation_loss: outcome.validation_loss.and_then(finite),
+                metrics: Some(outcome.metrics.clone()),
+                claimed: false,
+                seen: outcome.seen.clone(),
+            },
+            history: &outcome.history.iter().map(history_row).collect::<Vec<_>>(),
+            adds_features: options.add_features.is_some(),
+            deploy,
+        })
+    })??;
     if let Some(why) = why {
         why(stored.number).send();
     }
@@ -268,6 +280,7 @@ type Said = Box<dyn FnOnce(i32) -> Report>;
 fn shall_deploy(
     deploy: Deploy,
     deployed: Option<&Model>,
+    claimed: bool,
     outcome: &Outcome,
 ) -> (bool, Option<Said>) {
     let deployed = match (deploy, deployed) {
@@ -275,16 +288,22 @@ fn shall_deploy(
         (Deploy::Never, _) => return (false, None),
         (Deploy::IfBetter, Some(deployed)) => &deployed.training,
     };
-    let comparison = better::compare(
-        Figures {
-            metrics: &outcome.metrics,
-            rows_validated: outcome.rows_validated as u64,
-        },
-        Figures {
-            metrics: &deployed["metrics"],
-            rows_validated: deployed["rows_validated"].as_u64().unwrap_or(0),
-        },
-    );
+    let comparison = if claimed {
+        Comparison::Nothing(
+            "the deployed version was imported, and nobody has checked the figures that its file claims",
+        )
+    } else {
+        better::compare(
+            Figures {
+                metrics: &outcome.metrics,
+                rows_validated: outcome.rows_validated as u64,
+            },
+            Figures {
+                metrics: &deployed["metrics"],
+                rows_validated: deployed["rows_validated"].as_u64().unwrap_or(0),
+            },
+        )
+    };
     match comparison {
         Comparison::By {
             metric,

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::artifact::Model;
 use crate::features::Fitted;
+use crate::nn::Network;
 use crate::pg::error::{Report, Result};
 
 /// What `neural.models` shows of a version.
@@ -32,11 +33,15 @@ impl Description {
     /// Describes a model. Weights that were imported may have no name for their target: then it
     /// is empty, and NULL in the view.
     pub(crate) fn of(model: &Model) -> Result<Self> {
+        Self::with(model, &model.network()?)
+    }
+
+    /// The same of a model whose parameters may be elsewhere.
+    pub(crate) fn with(model: &Model, network: &Network) -> Result<Self> {
         let Model {
             features,
             target,
             architecture,
-            parameters,
             ..
         } = model;
         let names: Vec<Value> = features
@@ -89,8 +94,8 @@ impl Description {
             features: described.into(),
             left_out: left_out.into(),
             architecture: architecture.to_json(),
-            parameters: parameters.len(),
-            products: model.network()?.products(),
+            parameters: network.parameter_count(),
+            products: network.products(),
         })
     }
 }

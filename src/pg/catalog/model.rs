@@ -61,6 +61,7 @@ pub(crate) fn drop(model: &str, version: Option<i32>, force: bool) -> Result<()>
             execute(&owner, &sql, &[model.id.into()])?;
         }
         holding::release(&owner, &roles)?;
+        names::give_up(&owner, &model)?;
     }
     Ok(())
 }
@@ -131,6 +132,8 @@ pub(crate) fn rename(model: &str, new_name: &str) -> Result<()> {
         )
         .hint("Choose another name, or drop or rename that model first."));
     }
+    names::check_free(&owner, new_name)?;
+    names::give_up(&owner, &model)?;
     let named = users::named(&owner, model.id)?;
     execute(
         &owner,

@@ -1,10 +1,12 @@
 //! Storing a version: the artifact in chunks, and what the views show of it.
 
-use pgrx::{JsonB, Spi};
+use pgrx::datum::DatumWithOid;
+use pgrx::{JsonB, Spi, pg_sys};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{AsTableOwner, Description, LockedModel, deployment, execute, fetch, holding, names};
+use crate::artifact::Pieces;
 use crate::pg::access::{Right, invoker};
 use crate::pg::error::{Report, Result};
 use crate::pg::reader::{self, Resolved};
@@ -18,7 +20,7 @@ const CHUNK: usize = 1024 * 1024;
 pub(crate) struct NewVersion<'a> {
     /// The name of the model, new or not.
     pub(crate) model: &'a str,
-    pub(crate) artifact: &'a [u8],
+    pub(crate) artifact: &'a Pieces<'a>,
     pub(crate) description: Description,
     pub(crate) training: Training,
     pub(crate) history: &'a [Epoch],
@@ -80,6 +82,7 @@ pub(crate) struct Existing {
 pub(crate) fn existing(name: &str) -> Result<Option<Existing>> {
     names::check(name)?;
     let Some(model) = reader::find_model(name)? else {
+        names::check_free(&AsTableOwner::enter()?, name)?;
         return Ok(None);
     };
     model.right(invoker())?.require(Right::Manage, name)?;
@@ -155,6 +158,13 @@ pub(crate) fn recorded(version: &Resolved) -> Result<Training> {
     })
 }
 
+/// Whether a version's figures are what a file from outside says.
+pub(crate) fn is_claimed(version: i64) -> Result<bool> {
+    let sql = "SELECT claimed FROM _neural.version WHERE id = $1";
+    let claimed = fetch(&AsTableOwner::enter()?, sql, &[version.into()])?;
+    Ok(claimed.unwrap_or_default())
+}
+
 /// Gives a version the course of another one's training.
 pub(crate) fn copy_history(from: i64, to: i64) -> Result<()> {
     execute(
@@ -168,9 +178,9 @@ pub(crate) fn copy_history(from: i64, to: i64) -> Result<()> {
     Ok(())
 }
 
-fn hash(bytes: &[u8]) -> [u8; 32] {
+fn hash(artifact: &Pieces<'_>) -> [u8; 32] {
     let mut hash = Sha256::new();
-    for piece in bytes.chunks(CHUNK) {
+    for piece in artifact.iter().flat_map(|piece| piece.chunks(CHUNK)) {
         interrupt::check();
         hash.update(piece);
     }
@@ -257,6 +267,7 @@ fn width_beside(known: &Value, given: &Value) -> Option<(usize, usize)> {
 }
 
 fn create_model(owner: &AsTableOwner, new: &NewVersion<'_>) -> Result<i64> {
+    names::check_free(owner, new.model)?;
     holding::hold(owner, owner.invoker())?;
     let id = fetch(
         owner,
@@ -293,7 +304,7 @@ fn insert_version(
             model.into(),
             number.into(),
             sha256.into(),
-            (new.artifact.len() as i64).into(),
+            (new.artifact.size() as i64).into(),
             role::argument(owner.invoker()),
             env!("CARGO_PKG_VERSION").into(),
             description.target.as_deref().into(),
@@ -320,13 +331,76 @@ fn insert_version(
     id.ok_or_else(|| Report::internal("no version was stored"))
 }
 
-fn insert_chunks(owner: &AsTableOwner, version: i64, artifact: &[u8]) -> Result<()> {
+fn insert_chunks(owner: &AsTableOwner, version: i64, artifact: &Pieces<'_>) -> Result<()> {
     let sql = "INSERT INTO _neural.chunk (version, number, bytes) VALUES ($1, $2, $3)";
-    for (number, piece) in (0i32..).zip(artifact.chunks(CHUNK)) {
+    let size = artifact.size();
+    // One value for all chunks in turn: each as a value of its own would stay until the end.
+    let mut chunk = Chunk::with_room(CHUNK.min(size));
+    let mut pieces = artifact.iter();
+    let mut piece: &[u8] = &[];
+    let mut number = 0i32;
+    let mut rest = size;
+    while rest > 0 {
         interrupt::check();
-        execute(owner, sql, &[version.into(), number.into(), piece.into()])?;
+        let length = CHUNK.min(rest);
+        let mut room = chunk.bytes(length);
+        while !room.is_empty() {
+            if piece.is_empty() {
+                piece = pieces
+                    .next()
+                    .ok_or_else(|| Report::internal("an artifact is shorter than it is"))?;
+            }
+            let count = room.len().min(piece.len());
+            let (now, later) = piece.split_at(count);
+            let (place, left) = std::mem::take(&mut room).split_at_mut(count);
+            place.copy_from_slice(now);
+            (piece, room) = (later, left);
+        }
+        execute(
+            owner,
+            sql,
+            &[version.into(), number.into(), chunk.argument()],
+        )?;
+        number += 1;
+        rest -= length;
     }
     Ok(())
+}
+
+/// A bytea that is filled again and again.
+struct Chunk(*mut pg_sys::varlena);
+
+impl Chunk {
+    /// One with room for that many bytes.
+    fn with_room(bytes: usize) -> Chunk {
+        // SAFETY: gives zeroed room or raises an error.
+        Chunk(unsafe { pg_sys::palloc0(bytes + pg_sys::VARHDRSZ) }.cast())
+    }
+
+    /// Makes it that long, no longer than its room.
+    fn bytes(&mut self, length: usize) -> &mut [u8] {
+        // SAFETY: the room is as long.
+        unsafe {
+            pgrx::varlena::set_varsize_4b(self.0, (length + pg_sys::VARHDRSZ) as i32);
+            let bytes = self.0.cast::<u8>().add(pg_sys::VARHDRSZ);
+            std::slice::from_raw_parts_mut(bytes, length)
+        }
+    }
+
+    fn argument(&self) -> DatumWithOid<'_> {
+        // SAFETY: a bytea, which stays while the argument is used.
+        unsafe { DatumWithOid::new(pg_sys::Datum::from(self.0), pg_sys::BYTEAOID) }
+    }
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        // After an error its memory context goes.
+        if !std::thread::panicking() {
+            // SAFETY: allocated by `with_room`, freed once.
+            unsafe { pg_sys::pfree(self.0.cast()) };
+        }
+    }
 }
 
 fn insert_history(owner: &AsTableOwner, version: i64, history: &[Epoch]) -> Result<()> {

@@ -9,12 +9,6 @@ use crate::pg::interrupt;
 
 /// The artifact of a version, reassembled from its chunks and checked against its hash.
 pub(crate) fn load(version: &Resolved) -> Result<Vec<u8>> {
-    let damaged = |what: &str| {
-        Report::damaged(format!(
-            "version {} of model \"{}\" is damaged: {what}",
-            version.number, version.model
-        ))
-    };
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(version.size).map_err(|_| {
         Report::out_of_memory(format!(
@@ -22,6 +16,20 @@ pub(crate) fn load(version: &Resolved) -> Result<Vec<u8>> {
             version.size, version.model
         ))
     })?;
+    load_pieces(version, |piece| bytes.extend_from_slice(piece))?;
+    Ok(bytes)
+}
+
+/// The same piece by piece, never more bytes than the version has. Where they are damaged, that is
+/// told after some were taken.
+pub(crate) fn load_pieces(version: &Resolved, mut take: impl FnMut(&[u8])) -> Result<()> {
+    let damaged = |what: &str| {
+        Report::damaged(format!(
+            "version {} of model \"{}\" is damaged: {what}",
+            version.number, version.model
+        ))
+    };
+    let mut length = 0;
     let table = Table::open(c"chunk")?;
     let mut hash = Sha256::new();
     let mut scan = table.ordered_scan(c"chunk_pkey", &[Key::int8(1, version.version_id)])?;
@@ -33,19 +41,20 @@ pub(crate) fn load(version: &Resolved) -> Result<Vec<u8>> {
         }
         expected += 1;
         row.with_bytes(3, |piece| {
-            if bytes.len() + piece.len() > version.size {
+            if piece.len() > version.size - length {
                 return Err(damaged("it is longer than it was"));
             }
             hash.update(piece);
-            bytes.extend_from_slice(piece);
+            take(piece);
+            length += piece.len();
             Ok(())
         })??;
     }
-    if bytes.len() != version.size {
+    if length != version.size {
         return Err(damaged("its end is missing"));
     }
     if hash.finalize().as_slice() != version.sha256 {
         return Err(damaged("its bytes have changed"));
     }
-    Ok(bytes)
+    Ok(())
 }

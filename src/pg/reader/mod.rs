@@ -18,7 +18,7 @@ use reference::Reference;
 use table::{Key, Table};
 use version::{VersionRow, find_version, find_version_number};
 
-pub(crate) use artifact::load;
+pub(crate) use artifact::{load, load_pieces};
 pub(crate) use model::{find_model, grantees, no_such_model, table_owner};
 pub(crate) use version::{no_such_version, seen};
 

@@ -15,10 +15,20 @@ CREATE FUNCTION with_type(was text, becomes text) RETURNS bytea LANGUAGE sql AS 
 CREATE TABLE touched (what text);
 CREATE FUNCTION checked(value int) RETURNS bool LANGUAGE plpgsql AS $f$ BEGIN INSERT INTO touched VALUES ('by ' || current_user); RETURN value < 100; END $f$;
 CREATE DOMAIN y AS int NOT NULL CHECK (checked(VALUE));
-SELECT m.name, neural.import_model(m.name, with_type(m.was, m.becomes)) FROM (VALUES
-    ('pseudo', 'double precision', 'unknown'), ('statement', 'double precision', 'int); SELECT 1--'), ('trigger', 'double precision', 'trigger'), ('record', 'double precision', 'record'),
-    ('any', 'double precision', 'pg_catalog.any'), ('family', 'double precision', 'date'), ('none', 'double precision', ''), ('row', 'double precision', 'd.people'),
-    ('gone', 'integer', 'x.gone'), ('domain', 'integer', 'd.y')) AS m (name, was, becomes) WHERE length(becomes) <= length(was);
+CREATE FUNCTION imported(name text, was text, becomes text) RETURNS text LANGUAGE plpgsql AS $f$
+DECLARE hint text;
+BEGIN
+    RETURN neural.import_model(name, with_type(was, becomes));
+EXCEPTION WHEN OTHERS THEN
+    GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
+    RETURN SQLSTATE || ' ' || SQLERRM || CASE WHEN hint = '' THEN ' (no hint)' ELSE '' END;
+END $f$;
+SELECT m.name, m.becomes, imported(m.name, m.was, m.becomes) FROM (VALUES
+    ('pseudo', 'double precision', 'unknown'), ('pseudo_own', 'double precision', 'pg_catalog.any'), ('statement', 'double precision', 'int); SELECT 1--'), ('two', 'double precision', 'int; SELECT 1'),
+    ('trigger', 'double precision', 'trigger'), ('record', 'double precision', 'record'), ('cstring', 'double precision', 'cstring'), ('void', 'double precision', 'void'), ('internal', 'double precision', 'internal'),
+    ('family', 'double precision', 'date'), ('other', 'double precision', 'point'), ('array', 'double precision', 'integer[]'), ('of_none', 'double precision', 'trigger[]'), ('none', 'double precision', ''), ('blank', 'double precision', ' '),
+    ('row', 'double precision', 'd.people'), ('three', 'double precision', 'a.b.c'), ('half', 'double precision', 'd.'), ('dot', 'double precision', '.'), ('not_there', 'double precision', 'nothing'),
+    ('gone', 'integer', 'x.gone'), ('domain', 'integer', 'd.y'), ('same', 'integer', 'int4')) AS m (name, was, becomes) WHERE length(becomes) <= length(was);
 CREATE FUNCTION of_copy(name text, OUT made text, OUT same text) LANGUAGE plpgsql AS $f$
 BEGIN
     made := neural.create_function('f_' || name, name)::text;

@@ -67,6 +67,11 @@ FROM neural.model_versions v WHERE model IN ('with', 'without') OR (model = 'mad
 -- And on from there.
 SELECT neural.import_model('further', neural.export_model('with'));
 SELECT query, claimed FROM neural.model_versions WHERE model = 'further';
+-- The figures of an imported version are what its file says: nothing is compared with them, and that is said.
+SELECT neural.import_model('made', neural.export_model('made')) > 1 AS imported;
+SELECT claimed FROM neural.models WHERE name = 'made';
+SELECT said($$SELECT train('1', '{"deploy": "if_better"}')$$);
+SELECT claimed, deployed FROM neural.model_versions WHERE model = 'made' ORDER BY version DESC LIMIT 2;
 SELECT neural.drop_model(m) FROM unnest('{made,with,without,further}'::text[]) AS m;
 DROP FUNCTION train, said;
 DROP TABLE made;

@@ -4,7 +4,7 @@ use pgrx::pg_sys::{self, Datum, FunctionCallInfo};
 
 use super::{
     FromDatum, aggregate_context, argument, broken_state, bytea_argument, new_bytea,
-    number_or_null, place, raw_function, state, state_or_null,
+    number_or_null, place, raw_function, require_aggregate, state, state_or_null,
 };
 use crate::metrics::{AbsoluteError, Accumulator, Brier, Error, LogLoss, R2, SquaredError, Words};
 use crate::pg::error::Report;
@@ -22,6 +22,7 @@ fn refuse(error: Error) -> ! {
 unsafe fn push<A: Accumulator<Actual: FromDatum>>(fcinfo: FunctionCallInfo) -> Datum {
     // SAFETY: by this function's contract.
     unsafe {
+        require_aggregate(fcinfo);
         let state = state::<A>(fcinfo, 0);
         let (Some(predicted), Some(actual)) = (argument(fcinfo, 1), argument(fcinfo, 2)) else {
             return state_or_null(fcinfo, state);
@@ -42,6 +43,7 @@ unsafe fn push<A: Accumulator<Actual: FromDatum>>(fcinfo: FunctionCallInfo) -> D
 unsafe fn merge<A: Accumulator>(fcinfo: FunctionCallInfo) -> Datum {
     // SAFETY: by this function's contract.
     unsafe {
+        require_aggregate(fcinfo);
         let (first, second) = (state::<A>(fcinfo, 0), state::<A>(fcinfo, 1));
         let first = match (first, second) {
             (Some(first), Some(second)) => {
@@ -63,6 +65,7 @@ unsafe fn merge<A: Accumulator>(fcinfo: FunctionCallInfo) -> Datum {
 unsafe fn serialize<A: Accumulator>(fcinfo: FunctionCallInfo) -> Datum {
     // SAFETY: by this function's contract.
     unsafe {
+        require_aggregate(fcinfo);
         let words = state::<A>(fcinfo, 0)
             .map(|state| state.to_words())
             .unwrap_or_default();
@@ -81,6 +84,7 @@ unsafe fn serialize<A: Accumulator>(fcinfo: FunctionCallInfo) -> Datum {
 unsafe fn deserialize<A: Accumulator>(fcinfo: FunctionCallInfo) -> Datum {
     // SAFETY: by this function's contract.
     unsafe {
+        require_aggregate(fcinfo);
         let bytes = bytea_argument(fcinfo);
         if bytes.len() != size_of::<Words>() {
             broken_state();
@@ -101,6 +105,7 @@ unsafe fn deserialize<A: Accumulator>(fcinfo: FunctionCallInfo) -> Datum {
 unsafe fn finish<A: Accumulator>(fcinfo: FunctionCallInfo) -> Datum {
     // SAFETY: by this function's contract.
     unsafe {
+        require_aggregate(fcinfo);
         let value = state::<A>(fcinfo, 0).and_then(|state| state.value());
         number_or_null(fcinfo, value)
     }

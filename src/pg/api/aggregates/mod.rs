@@ -1,25 +1,29 @@
 //! The judging aggregates: auc, gini, ks, log_loss, brier, rmse, mae, r2.
 //!
-//! Their states live whole in the aggregate's memory context and own nothing on Rust's heap, so an
-//! ERROR anywhere leaks nothing and PostgreSQL's accounting sees every byte. Final functions leave
+//! Their states live in the aggregate's memory context, and what else they have goes with it, so an
+//! ERROR anywhere leaks nothing and PostgreSQL's accounting sees what grows with the rows. Final functions leave
 //! the state usable, which window frames and shared states need. The functions take their arguments
 //! raw, because they are called once a row.
 
 mod accumulators;
+mod kept_scores;
 mod ranking;
+mod score_files;
 
 use std::slice;
 
+use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo, MemoryContext};
 
 use crate::pg::error::Report;
 
 /// Makes a function that PostgreSQL can call by its name.
 macro_rules! raw_function {
-    ($name:ident, $info:ident, $body:expr) => {
+    ($name:ident, $info:ident, $body:expr $(, $when_found:expr)?) => {
         #[doc(hidden)]
         #[unsafe(no_mangle)]
         pub extern "C" fn $info() -> &'static pg_sys::Pg_finfo_record {
+            $($when_found;)?
             const RECORD: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
             &RECORD
         }
@@ -88,6 +92,32 @@ unsafe fn number_or_null(fcinfo: FunctionCallInfo, value: Option<f64>) -> Datum 
     }
 }
 
+/// Raises an error unless an aggregate or a window calls: older servers let SQL call functions with
+/// an internal argument, and take anything for it.
+///
+/// # Safety
+/// `fcinfo` is that of the running call.
+unsafe fn require_aggregate(fcinfo: FunctionCallInfo) {
+    // SAFETY: the context is a node or nothing. AggCheckCallContext asks the same, at the price of a
+    // guarded call a row.
+    let tag = unsafe { (*fcinfo).context.as_ref() }.map(|node| node.type_);
+    if !matches!(
+        tag,
+        Some(pg_sys::NodeTag::T_AggState | pg_sys::NodeTag::T_WindowAggState)
+    ) {
+        outside_of_aggregate();
+    }
+}
+
+fn outside_of_aggregate() -> ! {
+    Report::new(
+        PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        "an aggregate's function was called outside of an aggregate",
+    )
+    .hint("Call the aggregate itself, such as neural.auc.")
+    .raise()
+}
+
 /// The memory context in which the running aggregate's states live.
 ///
 /// # Safety
@@ -96,7 +126,7 @@ unsafe fn aggregate_context(fcinfo: FunctionCallInfo) -> MemoryContext {
     let mut context = std::ptr::null_mut();
     // SAFETY: the function only looks at the call's node and writes the context.
     if unsafe { pg_sys::AggCheckCallContext(fcinfo, &mut context) } == 0 {
-        Report::internal("an aggregate's function was called outside of an aggregate").raise();
+        outside_of_aggregate();
     }
     context
 }

@@ -1,105 +1,22 @@
 //! auc, gini, ks: one state that keeps the scores of each class.
 
-use std::slice;
-
 use pgrx::PgSqlErrorCode;
-use pgrx::pg_sys::{self, Datum, FunctionCallInfo, MemoryContext};
+use pgrx::pg_sys::{self, Datum, FunctionCallInfo};
 
+use super::kept_scores::RankingState;
+use super::score_files::{FileName, sweep_at_transaction_end};
 use super::{
     FromDatum, aggregate_context, argument, broken_state, bytea_argument, new_bytea,
-    number_or_null, place, raw_function, state, state_or_null,
+    number_or_null, place, raw_function, require_aggregate, state, state_or_null,
 };
-use crate::metrics::{Ranking, Separation, separation};
+use crate::metrics::{Ranking, Run, Separation};
 use crate::pg::error::Report;
-use crate::pg::interrupt;
+use crate::pg::settings;
 
-/// The first room a list of scores gets: small, for queries with many groups.
-const FIRST_CAPACITY: usize = 16;
 /// Most bytes of a state that a worker can hand over: what a bytea can hold.
 const MAX_SERIALIZED: usize = 0x3fff_ffff - pg_sys::VARHDRSZ;
-
-/// A growing list of scores in a memory context.
-#[derive(Clone, Copy)]
-struct Scores {
-    values: *mut f64,
-    length: usize,
-    capacity: usize,
-}
-
-impl Scores {
-    const EMPTY: Scores = Scores {
-        values: std::ptr::null_mut(),
-        length: 0,
-        capacity: 0,
-    };
-
-    fn slice(&mut self) -> &mut [f64] {
-        match self.values.is_null() {
-            true => &mut [],
-            // SAFETY: `length` values are initialised, and nobody else has the pointer.
-            false => unsafe { slice::from_raw_parts_mut(self.values, self.length) },
-        }
-    }
-
-    /// Makes room for more scores; `context` is asked for only while there is none at all.
-    ///
-    /// # Safety
-    /// The context is alive as long as the scores are.
-    unsafe fn reserve(&mut self, more: usize, context: impl FnOnce() -> MemoryContext) {
-        let needed = self.length.saturating_add(more);
-        if needed <= self.capacity {
-            return;
-        }
-        let capacity = needed.max(self.capacity * 2).max(FIRST_CAPACITY);
-        let bytes = capacity.saturating_mul(size_of::<f64>());
-        // SAFETY: both raise an ERROR instead of returning no room, and then the list is unchanged;
-        // repalloc keeps the values and stays in their context.
-        self.values = unsafe {
-            match self.values.is_null() {
-                true => pg_sys::MemoryContextAllocHuge(context(), bytes),
-                false => pg_sys::repalloc_huge(self.values.cast(), bytes),
-            }
-        }
-        .cast();
-        self.capacity = capacity;
-    }
-
-    /// Appends scores for which there is room.
-    ///
-    /// # Safety
-    /// [`Scores::reserve`] was called for as many.
-    unsafe fn extend(&mut self, scores: impl ExactSizeIterator<Item = f64>) {
-        for score in scores {
-            // SAFETY: by this function's contract the place is inside of the allocation.
-            unsafe { self.values.add(self.length).write(score) };
-            self.length += 1;
-        }
-    }
-}
-
-/// The state of auc, gini and ks: 8 bytes a row.
-#[derive(Clone, Copy)]
-struct RankingState {
-    positives: Scores,
-    negatives: Scores,
-}
-
-impl RankingState {
-    const EMPTY: RankingState = RankingState {
-        positives: Scores::EMPTY,
-        negatives: Scores::EMPTY,
-    };
-
-    /// Sorts the scores where they are, which changes nothing for later rows or calls.
-    fn separation(&mut self) -> Option<Separation> {
-        // A cancel unwinds out of the sort; the scores stay whole.
-        separation(
-            self.positives.slice(),
-            self.negatives.slice(),
-            interrupt::check,
-        )
-    }
-}
+/// Words of a serialized run: its file's process and number, its level, its place, its scores.
+const RUN_WORDS: usize = 5;
 
 /// Takes one row into a ranking.
 ///
@@ -108,17 +25,15 @@ impl RankingState {
 unsafe fn push(fcinfo: FunctionCallInfo) -> Datum {
     // SAFETY: by this function's contract.
     unsafe {
+        require_aggregate(fcinfo);
         let state = state::<RankingState>(fcinfo, 0);
         let (Some(score), Some(label)) = (argument(fcinfo, 1), argument(fcinfo, 2)) else {
             return state_or_null(fcinfo, state);
         };
-        let state = state.unwrap_or_else(|| place(aggregate_context(fcinfo), RankingState::EMPTY));
-        let side = match bool::from_datum(label) {
-            true => &mut state.positives,
-            false => &mut state.negatives,
-        };
-        side.reserve(1, || aggregate_context(fcinfo));
-        side.extend(std::iter::once(Ranking::canonical(f64::from_datum(score))));
+        let state = state.unwrap_or_else(|| RankingState::new(aggregate_context(fcinfo)));
+        let side = usize::from(!bool::from_datum(label));
+        let score = Ranking::canonical(f64::from_datum(score));
+        RankingState::take(state, side, &[score]);
         state_or_null(fcinfo, Some(state))
     }
 }
@@ -130,77 +45,142 @@ unsafe fn push(fcinfo: FunctionCallInfo) -> Datum {
 unsafe fn merge(fcinfo: FunctionCallInfo) -> Datum {
     // SAFETY: by this function's contract.
     unsafe {
+        require_aggregate(fcinfo);
         let first = state::<RankingState>(fcinfo, 0);
         let Some(second) = state::<RankingState>(fcinfo, 1) else {
             return state_or_null(fcinfo, first);
         };
-        let first = first.unwrap_or_else(|| place(aggregate_context(fcinfo), RankingState::EMPTY));
-        for (into, from) in [
-            (&mut first.positives, &mut second.positives),
-            (&mut first.negatives, &mut second.negatives),
-        ] {
-            into.reserve(from.length, || aggregate_context(fcinfo));
-            into.extend(from.slice().iter().copied());
-        }
+        let first = first.unwrap_or_else(|| RankingState::new(aggregate_context(fcinfo)));
+        RankingState::merge(first, second);
         state_or_null(fcinfo, Some(first))
     }
 }
 
-/// A ranking as bytes: the number of positive scores, these, the negative ones.
+/// A ranking as words: for each class the numbers of scores and of runs, then the classes' scores,
+/// then their runs. In a parallel query most scores stay in the file that they were written to; any
+/// other caller may be on another machine, and gets them all.
 ///
 /// # Safety
 /// Called as (internal), strict.
 unsafe fn serialize(fcinfo: FunctionCallInfo) -> Datum {
     // SAFETY: by this function's contract.
     unsafe {
+        require_aggregate(fcinfo);
         let mut empty = RankingState::EMPTY;
         let state = state::<RankingState>(fcinfo, 0).unwrap_or(&mut empty);
-        let (positives, negatives) = (state.positives.slice(), state.negatives.slice());
-        let length = (1 + positives.len() + negatives.len()) * size_of::<u64>();
+        let by_file = pg_sys::IsInParallelMode() && state.can_be_handed_over();
+        if by_file && state.in_memory() > settings::max_memory() / 16 {
+            state.write_out();
+        }
+        let (scores, runs) = match by_file {
+            true => (
+                state.sides.each_ref().map(|side| side.scores.len()),
+                state.sides.each_ref().map(|side| side.runs.len()),
+            ),
+            false => (state.counts().map(|count| count as usize), [0, 0]),
+        };
+        let words = 4 + scores[0] + scores[1] + (runs[0] + runs[1]) * RUN_WORDS;
+        let length = words.saturating_mul(size_of::<u64>());
         if length > MAX_SERIALIZED {
             Report::new(
                 PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-                format!("a parallel worker has {length} bytes of scores to hand over"),
+                format!("an aggregate has {length} bytes of scores to hand over"),
             )
-            .hint("Set max_parallel_workers_per_gather to 0 for this query.")
+            .hint("Aggregate fewer rows at once.")
             .raise();
         }
         let (bytea, bytes) = new_bytea(length);
-        let words = std::iter::once(positives.len() as u64).chain(
-            positives
-                .iter()
-                .chain(&*negatives)
-                .map(|score| score.to_bits()),
-        );
-        for (chunk, word) in bytes.as_chunks_mut().0.iter_mut().zip(words) {
-            *chunk = word.to_ne_bytes();
+        let mut chunks = bytes.as_chunks_mut().0.iter_mut();
+        let mut put = |word: u64| {
+            if let Some(chunk) = chunks.next() {
+                *chunk = word.to_ne_bytes();
+            }
+        };
+        for count in scores.into_iter().chain(runs) {
+            put(count as u64);
+        }
+        for side in 0..2 {
+            match by_file {
+                true => {
+                    let scores = state.sides[side].scores.slice();
+                    scores.iter().for_each(|score| put(score.to_bits()));
+                }
+                false => state.each(side, |score| put(score.to_bits())),
+            }
+        }
+        for (side, count) in runs.into_iter().enumerate() {
+            let list = state.sides[side].runs;
+            for run in list.slice().iter().take(count) {
+                let name = state.hand_over(run).unwrap_or_else(|| broken_state());
+                put(name.process.into());
+                put(name.number.into());
+                put(run.level.into());
+                put(run.offset);
+                put(run.count);
+            }
         }
         bytea
     }
 }
 
-/// A ranking from its bytes.
+/// A ranking from its words, which waits to be merged.
 ///
 /// # Safety
 /// Called as (bytea, internal), strict.
 unsafe fn deserialize(fcinfo: FunctionCallInfo) -> Datum {
     // SAFETY: by this function's contract.
     unsafe {
+        require_aggregate(fcinfo);
         let (words, rest) = bytea_argument(fcinfo).as_chunks::<8>();
         let mut words = words.iter().map(|chunk| u64::from_ne_bytes(*chunk));
-        let count = words.next().and_then(|count| usize::try_from(count).ok());
-        let Some(count) = count.filter(|count| *count <= words.len() && rest.is_empty()) else {
+        let mut next = || words.next().and_then(|word| usize::try_from(word).ok());
+        let (Some(p), Some(n), Some(p_runs), Some(n_runs)) = (next(), next(), next(), next())
+        else {
             broken_state();
         };
+        let runs = p_runs.saturating_add(n_runs);
+        let scores = p.saturating_add(n);
+        let needed = runs.saturating_mul(RUN_WORDS).saturating_add(scores);
+        if needed != words.len() || !rest.is_empty() {
+            broken_state();
+        }
         let context = pg_sys::CurrentMemoryContext;
         let state = place(context, RankingState::EMPTY);
-        let negatives = words.len() - count;
-        state.positives.reserve(count, || context);
-        state
-            .positives
-            .extend(words.by_ref().take(count).map(f64::from_bits));
-        state.negatives.reserve(negatives, || context);
-        state.negatives.extend(words.map(f64::from_bits));
+        for (side, count) in state.sides.iter_mut().zip([p, n]) {
+            if count > 0 {
+                side.scores.grow(count, context);
+                side.scores
+                    .extend(words.by_ref().take(count).map(f64::from_bits));
+            }
+        }
+        let mut names: Vec<FileName> = Vec::new();
+        for (side, count) in state.sides.iter_mut().zip([p_runs, n_runs]) {
+            if count > 0 {
+                side.runs.grow(count, context);
+            }
+            for _ in 0..count {
+                let run: [u64; RUN_WORDS] = std::array::from_fn(|_| words.next().unwrap_or(0));
+                let name = FileName {
+                    process: run[0] as u32,
+                    number: run[1] as u32,
+                };
+                let known = names.iter().position(|other| *other == name);
+                let place = known.unwrap_or_else(|| {
+                    names.push(name);
+                    names.len() - 1
+                });
+                side.runs.extend(std::iter::once(Run {
+                    file: place as u32 + 1,
+                    level: run[2] as u32,
+                    offset: run[3],
+                    count: run[4],
+                }));
+            }
+        }
+        if !names.is_empty() {
+            state.names.grow(names.len(), context);
+            state.names.extend(names.into_iter());
+        }
         state_or_null(fcinfo, Some(state))
     }
 }
@@ -211,7 +191,10 @@ unsafe fn deserialize(fcinfo: FunctionCallInfo) -> Datum {
 /// Called as (internal).
 unsafe fn separated(fcinfo: FunctionCallInfo) -> Option<Separation> {
     // SAFETY: by this function's contract.
-    unsafe { state::<RankingState>(fcinfo, 0) }.and_then(|state| state.separation())
+    unsafe {
+        require_aggregate(fcinfo);
+        state::<RankingState>(fcinfo, 0).and_then(|state| state.separation())
+    }
 }
 
 unsafe fn auc(fcinfo: FunctionCallInfo) -> Datum {
@@ -237,7 +220,9 @@ raw_function!(
 raw_function!(
     neural_ranking_combine,
     pg_finfo_neural_ranking_combine,
-    merge
+    merge,
+    // A leader looks this function up before its workers start.
+    sweep_at_transaction_end()
 );
 raw_function!(
     neural_ranking_serialize,
