@@ -10,10 +10,13 @@ use std::fmt;
 
 use safetensors::{Dtype, View};
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 
 use super::error::{Error, clip};
 use super::file_format::FileFormat;
+use crate::nn::{NAME, Never, Pace, Stop};
 
 /// Longest header: that of 1600 features of 100 long levels is a fifth of it.
 const MAX_HEADER: usize = 64 << 20;
@@ -36,6 +39,11 @@ pub struct Tensor<'a> {
 }
 
 impl Tensor<'_> {
+    /// The bytes of its elements, if it is of type f32.
+    pub(super) fn f32_bytes(&self) -> Option<&[[u8; 4]]> {
+        (self.dtype == Dtype::F32).then(|| self.data.as_chunks().0)
+    }
+
     /// Its elements, if it is of type f32.
     pub fn f32s(&self) -> Option<impl ExactSizeIterator<Item = f32> + '_> {
         (self.dtype == Dtype::F32).then(|| {
@@ -99,7 +107,20 @@ impl<'a> TensorFile<'a> {
     /// if that can be told; [`Error::Damaged`] when a tensor is cut off, of a size that its shape
     /// does not give, or there are bytes of no tensor.
     pub fn read(bytes: &'a [u8]) -> Result<TensorFile<'a>, Error> {
-        TensorFile::read_header(bytes).map_err(|error| match error {
+        TensorFile::read_until(bytes, &Never)
+    }
+
+    /// [`TensorFile::read`] that ends early once `stop` is set.
+    ///
+    /// # Errors
+    /// As [`TensorFile::read`], and [`Error::Interrupted`].
+    pub fn read_until(bytes: &'a [u8], stop: &dyn Stop) -> Result<TensorFile<'a>, Error> {
+        let pace = Pace::new(stop);
+        let read = TensorFile::read_header(bytes, &pace);
+        if pace.is_stopped() {
+            return Err(Error::Interrupted);
+        }
+        read.map_err(|error| match error {
             Error::NotSafetensors { .. } => match FileFormat::recognise(bytes) {
                 Some(FileFormat { name, way }) => Error::NotSafetensors {
                     why: name.to_owned(),
@@ -111,7 +132,7 @@ impl<'a> TensorFile<'a> {
         })
     }
 
-    fn read_header(bytes: &'a [u8]) -> Result<TensorFile<'a>, Error> {
+    fn read_header(bytes: &'a [u8], pace: &Pace<'_>) -> Result<TensorFile<'a>, Error> {
         let (length, rest) = bytes
             .split_first_chunk::<8>()
             .ok_or_else(|| Error::not_safetensors("it is shorter than 8 bytes"))?;
@@ -124,13 +145,23 @@ impl<'a> TensorFile<'a> {
         let (header, data) = rest
             .split_at_checked(length)
             .ok_or_else(|| Error::not_safetensors("its header is cut off"))?;
-        let header: Header = serde_json::from_slice(header)
+        let mut json = serde_json::Deserializer::from_slice(header);
+        let header = Entries { pace }
+            .deserialize(&mut json)
+            .and_then(|header| json.end().map(|()| header))
             .map_err(|e| Error::not_safetensors(format!("its header cannot be read: {e}")))?;
         let mut entries = header.tensors;
-        entries.sort_by(|a, b| (a.1.data_offsets, &a.0).cmp(&(b.1.data_offsets, &b.0)));
+        entries.sort_by(|a, b| {
+            // It cannot stop here, but a look may unwind.
+            pace.spend(NAME / 4);
+            (a.1.data_offsets, &a.0).cmp(&(b.1.data_offsets, &b.0))
+        });
         let mut tensors = Vec::with_capacity(entries.len());
         let mut next = 0;
         for (name, entry) in entries {
+            if pace.spend(NAME / 4) {
+                return Err(Error::Interrupted);
+            }
             tensors.push(entry.locate(name, data, &mut next)?);
         }
         if next != data.len() {
@@ -292,39 +323,49 @@ struct Header {
     tensors: Vec<(String, Entry)>,
 }
 
-impl<'de> Deserialize<'de> for Header {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Header, D::Error> {
-        struct Entries;
-        impl<'de> Visitor<'de> for Entries {
-            type Value = Header;
+/// Reads a header, and looks now and then whether to go on.
+struct Entries<'p> {
+    pace: &'p Pace<'p>,
+}
 
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(formatter, "an object of tensors")
+impl<'de> DeserializeSeed<'de> for Entries<'_> {
+    type Value = Header;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Header, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Entries<'_> {
+    type Value = Header;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "an object of tensors")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header, A::Error> {
+        let mut header = Header {
+            metadata: BTreeMap::new(),
+            null_metadata: false,
+            tensors: Vec::new(),
+        };
+        let mut names = HashSet::new();
+        while let Some(name) = map.next_key::<String>()? {
+            if self.pace.spend(NAME) {
+                return Err(A::Error::custom("interrupted"));
             }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header, A::Error> {
-                let mut header = Header {
-                    metadata: BTreeMap::new(),
-                    null_metadata: false,
-                    tensors: Vec::new(),
-                };
-                let mut names = HashSet::new();
-                while let Some(name) = map.next_key::<String>()? {
-                    if !names.insert(name.clone()) {
-                        map.next_value::<IgnoredAny>()?;
-                        return Err(A::Error::custom(format!("\"{}\" comes twice", clip(&name))));
-                    }
-                    if name == METADATA {
-                        let metadata: Option<BTreeMap<String, String>> = map.next_value()?;
-                        header.null_metadata = metadata.is_none();
-                        header.metadata = metadata.unwrap_or_default();
-                    } else {
-                        header.tensors.push((name, map.next_value()?));
-                    }
-                }
-                Ok(header)
+            if !names.insert(name.clone()) {
+                map.next_value::<IgnoredAny>()?;
+                return Err(A::Error::custom(format!("\"{}\" comes twice", clip(&name))));
+            }
+            if name == METADATA {
+                let metadata: Option<BTreeMap<String, String>> = map.next_value()?;
+                header.null_metadata = metadata.is_none();
+                header.metadata = metadata.unwrap_or_default();
+            } else {
+                header.tensors.push((name, map.next_value()?));
             }
         }
-        deserializer.deserialize_map(Entries)
+        Ok(header)
     }
 }

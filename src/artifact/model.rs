@@ -8,7 +8,8 @@ use super::error::{Error, clip};
 use super::output_order;
 use crate::features::{FeatureSet, Profile, Target};
 use crate::nn::{
-    Architecture, Head, Network, OptimizerSpec, OptimizerState, Parameter, ParameterKind,
+    Architecture, Head, Network, Never, OptimizerSpec, OptimizerState, Pace, Parameter,
+    ParameterKind, Stop,
 };
 
 /// The format this release writes, and the newest it reads.
@@ -19,6 +20,10 @@ pub const METADATA_KEY: &str = "pg_neural";
 const OPTIMIZER_PREFIX: &str = "pg_neural.optimizer.";
 /// Most JSON values in a description, so that a short text cannot grow into a large tree.
 const MAX_VALUES: usize = 4_000_000;
+/// Values that are decoded between two looks.
+const PIECE: usize = 1 << 18;
+/// Work of a look at a tensor's name, in multiply-adds.
+const VISIT: usize = 64;
 
 /// A trained model.
 #[derive(Debug, Clone, PartialEq)]
@@ -185,11 +190,20 @@ impl Model {
     /// # Errors
     /// Any of [`Error`]'s, naming the part at fault.
     pub fn from_bytes(bytes: &[u8]) -> Result<Model, Error> {
+        Model::from_bytes_until(bytes, &Never)
+    }
+
+    /// [`Model::from_bytes`] that ends early once `stop` is set.
+    ///
+    /// # Errors
+    /// As [`Model::from_bytes`], and [`Error::Interrupted`].
+    pub fn from_bytes_until(bytes: &[u8], stop: &dyn Stop) -> Result<Model, Error> {
+        let pace = Pace::new(stop);
         let TensorFile {
             metadata,
             mut tensors,
             ..
-        } = TensorFile::read(bytes)?;
+        } = TensorFile::read_until(bytes, stop)?;
         let text = metadata.get(METADATA_KEY).ok_or(Error::Foreign)?;
         check_format(text)?;
         bounded(text)?;
@@ -211,10 +225,16 @@ impl Model {
         let network = model.build(bytes.len())?;
         let mut parameters = Vec::with_capacity(network.parameter_count());
         for parameter in network.parameters() {
+            // Of very many tensors, one is long looked for.
+            if pace.spend(tensors.len().saturating_mul(VISIT)) {
+                return Err(Error::Interrupted);
+            }
             let tensor = take(&mut tensors, &parameter.name)?;
             match model.of_levels_alone(parameter) {
-                Some(shape) if tensor.shape == shape => append(&tensor, &shape, &mut parameters)?,
-                _ => append(&tensor, &parameter.shape, &mut parameters)?,
+                Some(shape) if tensor.shape == shape => {
+                    append(&tensor, &shape, &mut parameters, &pace)?
+                }
+                _ => append(&tensor, &parameter.shape, &mut parameters, &pace)?,
             }
             parameters.resize(parameter.range.end, 0.0);
         }
@@ -229,7 +249,7 @@ impl Model {
             for name in settings.buffer_names() {
                 let tensor = take(&mut tensors, &format!("{OPTIMIZER_PREFIX}{name}"))?;
                 let mut buffer = Vec::with_capacity(tensor.data.len() / size_of::<f32>());
-                append(&tensor, &[model.parameters.len()], &mut buffer)?;
+                append(&tensor, &[model.parameters.len()], &mut buffer, &pace)?;
                 buffers.push(buffer);
             }
             model.optimizer_state = Some(OptimizerState {
@@ -326,9 +346,14 @@ fn take<'a>(tensors: &mut Vec<Tensor<'a>>, name: &str) -> Result<Tensor<'a>, Err
 }
 
 /// Appends a tensor's values once type, shape and values are what they must be.
-fn append(tensor: &Tensor<'_>, shape: &[usize], into: &mut Vec<f32>) -> Result<(), Error> {
+fn append(
+    tensor: &Tensor<'_>,
+    shape: &[usize],
+    into: &mut Vec<f32>,
+    pace: &Pace<'_>,
+) -> Result<(), Error> {
     let part = || format!("tensor \"{}\"", clip(&tensor.name));
-    let Some(values) = tensor.f32s() else {
+    let Some(values) = tensor.f32_bytes() else {
         return Err(Error::damaged(
             part(),
             format!("its type is {} and not F32", tensor.dtype),
@@ -338,10 +363,15 @@ fn append(tensor: &Tensor<'_>, shape: &[usize], into: &mut Vec<f32>) -> Result<(
         let why = format!("its shape is {:?} and not {shape:?}", tensor.shape);
         return Err(Error::damaged(part(), why));
     }
-    let start = into.len();
-    into.extend(values);
-    let read = into.get(start..).unwrap_or_default();
-    finite(read.iter().copied()).map_err(|why| Error::damaged(part(), why))
+    for values in values.chunks(PIECE) {
+        if pace.spend_values(values.len()) {
+            return Err(Error::Interrupted);
+        }
+        let values = values.iter().map(|bytes| f32::from_le_bytes(*bytes));
+        finite(values.clone()).map_err(|why| Error::damaged(part(), why))?;
+        into.extend(values);
+    }
+    Ok(())
 }
 
 fn finite(mut values: impl Iterator<Item = f32>) -> Result<(), &'static str> {

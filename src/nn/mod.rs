@@ -70,6 +70,7 @@ pub use random::Random;
 pub use schedule::ScheduleSpec;
 pub use settings::Settings;
 pub use shape::Shape;
+pub(crate) use stop::NAME;
 pub use stop::{Never, Pace, Stop};
 pub use trainer::{
     Augmentation, EpochReport, Loaded, RowSource, TrainOptions, Trained, VALIDATION_ROWS, Watcher,

@@ -130,20 +130,33 @@ impl Predictor {
     /// # Errors
     /// [`Error::ParameterCount`] if the buffer does not belong to the network.
     pub fn new(network: &Network, parameters: &[f32]) -> Result<Self, Error> {
-        Self::pack(network, parameters, None)
+        Self::pack(network, parameters, None, &Never)
     }
 
-    /// [`Predictor::new`], which also hands what it packs to `keep`, piece after piece, for
+    /// [`Predictor::new`] that ends early once `stop` is set.
+    ///
+    /// # Errors
+    /// As [`Predictor::new`], and [`Error::Interrupted`].
+    pub fn new_until(
+        network: &Network,
+        parameters: &[f32],
+        stop: &dyn Stop,
+    ) -> Result<Self, Error> {
+        Self::pack(network, parameters, None, stop)
+    }
+
+    /// [`Predictor::new_until`], which also hands what it packs to `keep`, piece after piece, for
     /// [`Predictor::shared`].
     ///
     /// # Errors
-    /// As [`Predictor::new`].
+    /// As [`Predictor::new_until`].
     pub fn keeping<'a>(
         network: &Network,
         parameters: &'a [f32],
         keep: Keep<'a>,
+        stop: &'a dyn Stop,
     ) -> Result<Self, Error> {
-        Self::pack(network, parameters, Some(keep))
+        Self::pack(network, parameters, Some(keep), stop)
     }
 
     /// The predictor of a network whose weights were packed before, and stay where they are.
@@ -158,6 +171,7 @@ impl Predictor {
         network: &Network,
         parameters: &'a [f32],
         keep: Option<Keep<'a>>,
+        stop: &'a dyn Stop,
     ) -> Result<Self, Error> {
         if parameters.len() != network.parameter_count() {
             return Err(Error::ParameterCount {
@@ -165,7 +179,7 @@ impl Predictor {
                 given: parameters.len(),
             });
         }
-        Self::build(network, Packer::new(parameters, keep))
+        Self::build(network, Packer::new(parameters, keep).until(stop))
     }
 
     fn build(network: &Network, mut packer: Packer<'_>) -> Result<Self, Error> {
@@ -185,6 +199,9 @@ impl Predictor {
         // Each member's output layer applies it, so that only their mean is left to take.
         let member_activation = output_activation;
         for (i, node) in network.nodes().iter().enumerate() {
+            if packer.is_stopped() {
+                return Err(Error::Interrupted);
+            }
             packer.node(node.parameters());
             let mut sources: Vec<Place> = node
                 .sources()

@@ -11,6 +11,8 @@ use std::ops::Range;
 pub(super) const WORK: usize = 1 << 25;
 /// Work that a value is which an exponential is taken of, or that is read and written from memory.
 pub(super) const VALUE: usize = 16;
+/// Work that a tensor's name is which is read, copied or looked up.
+pub(crate) const NAME: usize = 1 << 13;
 
 /// Says whether to stop.
 pub trait Stop: Debug {
@@ -52,6 +54,16 @@ impl<'a> Pace<'a> {
     /// Work that goes on to its end.
     pub fn endless() -> Pace<'static> {
         Pace::new(&Never)
+    }
+
+    /// What it looks at.
+    pub(super) fn stop(&self) -> &'a dyn Stop {
+        self.stop
+    }
+
+    /// Whether it was told to stop.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.get()
     }
 
     /// Counts work that was done or is about to be, in multiply-adds; whether to stop, which stays

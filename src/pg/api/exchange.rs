@@ -35,7 +35,7 @@ fn import(name: &str, artifact: &[u8]) -> Result<i32> {
     catalog::existing(name)?;
     let (artifact, lineage) = lineage::detach(artifact);
     let lineage = lineage.unwrap_or_default();
-    let model = Model::from_bytes(&artifact)?;
+    let model = Model::from_bytes_until(&artifact, &interrupt::Checks)?;
     interrupt::check();
     let known = |key: &str| model.training.get(key).cloned().unwrap_or_default();
     let stored = catalog::store_version(&NewVersion {
@@ -94,6 +94,7 @@ fn import_weights(
         classes: classes.as_deref(),
         options: &options,
         memory: settings::max_memory(),
+        stop: &interrupt::Checks,
     };
     import_source(model, &source).or_raise()
 }
