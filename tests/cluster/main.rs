@@ -12,6 +12,7 @@ mod extension;
 mod fixture;
 mod harness;
 mod interrupts;
+mod long_rows;
 mod memory;
 mod model_users;
 mod openblas;
