@@ -41,7 +41,7 @@ pub struct Tensor<'a> {
 impl Tensor<'_> {
     /// The bytes of its elements, if it is of type f32.
     pub(super) fn f32_bytes(&self) -> Option<&[[u8; 4]]> {
-        (self.dtype == Dtype::F32).then(|| self.data.as_chunks().0)
+        (self.dtype == Dtype::F32).then_some(self.data.as_chunks().0)
     }
 
     /// Its elements, if it is of type f32.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::activation::Activation;
 use super::architecture::Architecture;
 use super::architecture_resolve::Head;
+use super::error::Error;
 use super::initializer::{Initializer, ParameterKind};
 use super::layers::{Backward, Forward, InputGradients, Inputs, Layer, Operation, Source, Wanted};
 use super::lengths::Steps;
@@ -222,6 +223,28 @@ impl Network {
     /// Starting values of all parameters: a function of the architecture, the seed and the
     /// initializer. A layer's own initializer goes before the given one.
     pub fn initialise(&self, seed: u64, initializer: Initializer) -> Vec<f32> {
+        self.start(seed, initializer, &Pace::endless())
+    }
+
+    /// [`Network::initialise`] that ends early once `stop` is set.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] then.
+    pub fn initialise_until(
+        &self,
+        seed: u64,
+        initializer: Initializer,
+        stop: &dyn Stop,
+    ) -> Result<Vec<f32>, Error> {
+        let pace = Pace::new(stop);
+        let values = self.start(seed, initializer, &pace);
+        match pace.is_stopped() {
+            true => Err(Error::Interrupted),
+            false => Ok(values),
+        }
+    }
+
+    fn start(&self, seed: u64, initializer: Initializer, pace: &Pace<'_>) -> Vec<f32> {
         let mut values = vec![0.0; self.parameter_count()];
         for (i, parameter) in self.parameters.iter().enumerate() {
             let values = &mut values[parameter.range.clone()];
@@ -236,6 +259,7 @@ impl Network {
                 parameter.fan_out,
                 &mut random,
                 values,
+                pace,
             );
         }
         values

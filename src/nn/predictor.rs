@@ -577,6 +577,7 @@ impl Step {
     }
 
     /// Writes `count` rows, `stride` apart, from the target's first column on.
+    #[expect(clippy::too_many_arguments, reason = "where to read and to write")]
     #[inline]
     fn run<'a>(
         &self,

@@ -151,7 +151,7 @@ mod tests {
         let stop = After(AtomicUsize::new(3));
         let pace = Pace::new(&stop);
         let parts: Vec<_> = pace.parts(1000, 10, 7).collect();
-        assert_eq!(parts, [0..1000]);
+        assert!(parts.len() == 1 && parts[0] == (0..1000));
         let parts: Vec<_> = pace.parts(1000, WORK / 20, 7).collect();
         // Two looks let two parts pass; the third stops, and it stays so.
         assert_eq!(stop.0.into_inner(), 0);

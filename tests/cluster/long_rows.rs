@@ -245,7 +245,7 @@ fn trainings_on_long_rows_and_wide_layers_are_cancelled() {
                       FROM generate_series(1, 8) AS k) ORDER BY i)
                       FROM generate_series(1, {steps}) AS i) AS s, id * 0.5 AS y
                   FROM generate_series(1, {rows}) AS id', 'y',
-                 architecture => '{architecture}', features => '{{\"s\": {{\"type\": \"sequence\"}},
+                 architecture => '{architecture}', features => '{{\"s\": {{\"type\": \"sequence\", \"length\": {steps}}},
                      \"row\": {{\"type\": \"ignore\"}}}}',
                  epochs => 1, batch_size => 2, seed => 1, options => '{{\"verbose\": false}}')"
         );

@@ -16,6 +16,7 @@ impl Convolution {
     ///
     /// # Panics
     /// If a slice is shorter than its geometry asks for.
+    #[expect(clippy::too_many_arguments, reason = "a product's parts, and its pace")]
     pub fn forward(
         &self,
         processor: Processor,

@@ -135,6 +135,7 @@ impl Conv2d {
     }
 
     /// One image, activation included but for `before`, which is told the values it is applied to.
+    #[expect(clippy::too_many_arguments, reason = "a pass's parts, and its pace")]
     fn convolve(
         &self,
         processor: Processor,
