@@ -10,7 +10,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use pg_neural::nn::convolution::{Axis, Convolution};
 use pg_neural::nn::matrix::{matrix, matrix_mut, multiply, strided, strided_mut};
 use pg_neural::nn::processor::Processor;
-use pg_neural::nn::{Padding, Random, Window, blas};
+use pg_neural::nn::{Pace, Padding, Random, Window, blas};
 
 const ROWS: usize = 32;
 
@@ -78,6 +78,7 @@ fn convolutions(c: &mut Criterion) {
         let dy = values(&mut random, ROWS * outputs);
         let weight = values(&mut random, filters * taps);
         let bias = values(&mut random, filters);
+        let pace = Pace::endless();
         let mut packed = vec![0.0; weight.len()];
         convolution.pack_for_input_gradient(&weight, &mut packed);
         let unfolded_size = convolution.unfolded();
@@ -94,7 +95,7 @@ fn convolutions(c: &mut Criterion) {
             b.iter(|| {
                 for (x, y) in x.chunks(inputs).zip(y.chunks_mut(outputs)) {
                     convolution.unfold(processor, black_box(x), &mut unfolded);
-                    convolution.forward(processor, &unfolded, &weight, Some(&bias), true, y);
+                    convolution.forward(processor, &unfolded, &weight, Some(&bias), true, y, &pace);
                 }
             });
         });
@@ -104,7 +105,8 @@ fn convolutions(c: &mut Criterion) {
                     let images = x.chunks(inputs).zip(unfolded.chunks_mut(unfolded_size));
                     images.for_each(|(x, unfolded)| convolution.unfold(processor, x, unfolded));
                     let images = x.len() / inputs;
-                    convolution.weight_gradient(processor, images, &unfolded, dy, outputs, &mut dw);
+                    convolution
+                        .weight_gradient(processor, images, &unfolded, dy, outputs, &mut dw, &pace);
                 }
             });
         });
@@ -112,7 +114,13 @@ fn convolutions(c: &mut Criterion) {
             b.iter(|| {
                 for (dx, dy) in dx.chunks_mut(inputs).zip(dy.chunks(outputs)) {
                     dx.fill(0.0);
-                    convolution.input_gradient(processor, black_box(dy), &packed, &mut unfolded);
+                    convolution.input_gradient(
+                        processor,
+                        black_box(dy),
+                        &packed,
+                        &mut unfolded,
+                        &pace,
+                    );
                     convolution.fold(processor, &unfolded, dx);
                 }
             });

@@ -58,6 +58,7 @@ pub fn weights(bytes: &[u8]) {
         classes: classes.as_deref(),
         options: &options,
         memory: MEMORY,
+        stop: &pg_neural::nn::Never,
     });
     if let Ok(imported) = imported {
         let bytes = imported

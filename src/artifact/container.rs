@@ -11,10 +11,13 @@ use std::fmt;
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 
 use super::error::{Error, clip};
 use super::file_format::FileFormat;
+use crate::nn::{NAME, Never, Pace, Stop};
 
 /// Longest header: that of 1600 features of 100 long levels is a fifth of it.
 const MAX_HEADER: usize = 64 << 20;
@@ -37,6 +40,11 @@ pub struct Tensor<'a> {
 }
 
 impl Tensor<'_> {
+    /// The bytes of its elements, if it is of type f32.
+    pub(super) fn f32_bytes(&self) -> Option<&[[u8; 4]]> {
+        (self.dtype == Dtype::F32).then_some(self.data.as_chunks().0)
+    }
+
     /// Its elements, if it is of type f32.
     pub fn f32s(&self) -> Option<impl ExactSizeIterator<Item = f32> + '_> {
         (self.dtype == Dtype::F32).then(|| {
@@ -125,29 +133,51 @@ impl<'a> TensorFile<'a> {
     /// if that can be told; [`Error::Damaged`] when a tensor is cut off, of a size that its shape
     /// does not give, or there are bytes of no tensor.
     pub fn read(bytes: &'a [u8]) -> Result<TensorFile<'a>, Error> {
-        split(bytes)
-            .and_then(|(header, data)| TensorFile::parse(header, data))
-            .map_err(|error| recognised(error, bytes))
+        TensorFile::read_until(bytes, &Never)
+    }
+
+    /// [`TensorFile::read`] that ends early once `stop` is set.
+    ///
+    /// # Errors
+    /// As [`TensorFile::read`], and [`Error::Interrupted`].
+    pub fn read_until(bytes: &'a [u8], stop: &dyn Stop) -> Result<TensorFile<'a>, Error> {
+        let pace = Pace::new(stop);
+        let read = split(bytes).and_then(|(header, data)| TensorFile::parse(header, data, &pace));
+        outcome(read, bytes, &pace)
     }
 
     /// The same of a file whose header, with its length, stands elsewhere than its tensors.
     ///
     /// # Errors
-    /// As of [`TensorFile::read`].
-    pub fn read_parts(header: &[u8], data: &'a [u8]) -> Result<TensorFile<'a>, Error> {
-        split(header)
-            .and_then(|(header, _)| TensorFile::parse(header, data))
-            .map_err(|error| recognised(error, header))
+    /// As of [`TensorFile::read_until`].
+    pub fn read_parts_until(
+        header: &[u8],
+        data: &'a [u8],
+        stop: &dyn Stop,
+    ) -> Result<TensorFile<'a>, Error> {
+        let pace = Pace::new(stop);
+        let read = split(header).and_then(|(header, _)| TensorFile::parse(header, data, &pace));
+        outcome(read, header, &pace)
     }
 
-    fn parse(header: &[u8], data: &'a [u8]) -> Result<TensorFile<'a>, Error> {
-        let header: Header = serde_json::from_slice(header)
+    fn parse(header: &[u8], data: &'a [u8], pace: &Pace<'_>) -> Result<TensorFile<'a>, Error> {
+        let mut json = serde_json::Deserializer::from_slice(header);
+        let header = Entries { pace }
+            .deserialize(&mut json)
+            .and_then(|header| json.end().map(|()| header))
             .map_err(|e| Error::not_safetensors(format!("its header cannot be read: {e}")))?;
         let mut entries = header.tensors;
-        entries.sort_by(|a, b| (a.1.data_offsets, &a.0).cmp(&(b.1.data_offsets, &b.0)));
+        entries.sort_by(|a, b| {
+            // It cannot stop here, but a look may unwind.
+            pace.spend(NAME / 4);
+            (a.1.data_offsets, &a.0).cmp(&(b.1.data_offsets, &b.0))
+        });
         let mut tensors = Vec::with_capacity(entries.len());
         let mut next = 0;
         for (name, entry) in entries {
+            if pace.spend(NAME / 4) {
+                return Err(Error::Interrupted);
+            }
             tensors.push(entry.locate(name, data, &mut next)?);
         }
         if next != data.len() {
@@ -242,6 +272,14 @@ fn split(bytes: &[u8]) -> Result<(&[u8], &[u8]), Error> {
     }
     rest.split_at_checked(length)
         .ok_or_else(|| Error::not_safetensors("its header is cut off"))
+}
+
+/// What came of reading a file that begins with `bytes`.
+fn outcome<T>(read: Result<T, Error>, bytes: &[u8], pace: &Pace<'_>) -> Result<T, Error> {
+    if pace.is_stopped() {
+        return Err(Error::Interrupted);
+    }
+    read.map_err(|error| recognised(error, bytes))
 }
 
 /// The error of a file that is none of ours, with what else it is, if that can be told.
@@ -345,39 +383,49 @@ struct Header {
     tensors: Vec<(String, Entry)>,
 }
 
-impl<'de> Deserialize<'de> for Header {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Header, D::Error> {
-        struct Entries;
-        impl<'de> Visitor<'de> for Entries {
-            type Value = Header;
+/// Reads a header, and looks now and then whether to go on.
+struct Entries<'p> {
+    pace: &'p Pace<'p>,
+}
 
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(formatter, "an object of tensors")
+impl<'de> DeserializeSeed<'de> for Entries<'_> {
+    type Value = Header;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Header, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Entries<'_> {
+    type Value = Header;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "an object of tensors")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header, A::Error> {
+        let mut header = Header {
+            metadata: BTreeMap::new(),
+            null_metadata: false,
+            tensors: Vec::new(),
+        };
+        let mut names = HashSet::new();
+        while let Some(name) = map.next_key::<String>()? {
+            if self.pace.spend(NAME) {
+                return Err(A::Error::custom("interrupted"));
             }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header, A::Error> {
-                let mut header = Header {
-                    metadata: BTreeMap::new(),
-                    null_metadata: false,
-                    tensors: Vec::new(),
-                };
-                let mut names = HashSet::new();
-                while let Some(name) = map.next_key::<String>()? {
-                    if !names.insert(name.clone()) {
-                        map.next_value::<IgnoredAny>()?;
-                        return Err(A::Error::custom(format!("\"{}\" comes twice", clip(&name))));
-                    }
-                    if name == METADATA {
-                        let metadata: Option<BTreeMap<String, String>> = map.next_value()?;
-                        header.null_metadata = metadata.is_none();
-                        header.metadata = metadata.unwrap_or_default();
-                    } else {
-                        header.tensors.push((name, map.next_value()?));
-                    }
-                }
-                Ok(header)
+            if !names.insert(name.clone()) {
+                map.next_value::<IgnoredAny>()?;
+                return Err(A::Error::custom(format!("\"{}\" comes twice", clip(&name))));
+            }
+            if name == METADATA {
+                let metadata: Option<BTreeMap<String, String>> = map.next_value()?;
+                header.null_metadata = metadata.is_none();
+                header.metadata = metadata.unwrap_or_default();
+            } else {
+                header.tensors.push((name, map.next_value()?));
             }
         }
-        deserializer.deserialize_map(Entries)
+        Ok(header)
     }
 }

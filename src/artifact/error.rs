@@ -31,6 +31,9 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+    /// Whoever asked for it does not wait any more.
+    #[error("it was interrupted")]
+    Interrupted,
 }
 
 impl Error {
@@ -52,6 +55,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         Some(
             match self {
+                Error::Interrupted => return None,
                 Error::NotSafetensors { way: Some(_), .. } => {
                     "A model comes back from what neural.export_model returned; weights of other \
                      software are for neural.import_weights."

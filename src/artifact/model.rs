@@ -8,7 +8,8 @@ use super::error::{Error, clip};
 use super::output_order;
 use crate::features::{FeatureSet, Profile, Target};
 use crate::nn::{
-    Architecture, Head, Network, OptimizerSpec, OptimizerState, Parameter, ParameterKind,
+    Architecture, Head, Network, Never, OptimizerSpec, OptimizerState, Pace, Parameter,
+    ParameterKind, Stop,
 };
 
 /// The format this release writes, and the newest it reads.
@@ -19,6 +20,10 @@ pub const METADATA_KEY: &str = "pg_neural";
 const OPTIMIZER_PREFIX: &str = "pg_neural.optimizer.";
 /// Most JSON values in a description, so that a short text cannot grow into a large tree.
 const MAX_VALUES: usize = 4_000_000;
+/// Values that are decoded between two looks.
+const PIECE: usize = 1 << 18;
+/// Work of a look at a tensor's name, in multiply-adds.
+const VISIT: usize = 64;
 
 /// A trained model.
 #[derive(Debug, Clone, PartialEq)]
@@ -193,21 +198,36 @@ impl Model {
     /// # Errors
     /// Any of [`Error`]'s, naming the part at fault.
     pub fn from_bytes(bytes: &[u8]) -> Result<Model, Error> {
-        Model::read(TensorFile::read(bytes)?, bytes.len(), true).map(|(model, _)| model)
+        Model::from_bytes_until(bytes, &Never)
+    }
+
+    /// [`Model::from_bytes`] that ends early once `stop` is set.
+    ///
+    /// # Errors
+    /// As [`Model::from_bytes`], and [`Error::Interrupted`].
+    pub fn from_bytes_until(bytes: &[u8], stop: &dyn Stop) -> Result<Model, Error> {
+        let file = TensorFile::read_until(bytes, stop)?;
+        Model::read(file, bytes.len(), true, stop).map(|(model, _)| model)
     }
 
     /// Checks a file whose header may stand elsewhere than its tensors, as [`Model::from_bytes`]
     /// does. The model that comes back has no parameters, which stay where they are; the network is
-    /// the one that they are for.
+    /// the one that they are for. It ends early once `stop` is set.
     ///
     /// # Errors
-    /// As there.
-    pub fn check(header: &[u8], data: &[u8]) -> Result<(Model, Network), Error> {
-        let file = TensorFile::read_parts(header, data)?;
-        Model::read(file, header.len() + data.len(), false)
+    /// As there, and [`Error::Interrupted`].
+    pub fn check(header: &[u8], data: &[u8], stop: &dyn Stop) -> Result<(Model, Network), Error> {
+        let file = TensorFile::read_parts_until(header, data, stop)?;
+        Model::read(file, header.len() + data.len(), false, stop)
     }
 
-    fn read(file: TensorFile<'_>, size: usize, keep: bool) -> Result<(Model, Network), Error> {
+    fn read(
+        file: TensorFile<'_>,
+        size: usize,
+        keep: bool,
+        stop: &dyn Stop,
+    ) -> Result<(Model, Network), Error> {
+        let pace = Pace::new(stop);
         let TensorFile {
             metadata,
             mut tensors,
@@ -237,13 +257,17 @@ impl Model {
             parameters.reserve_exact(network.parameter_count());
         }
         for parameter in network.parameters() {
+            // Of very many tensors, one is long looked for.
+            if pace.spend(tensors.len().saturating_mul(VISIT)) {
+                return Err(Error::Interrupted);
+            }
             let tensor = take(&mut tensors, &parameter.name)?;
-            let values = match model.of_levels_alone(parameter) {
-                Some(shape) if tensor.shape == shape => checked(&tensor, &shape)?,
-                _ => checked(&tensor, &parameter.shape)?,
-            };
+            let into = keep.then_some(&mut parameters);
+            match model.of_levels_alone(parameter) {
+                Some(shape) if tensor.shape == shape => read_values(&tensor, &shape, into, &pace)?,
+                _ => read_values(&tensor, &parameter.shape, into, &pace)?,
+            }
             if keep {
-                parameters.extend(values);
                 parameters.resize(parameter.range.end, 0.0);
             }
         }
@@ -259,9 +283,14 @@ impl Model {
             let mut buffers = Vec::new();
             for name in settings.buffer_names() {
                 let tensor = take(&mut tensors, &format!("{OPTIMIZER_PREFIX}{name}"))?;
-                let values = checked(&tensor, &[network.parameter_count()])?;
+                let shape = [network.parameter_count()];
+                let mut buffer = Vec::new();
                 if keep {
-                    buffers.push(values.collect());
+                    buffer.reserve_exact(tensor.data.len() / size_of::<f32>());
+                }
+                read_values(&tensor, &shape, keep.then_some(&mut buffer), &pace)?;
+                if keep {
+                    buffers.push(buffer);
                 }
             }
             model.optimizer_state = Some(OptimizerState {
@@ -357,13 +386,15 @@ fn take<'a>(tensors: &mut Vec<Tensor<'a>>, name: &str) -> Result<Tensor<'a>, Err
     }
 }
 
-/// A tensor's values once type, shape and values are what they must be.
-fn checked<'a>(
-    tensor: &'a Tensor<'_>,
+/// Checks a tensor's type, shape and values, and appends the values where they are wanted.
+fn read_values(
+    tensor: &Tensor<'_>,
     shape: &[usize],
-) -> Result<impl ExactSizeIterator<Item = f32> + 'a, Error> {
+    mut into: Option<&mut Vec<f32>>,
+    pace: &Pace<'_>,
+) -> Result<(), Error> {
     let part = || format!("tensor \"{}\"", clip(&tensor.name));
-    let (Some(values), Some(same)) = (tensor.f32s(), tensor.f32s()) else {
+    let Some(values) = tensor.f32_bytes() else {
         return Err(Error::damaged(
             part(),
             format!("its type is {} and not F32", tensor.dtype),
@@ -373,8 +404,17 @@ fn checked<'a>(
         let why = format!("its shape is {:?} and not {shape:?}", tensor.shape);
         return Err(Error::damaged(part(), why));
     }
-    finite(values).map_err(|why| Error::damaged(part(), why))?;
-    Ok(same)
+    for values in values.chunks(PIECE) {
+        if pace.spend_values(values.len()) {
+            return Err(Error::Interrupted);
+        }
+        let values = values.iter().map(|bytes| f32::from_le_bytes(*bytes));
+        finite(values.clone()).map_err(|why| Error::damaged(part(), why))?;
+        if let Some(into) = &mut into {
+            into.extend(values);
+        }
+    }
+    Ok(())
 }
 
 fn finite(mut values: impl Iterator<Item = f32>) -> Result<(), &'static str> {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::error::Error;
 use super::model::Model;
 use crate::features::{FeatureSet, Target};
-use crate::nn::{Architecture, Network, Predictor, SharedWeights};
+use crate::nn::{Architecture, Network, Never, Predictor, SharedWeights, Stop};
 
 /// What predicting takes of a model: everything but how it was trained.
 pub struct Prepared {
@@ -43,18 +43,31 @@ impl Prepared {
     /// # Errors
     /// [`Error::Damaged`] when architecture, features, target and parameters do not fit together.
     pub fn new(model: Model) -> Result<Prepared, Error> {
-        let predictor = Predictor::new(&model.network()?, &model.parameters).map_err(network)?;
+        Self::new_until(model, &Never)
+    }
+
+    /// [`Prepared::new`] that ends early once `stop` is set.
+    ///
+    /// # Errors
+    /// As [`Prepared::new`], and [`Error::Interrupted`].
+    pub fn new_until(model: Model, stop: &dyn Stop) -> Result<Prepared, Error> {
+        let predictor =
+            Predictor::new_until(&model.network()?, &model.parameters, stop).map_err(network)?;
         Ok(Self::with(model, predictor))
     }
 
     /// Packs a model, and hands the packed weights piece by piece to `keep`.
     ///
     /// # Errors
-    /// As [`Prepared::new`].
-    pub(super) fn keeping(model: Model, keep: &mut dyn FnMut(&[u8])) -> Result<Prepared, Error> {
+    /// As [`Prepared::new_until`].
+    pub(super) fn keeping(
+        model: Model,
+        keep: &mut dyn FnMut(&[u8]),
+        stop: &dyn Stop,
+    ) -> Result<Prepared, Error> {
         let network_of = model.network()?;
         let predictor =
-            Predictor::keeping(&network_of, &model.parameters, keep).map_err(network)?;
+            Predictor::keeping(&network_of, &model.parameters, keep, stop).map_err(network)?;
         Ok(Self::with(model, predictor))
     }
 
@@ -114,5 +127,8 @@ impl Prepared {
 }
 
 fn network(error: crate::nn::Error) -> Error {
-    Error::damaged("the network", error.to_string())
+    match error {
+        crate::nn::Error::Interrupted => Error::Interrupted,
+        error => Error::damaged("the network", error.to_string()),
+    }
 }

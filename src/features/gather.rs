@@ -7,8 +7,7 @@ use super::{
     ArrayShape, BitMask, Block, Column, Dictionary, Error, Kind, MISSING, Origin, RawRows, Real,
     Request, Values,
 };
-use crate::nn::Crew;
-use crate::nn::parallel::{self, StopFlag};
+use crate::nn::{Crew, Stop, parallel};
 
 /// Training rows from which quantiles are taken, at most; fewer rows give exact quantiles.
 const SAMPLE: usize = 65_536;
@@ -106,7 +105,7 @@ pub(super) fn gather(
             .collect();
         let work = |trained: &mut Vec<f64>,
                     (column, gathered): (usize, &mut Gathered),
-                    stop: &StopFlag| {
+                    stop: &dyn Stop| {
             for part in &parts {
                 if stop.is_set() {
                     return Err(Error::Interrupted);

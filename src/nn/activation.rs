@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::math;
 use super::processor::{Processor, Task};
+use super::stop::{Pace, VALUE};
 
 /// The function applied to a layer's outputs. The definitions are PyTorch's.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -157,6 +158,14 @@ impl Activation {
                 x,
                 width,
             });
+        }
+    }
+
+    /// [`Activation::apply`] in parts if it is large, with a look before each.
+    pub(super) fn apply_paced(self, x: &mut [f32], width: usize, pace: &Pace<'_>) {
+        let width = width.max(1);
+        for part in pace.parts(x.len(), VALUE, width) {
+            self.apply(&mut x[part], width);
         }
     }
 

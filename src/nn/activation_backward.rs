@@ -3,6 +3,7 @@
 use super::activation::{Activation, GELU_CUBIC, GELU_LINEAR, SELU_ALPHA, SELU_SCALE};
 use super::math;
 use super::processor::{Processor, Task};
+use super::stop::{Pace, VALUE};
 
 impl Activation {
     /// Whether the derivative is computed from the activation's input; otherwise the output is
@@ -33,6 +34,22 @@ impl Activation {
                 gradient,
                 width,
             });
+        }
+    }
+
+    /// [`Activation::backward`] in parts if it is large, with a look before each.
+    pub(super) fn backward_paced(
+        self,
+        input: &[f32],
+        output: &[f32],
+        gradient: &mut [f32],
+        width: usize,
+        pace: &Pace<'_>,
+    ) {
+        let width = width.max(1);
+        for part in pace.parts(gradient.len(), VALUE, width) {
+            let input = input.get(part.clone()).unwrap_or_default();
+            self.backward(input, &output[part.clone()], &mut gradient[part], width);
         }
     }
 

@@ -111,7 +111,7 @@ pub enum Error {
         message: String,
     },
     /// The caller asked to stop.
-    #[error("the training was interrupted")]
+    #[error("it was interrupted")]
     Interrupted,
     /// The loss became NaN or infinite.
     #[error("the loss became NaN or infinite in epoch {epoch}")]

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::random::Random;
+use super::stop::{Pace, VALUE};
 
 /// A distribution of starting values, by a parameter's fan-in and fan-out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -101,7 +102,7 @@ impl Initializer {
             .find(|initializer| initializer.name() == canonical)
     }
 
-    /// Fills a parameter's values.
+    /// Fills a parameter's values; once `pace` says stop, with whatever.
     ///
     /// Unless the initializer is `Pytorch` or a constant, other parameters than weights start as in
     /// Keras: biases at zero, but an LSTM's forget gate at one (Gers et al., 2000), embeddings
@@ -114,6 +115,7 @@ impl Initializer {
         fan_out: usize,
         random: &mut Random,
         values: &mut [f32],
+        pace: &Pace<'_>,
     ) {
         let (fan_in, fan_out) = (fan_in.max(1) as f64, fan_out.max(1) as f64);
         match (self, kind) {
@@ -121,62 +123,74 @@ impl Initializer {
             (_, ParameterKind::Statistic) => values.fill(0.0),
             (Initializer::Zeros, _) => values.fill(0.0),
             (Initializer::Ones, _) => values.fill(1.0),
-            (Initializer::Pytorch, ParameterKind::Embedding) => normal(1.0, random, values),
+            (Initializer::Pytorch, ParameterKind::Embedding) => normal(1.0, random, values, pace),
             (Initializer::Pytorch, ParameterKind::RecurrentInput { units }) => {
-                uniform(1.0 / (units.max(1) as f64).sqrt(), random, values)
+                uniform(1.0 / (units.max(1) as f64).sqrt(), random, values, pace)
             }
-            (Initializer::Pytorch, _) => uniform(1.0 / fan_in.sqrt(), random, values),
+            (Initializer::Pytorch, _) => uniform(1.0 / fan_in.sqrt(), random, values, pace),
             (_, ParameterKind::LstmBias) => {
                 let units = values.len() / 4;
                 values.fill(0.0);
                 values[units..2 * units].fill(1.0);
             }
-            (_, ParameterKind::Recurrent) => orthogonal(fan_in as usize, random, values),
+            (_, ParameterKind::Recurrent) => orthogonal(fan_in as usize, random, values, pace),
             (_, ParameterKind::Bias) => values.fill(0.0),
-            (_, ParameterKind::Embedding) => uniform(0.05, random, values),
+            (_, ParameterKind::Embedding) => uniform(0.05, random, values, pace),
             (Initializer::GlorotUniform, _) => {
-                uniform((6.0 / (fan_in + fan_out)).sqrt(), random, values)
+                uniform((6.0 / (fan_in + fan_out)).sqrt(), random, values, pace)
             }
             (Initializer::GlorotNormal, _) => {
-                normal((2.0 / (fan_in + fan_out)).sqrt(), random, values)
+                normal((2.0 / (fan_in + fan_out)).sqrt(), random, values, pace)
             }
-            (Initializer::HeUniform, _) => uniform((6.0 / fan_in).sqrt(), random, values),
-            (Initializer::HeNormal, _) => normal((2.0 / fan_in).sqrt(), random, values),
-            (Initializer::LecunUniform, _) => uniform((3.0 / fan_in).sqrt(), random, values),
-            (Initializer::LecunNormal, _) => normal((1.0 / fan_in).sqrt(), random, values),
+            (Initializer::HeUniform, _) => uniform((6.0 / fan_in).sqrt(), random, values, pace),
+            (Initializer::HeNormal, _) => normal((2.0 / fan_in).sqrt(), random, values, pace),
+            (Initializer::LecunUniform, _) => uniform((3.0 / fan_in).sqrt(), random, values, pace),
+            (Initializer::LecunNormal, _) => normal((1.0 / fan_in).sqrt(), random, values, pace),
         }
     }
 }
 
-fn uniform(limit: f64, random: &mut Random, values: &mut [f32]) {
+fn uniform(limit: f64, random: &mut Random, values: &mut [f32], pace: &Pace<'_>) {
     let limit = limit as f32;
-    for value in values {
-        *value = (2.0 * random.uniform_f32() - 1.0) * limit;
+    for part in pace.parts(values.len(), VALUE, 1) {
+        for value in &mut values[part] {
+            *value = (2.0 * random.uniform_f32() - 1.0) * limit;
+        }
     }
 }
 
-fn normal(deviation: f64, random: &mut Random, values: &mut [f32]) {
+fn normal(deviation: f64, random: &mut Random, values: &mut [f32], pace: &Pace<'_>) {
     let deviation = deviation as f32;
-    for value in values {
-        *value = random.normal_f32() * deviation;
+    for part in pace.parts(values.len(), 4 * VALUE, 1) {
+        for value in &mut values[part] {
+            *value = random.normal_f32() * deviation;
+        }
     }
 }
 
 /// A matrix of so many columns, at least as high as wide, whose columns are orthogonal and of length
 /// one: those of a normal one, by Gram and Schmidt's method. That makes all such matrices equally
 /// likely, as a QR decomposition with a positive diagonal does.
-fn orthogonal(columns: usize, random: &mut Random, values: &mut [f32]) {
+fn orthogonal(columns: usize, random: &mut Random, values: &mut [f32], pace: &Pace<'_>) {
     let rows = values.len() / columns;
     // Column after column.
-    let mut basis: Vec<f64> = (0..values.len())
-        .map(|_| f64::from(random.normal_f32()))
-        .collect();
+    let mut basis: Vec<f64> = Vec::with_capacity(values.len());
+    for part in pace.parts(values.len(), 4 * VALUE, 1) {
+        basis.extend(part.map(|_| f64::from(random.normal_f32())));
+    }
+    if basis.len() < values.len() {
+        return;
+    }
     for column in 0..columns {
         let (before, rest) = basis.split_at_mut(column * rows);
         let own = &mut rest[..rows];
         // Twice, as once leaves what rounding made of nearly parallel ones.
         for _ in 0..2 {
             for other in before.chunks_exact(rows) {
+                // Two passes of what a vector has half as many of.
+                if pace.spend(4 * rows) {
+                    return;
+                }
                 let share = dot(own, other);
                 own.iter_mut()
                     .zip(other)

@@ -54,10 +54,13 @@ use super::Activation;
 use super::packed_memory::{Lines, Packer};
 use super::packing::{self, GROUP, Line, NARROW, Packing};
 use super::processor::Processor;
+use super::stop::{Pace, WORK};
 use super::vector::{LANES, Vector, VectorTask, load, store, tile_rows, unrolled, with_constant};
 
 /// Inputs multiplied before the next row tile's turn, so that a group's weights stay in cache.
 const BLOCK: usize = 512;
+/// Rows of a product that is computed in parts: enough for a tile's weights to be worth their way.
+const PART_ROWS: usize = 64;
 /// Accumulators of a dot product.
 const CHAINS: usize = 4;
 
@@ -182,7 +185,24 @@ impl PackedDense {
         out: &mut [f32],
         out_stride: usize,
     ) {
-        self.panels().forward(x, stride, rows, out, out_stride);
+        self.forward_paced(x, stride, rows, out, out_stride, &Pace::endless());
+    }
+
+    /// [`PackedDense::forward`] in parts if it is large, with a look before each.
+    ///
+    /// # Panics
+    /// Likewise.
+    pub(super) fn forward_paced(
+        &self,
+        x: &[f32],
+        stride: usize,
+        rows: usize,
+        out: &mut [f32],
+        out_stride: usize,
+        pace: &Pace<'_>,
+    ) {
+        let panels = self.panels();
+        panels.forward(x, stride, rows, out, out_stride, pace);
     }
 }
 
@@ -214,7 +234,7 @@ impl<'a> Panels<'a> {
         }
     }
 
-    /// As [`PackedDense::forward`].
+    /// As [`PackedDense::forward`], in parts if it is large, with a look before each.
     ///
     /// # Panics
     /// Likewise.
@@ -225,6 +245,7 @@ impl<'a> Panels<'a> {
         rows: usize,
         out: &mut [f32],
         out_stride: usize,
+        pace: &Pace<'_>,
     ) {
         if rows == 0 || self.n == 0 {
             return;
@@ -242,16 +263,20 @@ impl<'a> Panels<'a> {
             rows == 1 || out_stride >= self.n,
             "rows of the output overlap"
         );
-        let x = x.as_ptr();
-        let product = Product {
-            layer: self,
-            x,
-            stride,
-            rows,
-            out,
-            out_stride,
-        };
-        self.processor.run_vectors(product);
+        let each = self.n.saturating_mul(self.k);
+        for part in pace.parts(rows, each, PART_ROWS) {
+            let product = Product {
+                layer: self,
+                x: x[part.start * stride..].as_ptr(),
+                stride,
+                rows: part.len(),
+                out: &mut out[part.start * out_stride..],
+                out_stride,
+                // Where these few rows still take long.
+                pace: (part.len().saturating_mul(each) > WORK).then_some(pace),
+            };
+            self.processor.run_vectors(product);
+        }
     }
 }
 
@@ -263,6 +288,7 @@ struct Product<'a> {
     rows: usize,
     out: &'a mut [f32],
     out_stride: usize,
+    pace: Option<&'a Pace<'a>>,
 }
 
 impl VectorTask for Product<'_> {
@@ -483,6 +509,9 @@ impl Product<'_> {
         let parts = k.div_ceil(length.max(1)).max(1);
         for group in (0..panels).step_by(GROUP) {
             let group_panels = GROUP.min(panels - group);
+            if self.stops(self.rows * k * group_panels * LANES) {
+                return;
+            }
             for part in 0..parts {
                 let begin = part * length;
                 for panel in (0..group_panels).step_by(V::PANELS) {
@@ -516,6 +545,12 @@ impl Product<'_> {
         }
     }
 
+    /// Whether to stop before so much work.
+    #[inline(always)]
+    fn stops(&self, work: usize) -> bool {
+        self.pace.is_some_and(|pace| pace.spend(work))
+    }
+
     /// One row: by groups of panels, all segments at the same time.
     #[inline(always)]
     unsafe fn single<V: Vector>(&mut self) {
@@ -524,6 +559,9 @@ impl Product<'_> {
         // SAFETY: the groups lie within the layer.
         unsafe {
             while panels - group >= 2 * GROUP {
+                if self.stops(self.layer.k * 2 * GROUP * LANES) {
+                    return;
+                }
                 self.two_groups::<V>(group);
                 group += 2 * GROUP;
             }

@@ -1,12 +1,21 @@
 //! Products of matrices by BLAS, for training: one thread each call.
 
 use std::ffi::c_int;
+use std::ops::Range;
 
 use super::blas::{self, Transpose};
 use super::processor::{Processor, Task};
+use super::stop::Pace;
 
 /// A product with no side longer than this is computed here: BLAS would only look at it.
 const TINY: usize = 7;
+
+/// A product is cut at multiples of so many rows, and nowhere else: a multiple of what OpenBLAS's
+/// kernels take at a time (4 to 48 rows), so that each element is still summed by the same code.
+const CUT: usize = 192;
+/// Multiply-adds of a part, if it has more rows than that: a smaller one would take longer for the
+/// other factor to be read anew, some hundredths with this.
+const PART: usize = 1 << 28;
 
 /// A matrix to read, in a slice.
 #[derive(Clone, Copy, Debug)]
@@ -108,6 +117,15 @@ impl Matrix<'_> {
         }
     }
 
+    /// Some of its rows, of which there is at least one.
+    fn part(&self, rows: Range<usize>) -> Self {
+        Self {
+            data: self.data.get(rows.start * self.row..).unwrap_or_default(),
+            rows: rows.len(),
+            ..*self
+        }
+    }
+
     /// How BLAS reads it: as it lies or transposed, and the values from a row, as it lies, to the
     /// next, which BLAS wants to be no fewer than a row has, even of a single one. None if they are
     /// more than it can count.
@@ -124,6 +142,18 @@ impl Matrix<'_> {
             transpose,
             leading(lines, values, stride)?,
         ))
+    }
+}
+
+impl MatrixMut<'_> {
+    /// Some of its rows, of which there is at least one.
+    fn part(&mut self, rows: Range<usize>) -> MatrixMut<'_> {
+        let end = (rows.end - 1) * self.stride + self.columns;
+        MatrixMut {
+            data: &mut self.data[rows.start * self.stride..end],
+            rows: rows.len(),
+            ..*self
+        }
     }
 }
 
@@ -145,6 +175,22 @@ fn leading(lines: usize, values: usize, stride: usize) -> Option<c_int> {
 /// If the matrices do not fit together.
 #[track_caller]
 pub fn multiply(a: &Matrix<'_>, b: &Matrix<'_>, beta: f32, c: &mut MatrixMut<'_>) {
+    multiply_paced(a, b, beta, c, &Pace::endless());
+}
+
+/// [`multiply`] in parts if it is large, with a look before each. The bits are the same, which the
+/// tests hold against the product as a whole for the kernels of this machine.
+///
+/// # Panics
+/// Likewise.
+#[track_caller]
+pub fn multiply_paced(
+    a: &Matrix<'_>,
+    b: &Matrix<'_>,
+    beta: f32,
+    c: &mut MatrixMut<'_>,
+    pace: &Pace<'_>,
+) {
     assert!(
         a.rows == c.rows && a.columns == b.rows && b.columns == c.columns,
         "factors of [{}, {}] and [{}, {}] for a product of [{}, {}]",
@@ -158,6 +204,21 @@ pub fn multiply(a: &Matrix<'_>, b: &Matrix<'_>, beta: f32, c: &mut MatrixMut<'_>
     if c.rows == 0 || c.columns == 0 {
         return;
     }
+    let row = c.columns.saturating_mul(a.columns);
+    let part = (PART / row.max(1) / CUT * CUT).max(CUT);
+    let parts = (c.rows / part).max(1);
+    for i in 0..parts {
+        let begin = i * part;
+        // The last has the rest, too: what is small may be computed by other code.
+        let end = if i + 1 == parts { c.rows } else { begin + part };
+        if pace.spend((end - begin).saturating_mul(row)) {
+            return;
+        }
+        multiply_whole(&a.part(begin..end), b, beta, &mut c.part(begin..end));
+    }
+}
+
+fn multiply_whole(a: &Matrix<'_>, b: &Matrix<'_>, beta: f32, c: &mut MatrixMut<'_>) {
     let is_tiny = c.rows.max(c.columns).max(a.columns) <= TINY;
     if is_tiny || a.columns == 0 || !by_blas(a, b, beta, c) {
         Processor::detect().run(Plain { a, b, beta, c });
@@ -209,6 +270,33 @@ impl Task for Plain<'_, '_, '_> {
                 } else {
                     beta.mul_add(*c, sum)
                 };
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::Random;
+
+    #[test]
+    fn parts_have_the_bits_of_the_whole() {
+        let mut random = Random::new(1, 0);
+        for [m, n, k] in [[1003, 701, 1999], [387, 2047, 800], [40_001, 192, 64]] {
+            let mut values =
+                |count| -> Vec<f32> { (0..count).map(|_| random.normal_f32()).collect() };
+            let (a, b, before) = (values(m * k), values(k * n), values(m * n));
+            for (a, b) in [
+                (matrix(&a, m, k), matrix(&b, k, n)),
+                (matrix(&a, k, m).t(), matrix(&b, k, n)),
+                (matrix(&a, m, k), matrix(&b, n, k).t()),
+            ] {
+                let (mut whole, mut parts) = (before.clone(), before.clone());
+                multiply_whole(&a, &b, 1.0, &mut matrix_mut(&mut whole, m, n));
+                multiply(&a, &b, 1.0, &mut matrix_mut(&mut parts, m, n));
+                let bits = |c: &[f32]| c.iter().map(|c| c.to_bits()).collect::<Vec<_>>();
+                assert!(bits(&whole) == bits(&parts), "{m} {n} {k}");
             }
         }
     }

@@ -41,6 +41,7 @@ mod settings;
 mod shape;
 pub(crate) mod signals;
 mod small_product;
+mod stop;
 pub mod trainer;
 mod training_product;
 mod transpose;
@@ -69,6 +70,8 @@ pub use random::Random;
 pub use schedule::ScheduleSpec;
 pub use settings::Settings;
 pub use shape::Shape;
+pub(crate) use stop::NAME;
+pub use stop::{Never, Pace, Stop};
 pub use trainer::{
     Augmentation, EpochReport, Loaded, RowSource, TrainOptions, Trained, VALIDATION_ROWS, Watcher,
     train, training_bytes,

@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 use super::activation::Activation;
 use super::architecture::Architecture;
 use super::architecture_resolve::Head;
+use super::error::Error;
 use super::initializer::{Initializer, ParameterKind};
 use super::layers::{Backward, Forward, InputGradients, Inputs, Layer, Operation, Source, Wanted};
 use super::lengths::Steps;
 use super::packed::Packed;
 use super::packed_memory::Packer;
-use super::parallel::StopFlag;
 use super::random::{Random, stream};
 use super::shape::Shape;
+use super::stop::{Never, Pace, Stop};
 
 /// A parameter of a network.
 #[derive(Debug, Clone, PartialEq)]
@@ -121,7 +122,7 @@ pub struct Workspace {
     saved: Vec<Vec<f32>>,
     prepared: Vec<Vec<f32>>,
     scratch: Vec<f32>,
-    stop: StopFlag,
+    stop: Box<dyn Stop + Send>,
     times: Option<Vec<NodeTime>>,
 }
 
@@ -147,10 +148,10 @@ impl Workspace {
         self.times.as_deref().unwrap_or_default()
     }
 
-    /// Lets passes end early, with whatever result, once the flag is set: it is looked at between
-    /// two nodes.
-    pub(super) fn stop_with(&mut self, flag: StopFlag) {
-        self.stop = flag;
+    /// Lets passes end early, with whatever result, once `stop` is set: it is looked at between two
+    /// nodes, and within those that take long.
+    pub fn stop_with(&mut self, stop: impl Stop + Send + 'static) {
+        self.stop = Box::new(stop);
     }
 }
 
@@ -222,6 +223,28 @@ impl Network {
     /// Starting values of all parameters: a function of the architecture, the seed and the
     /// initializer. A layer's own initializer goes before the given one.
     pub fn initialise(&self, seed: u64, initializer: Initializer) -> Vec<f32> {
+        self.start(seed, initializer, &Pace::endless())
+    }
+
+    /// [`Network::initialise`] that ends early once `stop` is set.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] then.
+    pub fn initialise_until(
+        &self,
+        seed: u64,
+        initializer: Initializer,
+        stop: &dyn Stop,
+    ) -> Result<Vec<f32>, Error> {
+        let pace = Pace::new(stop);
+        let values = self.start(seed, initializer, &pace);
+        match pace.is_stopped() {
+            true => Err(Error::Interrupted),
+            false => Ok(values),
+        }
+    }
+
+    fn start(&self, seed: u64, initializer: Initializer, pace: &Pace<'_>) -> Vec<f32> {
         let mut values = vec![0.0; self.parameter_count()];
         for (i, parameter) in self.parameters.iter().enumerate() {
             let values = &mut values[parameter.range.clone()];
@@ -236,6 +259,7 @@ impl Network {
                 parameter.fan_out,
                 &mut random,
                 values,
+                pace,
             );
         }
         values
@@ -304,7 +328,7 @@ impl Network {
                 .map(|node| vec![0.0; node.layer.prepared()])
                 .collect(),
             scratch: vec![0.0; self.scratch(rows)],
-            stop: StopFlag::default(),
+            stop: Box::new(Never),
             times: None,
         }
     }
@@ -388,8 +412,9 @@ impl Network {
             return &[];
         }
         let last = nodes.end - 1;
+        let pace = Pace::new(&*workspace.stop);
         for i in nodes {
-            if workspace.stop.is_set() {
+            if pace.look() {
                 break;
             }
             let begin = workspace.times.is_some().then(Instant::now);
@@ -407,6 +432,7 @@ impl Network {
                 scratch: &mut workspace.scratch,
                 random: dropout.as_deref_mut(),
                 frozen: !node.trainable,
+                pace: &pace,
             });
             node.steps
                 .mask(x, self.input_width, output, self.widths[i], rows);
@@ -477,8 +503,9 @@ impl Network {
             return;
         }
         workspace.gradients[last][..dlogits.len()].copy_from_slice(dlogits);
+        let pace = Pace::new(&*workspace.stop);
         for i in nodes.rev().filter(|&i| self.nodes[i].learns) {
-            if workspace.stop.is_set() {
+            if pace.look() {
                 break;
             }
             let begin = workspace.times.is_some().then(Instant::now);
@@ -507,6 +534,7 @@ impl Network {
                     rows,
                     widths: &self.widths,
                 },
+                pace: &pace,
             });
             if let (Some(times), Some(begin)) = (&mut workspace.times, begin) {
                 times[i].backward += begin.elapsed();

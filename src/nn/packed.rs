@@ -4,6 +4,7 @@ use std::fmt::Debug;
 
 use super::layers::View;
 use super::lengths::Steps;
+use super::stop::Pace;
 
 /// A layer ready to predict.
 ///
@@ -34,6 +35,8 @@ pub struct PackedPass<'a> {
     pub stride: usize,
     /// Working memory, at least as long as [`Packed::scratch`] asks for.
     pub scratch: &'a mut [f32],
+    /// Asked whether to go on: once it says no, the pass may end with whatever result.
+    pub pace: &'a Pace<'a>,
 }
 
 impl PackedPass<'_> {
@@ -44,6 +47,9 @@ impl PackedPass<'_> {
         let input = self.inputs.view(0);
         let rows = self.output.chunks_mut(self.stride).take(self.rows);
         for (row, output) in rows.enumerate() {
+            if self.pace.spend_values(input.width) {
+                return;
+            }
             each(input.row(row), self.inputs.steps(0, row), output);
         }
     }

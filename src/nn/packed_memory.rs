@@ -13,6 +13,7 @@ use super::activation::Activation;
 use super::error::Error;
 use super::kernel::PackedDense;
 use super::packing::{Line, Packing, ZEROS, lines};
+use super::stop::{Pace, Stop};
 use super::vector::LANES;
 
 /// The packed weights of a whole network, in memory that outlives whoever packed them.
@@ -106,6 +107,7 @@ impl Deref for Values {
 pub struct Packer<'a> {
     memory: Memory<'a>,
     parameters: &'a [f32],
+    pace: Pace<'a>,
     /// The parameters of the node whose turn it is.
     own: Range<usize>,
     /// Lines given out so far.
@@ -113,6 +115,9 @@ pub struct Packer<'a> {
     /// Whether there were as many.
     complete: bool,
 }
+
+/// Bytes that are handed out to be kept at a time: a whole number of lines.
+const PIECE: usize = 1 << 20;
 
 /// Receives packed weights piece by piece.
 pub type Keep<'a> = &'a mut dyn FnMut(&[u8]);
@@ -129,10 +134,23 @@ impl<'a> Packer<'a> {
         Self {
             memory: Memory::Own(keep),
             parameters,
+            pace: Pace::endless(),
             own: 0..parameters.len(),
             lines: 0,
             complete: true,
         }
+    }
+
+    /// Lets packing end early, with whatever weights, once `stop` is set.
+    #[must_use]
+    pub fn until(mut self, stop: &'a dyn Stop) -> Self {
+        self.pace = Pace::new(stop);
+        self
+    }
+
+    /// Whether it is to end: what was given out then is worth nothing.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.pace.is_stopped()
     }
 
     /// Gives out again what was packed.
@@ -140,6 +158,7 @@ impl<'a> Packer<'a> {
         Self {
             memory: Memory::Shared(weights),
             parameters: &[],
+            pace: Pace::endless(),
             own: 0..0,
             lines: 0,
             complete: true,
@@ -167,11 +186,19 @@ impl<'a> Packer<'a> {
             Memory::Own(keep) => keep,
         };
         let mut memory = vec![ZEROS; count].into_boxed_slice();
+        if self.pace.spend_values(count * LANES / 4) {
+            return Lines::Own(memory);
+        }
         fill(&self.parameters[self.own.clone()], &mut memory);
         if let Some(keep) = keep {
             // SAFETY: a line is sixteen f32 and nothing else; any f32 is four bytes.
             let (_, bytes, _) = unsafe { memory.align_to::<u8>() };
-            keep(bytes);
+            for piece in bytes.chunks(PIECE) {
+                if self.pace.spend_values(piece.len()) {
+                    break;
+                }
+                keep(piece);
+            }
         }
         Lines::Own(memory)
     }
@@ -212,9 +239,18 @@ impl<'a> Packer<'a> {
         fill: impl FnOnce(&[f32], &mut Packing<'_>),
     ) -> PackedDense {
         let (weights, biases) = lines(n, k);
+        // Taken out while the lines are given out; its count of work may begin anew.
+        let pace = Pace::new(self.pace.stop());
         let lines = self.lines(weights + biases, |own, lines| {
             let (weight, bias) = lines.split_at_mut(weights);
-            fill(own, &mut Packing { weight, bias, n, k });
+            let mut packing = Packing {
+                weight,
+                bias,
+                n,
+                k,
+                pace: Some(&pace),
+            };
+            fill(own, &mut packing);
         });
         PackedDense::from_lines(lines, n, k, activation)
     }

@@ -3,6 +3,7 @@
 //! Up to [`NARROW`] outputs: `[n][k / 16]` lines, filled up with zeros. Else sixteen outputs are a
 //! panel, four panels a group, and the weights lie as `[group][k][panel of the group]` lines.
 
+use super::stop::Pace;
 use super::vector::LANES;
 
 /// The layout of packed weights: to be raised with each change of what is packed or where, so that
@@ -36,6 +37,8 @@ pub(super) struct Packing<'a> {
     pub bias: &'a mut [Line],
     pub n: usize,
     pub k: usize,
+    /// Asked whether to go on, if the weights may be many.
+    pub pace: Option<&'a Pace<'a>>,
 }
 
 impl<'a> Packing<'a> {
@@ -62,7 +65,14 @@ impl<'a> Packing<'a> {
             // Products beyond the inputs must give zero, whatever was there.
             weight.fill(ZEROS);
         }
-        (Self { weight, bias, n, k }, rest)
+        let packing = Self {
+            weight,
+            bias,
+            n,
+            k,
+            pace: None,
+        };
+        (packing, rest)
     }
 
     /// Adds to the biases.
@@ -107,6 +117,12 @@ impl<'a> Packing<'a> {
             let height = LANES.min(self.n - j);
             let rows: [&[f32]; LANES] =
                 std::array::from_fn(|lane| &weight[(j + lane.min(height - 1)) * width..][..width]);
+            if self
+                .pace
+                .is_some_and(|pace| pace.spend_values(width * height))
+            {
+                return;
+            }
             for (i, line) in lines.take(width).enumerate() {
                 for (to, row) in line.0.iter_mut().zip(&rows) {
                     *to = row[i];

@@ -9,11 +9,15 @@
 //! asks cheaply whether that is so, and only then lets them pause where they next look whether to
 //! go on.
 
+use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use rayon::ThreadPool;
+
+use super::stop::Stop;
 
 /// How often the calling thread is asked whether to go on.
 const POLL: Duration = Duration::from_millis(2);
@@ -73,10 +77,10 @@ pub struct Barrier {
 #[derive(Clone, Debug, Default)]
 pub struct StopFlag(Option<Arc<State>>);
 
-impl StopFlag {
+impl Stop for StopFlag {
     /// Whether to stop. A pause that is asked for is made here.
     #[inline]
-    pub fn is_set(&self) -> bool {
+    fn is_set(&self) -> bool {
         self.0.as_ref().is_some_and(|state| state.look().is_err())
     }
 }
@@ -294,29 +298,75 @@ pub fn for_each<S: Send, T: Send, E: Send>(
     crew: Crew<'_>,
     states: &mut [S],
     tasks: impl Iterator<Item = T> + Send,
-    work: impl Fn(&mut S, T, &StopFlag) -> Result<(), E> + Sync,
+    work: impl Fn(&mut S, T, &dyn Stop) -> Result<(), E> + Sync,
     interrupted: &mut dyn FnMut() -> bool,
 ) -> Result<Result<(), E>, Aborted> {
     let workers = states.len().min(capacity(crew.pool));
     let (Some(first), true) = (states.first_mut(), workers < 2) else {
         return share_out(crew, &mut states[..workers], tasks, work, interrupted);
     };
+    let asking = Asking::new(interrupted);
     for task in tasks {
-        if interrupted() {
-            return Err(Aborted);
+        if asking.is_set() {
+            break;
         }
-        if let Err(error) = work(first, task, &StopFlag::default()) {
-            return Ok(Err(error));
+        let done = work(first, task, &asking);
+        // What was left undone may have failed for that.
+        if asking.was_set() {
+            break;
+        }
+        if done.is_err() {
+            return Ok(done);
         }
     }
-    Ok(Ok(()))
+    match asking.was_set() {
+        true => Err(Aborted),
+        false => Ok(Ok(())),
+    }
+}
+
+/// The calling thread's own look: it asks the host, and remembers what it was told.
+pub struct Asking<'a> {
+    interrupted: RefCell<&'a mut dyn FnMut() -> bool>,
+    aborted: Cell<bool>,
+}
+
+impl<'a> Asking<'a> {
+    /// Asks by `interrupted`.
+    pub fn new(interrupted: &'a mut dyn FnMut() -> bool) -> Self {
+        Self {
+            interrupted: RefCell::new(interrupted),
+            aborted: Cell::new(false),
+        }
+    }
+
+    /// Whether it was told to stop before.
+    pub fn was_set(&self) -> bool {
+        self.aborted.get()
+    }
+}
+
+impl fmt::Debug for Asking<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Asking").finish_non_exhaustive()
+    }
+}
+
+impl Stop for Asking<'_> {
+    fn is_set(&self) -> bool {
+        if !self.aborted.get() {
+            let aborted = (self.interrupted.borrow_mut())();
+            self.aborted.set(aborted);
+        }
+        self.aborted.get()
+    }
 }
 
 fn share_out<S: Send, T: Send, E: Send>(
     crew: Crew<'_>,
     states: &mut [S],
     tasks: impl Iterator<Item = T> + Send,
-    work: impl Fn(&mut S, T, &StopFlag) -> Result<(), E> + Sync,
+    work: impl Fn(&mut S, T, &dyn Stop) -> Result<(), E> + Sync,
     interrupted: &mut dyn FnMut() -> bool,
 ) -> Result<Result<(), E>, Aborted> {
     let barrier = Barrier::new(states.len());
@@ -500,14 +550,14 @@ mod tests {
         for threads in [1, 2, 3] {
             let pool = pool(threads);
             let mut sums = vec![0; threads];
-            let add = |sum: &mut usize, task: usize, _: &StopFlag| -> Result<(), usize> {
+            let add = |sum: &mut usize, task: usize, _: &dyn Stop| -> Result<(), usize> {
                 *sum += task;
                 Ok(())
             };
             let ran = for_each((&pool).into(), &mut sums, 0..1000, add, &mut || false);
             assert_eq!(ran, Ok(Ok(())));
             assert_eq!(sums.iter().sum::<usize>(), 499_500);
-            let fail = |_: &mut usize, task: usize, _: &StopFlag| match task {
+            let fail = |_: &mut usize, task: usize, _: &dyn Stop| match task {
                 0..700 => Ok(()),
                 _ => Err(task),
             };

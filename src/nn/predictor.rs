@@ -11,6 +11,7 @@ use super::network::Network;
 use super::packed::{Packed, PackedInputs, PackedPass};
 use super::packed_memory::{Keep, Packer, SharedWeights, Values};
 use super::predictor_layout::{Home, Layout, Place, place_of};
+use super::stop::{Never, Pace, Stop, VALUE};
 use super::vector::LANES;
 
 /// Rows taken through all layers before the next ones' turn, so that they stay in cache.
@@ -97,6 +98,8 @@ struct Step {
     steps: Steps,
     /// The same of each source.
     source_steps: Vec<Steps>,
+    /// Work of a row beside what its layer counts: the values that are read and written.
+    work: usize,
 }
 
 #[derive(Debug)]
@@ -127,20 +130,33 @@ impl Predictor {
     /// # Errors
     /// [`Error::ParameterCount`] if the buffer does not belong to the network.
     pub fn new(network: &Network, parameters: &[f32]) -> Result<Self, Error> {
-        Self::pack(network, parameters, None)
+        Self::pack(network, parameters, None, &Never)
     }
 
-    /// [`Predictor::new`], which also hands what it packs to `keep`, piece after piece, for
+    /// [`Predictor::new`] that ends early once `stop` is set.
+    ///
+    /// # Errors
+    /// As [`Predictor::new`], and [`Error::Interrupted`].
+    pub fn new_until(
+        network: &Network,
+        parameters: &[f32],
+        stop: &dyn Stop,
+    ) -> Result<Self, Error> {
+        Self::pack(network, parameters, None, stop)
+    }
+
+    /// [`Predictor::new_until`], which also hands what it packs to `keep`, piece after piece, for
     /// [`Predictor::shared`].
     ///
     /// # Errors
-    /// As [`Predictor::new`].
+    /// As [`Predictor::new_until`].
     pub fn keeping<'a>(
         network: &Network,
         parameters: &'a [f32],
         keep: Keep<'a>,
+        stop: &'a dyn Stop,
     ) -> Result<Self, Error> {
-        Self::pack(network, parameters, Some(keep))
+        Self::pack(network, parameters, Some(keep), stop)
     }
 
     /// The predictor of a network whose weights were packed before, and stay where they are.
@@ -155,6 +171,7 @@ impl Predictor {
         network: &Network,
         parameters: &'a [f32],
         keep: Option<Keep<'a>>,
+        stop: &'a dyn Stop,
     ) -> Result<Self, Error> {
         if parameters.len() != network.parameter_count() {
             return Err(Error::ParameterCount {
@@ -162,7 +179,7 @@ impl Predictor {
                 given: parameters.len(),
             });
         }
-        Self::build(network, Packer::new(parameters, keep))
+        Self::build(network, Packer::new(parameters, keep).until(stop))
     }
 
     fn build(network: &Network, mut packer: Packer<'_>) -> Result<Self, Error> {
@@ -182,6 +199,9 @@ impl Predictor {
         // Each member's output layer applies it, so that only their mean is left to take.
         let member_activation = output_activation;
         for (i, node) in network.nodes().iter().enumerate() {
+            if packer.is_stopped() {
+                return Err(Error::Interrupted);
+            }
             packer.node(node.parameters());
             let mut sources: Vec<Place> = node
                 .sources()
@@ -265,7 +285,9 @@ impl Predictor {
             if matches!(&action, Action::Concat(starts) if starts.is_empty()) {
                 continue;
             }
+            let read = sources.iter().map(|source| source.width).sum::<usize>();
             steps.push(Step {
+                work: (read + places[i].width).saturating_mul(VALUE / 4),
                 action,
                 sources,
                 target: places[i],
@@ -370,10 +392,26 @@ impl Predictor {
     /// # Panics
     /// If `x` or `out` is shorter than that, or the scratch is another predictor's.
     pub fn forward(&self, x: &[f32], rows: usize, out: &mut [f32], scratch: &mut Scratch) {
-        self.compute(x, rows, None, out, scratch);
+        self.forward_until(&Never, x, rows, out, scratch);
     }
 
-    /// [`Predictor::forward`] with the result of one member for each row, given in `folds`, in
+    /// [`Predictor::forward`] that ends early, with whatever result, once `stop` is set, at which it
+    /// looks whenever some milliseconds of work are done. A look may unwind: the scratch stays good.
+    ///
+    /// # Panics
+    /// As [`Predictor::forward`].
+    pub fn forward_until(
+        &self,
+        stop: &dyn Stop,
+        x: &[f32],
+        rows: usize,
+        out: &mut [f32],
+        scratch: &mut Scratch,
+    ) {
+        self.compute(&Pace::new(stop), x, rows, None, out, scratch);
+    }
+
+    /// [`Predictor::forward_until`] with the result of one member for each row, given in `folds`, in
     /// place of the mean: of the member that was not trained on the row, the result is that of a
     /// network that has not seen it.
     ///
@@ -381,16 +419,18 @@ impl Predictor {
     /// As [`Predictor::forward`], and if there are fewer folds than rows.
     pub fn forward_held_out(
         &self,
+        stop: &dyn Stop,
         x: &[f32],
         folds: &[u8],
         out: &mut [f32],
         scratch: &mut Scratch,
     ) {
-        self.compute(x, folds.len(), Some(folds), out, scratch);
+        self.compute(&Pace::new(stop), x, folds.len(), Some(folds), out, scratch);
     }
 
     fn compute(
         &self,
+        pace: &Pace<'_>,
         x: &[f32],
         rows: usize,
         folds: Option<&[u8]>,
@@ -410,7 +450,10 @@ impl Predictor {
             let x = &x[begin * self.input_width..];
             let out = &mut out[begin * self.output_units..][..count * self.output_units];
             for step in &self.steps {
-                self.run(step, x, count, out, scratch);
+                if pace.spend(step.work.saturating_mul(count)) {
+                    return;
+                }
+                self.run(step, x, count, out, scratch, pace);
             }
             if let Some(place) = self.member_outputs {
                 let results = self.rows(place, x, &scratch.buffers);
@@ -446,25 +489,35 @@ impl Predictor {
     }
 
     #[inline]
-    fn run(&self, step: &Step, x: &[f32], count: usize, out: &mut [f32], scratch: &mut Scratch) {
+    fn run(
+        &self,
+        step: &Step,
+        x: &[f32],
+        count: usize,
+        out: &mut [f32],
+        scratch: &mut Scratch,
+        pace: &Pace<'_>,
+    ) {
         let Scratch {
             buffers, working, ..
         } = scratch;
         match step.target.home {
             Home::Buffer(buffer) => {
                 // Out of the list while it is written; no step reads the buffer it writes to.
-                let mut own = std::mem::take(&mut buffers[buffer]);
+                let mut taken = Taken::from(buffers, buffer);
                 let stride = self.buffers[buffer];
-                let target = &mut own[step.target.start..];
-                step.run(count, target, stride, (x, self.input_width), working, |p| {
-                    self.rows(p, x, buffers)
+                let target = &mut taken.own[step.target.start..];
+                let sources = &*taken.buffers;
+                let x_rows = (x, self.input_width);
+                step.run(count, target, stride, x_rows, working, pace, |p| {
+                    self.rows(p, x, sources)
                 });
                 step.steps.mask(x, self.input_width, target, stride, count);
-                buffers[buffer] = own;
             }
             _ => {
                 let stride = self.output_units;
-                step.run(count, out, stride, (x, self.input_width), working, |p| {
+                let x_rows = (x, self.input_width);
+                step.run(count, out, stride, x_rows, working, pace, |p| {
                     self.rows(p, x, buffers)
                 });
             }
@@ -486,6 +539,32 @@ impl Predictor {
     }
 }
 
+/// A buffer that is out of the list, and comes back to it even where a look unwinds.
+struct Taken<'a> {
+    buffers: &'a mut [Buffer],
+    place: usize,
+    own: Buffer,
+}
+
+impl<'a> Taken<'a> {
+    #[inline]
+    fn from(buffers: &'a mut [Buffer], place: usize) -> Self {
+        let own = std::mem::take(&mut buffers[place]);
+        Self {
+            buffers,
+            place,
+            own,
+        }
+    }
+}
+
+impl Drop for Taken<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.buffers[self.place] = std::mem::take(&mut self.own);
+    }
+}
+
 impl Step {
     fn size_bytes(&self) -> usize {
         let held = match &self.action {
@@ -498,6 +577,7 @@ impl Step {
     }
 
     /// Writes `count` rows, `stride` apart, from the target's first column on.
+    #[expect(clippy::too_many_arguments, reason = "where to read and to write")]
     #[inline]
     fn run<'a>(
         &self,
@@ -506,22 +586,23 @@ impl Step {
         stride: usize,
         (x, x_width): (&'a [f32], usize),
         working: &mut [f32],
+        pace: &Pace<'_>,
         rows: impl Fn(Place) -> View<'a>,
     ) {
         let width = self.target.width;
         match &self.action {
             Action::Dense(layer, 1) => {
                 let source = rows(self.sources[0]);
-                layer.forward(source.data, source.stride, count, target, stride);
+                layer.forward_paced(source.data, source.stride, count, target, stride, pace);
             }
             Action::Dense(layer, steps) => {
                 let source = rows(self.sources[0]);
                 let (from, to) = (source.width / steps, width / steps);
                 if source.stride == source.width && stride == width {
-                    layer.forward(source.data, from, count * steps, target, to);
+                    layer.forward_paced(source.data, from, count * steps, target, to, pace);
                 } else {
                     for (r, row) in target.chunks_mut(stride).take(count).enumerate() {
-                        layer.forward(source.row(r), from, *steps, row, to);
+                        layer.forward_paced(source.row(r), from, *steps, row, to, pace);
                     }
                 }
             }
@@ -536,6 +617,7 @@ impl Step {
                 output: target,
                 stride,
                 scratch: working,
+                pace,
             }),
             Action::Embedding {
                 vocabulary,
@@ -574,10 +656,10 @@ impl Step {
                     |y, _| y,
                 );
                 if stride == width {
-                    activation.apply(&mut target[..count * width], *slice);
+                    activation.apply_paced(&mut target[..count * width], *slice, pace);
                 } else {
                     for row in target.chunks_mut(stride).take(count) {
-                        activation.apply(&mut row[..width], *slice);
+                        activation.apply_paced(&mut row[..width], *slice, pace);
                     }
                 }
             }

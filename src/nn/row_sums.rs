@@ -1,11 +1,20 @@
 //! The sum of rows, column by column: a bias's gradient.
 
 use super::processor::{Processor, Task};
+use super::stop::{Pace, VALUE};
 
 /// Adds rows, each as long as the sum, to it.
-pub(super) fn add_rows(rows: &[f32], sum: &mut [f32]) {
-    Processor::detect().run(AddRows { rows, sum });
+pub(super) fn add_rows(rows: &[f32], sum: &mut [f32], pace: &Pace<'_>) {
+    let width = sum.len();
+    let count = rows.len() / width.max(1);
+    for part in pace.parts(count, width * VALUE / 4, FOUR) {
+        let rows = &rows[part.start * width..part.end * width];
+        Processor::detect().run(AddRows { rows, sum });
+    }
 }
+
+/// Rows that are added up before they are added to the sum.
+const FOUR: usize = 4;
 
 struct AddRows<'a> {
     rows: &'a [f32],
@@ -17,7 +26,7 @@ impl Task for AddRows<'_> {
     fn run(self) {
         // Four rows at a time, so that the sum is read and written less often.
         let width = self.sum.len();
-        let mut fours = self.rows.chunks_exact(4 * width);
+        let mut fours = self.rows.chunks_exact(FOUR * width);
         for four in &mut fours {
             let (a, rest) = four.split_at(width);
             let (b, rest) = rest.split_at(width);

@@ -5,7 +5,11 @@
 //! rows and columns. Columns come in panels of sixteen; whoever calls pads them.
 
 use super::processor::Processor;
+use super::stop::{Pace, WORK};
 use super::vector::{LANES, Vector, VectorTask, tile_rows, unrolled, with_constant};
+
+/// Rows of a part of a large product.
+pub(super) const PART_ROWS: usize = 48;
 
 /// The next multiple of the sixteen lanes.
 pub(super) fn padded(columns: usize) -> usize {
@@ -49,15 +53,52 @@ pub(super) struct Product<'a> {
 }
 
 impl Product<'_> {
-    /// Computes it.
+    /// Computes it, in parts if it is large, with a look before each.
     ///
     /// # Panics
     /// If a slice is too short, rows of `c` overlap, or the columns are no multiple of sixteen.
     #[inline]
-    pub fn compute(self, processor: Processor) {
+    pub fn compute(self, processor: Processor, pace: &Pace<'_>) {
         if self.rows == 0 || self.columns == 0 {
             return;
         }
+        let row = self.inner.saturating_mul(self.columns);
+        let work = self.rows.saturating_mul(row);
+        if work > WORK {
+            self.compute_parts(processor, pace, row);
+        } else if !pace.spend(work) {
+            self.compute_part(processor);
+        }
+    }
+
+    fn compute_parts(self, processor: Processor, pace: &Pace<'_>, row: usize) {
+        for rows in pace.parts(self.rows, row, PART_ROWS) {
+            // A sum that is stored goes on where it was.
+            let each = rows.len() * self.columns;
+            for inner in pace.parts(self.inner, each, 1) {
+                Product {
+                    rows: rows.len(),
+                    inner: inner.len(),
+                    columns: self.columns,
+                    a: Left {
+                        data: &self.a.data[rows.start * self.a.row + inner.start * self.a.step..],
+                        ..self.a
+                    },
+                    b: Right {
+                        data: &self.b.data[inner.start * self.b.row..],
+                        ..self.b
+                    },
+                    add: self.add || inner.start > 0,
+                    c: &mut self.c[rows.start * self.c_row..],
+                    c_row: self.c_row,
+                }
+                .compute_part(processor);
+            }
+        }
+    }
+
+    #[inline]
+    fn compute_part(self, processor: Processor) {
         let (last_row, last_inner) = (self.rows - 1, self.inner.max(1) - 1);
         assert!(
             self.columns.is_multiple_of(LANES),

@@ -9,7 +9,8 @@
 //! the tile it is computed in.
 
 use super::processor::Processor;
-use super::small_product::{Left, Right};
+use super::small_product::{Left, PART_ROWS, Right};
+use super::stop::{Pace, WORK};
 use super::vector::{LANES, Vector, VectorTask, unrolled, with_constant};
 
 /// What a sum begins with.
@@ -40,14 +41,50 @@ pub(super) struct TrainingProduct<'a> {
 }
 
 impl TrainingProduct<'_> {
-    /// Computes it.
+    /// Computes it, in parts if it is large, with a look before each.
     ///
     /// # Panics
     /// If a slice is too short.
-    pub fn compute(self) {
+    pub fn compute(self, pace: &Pace<'_>) {
         if self.rows == 0 || self.columns == 0 {
             return;
         }
+        let row = self.inner.saturating_mul(self.columns);
+        if self.rows.saturating_mul(row) <= WORK {
+            if !pace.spend(self.rows * row) {
+                self.compute_part();
+            }
+            return;
+        }
+        for rows in pace.parts(self.rows, row, PART_ROWS) {
+            // A sum that is stored goes on where it was.
+            let each = rows.len() * self.columns;
+            for inner in pace.parts(self.inner, each, 1) {
+                TrainingProduct {
+                    rows: rows.len(),
+                    inner: inner.len(),
+                    columns: self.columns,
+                    a: Left {
+                        data: &self.a.data[rows.start * self.a.row + inner.start * self.a.step..],
+                        ..self.a
+                    },
+                    b: Right {
+                        data: &self.b.data[inner.start * self.b.row..],
+                        ..self.b
+                    },
+                    start: match inner.start {
+                        0 => self.start,
+                        _ => Start::Result,
+                    },
+                    relu: self.relu && inner.end == self.inner,
+                    c: &mut self.c[rows.start * self.columns..],
+                }
+                .compute_part();
+            }
+        }
+    }
+
+    fn compute_part(self) {
         let (last_row, last_inner) = (self.rows - 1, self.inner.max(1) - 1);
         assert!(
             self.rows * self.columns <= self.c.len(),
@@ -237,11 +274,11 @@ pub(super) struct DotProducts<'a> {
 }
 
 impl DotProducts<'_> {
-    /// Computes them.
+    /// Computes them, in parts if they are many, with a look before each.
     ///
     /// # Panics
     /// If a slice is too short; the bias may be empty.
-    pub fn compute(self) {
+    pub fn compute(self, pace: &Pace<'_>) {
         if self.rows == 0 || self.inner == 0 {
             return;
         }
@@ -252,7 +289,15 @@ impl DotProducts<'_> {
                 && (self.bias.is_empty() || self.bias.len() >= self.outputs),
             "rows beyond the factors"
         );
-        Processor::detect().run_vectors(self);
+        let row = self.inner.saturating_mul(self.outputs);
+        for rows in pace.parts(self.rows, row, 1) {
+            Processor::detect().run_vectors(DotProducts {
+                rows: rows.len(),
+                x: &self.x[rows.start * self.stride..],
+                c: &mut self.c[rows.start * self.outputs..],
+                ..self
+            });
+        }
     }
 }
 
@@ -334,7 +379,7 @@ mod tests {
                         relu,
                         c,
                     }
-                    .compute();
+                    .compute(&Pace::endless());
                 };
                 let left = Left {
                     data: &a,
@@ -392,7 +437,7 @@ mod tests {
                 bias: &bias,
                 c: &mut c,
             }
-            .compute();
+            .compute(&Pace::endless());
             for r in 0..rows {
                 for j in 0..outputs {
                     let products = (0..inner).map(|i| x[r * stride + i] * w[j * inner + i]);

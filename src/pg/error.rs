@@ -221,7 +221,10 @@ impl From<metrics::Error> for Report {
 impl From<artifact::Error> for Report {
     /// Of bytes from outside; what is stored and damaged says so itself ([`Report::damaged`]).
     fn from(error: artifact::Error) -> Self {
-        Self::invalid(error.to_string()).maybe_hint(error.hint())
+        match error {
+            artifact::Error::Interrupted => Self::cancelled(),
+            error => Self::invalid(error.to_string()).maybe_hint(error.hint()),
+        }
     }
 }
 
@@ -229,6 +232,7 @@ impl From<weights::Error> for Report {
     fn from(error: weights::Error) -> Self {
         match error {
             weights::Error::Other(error) => error.into(),
+            weights::Error::Interrupted => Self::cancelled(),
             weights::Error::Invalid { message, hint } => Self::invalid(message).hint(hint),
         }
     }

@@ -3,6 +3,8 @@
 
 use pgrx::pg_sys;
 
+use crate::nn::Stop;
+
 /// Whether there is anything, read without calling into PostgreSQL: for the main thread while worker
 /// threads compute, who have to pause before it is handled.
 pub(crate) fn wanted() -> bool {
@@ -33,4 +35,16 @@ pub(crate) fn pending() -> bool {
 /// while worker threads run: termination leaves the process without unwinding.
 pub(crate) fn check() {
     pgrx::check_for_interrupts!();
+}
+
+/// A look of the main thread in the midst of a computation, while no worker thread runs: it does
+/// [`check`], which does not return where the statement ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Checks;
+
+impl Stop for Checks {
+    fn is_set(&self) -> bool {
+        check();
+        false
+    }
 }

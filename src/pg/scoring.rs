@@ -6,6 +6,7 @@ use crate::nn::Scratch;
 use crate::pg::cache::DecodedModel;
 use crate::pg::call::Convert;
 use crate::pg::error::{Report, Result};
+use crate::pg::interrupt;
 use crate::pg::reader::Resolved;
 use crate::pg::rows::ResultColumn;
 
@@ -130,9 +131,9 @@ impl<'a> RowScorer<'a> {
     }
 
     fn forward(&mut self) -> &[f32] {
-        self.model
-            .predictor
-            .forward(&self.row, 1, &mut self.out, &mut self.scratch);
+        let predictor = &self.model.predictor;
+        let (row, scratch) = (&self.row, &mut self.scratch);
+        predictor.forward_until(&interrupt::Checks, row, 1, &mut self.out, scratch);
         &self.out
     }
 }

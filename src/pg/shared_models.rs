@@ -34,7 +34,7 @@ pub(super) fn take(version: &Resolved) -> Result<(Prepared, Option<PathBuf>)> {
     let mut load = || {
         loaded = true;
         let bytes = reader::load(version)?;
-        let model = Model::from_bytes(&bytes)?;
+        let model = Model::from_bytes_until(&bytes, &interrupt::Checks)?;
         drop(bytes);
         // A large model takes a while to decode, and again to pack.
         interrupt::check();
@@ -42,7 +42,7 @@ pub(super) fn take(version: &Resolved) -> Result<(Prepared, Option<PathBuf>)> {
     };
     let taken = match shared(version.size) {
         None => load()
-            .and_then(|model| Ok(Prepared::new(model)?))
+            .and_then(|model| Ok(Prepared::new_until(model, &interrupt::Checks)?))
             .map(|model| (model, None)),
         Some(models) => models.take(&version.sha256, load, &mut wait).map(|taken| {
             for trouble in taken.trouble {
@@ -103,6 +103,7 @@ fn models(limit: u64) -> SharedModels {
         file_mode: mode & 0o666,
         directory_mode: mode,
         limit,
+        stop: &interrupt::Checks,
     }
 }
 

@@ -10,8 +10,7 @@ use super::judge::{Judge, Truth, metrics_json, positive_probability};
 use super::memory_source::{ExampleBlocks, Picked};
 use super::source::{Encoding, ExampleReader, SharedRows};
 use crate::features::{self, Arrays, BitMask, Block, Labels, Profile, Target};
-use crate::nn::parallel::{self, StopFlag};
-use crate::nn::{Crew, Predictor, Scratch};
+use crate::nn::{Crew, Predictor, Scratch, Stop, parallel};
 
 /// Examples that are judged together, at most.
 const JUDGE_ROWS: usize = 1024;
@@ -92,7 +91,12 @@ impl Worker {
     }
 
     /// Scores what was encoded and holds it against what is true.
-    fn judge<'a>(&mut self, input: &JudgeInput<'a>, every: usize) -> Result<Unit<'a>, Error> {
+    fn judge<'a>(
+        &mut self,
+        input: &JudgeInput<'a>,
+        every: usize,
+        stop: &dyn Stop,
+    ) -> Result<Unit<'a>, Error> {
         let count = self.own.len();
         self.out.clear();
         self.out.resize(count * input.outputs, 0.0);
@@ -102,9 +106,9 @@ impl Worker {
                 let fold = |example: &usize| folds.get(*example).copied().unwrap_or(0);
                 self.members.clear();
                 self.members.extend(self.own.iter().map(fold));
-                predictor.forward_held_out(&self.x, &self.members, &mut self.out, scratch);
+                predictor.forward_held_out(stop, &self.x, &self.members, &mut self.out, scratch);
             }
-            None => predictor.forward(&self.x, count, &mut self.out, scratch),
+            None => predictor.forward_until(stop, &self.x, count, &mut self.out, scratch),
         }
         let mut unit = Unit {
             judge: Judge::new(input.target),
@@ -175,7 +179,7 @@ pub(super) fn judge_rows<'a>(
             done.resize_with(units.len(), || None);
             let work = |worker: &mut Worker,
                         (unit, done): (Range<usize>, &mut Option<Unit<'a>>),
-                        _: &StopFlag| {
+                        stop: &dyn Stop| {
                 worker.begin(unit.clone(), mask, value);
                 let Worker {
                     picked,
@@ -193,7 +197,7 @@ pub(super) fn judge_rows<'a>(
                     note_truths(input, block, rows, truths, arrays, actual);
                     Ok(())
                 })?;
-                *done = Some(worker.judge(input, every)?);
+                *done = Some(worker.judge(input, every, stop)?);
                 Ok::<(), Error>(())
             };
             let mut workers: Vec<Worker> = Vec::new();
@@ -210,8 +214,10 @@ pub(super) fn judge_rows<'a>(
             drop(borrowed);
             let mut reader = ExampleReader::new(rows, input.encoding);
             let mut worker = Worker::new(input.predictor);
+            let mut stop = || observer.interrupted();
+            let stop = parallel::Asking::new(&mut stop);
             for unit in units {
-                if observer.interrupted() {
+                if stop.is_set() {
                     return Err(Error::Features(features::Error::Interrupted));
                 }
                 worker.begin(unit, mask, value);
@@ -227,7 +233,11 @@ pub(super) fn judge_rows<'a>(
                     note_truths(input, block, 0..block.rows, truths, arrays, actual);
                     Ok(())
                 })?;
-                add(worker.judge(input, every)?);
+                let judged = worker.judge(input, every, &stop);
+                if stop.was_set() {
+                    return Err(Error::Features(features::Error::Interrupted));
+                }
+                add(judged?);
             }
         }
     }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::source::{Encoded, Encoding, ExampleReader, SharedRows};
 use crate::features::{BitMask, Block, Blocks, Error, Values};
-use crate::nn::{self, Crew, Loaded, RowSource, parallel};
+use crate::nn::{self, Crew, Loaded, RowSource, Stop, parallel};
 
 /// Raw rows in memory, each of them an example, of which those on one side of the split are wanted.
 #[derive(Clone, Copy)]
@@ -148,9 +148,7 @@ fn encode_blocks(
         }
     });
     let width = encoding.width();
-    let encode = |(picked, targets): &mut (Picked, Vec<f32>),
-                  part: Part<'_>,
-                  _: &parallel::StopFlag| {
+    let encode = |(picked, targets): &mut (Picked, Vec<f32>), part: Part<'_>, _: &dyn Stop| {
         let (mut x, mut y, mut weight) = (part.x, part.y, part.weight);
         examples.for_each(part.rows, picked, |block, rows| {
             encoding

@@ -26,7 +26,7 @@ use crate::artifact::{Model, in_order_of_classes};
 use crate::features::{
     Block, BlockEncoder, Fit, Labels, LeftOut, RawRows, SequenceRows, Target, Task,
 };
-use crate::nn::{self, Architecture, Head, Network, Predictor, RowSource};
+use crate::nn::{self, Architecture, Head, Network, Predictor, RowSource, parallel};
 
 /// What is learnt from: the raw rows, and one row for each example, which are the same unless
 /// examples are sequences.
@@ -247,12 +247,16 @@ pub fn run(
     )?;
     train_options.threads = job.crew.threads;
     train_options.augment = feature_set.augmentations();
+    let mut interrupted = || observer.interrupted();
+    let stop = parallel::Asking::new(&mut interrupted);
+    let start = || {
+        let initializer = defaults::initializer(job.options)?;
+        Ok::<_, Error>(network.initialise_until(job.arguments.seed, initializer, &stop)?)
+    };
     let parameters = match job.previous.filter(|_| job.warm_start()) {
-        Some(previous) if job.options.add_features.is_some() => widened(
-            previous,
-            &network,
-            network.initialise(job.arguments.seed, defaults::initializer(job.options)?),
-        )?,
+        Some(previous) if job.options.add_features.is_some() => {
+            widened(previous, &network, start()?)?
+        }
         Some(previous) => {
             train_options.optimizer_state = previous
                 .optimizer_state
@@ -261,8 +265,7 @@ pub fn run(
             previous.parameters.clone()
         }
         None => {
-            let mut parameters =
-                network.initialise(job.arguments.seed, defaults::initializer(job.options)?);
+            let mut parameters = start()?;
             start_at_the_prior(&network, &target, &mut parameters);
             parameters
         }
@@ -374,7 +377,11 @@ pub fn run(
     drop(sources);
 
     // The judgement, by the kernel that will serve the model.
-    let predictor = Predictor::new(&network, &trained.parameters)?;
+    let predictor = {
+        let mut interrupted = || observer.interrupted();
+        let stop = parallel::Asking::new(&mut interrupted);
+        Predictor::new_until(&network, &trained.parameters, &stop)?
+    };
     let judged_rows = sides.judged();
     let judged = judge_rows(
         &JudgeInput {

@@ -13,6 +13,9 @@ pub enum Error {
         /// What to do.
         hint: String,
     },
+    /// Whoever asked for it does not wait any more.
+    #[error("it was interrupted")]
+    Interrupted,
     /// The architecture, the features, the options or the stored form.
     #[error(transparent)]
     Other(#[from] training::Error),
@@ -30,6 +33,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Error::Invalid { hint, .. } => Some(hint.clone()),
+            Error::Interrupted => None,
             Error::Other(error) => error.hint(),
         }
     }
@@ -50,6 +54,9 @@ impl From<features::Error> for Error {
 impl From<artifact::Error> for Error {
     /// Of the file, which is no export of ours.
     fn from(error: artifact::Error) -> Error {
+        if error == artifact::Error::Interrupted {
+            return Error::Interrupted;
+        }
         if let artifact::Error::NotSafetensors { way: Some(way), .. } = error {
             return Error::invalid(error.to_string(), way);
         }

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use super::convert;
 use super::error::Error;
+use super::go_on;
 use super::known;
 use super::layout::{self, Arrangement, Flatten, Layout};
 use super::rename::{Renamed, norm_layer, shown};
 use crate::artifact::{Tensor, TensorFile};
 use crate::features::{FeatureSet, Fitted};
-use crate::nn::{Network, Parameter, ParameterKind};
+use crate::nn::{Network, Pace, Parameter, ParameterKind};
 
 /// Tensors of one fault that a message names.
 const NAMED: usize = 8;
@@ -26,6 +27,8 @@ pub(super) struct Given<'a> {
     pub(super) layout: (Option<Layout>, Option<Flatten>),
     /// The last layer that the user wrote, if an output layer was put behind it.
     pub(super) before_output: Option<&'a str>,
+    /// Asked whether to go on.
+    pub(super) pace: &'a Pace<'a>,
 }
 
 /// Parameters that were read.
@@ -48,11 +51,12 @@ pub(super) fn parameters(
     features: &FeatureSet,
     given: &Given<'_>,
 ) -> Result<Read, Error> {
-    let by_name: HashMap<&str, &Tensor<'_>> = given
-        .tensors
-        .iter()
-        .map(|t| (t.name.as_str(), t.tensor))
-        .collect();
+    let pace = given.pace;
+    let mut by_name: HashMap<&str, &Tensor<'_>> = HashMap::new();
+    for renamed in given.tensors {
+        go_on(pace, 1)?;
+        by_name.insert(renamed.name.as_str(), renamed.tensor);
+    }
     let expected: HashMap<&str, &Parameter> = network
         .parameters()
         .iter()
@@ -89,11 +93,12 @@ pub(super) fn parameters(
             }
         }
     }
-    faults.surplus = given
-        .tensors
-        .iter()
-        .filter(|tensor| !tensor.second && !expected.contains_key(tensor.name.as_str()))
-        .collect();
+    for tensor in given.tensors {
+        go_on(pace, 1)?;
+        if !tensor.second && !expected.contains_key(tensor.name.as_str()) {
+            faults.surplus.push(tensor);
+        }
+    }
     if let Some(layout) = faults.layout {
         let lies_so = |parameter: &&Parameter| {
             by_name
@@ -102,7 +107,7 @@ pub(super) fn parameters(
         };
         faults.square = network.parameters().iter().filter(lies_so).collect();
     }
-    faults.check(network, features)?;
+    faults.check(network, features, pace)?;
     // What was found covers them all, so that the file's own size bounds the memory, but for the
     // embeddings' two vectors each and the biases that are not there.
     let mut parameters = Vec::with_capacity(network.parameter_count());
@@ -112,6 +117,9 @@ pub(super) fn parameters(
             let shape = arrangement.shape(parameter, tensor);
             let before = zeros(parameter, &shape, features, &expected).unwrap_or(0);
             parameters.resize(parameter.range.start + before, 0.0);
+            if pace.spend_values(parameter.range.len() * 4) {
+                return Err(Error::Interrupted);
+            }
             arrangement.append(parameter, tensor, &mut parameters);
             if parameter.kind == ParameterKind::Embedding && shape != parameter.shape {
                 exact.extend(shape.first());
@@ -220,7 +228,12 @@ impl Faults<'_> {
         self.layout = self.layout.or(layout::fitting(parameter, shape));
     }
 
-    fn check(&self, network: &Network, features: &FeatureSet) -> Result<(), Error> {
+    fn check(
+        &self,
+        network: &Network,
+        features: &FeatureSet,
+        pace: &Pace<'_>,
+    ) -> Result<(), Error> {
         let shaped = |name: &str, shape: &[usize]| format!("{} {shape:?}", shown(name));
         let missing = { self.missing.iter() }.map(|p| shaped(&p.name, &wanted(p, features)));
         let surplus = self
@@ -243,10 +256,12 @@ impl Faults<'_> {
             "the weights do not fit the architecture: {}",
             parts.join("; ")
         );
-        Err(Error::invalid(message, self.hint(network, features)))
+        let hint = self.hint(network, features, pace);
+        go_on(pace, 1)?;
+        Err(Error::invalid(message, hint))
     }
 
-    fn hint(&self, network: &Network, features: &FeatureSet) -> String {
+    fn hint(&self, network: &Network, features: &FeatureSet, pace: &Pace<'_>) -> String {
         if let Some(layout) = self.layout {
             let what = match layout {
                 "in_out" => {
@@ -269,7 +284,7 @@ impl Faults<'_> {
         if let Some(advice) = self.advice(network, known::is_needed) {
             return advice;
         }
-        let proposals = self.proposals();
+        let proposals = self.proposals(pace);
         if !proposals.is_empty() {
             let pairs: Vec<String> = proposals
                 .iter()
@@ -369,10 +384,14 @@ impl Faults<'_> {
     }
 
     /// Layers whose tensors have the right shapes under another name.
-    fn proposals(&self) -> Vec<(String, String)> {
+    fn proposals(&self, pace: &Pace<'_>) -> Vec<(String, String)> {
         let mut proposals: Vec<(String, String)> = Vec::new();
         let mut taken = vec![false; self.surplus.len()];
         for parameter in &self.missing {
+            // Of very many tensors, one is long looked for.
+            if go_on(pace, 1 + self.surplus.len() / 8).is_err() {
+                break;
+            }
             let (layer, own) = parameter
                 .name
                 .rsplit_once('.')

@@ -21,7 +21,7 @@ use crate::features::{
     FeatureSet, Fitted, MAX_CLASSES, Origin, OutputScale, Profile, Scale, Target, Task,
     positive_by_name,
 };
-use crate::nn::{Activation, Architecture, LayerKind, LayerSpec, Network};
+use crate::nn::{Activation, Architecture, LayerKind, LayerSpec, NAME, Network, Pace, Stop};
 use crate::training::read_architecture;
 
 /// What `neural.import_weights` is given.
@@ -41,6 +41,8 @@ pub struct Source<'a> {
     pub options: &'a Value,
     /// Bytes that the parameters may take.
     pub memory: usize,
+    /// Asked whether to go on.
+    pub stop: &'a dyn Stop,
 }
 
 /// What came of it.
@@ -72,9 +74,16 @@ pub fn import(source: &Source<'_>) -> Result<Imported, Error> {
     let options = Options::parse(source.options)?;
     let task = Task::parse(source.task)?;
     let architecture = read_architecture(source.architecture)?;
-    let file = TensorFile::read(source.weights)?;
-    let mut renamed = rename::apply(&file, &options.rename)?;
-    let told = sequence::completed(source.features, &architecture, &renamed, options.layout);
+    let file = TensorFile::read_until(source.weights, source.stop)?;
+    let pace = Pace::new(source.stop);
+    let mut renamed = rename::apply(&file, &options.rename, &pace)?;
+    let told = sequence::completed(
+        source.features,
+        &architecture,
+        &renamed,
+        options.layout,
+        &pace,
+    );
     let mut features =
         FeatureSet::told(&told, &|name, only| architecture.embedding_of(name, only))?;
     let target = target(source, &options, task, &architecture)?;
@@ -90,7 +99,7 @@ pub fn import(source: &Source<'_>) -> Result<Imported, Error> {
     let network = Network::build(&architecture, &features.inputs(), head, Some(source.memory))?;
     if options.layout.is_some() {
         let parameters = network.parameters().iter();
-        names::translate(&mut renamed, parameters.map(|p| p.name.as_str()));
+        names::translate(&mut renamed, parameters.map(|p| p.name.as_str()), &pace)?;
     }
     let read = fit::parameters(
         &network,
@@ -100,6 +109,7 @@ pub fn import(source: &Source<'_>) -> Result<Imported, Error> {
             tensors: &renamed,
             layout: (options.layout, options.flatten),
             before_output: before_output.as_deref(),
+            pace: &pace,
         },
     )?;
     let mut parameters = read.parameters;
@@ -123,6 +133,17 @@ pub fn import(source: &Source<'_>) -> Result<Imported, Error> {
         deploy: options.deploy,
         remark,
     })
+}
+
+/// Counts so many names that are read, copied or looked up.
+///
+/// # Errors
+/// [`Error::Interrupted`] if nobody waits for what comes of it.
+fn go_on(pace: &Pace<'_>, names: usize) -> Result<(), Error> {
+    match pace.spend(names.saturating_mul(NAME)) {
+        true => Err(Error::Interrupted),
+        false => Ok(()),
+    }
 }
 
 /// The architecture without the vocabularies that embeddings of categories are said to have: as many

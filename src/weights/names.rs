@@ -2,7 +2,10 @@
 
 use std::collections::HashSet;
 
+use super::error::Error;
+use super::go_on;
 use super::rename::Renamed;
+use crate::nn::Pace;
 
 /// Keras's, Flax's, MLX's and Burn's names of what a layer has, with PyTorch's.
 const SYNONYMS: &[(&str, &str)] = &[
@@ -33,7 +36,8 @@ const CELLS: [&str; 2] = [".lstm_cell", ".simple_rnn_cell"];
 pub(super) fn translate<'a>(
     tensors: &mut [Renamed<'_>],
     parameters: impl Iterator<Item = &'a str>,
-) {
+    pace: &Pace<'_>,
+) -> Result<(), Error> {
     let expected: HashSet<&str> = parameters.collect();
     let mut taken: HashSet<String> = tensors
         .iter()
@@ -41,6 +45,7 @@ pub(super) fn translate<'a>(
         .map(|tensor| tensor.name.clone())
         .collect();
     for tensor in tensors {
+        go_on(pace, 1)?;
         if expected.contains(tensor.name.as_str()) {
             continue;
         }
@@ -62,4 +67,5 @@ pub(super) fn translate<'a>(
             tensor.name = name;
         }
     }
+    Ok(())
 }

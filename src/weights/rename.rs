@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 
 use super::error::Error;
+use super::go_on;
 use super::known;
 use crate::artifact::{Tensor, TensorFile};
+use crate::nn::Pace;
 
 /// A tensor under the name that the architecture has for it.
 pub(super) struct Renamed<'a> {
@@ -32,6 +34,7 @@ pub(super) type Rename = (String, Vec<String>);
 pub(super) fn apply<'a>(
     file: &'a TensorFile<'a>,
     renames: &[Rename],
+    pace: &Pace<'_>,
 ) -> Result<Vec<Renamed<'a>>, Error> {
     let keys: HashMap<&str, usize> = renames
         .iter()
@@ -46,7 +49,8 @@ pub(super) fn apply<'a>(
     let own = tensors
         .iter()
         .map(|tensor| (tensor.name.as_str(), tensor, false));
-    for (from, tensor, second) in own.chain(tied(file)) {
+    for (from, tensor, second) in own.chain(tied(file, pace)?) {
+        go_on(pace, 1)?;
         let found = longest(from, &keys);
         if let Some((at, _)) = found {
             used[at] = true;
@@ -101,28 +105,35 @@ pub(super) fn apply<'a>(
             ),
         ));
     }
-    refuse_parts(&left_out, &renamed)?;
+    refuse_parts(&left_out, &renamed, pace)?;
     Ok(renamed)
 }
 
 /// The names that `save_model` took away from tensors that the file holds under another one.
-fn tied<'a>(file: &'a TensorFile<'a>) -> impl Iterator<Item = (&'a str, &'a Tensor<'a>, bool)> {
-    let by_name: HashMap<&str, &Tensor<'_>> =
-        file.tensors.iter().map(|t| (t.name.as_str(), t)).collect();
-    file.metadata.iter().filter_map(move |(dropped, kept)| {
+fn tied<'a>(
+    file: &'a TensorFile<'a>,
+    pace: &Pace<'_>,
+) -> Result<impl Iterator<Item = (&'a str, &'a Tensor<'a>, bool)> + use<'a>, Error> {
+    let mut by_name: HashMap<&str, &Tensor<'_>> = HashMap::new();
+    for tensor in &file.tensors {
+        go_on(pace, 1)?;
+        by_name.insert(tensor.name.as_str(), tensor);
+    }
+    Ok(file.metadata.iter().filter_map(move |(dropped, kept)| {
         let tensor = by_name.get(kept.as_str())?;
         let is_free = !by_name.contains_key(dropped.as_str());
         is_free.then_some((dropped.as_str(), *tensor, true))
-    })
+    }))
 }
 
 /// Refuses that a part of a module is left out while others of its tensors are used.
-fn refuse_parts(left_out: &[&str], renamed: &[Renamed<'_>]) -> Result<(), Error> {
+fn refuse_parts(left_out: &[&str], renamed: &[Renamed<'_>], pace: &Pace<'_>) -> Result<(), Error> {
     let used = |beginning: &str| {
         let own = |renamed: &Renamed<'_>| renamed.tensor.name.starts_with(beginning);
         renamed.iter().any(own)
     };
     for name in left_out {
+        go_on(pace, 1 + renamed.len() / 64)?;
         if known::is_needed(name) && used(known::module(name)) {
             return Err(Error::invalid(
                 format!(
@@ -223,7 +234,7 @@ mod tests {
                 ((*from).to_owned(), to.collect())
             })
             .collect();
-        let renamed = apply(file, &renames)?;
+        let renamed = apply(file, &renames, &Pace::endless())?;
         Ok(renamed.into_iter().map(|renamed| renamed.name).collect())
     }
 

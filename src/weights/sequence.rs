@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::layout::Layout;
 use super::rename::Renamed;
-use crate::nn::{Architecture, LayerKind, LayerSpec};
+use crate::nn::{Architecture, LayerKind, LayerSpec, NAME, Pace};
 
 /// The features' descriptions with the settings of sequences that are not given, but follow from the
 /// shapes of the first weights behind them.
@@ -13,6 +13,7 @@ pub(super) fn completed(
     architecture: &Architecture,
     tensors: &[Renamed<'_>],
     layout: Option<Layout>,
+    pace: &Pace<'_>,
 ) -> Value {
     let mut features = features.clone();
     let Some(list) = features.as_array_mut() else {
@@ -26,7 +27,13 @@ pub(super) fn completed(
             continue;
         };
         for layer in architecture.first_readers(&name, only) {
-            complete(feature, &layer, tensors, layout.unwrap_or(Layout::Pytorch));
+            complete(
+                feature,
+                &layer,
+                tensors,
+                layout.unwrap_or(Layout::Pytorch),
+                pace,
+            );
         }
     }
     features
@@ -37,11 +44,15 @@ fn complete(
     layer: &LayerSpec,
     tensors: &[Renamed<'_>],
     layout: Layout,
+    pace: &Pace<'_>,
 ) {
     let name = layer.name.as_deref().unwrap_or_default();
     let shape = |own: &str| {
         let name = format!("{name}.{own}");
-        let found = { tensors.iter() }.find(|tensor| tensor.name.replace('/', ".") == name);
+        let found = { tensors.iter() }.find(|tensor| {
+            // Once it is to stop, so does whoever called this at its next look.
+            pace.spend(NAME) || tensor.name.replace('/', ".") == name
+        });
         found.map(|found| found.tensor.shape.as_slice())
     };
     // Of a matrix [out, in], the second size, or the first where it lies the other way round.

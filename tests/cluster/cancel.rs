@@ -13,7 +13,7 @@ use crate::fixture::{count, create_loans, score, stored_rows, train};
 use crate::harness::{Cluster, backend_pid, cancel_after, wait_until};
 
 /// How long after the request a statement may end.
-const SOON: Duration = Duration::from_secs(1);
+pub(crate) const SOON: Duration = Duration::from_secs(1);
 
 /// A training of a million rows that need fitting, encoding, computing and judging.
 const MILLION: &str = "SELECT neural.train('big',
@@ -74,7 +74,7 @@ fn cancelled(client: &mut Client, sql: &str, delay: Duration) -> Option<Duration
 }
 
 /// Cancels a statement at `points` moments all over its course.
-fn cancelled_anywhere(client: &mut Client, what: &str, sql: &str, points: u32) {
+pub(crate) fn cancelled_anywhere(client: &mut Client, what: &str, sql: &str, points: u32) {
     // The first run warms caches; a transaction takes back what it stores.
     client.batch_execute("BEGIN").expect("a transaction");
     let mut whole = time(client, sql);
@@ -266,7 +266,7 @@ fn a_statement_timeout_ends_a_training_with_its_own_message() {
 }
 
 /// Terminates the backend of a statement after a while; it must end soon, and say why.
-fn terminate(
+pub(crate) fn terminate(
     client: &mut Client,
     pid: i32,
     after: Duration,

@@ -4,8 +4,8 @@
 use pg_neural::nn::convolution::{Axis, Convolution};
 use pg_neural::nn::processor::Processor;
 use pg_neural::nn::{
-    Architecture, Error, Head, Initializer, InputFeature, InputForm, Network, Padding, Predictor,
-    Random, Window,
+    Architecture, Error, Head, Initializer, InputFeature, InputForm, Network, Pace, Padding,
+    Predictor, Random, Window,
 };
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -260,6 +260,7 @@ fn a_convolutions_bits_do_not_depend_on_the_processor() {
                 Some(&bias),
                 true,
                 &mut output,
+                &Pace::endless(),
             );
             output.iter().map(|v| v.to_bits()).collect::<Vec<u32>>()
         });

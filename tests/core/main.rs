@@ -34,6 +34,7 @@ mod sequences;
 mod several_outputs;
 mod shapes;
 mod shared_models;
+mod stop;
 mod trainer;
 mod training;
 mod weights;

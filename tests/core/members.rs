@@ -1,8 +1,8 @@
 //! Several networks side by side in one: built, trained each without its own fold, averaged.
 
 use pg_neural::nn::{
-    self, Architecture, Head, Initializer, InputFeature, Loaded, LossSpec, Network, OptimizerSpec,
-    Predictor, Random, RowSource, TrainOptions, Trained,
+    self, Architecture, Head, Initializer, InputFeature, Loaded, LossSpec, Network, Never,
+    OptimizerSpec, Predictor, Random, RowSource, TrainOptions, Trained,
 };
 
 use crate::memory_rows::Quiet;
@@ -217,7 +217,7 @@ fn the_predictor_takes_the_mean() {
             predictor.forward(&rows.x[row * WIDTH..], 1, &mut alone, &mut scratch);
             assert_eq!(alone, want, "row {row} alone");
         }
-        predictor.forward_held_out(&rows.x, folds, &mut got, &mut scratch);
+        predictor.forward_held_out(&Never, &rows.x, folds, &mut got, &mut scratch);
         assert_eq!(got, held_out, "{layers}");
     }
 }
@@ -263,7 +263,7 @@ fn the_validation_loss_is_that_of_the_member_held_out() {
     let predictor = Predictor::new(&network, &trained.parameters).expect("a predictor");
     let folds = rows.fold.as_deref().expect("folds");
     let mut p = vec![0.0; 203];
-    predictor.forward_held_out(&rows.x, folds, &mut p, &mut predictor.scratch());
+    predictor.forward_held_out(&Never, &rows.x, folds, &mut p, &mut predictor.scratch());
     let nll = |(p, y): (&f32, &f32)| -f64::from(if *y > 0.5 { *p } else { 1.0 - p }).ln();
     let want = p.iter().zip(&rows.y).map(nll).sum::<f64>() / 203.0;
     let found = trained.history[0]

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use pg_neural::models;
 use pg_neural::nn::{
-    Architecture, Error, Head, Initializer, InputFeature, InputForm, Network, Predictor, Random,
-    Rank, SharedWeights,
+    Architecture, Error, Head, Initializer, InputFeature, InputForm, Network, Never, Predictor,
+    Random, Rank, SharedWeights,
 };
 use serde_json::{Value, json};
 
@@ -78,7 +78,7 @@ fn check(name: &str, architecture: &Value) {
     }
     let mut bytes = Vec::new();
     let mut keep = |piece: &[u8]| bytes.extend_from_slice(piece);
-    let own = Predictor::keeping(&network, &parameters, &mut keep).expect("a predictor");
+    let own = Predictor::keeping(&network, &parameters, &mut keep, &Never).expect("a predictor");
     assert_eq!(own.shared_bytes(), 0, "{name}");
     let from_shared = Predictor::shared(&network, shared(&bytes)).expect("a predictor");
     assert_eq!(from_shared.shared_bytes(), bytes.len(), "{name}");
@@ -201,7 +201,7 @@ fn tables_of_levels_are_shared() {
     let parameters = network.initialise(3, Initializer::default());
     let mut bytes = Vec::new();
     let mut keep = |piece: &[u8]| bytes.extend_from_slice(piece);
-    let own = Predictor::keeping(&network, &parameters, &mut keep).expect("a predictor");
+    let own = Predictor::keeping(&network, &parameters, &mut keep, &Never).expect("a predictor");
     let from_shared = Predictor::shared(&network, shared(&bytes)).expect("a predictor");
     assert!(from_shared.size_bytes() < 4096);
     for level in [0.0, 3.0, 499.0] {

@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime};
 
 use pg_neural::artifact::shared::{SharedModels, Taken};
 use pg_neural::artifact::{Error, Model, Prepared};
-use pg_neural::nn::Random;
+use pg_neural::nn::{Never, Random};
 
 use crate::artifact::model;
 
@@ -43,6 +43,7 @@ impl Directory {
             file_mode: 0o600,
             directory_mode: 0o700,
             limit: 1 << 30,
+            stop: &Never,
         }
     }
 
@@ -398,6 +399,7 @@ fn on_a_full_disk_the_memory_is_ones_own() {
             file_mode: 0o600,
             directory_mode: 0o700,
             limit: 1 << 30,
+            stop: &Never,
         };
         let (taken, loaded) = take(&models);
         assert_eq!(loaded, 1);

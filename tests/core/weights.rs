@@ -2,7 +2,7 @@
 
 use pg_neural::artifact::{Model, TensorFile, TensorSource};
 use pg_neural::features::{Encoder, Target};
-use pg_neural::nn::{Predictor, Random};
+use pg_neural::nn::{Never, Predictor, Random};
 use pg_neural::weights::{Error, Imported, Source, import};
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
@@ -55,6 +55,7 @@ impl Call {
             classes: self.classes.as_deref(),
             options: &self.options,
             memory: 16 << 20,
+            stop: &Never,
         })
     }
 
@@ -580,6 +581,7 @@ fn bad_arguments_are_told() {
         classes: None,
         options: &json!({}),
         memory: 1 << 20,
+        stop: &Never,
     };
     assert!(
         import(&named)

@@ -43,7 +43,7 @@ use sha2::{Digest, Sha256};
 use super::checksum::{BLOCK, Checksum};
 use crate::artifact::prepared::Prepared;
 use crate::artifact::{Error, Model};
-use crate::nn::{PACKING_VERSION, SharedWeights};
+use crate::nn::{PACKING_VERSION, SharedWeights, Stop};
 
 /// The layout of the file.
 pub const FORMAT: u32 = 1;
@@ -169,7 +169,7 @@ impl AsRef<[u8]> for Mapped {
 ///
 /// # Errors
 /// What the system says.
-pub fn open(file: &File, artifact: &[u8; 32]) -> io::Result<Found> {
+pub fn open(file: &File, artifact: &[u8; 32], stop: &dyn Stop) -> io::Result<Found> {
     // SAFETY: nobody writes to a file after it got its name; the module's documentation says more.
     let map = unsafe { Mmap::map(file)? };
     let header = match Header::read(&map) {
@@ -180,7 +180,10 @@ pub fn open(file: &File, artifact: &[u8; 32]) -> io::Result<Found> {
     let metadata = file.metadata()?;
     let mark = header.mark();
     if metadata.modified()? != mark || !is_resident(&map) {
-        if checksum_of(&map[header.weights.clone()]) != header.checksum {
+        let Some(checksum) = checksum_of(&map[header.weights.clone()], stop) else {
+            return Err(io::ErrorKind::Interrupted.into());
+        };
+        if checksum != header.checksum {
             return Ok(Found::Damaged("its weights have changed".into()));
         }
         // Who may not set it checks again the next time.
@@ -207,11 +210,21 @@ pub fn open(file: &File, artifact: &[u8; 32]) -> io::Result<Found> {
     })
 }
 
-fn checksum_of(weights: &[u8]) -> [u8; 32] {
+/// None if it is to stop.
+fn checksum_of(weights: &[u8], stop: &dyn Stop) -> Option<[u8; 32]> {
     let mut checksum = Checksum::default();
-    checksum.add(weights);
-    checksum.digest()
+    // Pages may have to come from the storage.
+    for piece in weights.chunks(PIECE) {
+        if stop.is_set() {
+            return None;
+        }
+        checksum.add(piece);
+    }
+    Some(checksum.digest())
 }
+
+/// Bytes between two looks; a whole number of blocks.
+const PIECE: usize = 1 << 20;
 
 /// Whether all of it is in memory.
 fn is_resident(map: &Mmap) -> bool {
@@ -238,6 +251,7 @@ pub fn write(
     file: &File,
     artifact: [u8; 32],
     model: Model,
+    stop: &dyn Stop,
 ) -> Result<(Prepared, io::Result<()>), Error> {
     let outline = Prepared::outline(&model)?;
     let start = Header::new(outline.len(), 0, artifact, [0; 32])
@@ -255,7 +269,7 @@ pub fn write(
             written = out.write_all(piece);
         }
     };
-    let model = Prepared::keeping(model, &mut keep)?;
+    let model = Prepared::keeping(model, &mut keep, stop)?;
     let finish = |mut out: io::BufWriter<&File>| {
         out.flush()?;
         let header = Header::new(outline.len(), length, artifact, checksum.digest());

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::{Error, Model, Prepared};
-use crate::nn::PACKING_VERSION;
+use crate::nn::{PACKING_VERSION, Stop};
 use file::Found;
 
 /// How long to wait for another process that makes a file before doing without.
@@ -36,6 +36,8 @@ pub struct SharedModels {
     pub directory_mode: u32,
     /// Bytes that all files together may take; those opened longest ago make room for new ones.
     pub limit: u64,
+    /// Asked whether to go on while a model is packed or read.
+    pub stop: &'static (dyn Stop + Sync),
 }
 
 /// A model, and what went wrong with its file.
@@ -92,7 +94,7 @@ impl SharedModels {
             }
         };
         let Some(unfinished) = unfinished else {
-            let model = Prepared::new(load()?)?;
+            let model = Prepared::new_until(load()?, self.stop)?;
             return Ok(Taken::own(model, trouble));
         };
         // It may have been finished before the lock was taken.
@@ -107,10 +109,10 @@ impl SharedModels {
             .file
             .set_len(size_of_val(&model.parameters[..]) as u64);
         self.make_room();
-        let (model, written) = file::write(&unfinished.file, *artifact, model)?;
+        let (model, written) = file::write(&unfinished.file, *artifact, model, self.stop)?;
         let finished = reserved.and(written).and_then(|()| {
             // Reads what was written, and marks it as sound.
-            let found = file::open(&unfinished.file, artifact)?;
+            let found = file::open(&unfinished.file, artifact, self.stop)?;
             unfinished.rename(&path)?;
             // Of files that were made at once, none could make room for the others before.
             self.make_room();
@@ -138,7 +140,7 @@ impl SharedModels {
             .custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW)
             .open(path);
         let found = opened.and_then(|file| match file.metadata()?.is_file() {
-            true => file::open(&file, artifact),
+            true => file::open(&file, artifact, self.stop),
             false => Ok(Found::Damaged("it is no file".into())),
         });
         let why = match found {

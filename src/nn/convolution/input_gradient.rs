@@ -5,6 +5,7 @@
 
 use super::Convolution;
 use crate::nn::processor::Processor;
+use crate::nn::stop::Pace;
 use crate::nn::vector::{LANES, Vector, VectorTask, load, store, unrolled, with_constant};
 
 /// Most planes of a tile.
@@ -44,6 +45,7 @@ impl Convolution {
         gradient: &[f32],
         packed: &[f32],
         unfolded: &mut [f32],
+        pace: &Pace<'_>,
     ) {
         assert!(gradient.len() >= self.filters * self.positions());
         assert!(packed.len() >= self.filters * self.taps());
@@ -54,6 +56,7 @@ impl Convolution {
             gradient,
             packed,
             unfolded,
+            pace,
         });
     }
 }
@@ -63,6 +66,7 @@ struct InputGradient<'a> {
     gradient: &'a [f32],
     packed: &'a [f32],
     unfolded: &'a mut [f32],
+    pace: &'a Pace<'a>,
 }
 
 impl VectorTask for InputGradient<'_> {
@@ -84,6 +88,9 @@ impl VectorTask for InputGradient<'_> {
             let mut plane = 0;
             for l in 0..plane_tiles {
                 let tile_planes = planes / plane_tiles + usize::from(l < planes % plane_tiles);
+                if self.pace.spend(tile_planes * positions * filters) {
+                    return;
+                }
                 // Of the first channel and column.
                 let place = plane * plane_size + taps[row * columns];
                 let mut panel = 0;

@@ -2,6 +2,7 @@
 
 use super::Convolution;
 use crate::nn::processor::Processor;
+use crate::nn::stop::Pace;
 use crate::nn::vector::{LANES, Vector, VectorTask, load, store, unrolled, with_constant};
 
 /// Taps multiplied before the next tile's turn, so that their values stay in the first cache.
@@ -15,6 +16,7 @@ impl Convolution {
     ///
     /// # Panics
     /// If a slice is shorter than its geometry asks for.
+    #[expect(clippy::too_many_arguments, reason = "a product's parts, and its pace")]
     pub fn forward(
         &self,
         processor: Processor,
@@ -23,6 +25,7 @@ impl Convolution {
         bias: Option<&[f32]>,
         relu: bool,
         output: &mut [f32],
+        pace: &Pace<'_>,
     ) {
         assert!(unfolded.len() >= self.unfolded());
         assert!(weight.len() >= self.filters * self.taps());
@@ -35,6 +38,7 @@ impl Convolution {
             bias,
             relu,
             output,
+            pace,
         });
     }
 }
@@ -46,6 +50,7 @@ struct Product<'a> {
     bias: Option<&'a [f32]>,
     relu: bool,
     output: &'a mut [f32],
+    pace: &'a Pace<'a>,
 }
 
 impl VectorTask for Product<'_> {
@@ -63,6 +68,9 @@ impl VectorTask for Product<'_> {
             for t in 0..tiles {
                 // Tiles of even size: small ones are slow.
                 let tile_panels = panels / tiles + usize::from(t < panels % tiles);
+                if self.pace.spend(tile_panels * LANES * block.len() * filters) {
+                    return;
+                }
                 let mut filter = 0;
                 for b in 0..blocks {
                     let tile_filters = filters / blocks + usize::from(b < filters % blocks);

@@ -2,6 +2,7 @@
 
 use super::Convolution;
 use crate::nn::processor::Processor;
+use crate::nn::stop::Pace;
 use crate::nn::vector::{LANES, Vector, VectorTask, unrolled, with_constant};
 
 /// Most filters of a tile.
@@ -14,6 +15,7 @@ impl Convolution {
     ///
     /// # Panics
     /// If a slice is shorter than its geometry asks for.
+    #[expect(clippy::too_many_arguments, reason = "a product's parts, and its pace")]
     pub fn weight_gradient(
         &self,
         processor: Processor,
@@ -22,6 +24,7 @@ impl Convolution {
         gradient: &[f32],
         stride: usize,
         weight_gradient: &mut [f32],
+        pace: &Pace<'_>,
     ) {
         if images == 0 {
             return;
@@ -36,6 +39,7 @@ impl Convolution {
             gradient,
             stride,
             target: weight_gradient,
+            pace,
         });
     }
 }
@@ -81,6 +85,7 @@ struct WeightGradient<'a> {
     gradient: &'a [f32],
     stride: usize,
     target: &'a mut [f32],
+    pace: &'a Pace<'a>,
 }
 
 impl VectorTask for WeightGradient<'_> {
@@ -99,6 +104,12 @@ impl VectorTask for WeightGradient<'_> {
             let mut tap = 0;
             for t in 0..tiles {
                 let tile_taps = taps.len() / tiles + usize::from(t < taps.len() % tiles);
+                if self
+                    .pace
+                    .spend(tile_filters * tile_taps * positions * self.images)
+                {
+                    return;
+                }
                 // SAFETY: the slices were checked.
                 unsafe {
                     let tile = Tile {

@@ -17,7 +17,7 @@ use crate::nn::activation::Activation;
 use crate::nn::kernel::PackedDense;
 use crate::nn::layer_types::{Built, LayerType, Rank, Site, Spec};
 use crate::nn::lengths::{LengthRule, Window};
-use crate::nn::matrix::{Matrix, matrix, multiply, strided, strided_mut};
+use crate::nn::matrix::{Matrix, matrix, multiply_paced, strided, strided_mut};
 use crate::nn::packed::{Packed, PackedPass};
 use crate::nn::packed_memory::Packer;
 use crate::nn::shape::Shape;
@@ -260,27 +260,33 @@ impl Layer for Conv1d {
         let blocks = pass.output.chunks_mut(at_once * self.outputs());
         for (block, output) in blocks.enumerate() {
             let places = output.len() / filters;
+            if pass.pace.spend_values(places * width / 4) {
+                return;
+            }
             let windows = &mut scratch[..places * width];
             self.lay_out(pass.inputs, block * at_once, windows);
             for group in self.groups() {
-                multiply(
+                multiply_paced(
                     &strided(&windows[group.window..], places, group.taps, width),
                     &group.weight(weight).t(),
                     beta,
                     &mut strided_mut(&mut output[group.filter..], places, group.filters, filters),
+                    pass.pace,
                 );
             }
         }
         if self.filters.activation.backward_needs_input() {
             pass.saved.copy_from_slice(pass.output);
         }
-        self.filters.activation.apply(pass.output, filters);
+        self.filters
+            .activation
+            .apply_paced(pass.output, filters, pass.pace);
     }
 
     fn backward(&self, mut pass: Backward<'_>) {
         let filters = self.filters.filters;
         let activation = self.filters.activation;
-        activation.backward(pass.saved, pass.output, pass.gradient, filters);
+        activation.backward_paced(pass.saved, pass.output, pass.gradient, filters, pass.pace);
         let (parameters, _) = self.filters.split(pass.parameters);
         let (weight, scratch) = pass.scratch.split_at_mut(self.weights());
         let (weight_gradient, scratch) = scratch.split_at_mut(self.weights());
@@ -295,28 +301,33 @@ impl Layer for Conv1d {
         for (block, gradient) in blocks.enumerate() {
             let first = block * at_once;
             let places = gradient.len() / filters;
+            if pass.pace.spend_values(places * width) {
+                return;
+            }
             let windows = &mut windows[..places * width];
             let window_gradients = &mut window_gradients[..places * width];
             if pass.parameter_gradient.is_some() {
                 self.lay_out(pass.inputs, first, windows);
                 for group in self.groups() {
                     let own = &mut weight_gradient[group.filter * group.taps..];
-                    multiply(
+                    multiply_paced(
                         &strided(&gradient[group.filter..], places, group.filters, filters).t(),
                         &strided(&windows[group.window..], places, group.taps, width),
                         1.0,
                         &mut strided_mut(own, group.filters, group.taps, group.taps),
+                        pass.pace,
                     );
                 }
             }
             if let Some((target, add)) = pass.input_gradients.get(0) {
                 for group in self.groups() {
                     let own = &mut window_gradients[group.window..];
-                    multiply(
+                    multiply_paced(
                         &strided(&gradient[group.filter..], places, group.filters, filters),
                         &group.weight(weight),
                         0.0,
                         &mut strided_mut(own, places, group.taps, width),
+                        pass.pace,
                     );
                 }
                 let rows = target.chunks_exact_mut(row_width).enumerate().skip(first);
@@ -427,6 +438,12 @@ impl Packed for PackedConv1d {
         let rows = pass.output.chunks_mut(pass.stride).take(pass.rows);
         for (row, output) in rows.enumerate() {
             let (x, steps) = (input.row(row), pass.inputs.steps(0, row));
+            if pass
+                .pace
+                .spend_values(outputs * self.layer.windows.size() / 4)
+            {
+                return;
+            }
             if self.in_place() {
                 let (before, span) = (window.before(steps), self.span());
                 let padded = if before == 0 && span * features <= x.len() {
@@ -441,18 +458,20 @@ impl Packed for PackedConv1d {
                     padded
                 };
                 let stride = window.stride * features;
-                self.groups[0].forward(padded, stride, outputs, output, filters);
+                self.groups[0].forward_paced(padded, stride, outputs, output, filters, pass.pace);
             } else {
                 let windows = &mut pass.scratch[..self.layer.laid_out()];
                 self.layer.windows.lay_out(x, steps, windows);
                 let width = self.layer.windows.size();
                 for (packed, group) in self.groups.iter().zip(self.layer.groups()) {
                     let output = &mut output[group.filter..];
-                    packed.forward(&windows[group.window..], width, outputs, output, filters);
+                    let windows = &windows[group.window..];
+                    packed.forward_paced(windows, width, outputs, output, filters, pass.pace);
                 }
             }
             if self.softmax {
-                Activation::Softmax.apply(&mut output[..outputs * filters], filters);
+                let output = &mut output[..outputs * filters];
+                Activation::Softmax.apply_paced(output, filters, pass.pace);
             }
         }
     }

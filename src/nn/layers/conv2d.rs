@@ -19,6 +19,7 @@ use crate::nn::packed::{Packed, PackedPass};
 use crate::nn::packed_memory::{Packer, Values};
 use crate::nn::processor::Processor;
 use crate::nn::shape::Shape;
+use crate::nn::stop::{Pace, VALUE};
 use crate::nn::{Error, Settings};
 
 /// The type `conv2d`.
@@ -134,6 +135,7 @@ impl Conv2d {
     }
 
     /// One image, activation included but for `before`, which is told the values it is applied to.
+    #[expect(clippy::too_many_arguments, reason = "a pass's parts, and its pace")]
     fn convolve(
         &self,
         processor: Processor,
@@ -141,11 +143,16 @@ impl Conv2d {
         image: &[f32],
         output: &mut [f32],
         scratch: &mut [f32],
+        pace: &Pace<'_>,
         before: impl FnOnce(&[f32]),
     ) {
         let unfolded = aligned(scratch);
         let activation = self.filters.activation;
         for group in self.groups() {
+            // Beside the product, which looks for itself.
+            if pace.spend_values(self.convolution.unfolded() / 4) {
+                return;
+            }
             self.convolution
                 .unfold(processor, &image[group.input], unfolded);
             self.convolution.forward(
@@ -155,11 +162,14 @@ impl Conv2d {
                 bias.map(|bias| &bias[group.bias]),
                 activation == Activation::Relu,
                 &mut output[group.output],
+                pace,
             );
         }
         before(output);
         if activation != Activation::Relu {
-            activation.apply_on(processor, output, 1);
+            for part in pace.parts(output.len(), VALUE, 1) {
+                activation.apply_on(processor, &mut output[part], 1);
+            }
         }
     }
 }
@@ -192,11 +202,20 @@ impl Layer for Conv2d {
         let size = self.outputs();
         for (row, output) in pass.output.chunks_exact_mut(size).enumerate() {
             let image = input.row(row);
-            self.convolve(processor, parameters, image, output, pass.scratch, |sums| {
-                if let Some(saved) = pass.saved.get_mut(row * size..(row + 1) * size) {
-                    saved.copy_from_slice(sums);
-                }
-            });
+            let (scratch, pace) = (&mut *pass.scratch, pass.pace);
+            self.convolve(
+                processor,
+                parameters,
+                image,
+                output,
+                scratch,
+                pace,
+                |sums| {
+                    if let Some(saved) = pass.saved.get_mut(row * size..(row + 1) * size) {
+                        saved.copy_from_slice(sums);
+                    }
+                },
+            );
         }
     }
 
@@ -219,9 +238,10 @@ impl Layer for Conv2d {
         for first in (0..pass.rows).step_by(at_once) {
             let count = at_once.min(pass.rows - first);
             let range = first * size..(first + count) * size;
+            let pace = pass.pace;
             let saved = pass.saved.get(range.clone()).unwrap_or_default();
             let gradient = &mut pass.gradient[range.clone()];
-            activation.backward(saved, &pass.output[range], gradient, 1);
+            activation.backward_paced(saved, &pass.output[range], gradient, 1, pace);
             if let Some(parameters) = pass.parameter_gradient.as_deref_mut() {
                 let (weight, bias) = self.filters.split_mut(parameters);
                 for gradient in gradient.chunks_exact(size) {
@@ -230,6 +250,9 @@ impl Layer for Conv2d {
                 for group in self.groups() {
                     for (i, unfolded) in unfolded.chunks_exact_mut(unfolded_size).enumerate() {
                         if i < count {
+                            if pace.spend_values(unfolded_size / 4) {
+                                return;
+                            }
                             let image = &input.row(first + i)[group.input.clone()];
                             convolution.unfold(processor, image, unfolded);
                         }
@@ -241,6 +264,7 @@ impl Layer for Conv2d {
                         &gradient[group.output.start..],
                         size,
                         &mut weight[group.weight],
+                        pace,
                     );
                 }
             }
@@ -251,9 +275,12 @@ impl Layer for Conv2d {
                         target.fill(0.0);
                     }
                     for group in self.groups() {
+                        if pace.spend_values(unfolded_size) {
+                            return;
+                        }
                         let gradient = &gradient[group.output];
                         let packed = &packed[group.weight];
-                        convolution.input_gradient(processor, gradient, packed, unfolded);
+                        convolution.input_gradient(processor, gradient, packed, unfolded, pace);
                         convolution.fold(processor, unfolded, &mut target[group.input]);
                     }
                 }
@@ -304,6 +331,7 @@ impl Packed for PackedConv2d {
                 input.row(row),
                 &mut output[..size],
                 pass.scratch,
+                pass.pace,
                 |_| {},
             );
         }

@@ -3,7 +3,7 @@
 use super::{Backward, Forward, Inputs, Layer, Operation, ParameterSpec, View};
 use crate::nn::activation::Activation;
 use crate::nn::initializer::{Initializer, ParameterKind};
-use crate::nn::matrix::{matrix, matrix_mut, multiply, strided};
+use crate::nn::matrix::{matrix, matrix_mut, multiply_paced, strided};
 use crate::nn::row_sums::add_rows;
 use crate::nn::small_product::{Left, Right, padded};
 use crate::nn::training_product::{DotProducts, Start, TrainingProduct};
@@ -119,7 +119,7 @@ impl Layer for Dense {
                     relu,
                     c: output,
                 }
-                .compute(),
+                .compute(pass.pace),
                 Kernel::Dots => DotProducts {
                     rows: count,
                     inner: self.width,
@@ -130,7 +130,7 @@ impl Layer for Dense {
                     bias: if self.use_bias { bias } else { &[] },
                     c: output,
                 }
-                .compute(),
+                .compute(pass.pace),
                 Kernel::Blas => {
                     let mut beta = 0.0;
                     if self.use_bias {
@@ -140,7 +140,8 @@ impl Layer for Dense {
                     }
                     let x = strided(x.data, count, x.width, x.stride);
                     let w = matrix(weight, self.units, self.width);
-                    multiply(&x, &w.t(), beta, &mut matrix_mut(output, count, self.units));
+                    let mut y = matrix_mut(output, count, self.units);
+                    multiply_paced(&x, &w.t(), beta, &mut y, pass.pace);
                 }
             }
         });
@@ -148,13 +149,15 @@ impl Layer for Dense {
             pass.saved.copy_from_slice(pass.output);
         }
         if !relu {
-            self.activation.apply(pass.output, self.units);
+            self.activation
+                .apply_paced(pass.output, self.units, pass.pace);
         }
     }
 
     fn backward(&self, mut pass: Backward<'_>) {
+        let pace = pass.pace;
         self.activation
-            .backward(pass.saved, pass.output, pass.gradient, self.units);
+            .backward_paced(pass.saved, pass.output, pass.gradient, self.units, pace);
         let count = pass.rows * self.steps;
         let weight = &pass.parameters[..self.weights()];
         let is_small = self.kernel() != Kernel::Blas;
@@ -180,16 +183,16 @@ impl Layer for Dense {
                         relu: false,
                         c: weight,
                     }
-                    .compute();
+                    .compute(pass.pace);
                 } else {
                     let gradient = matrix(gradient, count, self.units);
                     let x = strided(x.data, count, x.width, x.stride);
                     let mut weight = matrix_mut(weight, self.units, self.width);
-                    multiply(&gradient.t(), &x, 1.0, &mut weight);
+                    multiply_paced(&gradient.t(), &x, 1.0, &mut weight, pace);
                 }
             });
             if self.use_bias {
-                add_rows(pass.gradient, bias);
+                add_rows(pass.gradient, bias, pace);
             }
         }
         if let Some((target, add)) = pass.input_gradients.get(0) {
@@ -211,12 +214,13 @@ impl Layer for Dense {
                     relu: false,
                     c: target,
                 }
-                .compute();
+                .compute(pass.pace);
             } else {
                 let gradient = matrix(pass.gradient, count, self.units);
                 let w = matrix(weight, self.units, self.width);
                 let mut target = matrix_mut(target, count, self.width);
-                multiply(&gradient, &w, if add { 1.0 } else { 0.0 }, &mut target);
+                let beta = if add { 1.0 } else { 0.0 };
+                multiply_paced(&gradient, &w, beta, &mut target, pace);
             }
         }
     }

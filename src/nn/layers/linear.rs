@@ -4,9 +4,10 @@ use super::ParameterSpec;
 use crate::nn::Activation;
 use crate::nn::initializer::{Initializer, ParameterKind};
 use crate::nn::kernel::PackedDense;
-use crate::nn::matrix::{matrix, matrix_mut, multiply};
+use crate::nn::matrix::{matrix, matrix_mut, multiply_paced};
 use crate::nn::packed_memory::Packer;
 use crate::nn::row_sums::add_rows;
+use crate::nn::stop::Pace;
 
 /// Where the weight, [outputs, inputs], and behind it the bias lie in a layer's parameters.
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +66,14 @@ impl Linear {
     }
 
     /// `y = x · Wᵀ + b`, for so many tokens.
-    pub fn forward(&self, parameters: &[f32], x: &[f32], tokens: usize, y: &mut [f32]) {
+    pub fn forward(
+        &self,
+        parameters: &[f32],
+        x: &[f32],
+        tokens: usize,
+        y: &mut [f32],
+        pace: &Pace<'_>,
+    ) {
         let bias = self.bias(parameters);
         if let Some(bias) = bias {
             for y in y.chunks_exact_mut(self.outputs) {
@@ -73,11 +81,12 @@ impl Linear {
             }
         }
         let weight = matrix(self.weight(parameters), self.outputs, self.inputs);
-        multiply(
+        multiply_paced(
             &matrix(x, tokens, self.inputs),
             &weight.t(),
             if bias.is_some() { 1.0 } else { 0.0 },
             &mut matrix_mut(y, tokens, self.outputs),
+            pace,
         );
     }
 
@@ -89,17 +98,19 @@ impl Linear {
         gradient: &[f32],
         tokens: usize,
         parameters: &mut [f32],
+        pace: &Pace<'_>,
     ) {
         let weight = &mut parameters[self.start..][..self.weights()];
-        multiply(
+        multiply_paced(
             &matrix(gradient, tokens, self.outputs).t(),
             &matrix(x, tokens, self.inputs),
             1.0,
             &mut matrix_mut(weight, self.outputs, self.inputs),
+            pace,
         );
         if self.use_bias {
             let bias = self.start + self.weights();
-            add_rows(gradient, &mut parameters[bias..][..self.outputs]);
+            add_rows(gradient, &mut parameters[bias..][..self.outputs], pace);
         }
     }
 
@@ -111,12 +122,14 @@ impl Linear {
         tokens: usize,
         beta: f32,
         x: &mut [f32],
+        pace: &Pace<'_>,
     ) {
-        multiply(
+        multiply_paced(
             &matrix(gradient, tokens, self.outputs),
             &matrix(self.weight(parameters), self.outputs, self.inputs),
             beta,
             &mut matrix_mut(x, tokens, self.inputs),
+            pace,
         );
     }
 

@@ -37,6 +37,7 @@ use super::initializer::{Initializer, ParameterKind};
 use super::lengths::Steps;
 use super::packed::Packed;
 use super::random::Random;
+use super::stop::Pace;
 use crate::nn::packed_memory::Packer;
 
 pub(super) use activation::ActivationLayer;
@@ -243,6 +244,8 @@ pub struct Forward<'a> {
     pub random: Option<&'a mut Random>,
     /// Whether training leaves the layer's parameters as they are.
     pub frozen: bool,
+    /// Asked whether to go on: once it says no, the pass may end with whatever result.
+    pub pace: &'a Pace<'a>,
 }
 
 impl Forward<'_> {
@@ -272,6 +275,8 @@ pub struct Backward<'a> {
     pub parameter_gradient: Option<&'a mut [f32]>,
     /// The gradients with respect to the inputs.
     pub input_gradients: InputGradients<'a>,
+    /// As [`Forward::pace`].
+    pub pace: &'a Pace<'a>,
 }
 
 /// A layer's inputs.

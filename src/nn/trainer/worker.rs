@@ -25,6 +25,9 @@ use crate::nn::random::{Random, stream};
 use crate::nn::schedule::Schedule;
 use crate::nn::{Network, TrainOptions, Workspace};
 
+/// Parameters that are gone through between two looks.
+const PIECE: usize = 1 << 20;
+
 /// What all workers of a training share.
 pub(super) struct Shared<'a> {
     pub network: &'a Network,
@@ -338,10 +341,11 @@ impl Worker {
             if number == 0 {
                 self.gradients.copy_from_slice(gradients);
             } else {
-                Processor::detect().run(Add {
-                    sum: &mut self.gradients,
-                    more: gradients,
-                });
+                let pieces = self.gradients.chunks_mut(PIECE);
+                for (sum, more) in pieces.zip(gradients.chunks(PIECE)) {
+                    shared.barrier.check()?;
+                    Processor::detect().run(Add { sum, more });
+                }
             }
         }
         if !f64::is_finite(loss) {
@@ -441,18 +445,24 @@ impl Worker {
             if part.is_empty() {
                 continue;
             }
-            let own = within(&part, &self.range);
             let update = if segment.decayed { &decaying } else { &plain };
-            let (parameters, gradients) =
-                (&mut self.parameters[part], &self.gradients[own.clone()]);
-            match &mut self.buffers[..] {
-                [] => update.apply(parameters, gradients, &mut []),
-                [one] => update.apply(parameters, gradients, &mut [&mut one[own]]),
-                [one, two, ..] => update.apply(
-                    parameters,
-                    gradients,
-                    &mut [&mut one[own.clone()], &mut two[own]],
-                ),
+            for start in part.clone().step_by(PIECE) {
+                if shared.barrier.check().is_err() {
+                    return;
+                }
+                let piece = start..part.end.min(start + PIECE);
+                let own = within(&piece, &self.range);
+                let (parameters, gradients) =
+                    (&mut self.parameters[piece], &self.gradients[own.clone()]);
+                match &mut self.buffers[..] {
+                    [] => update.apply(parameters, gradients, &mut []),
+                    [one] => update.apply(parameters, gradients, &mut [&mut one[own]]),
+                    [one, two, ..] => update.apply(
+                        parameters,
+                        gradients,
+                        &mut [&mut one[own.clone()], &mut two[own]],
+                    ),
+                }
             }
         }
     }

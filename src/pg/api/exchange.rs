@@ -60,7 +60,7 @@ fn import(name: &str, artifact: &[u8]) -> Result<i32> {
     } = lineage::detach(artifact);
     check_header(header.len())?;
     let lineage = lineage.unwrap_or_default();
-    let (model, network) = Model::check(&header, data)?;
+    let (model, network) = Model::check(&header, data, &interrupt::Checks)?;
     sql_type::check_types(&model.features)?;
     interrupt::check();
     let known = |key: &str| model.training.get(key).cloned().unwrap_or_default();
@@ -124,6 +124,7 @@ fn import_weights(
         classes: classes.as_deref(),
         options: &options,
         memory: settings::max_memory(),
+        stop: &interrupt::Checks,
     };
     import_source(model, &source).or_raise()
 }

@@ -14,7 +14,7 @@ use crate::pg::cache::{self, DecodedModel};
 use crate::pg::encoding;
 use crate::pg::error::Report;
 use crate::pg::reader::{self, Resolved};
-use crate::pg::settings;
+use crate::pg::{interrupt, settings};
 
 /// What a call wants of the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -323,9 +323,8 @@ impl Site {
 
     /// The network's outputs for encoded rows, one row after the other.
     pub fn forward(&mut self, rows: &[f32], count: usize, out: &mut [f32]) {
-        self.model
-            .predictor
-            .forward(rows, count, out, &mut self.scratch);
+        let predictor = &self.model.predictor;
+        predictor.forward_until(&interrupt::Checks, rows, count, out, &mut self.scratch);
     }
 
     /// Computes the network's outputs for the call's arguments; `false` where there is no row to
@@ -346,9 +345,9 @@ impl Site {
             self.arguments
                 .encode((*fcinfo).flinfo, argument, model, &mut self.row)?;
         }
-        self.model
-            .predictor
-            .forward(&self.row, 1, &mut self.out, &mut self.scratch);
+        let predictor = &self.model.predictor;
+        let (row, scratch) = (&self.row, &mut self.scratch);
+        predictor.forward_until(&interrupt::Checks, row, 1, &mut self.out, scratch);
         Ok(true)
     }
 }

@@ -11,6 +11,7 @@ use super::softmax::{Softmax, SoftmaxBackward};
 use crate::nn::dropout_mask::DropoutMask;
 use crate::nn::processor::Processor;
 use crate::nn::small_product::{Product, padded};
+use crate::nn::stop::Pace;
 
 /// Queries whose scores are computed at once, at most.
 const BLOCK: usize = 64;
@@ -26,12 +27,14 @@ pub(in crate::nn::layers) struct Heads {
 
 /// What a row's attention has to work with beside its values.
 #[derive(Clone, Copy)]
-pub(in crate::nn::layers) struct RowPass {
+pub(in crate::nn::layers) struct RowPass<'a> {
     /// Steps that are there.
     pub there: usize,
     /// Dropout of the row's weights.
     pub mask: Option<DropoutMask>,
     pub processor: Processor,
+    /// Asked at each block of queries: once it says stop, the pass ends with whatever result.
+    pub pace: &'a Pace<'a>,
 }
 
 impl Heads {
@@ -71,14 +74,14 @@ impl Heads {
     /// it is zero for the steps that are not there.
     pub fn forward(
         &self,
-        pass: RowPass,
+        pass: RowPass<'_>,
         qkv: &[f32],
         context: &mut [f32],
         kept: &mut [f32],
         mut scratch: &mut [f32],
     ) {
         let (size, width, block) = (self.size(), padded(self.size()), self.block());
-        let (there, processor) = (pass.there, pass.processor);
+        let (there, processor, pace) = (pass.there, pass.processor, pass.pace);
         let (features, stride) = (self.features, 3 * self.features);
         let scale = self.scale();
         let queries = take(&mut scratch, size * block);
@@ -98,6 +101,9 @@ impl Heads {
             for first in (0..there).step_by(block) {
                 let count = block.min(there - first);
                 let columns = padded(count);
+                if pace.spend_values(there * size / 4) {
+                    return;
+                }
                 let query = &query[first * stride..];
                 transpose(query, stride, size, scale, queries, columns, count);
                 Product {
@@ -110,7 +116,7 @@ impl Heads {
                     c: scores,
                     c_row: columns,
                 }
-                .compute(processor);
+                .compute(processor, pace);
                 processor.run(Softmax {
                     scores: &mut scores[..there * columns],
                     columns,
@@ -118,6 +124,7 @@ impl Heads {
                     inverse,
                     mask: pass.mask.map(|mask| mask.from(self.place(head, first))),
                     mask_row: padded(self.steps),
+                    pace,
                 });
                 kept[first..first + count].copy_from_slice(&largest[..count]);
                 kept[self.steps + first..][..count].copy_from_slice(&inverse[..count]);
@@ -133,7 +140,7 @@ impl Heads {
                         c,
                         c_row,
                     }
-                    .compute(processor);
+                    .compute(processor, pace);
                 });
                 for (row, inverse) in inverse[..count].iter().enumerate() {
                     let context = &mut context[row * features..][..size];
@@ -147,7 +154,7 @@ impl Heads {
     /// zero for the steps that are not there.
     pub fn backward(
         &self,
-        pass: RowPass,
+        pass: RowPass<'_>,
         qkv: &[f32],
         kept: &[f32],
         gradient: &[f32],
@@ -155,7 +162,7 @@ impl Heads {
         mut scratch: &mut [f32],
     ) {
         let (size, width, block) = (self.size(), padded(self.size()), self.block());
-        let (there, processor) = (pass.there, pass.processor);
+        let (there, processor, pace) = (pass.there, pass.processor, pass.pace);
         let (features, stride) = (self.features, 3 * self.features);
         let scale = self.scale();
         let queries = take(&mut scratch, size * block);
@@ -179,6 +186,9 @@ impl Heads {
             for first in (0..there).step_by(block) {
                 let count = block.min(there - first);
                 let columns = padded(count);
+                if pace.spend_values(there * size / 4) {
+                    return;
+                }
                 let query = &query[first * stride..];
                 let gradient = &gradient[first * features + at..];
                 transpose(query, stride, size, scale, queries, columns, count);
@@ -202,7 +212,7 @@ impl Heads {
                         c,
                         c_row: columns,
                     }
-                    .compute(processor);
+                    .compute(processor, pace);
                 }
                 processor.run(SoftmaxBackward {
                     weights: &mut weights[..there * columns],
@@ -213,6 +223,7 @@ impl Heads {
                     scale,
                     mask: pass.mask.map(|mask| mask.from(self.place(head, first))),
                     mask_row: padded(self.steps),
+                    pace,
                 });
                 let target = &mut qkv_gradient[first * stride + at..];
                 to_panels(size, target, stride, sums, count, |c, c_row| {
@@ -226,7 +237,7 @@ impl Heads {
                         c,
                         c_row,
                     }
-                    .compute(processor);
+                    .compute(processor, pace);
                 });
                 let queries = in_panels(query, stride, size, packed_queries, count);
                 let gradients = in_panels(gradient, features, size, packed_gradients, count);
@@ -246,7 +257,7 @@ impl Heads {
                             c,
                             c_row,
                         }
-                        .compute(processor);
+                        .compute(processor, pace);
                     });
                 }
             }
@@ -275,6 +286,7 @@ pub(in crate::nn::layers) fn take<'a>(scratch: &mut &'a mut [f32], length: usize
 mod tests {
     use super::{Heads, Processor, RowPass};
     use crate::nn::Random;
+    use crate::nn::stop::Pace;
 
     /// One row's context, with these instructions.
     fn attend(heads: Heads, qkv: &[f32], there: usize, processor: Processor) -> Vec<u32> {
@@ -285,6 +297,7 @@ mod tests {
             there,
             mask: None,
             processor,
+            pace: &Pace::endless(),
         };
         heads.forward(pass, qkv, &mut context, &mut kept, &mut scratch);
         context.iter().map(|value| value.to_bits()).collect()

@@ -131,6 +131,7 @@ impl Layer for MultiHeadAttention {
             rows: pass.rows,
             there: &|row| pass.inputs.steps(0, row),
             parameters: pass.parameters,
+            pace: pass.pace,
         };
         let mut scratch = pass.scratch;
         let x = side_by_side(pass.inputs.view(0), pass.rows, &mut scratch);
@@ -138,7 +139,7 @@ impl Layer for MultiHeadAttention {
         let count = pass.rows * self.0.heads.steps;
         self.0
             .out_proj
-            .forward(pass.parameters, context, count, pass.output);
+            .forward(pass.parameters, context, count, pass.output, pass.pace);
     }
 
     fn backward(&self, mut pass: Backward<'_>) {
@@ -146,6 +147,7 @@ impl Layer for MultiHeadAttention {
             rows: pass.rows,
             there: &|row| pass.inputs.steps(0, row),
             parameters: pass.parameters,
+            pace: pass.pace,
         };
         let mut scratch = pass.scratch;
         let x = side_by_side(pass.inputs.view(0), pass.rows, &mut scratch);
@@ -202,7 +204,8 @@ impl Packed for PackedAttention {
         for row in 0..pass.rows {
             let there = pass.inputs.steps(0, row);
             let output = &mut pass.output[row * pass.stride..][..input.width];
-            PackedAttention::forward(self, input.row(row), there, output, pass.scratch);
+            let x = input.row(row);
+            PackedAttention::forward(self, x, there, output, pass.scratch, pass.pace);
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::nn::layers::linear::Linear;
 use crate::nn::packed_memory::Packer;
 use crate::nn::processor::Processor;
 use crate::nn::random::Random;
+use crate::nn::stop::Pace;
 
 /// The sizes of self-attention, and where its parameters lie in its layer's.
 #[derive(Clone, Debug)]
@@ -30,6 +31,7 @@ pub(in crate::nn::layers) struct Tokens<'a> {
     pub there: &'a dyn Fn(usize) -> usize,
     /// The layer's parameters.
     pub parameters: &'a [f32],
+    pub pace: &'a Pace<'a>,
 }
 
 impl SelfAttention {
@@ -119,16 +121,18 @@ impl SelfAttention {
         let [qkv, context, kept, noted] = self.parts(pass.rows, saved);
         let mask = DropoutMask::draw(self.dropout, random, noted);
         self.in_proj
-            .forward(pass.parameters, x, pass.rows * steps, qkv);
+            .forward(pass.parameters, x, pass.rows * steps, qkv, pass.pace);
         let processor = Processor::detect();
         let rows = qkv.chunks_exact(steps * 3 * features);
         let rows = rows.zip(context.chunks_exact_mut(steps * features));
         let rows = rows.zip(kept.chunks_exact_mut(self.heads.kept()));
+        let pace = pass.pace;
         for (row, ((qkv, context), kept)) in rows.enumerate() {
             let pass = RowPass {
                 there: (pass.there)(row),
                 mask: mask.map(|mask| mask.from(row * self.heads.weights())),
                 processor,
+                pace,
             };
             self.heads.forward(pass, qkv, context, kept, scratch);
         }
@@ -150,17 +154,23 @@ impl SelfAttention {
         let Heads {
             steps, features, ..
         } = self.heads;
-        let tokens = pass.rows * steps;
+        let (tokens, pace) = (pass.rows * steps, pass.pace);
         let [qkv, context, kept, noted] = self.parts(pass.rows, saved);
         let mask = DropoutMask::restore(self.dropout, noted);
         if let Some(parameters) = parameter_gradient.as_deref_mut() {
             self.out_proj
-                .parameter_gradient(context, gradient, tokens, parameters);
+                .parameter_gradient(context, gradient, tokens, parameters, pace);
         }
         let context_gradient = take(&mut scratch, tokens * features);
         let qkv_gradient = take(&mut scratch, tokens * 3 * features);
-        self.out_proj
-            .input_gradient(pass.parameters, gradient, tokens, 0.0, context_gradient);
+        self.out_proj.input_gradient(
+            pass.parameters,
+            gradient,
+            tokens,
+            0.0,
+            context_gradient,
+            pace,
+        );
         let processor = Processor::detect();
         let rows = qkv.chunks_exact(steps * 3 * features);
         let rows = rows.zip(context_gradient.chunks_exact(steps * features));
@@ -171,13 +181,14 @@ impl SelfAttention {
                 there: (pass.there)(row),
                 mask: mask.map(|mask| mask.from(row * self.heads.weights())),
                 processor,
+                pace,
             };
             self.heads
                 .backward(pass, qkv, kept, gradient, target, scratch);
         }
         if let Some(parameters) = parameter_gradient {
             self.in_proj
-                .parameter_gradient(x, qkv_gradient, tokens, parameters);
+                .parameter_gradient(x, qkv_gradient, tokens, parameters, pace);
         }
         qkv_gradient
     }
@@ -186,7 +197,7 @@ impl SelfAttention {
     pub fn input_gradient(&self, pass: Tokens<'_>, qkv_gradient: &[f32], beta: f32, x: &mut [f32]) {
         let tokens = pass.rows * self.heads.steps;
         self.in_proj
-            .input_gradient(pass.parameters, qkv_gradient, tokens, beta, x);
+            .input_gradient(pass.parameters, qkv_gradient, tokens, beta, x, pass.pace);
     }
 
     /// It in the form in which it predicts.
@@ -220,20 +231,30 @@ impl PackedAttention {
     }
 
     /// From a row's tokens `x` to `y`, both [steps, features], of which so many are there.
-    pub fn forward(&self, x: &[f32], there: usize, y: &mut [f32], mut scratch: &mut [f32]) {
+    pub fn forward(
+        &self,
+        x: &[f32],
+        there: usize,
+        y: &mut [f32],
+        mut scratch: &mut [f32],
+        pace: &Pace<'_>,
+    ) {
         let Heads {
             steps, features, ..
         } = self.heads;
         let qkv = take(&mut scratch, 3 * steps * features);
         let context = take(&mut scratch, steps * features);
         let kept = take(&mut scratch, self.heads.kept());
-        self.in_proj.forward(x, features, there, qkv, 3 * features);
+        self.in_proj
+            .forward_paced(x, features, there, qkv, 3 * features, pace);
         let pass = RowPass {
             there,
             mask: None,
             processor: Processor::detect(),
+            pace,
         };
         self.heads.forward(pass, qkv, context, kept, scratch);
-        self.out_proj.forward(context, features, there, y, features);
+        self.out_proj
+            .forward_paced(context, features, there, y, features, pace);
     }
 }

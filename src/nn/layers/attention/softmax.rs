@@ -4,6 +4,7 @@
 use crate::nn::dropout_mask::DropoutMask;
 use crate::nn::math;
 use crate::nn::processor::Task;
+use crate::nn::stop::Pace;
 
 /// Queries of a step.
 const LANES: usize = 16;
@@ -33,12 +34,17 @@ pub(super) struct Softmax<'a> {
     pub inverse: &'a mut [f32],
     pub mask: Option<DropoutMask>,
     pub mask_row: usize,
+    pub pace: &'a Pace<'a>,
 }
 
 impl Task for Softmax<'_> {
     #[inline(always)]
     fn run(self) {
-        for first in (0..self.columns).step_by(LANES) {
+        let columns = self.columns;
+        for first in (0..columns).step_by(LANES) {
+            if self.pace.spend_values(self.scores.len() / columns * LANES) {
+                return;
+            }
             let mut largest = [f32::NEG_INFINITY; LANES];
             for row in self.scores.chunks_exact_mut(self.columns) {
                 let row = lanes(row, first);
@@ -85,6 +91,7 @@ pub(super) struct SoftmaxBackward<'a> {
     pub scale: f32,
     pub mask: Option<DropoutMask>,
     pub mask_row: usize,
+    pub pace: &'a Pace<'a>,
 }
 
 impl Task for SoftmaxBackward<'_> {
@@ -92,6 +99,9 @@ impl Task for SoftmaxBackward<'_> {
     fn run(self) {
         let columns = self.columns;
         for first in (0..columns).step_by(LANES) {
+            if self.pace.spend_values(self.weights.len() / columns * LANES) {
+                return;
+            }
             let at = first..first + LANES;
             let (largest, inverse) = (&self.largest[at.clone()], &self.inverse[at]);
             // The mean gradient of each query, by its weights.

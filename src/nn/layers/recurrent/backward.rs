@@ -6,8 +6,9 @@ use super::cell::{Cell, Kind, StepBackward, with_cell};
 use super::order::{Order, Places};
 use super::weights::{Direction, Weights};
 use crate::nn::kernel::Panels;
-use crate::nn::matrix::{matrix_mut, multiply, strided};
+use crate::nn::matrix::{matrix_mut, multiply_paced, strided};
 use crate::nn::processor::{Processor, Task};
+use crate::nn::stop::Pace;
 
 /// What a forward pass left, one step after the other.
 pub(super) struct Left<'a> {
@@ -42,6 +43,8 @@ pub(super) struct Pass<'a> {
     /// Whether that is with respect to all states or each row's last.
     pub all_states: bool,
     pub processor: Processor,
+    /// Asked at each step: once it says stop, the pass ends with whatever result.
+    pub pace: &'a Pace<'a>,
 }
 
 impl Pass<'_> {
@@ -59,6 +62,9 @@ impl Pass<'_> {
         for step in (0..longest).rev() {
             let rows = self.order.active(step);
             here -= rows;
+            if self.pace.spend_values(rows * (entering + columns)) {
+                return;
+            }
             let kept_before = match step {
                 0 => &[][..],
                 _ => &left.kept[(here - self.order.active(step - 1)) * kept..][..rows * kept],
@@ -84,6 +90,7 @@ impl Pass<'_> {
                     rows,
                     working.gradient,
                     units,
+                    self.pace,
                 );
             }
         }
@@ -97,6 +104,7 @@ pub(super) fn add_weight_gradients(
     bias: &[f32],
     steps: usize,
     gradients: Weights<&mut [f32]>,
+    pace: &Pace<'_>,
 ) {
     let (inputs, units) = (direction.inputs, direction.units);
     let (gates, columns) = (direction.gates(), direction.columns());
@@ -108,7 +116,7 @@ pub(super) fn add_weight_gradients(
     let states = strided(&left.entering[inputs..], steps, units, entering);
     let products = strided(&left.columns[state_column..], steps, gates, columns);
     let mut target = matrix_mut(gradients.state, gates, units);
-    multiply(&products.t(), &states, 1.0, &mut target);
+    multiply_paced(&products.t(), &states, 1.0, &mut target, pace);
     if inputs > 0 {
         let values = strided(left.entering, steps, inputs, entering);
         let mut column = 0;
@@ -117,7 +125,7 @@ pub(super) fn add_weight_gradients(
             column += part.len();
             let target = &mut gradients.input[part.start * inputs..part.end * inputs];
             let mut target = matrix_mut(target, part.len(), inputs);
-            multiply(&products.t(), &values, 1.0, &mut target);
+            multiply_paced(&products.t(), &values, 1.0, &mut target, pace);
         }
     }
     if direction.use_bias {
@@ -146,15 +154,19 @@ pub(super) fn add_input_gradients(
     columns: &[f32],
     memory: &mut [f32],
     target: (&mut [f32], Places),
+    pace: &Pace<'_>,
 ) {
     let inputs = direction.inputs;
     let longest = order.longest();
     let steps: usize = (0..longest).map(|step| order.active(step)).sum();
-    product.forward(columns, direction.columns(), steps, memory, inputs);
+    product.forward(columns, direction.columns(), steps, memory, inputs, pace);
     let (target, places) = target;
     let mut values = memory.chunks_exact(inputs.max(1));
     for step in 0..longest {
         let rows = order.active(step);
+        if pace.spend_values(rows * inputs) {
+            return;
+        }
         for (place, values) in values.by_ref().take(rows).enumerate() {
             let at = places.at(order.row(place), order.time(place, step));
             add(&mut target[at..][..inputs], values);

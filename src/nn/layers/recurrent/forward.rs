@@ -6,6 +6,7 @@ use super::cell::{Cell, Kind, StepForward, with_cell};
 use super::order::{Order, Places};
 use super::weights::{Direction, StepProducts};
 use crate::nn::processor::{Processor, Task};
+use crate::nn::stop::Pace;
 
 /// Where the values of the steps are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub(super) struct Pass<'a> {
     pub all_states: bool,
     pub target: Places,
     pub processor: Processor,
+    /// Asked at each step: once it says stop, the pass ends with whatever result.
+    pub pace: &'a Pace<'a>,
 }
 
 impl Pass<'_> {
@@ -57,6 +60,10 @@ impl Pass<'_> {
             row[direction.inputs..].fill(0.0);
         }
         while rows > 0 {
+            // Beside the products, which look for themselves.
+            if self.pace.spend_values(rows * (entering + columns)) {
+                return;
+            }
             let next_rows = self.order.active(step + 1);
             let (next, first_column) = match self.keep {
                 Keep::All => (here + rows, here * columns),
@@ -72,6 +79,7 @@ impl Pass<'_> {
                     rows,
                     &mut values[product.column..],
                     columns,
+                    self.pace,
                 );
             }
             let (kept_before, kept_now) = match step {

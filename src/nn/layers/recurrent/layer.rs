@@ -278,6 +278,7 @@ impl Layer for Recurrent {
                     all_states: self.sequences || !last,
                     target,
                     processor,
+                    pace: pass.pace,
                 };
                 steps.run(buffers, output);
             }
@@ -361,18 +362,27 @@ impl Layer for Recurrent {
                     gradient: outer,
                     all_states: self.sequences || !last,
                     processor,
+                    pace: pass.pace,
                 };
                 back.run(&mut left, working);
                 if let Some(gradients) = pass.parameter_gradient.as_deref_mut() {
                     let gradients = direction.weights_mut(&mut gradients[parameters..]);
-                    add_weight_gradients(&direction, &left, bias, steps, gradients);
+                    add_weight_gradients(&direction, &left, bias, steps, gradients, pass.pace);
                 }
                 if let Some((target, _)) = &mut wanted {
                     let (product, memory) = direction.pack_input_gradient(&weights, memory);
                     let stride = target.len() / rows;
                     let places = self.input(&direction, stride);
                     let target = (&mut **target, places);
-                    add_input_gradients(&direction, order, product, left.columns, memory, target);
+                    add_input_gradients(
+                        &direction,
+                        order,
+                        product,
+                        left.columns,
+                        memory,
+                        target,
+                        pass.pace,
+                    );
                 }
             }
             std::mem::swap(&mut above, &mut below);

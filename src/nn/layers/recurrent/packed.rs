@@ -124,6 +124,7 @@ impl Packed for PackedRecurrent {
                     false => layer.states(&direction),
                 },
                 processor: self.processor,
+                pace: pass.pace,
             };
             let buffers = Buffers {
                 entering,
@@ -154,6 +155,7 @@ mod tests {
     use crate::nn::layers::recurrent::cell::Kind;
     use crate::nn::lengths::{Lengths, Steps};
     use crate::nn::packed::PackedInputs;
+    use crate::nn::stop::Pace;
     use crate::nn::{Activation, Random};
 
     /// The last states of rows that tell their lengths in a first column.
@@ -184,6 +186,7 @@ mod tests {
             output: &mut output,
             stride: layer.width(),
             scratch: &mut scratch,
+            pace: &Pace::endless(),
         });
         output.iter().map(|value| value.to_bits()).collect()
     }

@@ -15,6 +15,7 @@ use crate::nn::layers::norm::{Affine, AffineGradient, parameter};
 use crate::nn::packed_memory::Packer;
 use crate::nn::processor::Processor;
 use crate::nn::random::Random;
+use crate::nn::stop::Pace;
 
 /// A block's sizes and settings, and where its parameters lie in its layer's.
 #[derive(Debug)]
@@ -227,7 +228,7 @@ impl Block {
         mut random: Option<&mut Random>,
     ) {
         let BlockPass { tokens, x } = pass;
-        let (parameters, width) = (tokens.parameters, self.features());
+        let (parameters, width, pace) = (tokens.parameters, self.features(), tokens.pace);
         let count = tokens.rows * self.steps();
         let processor = Processor::detect();
         let kept = self.kept(tokens.rows, saved);
@@ -238,6 +239,7 @@ impl Block {
         );
         let attended = if self.norm_first {
             processor.run(NormTokens {
+                pace,
                 width,
                 x,
                 norm: norm1,
@@ -259,8 +261,9 @@ impl Block {
             let norm = (norm1, &mut *kept.second, &mut *kept.moments1);
             (&mut *kept.first, norm, false)
         };
-        projection.forward(parameters, context, count, sum1);
+        projection.forward(parameters, context, count, sum1, pace);
         processor.run(AddAndNorm {
+            pace,
             width,
             sum: sum1,
             mask: mask1,
@@ -272,8 +275,10 @@ impl Block {
             true => (&*kept.third, &*kept.second),
             false => (&*kept.second, &*kept.second),
         };
-        self.linear1.forward(parameters, input, count, kept.hidden);
+        self.linear1
+            .forward(parameters, input, count, kept.hidden, pace);
         processor.run(Activate {
+            pace,
             width: self.hidden(),
             hidden: kept.hidden,
             activation: self.activation,
@@ -281,8 +286,10 @@ impl Block {
             input: kept.hidden_input,
         });
         let last = |sum: &mut [f32], norm| {
-            self.linear2.forward(parameters, kept.hidden, count, sum);
+            self.linear2
+                .forward(parameters, kept.hidden, count, sum, pace);
             processor.run(AddAndNorm {
+                pace,
                 width,
                 sum,
                 mask: mask3,
@@ -318,7 +325,7 @@ impl Block {
         wanted: bool,
     ) {
         let BlockPass { tokens, x } = pass;
-        let (parameters, width) = (tokens.parameters, self.features());
+        let (parameters, width, pace) = (tokens.parameters, self.features(), tokens.pace);
         let count = tokens.rows * self.steps();
         let processor = Processor::detect();
         let kept = self.kept(tokens.rows, saved);
@@ -328,6 +335,7 @@ impl Block {
         let inner = take(&mut scratch, count * width);
         if !self.norm_first {
             processor.run(NormBackward {
+                pace,
                 width,
                 x: kept.third,
                 moments: kept.moments2,
@@ -344,15 +352,16 @@ impl Block {
         };
         let hidden_gradient = &mut scratch[..count * self.hidden()];
         {
-            let gradient = as_masked(mask(2), gradient, masked);
+            let gradient = as_masked(mask(2), gradient, masked, pace);
             if let Some(target) = parameter_gradient.as_deref_mut() {
                 self.linear2
-                    .parameter_gradient(kept.hidden, gradient, count, target);
+                    .parameter_gradient(kept.hidden, gradient, count, target, pace);
             }
             self.linear2
-                .input_gradient(parameters, gradient, count, 0.0, hidden_gradient);
+                .input_gradient(parameters, gradient, count, 0.0, hidden_gradient, pace);
         }
         processor.run(ActivateBackward {
+            pace,
             width: self.hidden(),
             hidden: kept.hidden,
             input: kept.hidden_input,
@@ -362,12 +371,13 @@ impl Block {
         });
         if let Some(target) = parameter_gradient.as_deref_mut() {
             self.linear1
-                .parameter_gradient(input, hidden_gradient, count, target);
+                .parameter_gradient(input, hidden_gradient, count, target, pace);
         }
         if self.norm_first {
             self.linear1
-                .input_gradient(parameters, hidden_gradient, count, 0.0, inner);
+                .input_gradient(parameters, hidden_gradient, count, 0.0, inner, pace);
             processor.run(NormBackward {
+                pace,
                 width,
                 x: kept.second,
                 moments: kept.moments2,
@@ -378,8 +388,9 @@ impl Block {
             });
         } else {
             self.linear1
-                .input_gradient(parameters, hidden_gradient, count, 1.0, gradient);
+                .input_gradient(parameters, hidden_gradient, count, 1.0, gradient, pace);
             processor.run(NormBackward {
+                pace,
                 width,
                 x: kept.first,
                 moments: kept.moments1,
@@ -397,7 +408,7 @@ impl Block {
         let qkv_gradient = self.attention.backward(
             tokens,
             attended,
-            as_masked(mask(0), gradient, masked),
+            as_masked(mask(0), gradient, masked, pace),
             kept.attention,
             scratch,
             parameter_gradient.as_deref_mut(),
@@ -406,6 +417,7 @@ impl Block {
             self.attention
                 .input_gradient(tokens, qkv_gradient, 0.0, inner);
             processor.run(NormBackward {
+                pace,
                 width,
                 x,
                 moments: kept.moments1,
@@ -441,11 +453,13 @@ fn as_masked<'a>(
     mask: Option<DropoutMask>,
     gradient: &'a [f32],
     masked: &'a mut [f32],
+    pace: &Pace<'_>,
 ) -> &'a [f32] {
     let Some(mask) = mask else {
         return gradient;
     };
     Processor::detect().run(Masked {
+        pace,
         x: gradient,
         mask,
         y: masked,

@@ -199,6 +199,7 @@ impl Layer for TransformerEncoder {
             rows: pass.rows,
             there: &|row| pass.inputs.steps(0, row),
             parameters: pass.parameters,
+            pace: pass.pace,
         };
         let (mut saved, mut scratch) = (pass.saved, pass.scratch);
         let mut x = side_by_side(pass.inputs.view(0), pass.rows, &mut scratch);
@@ -220,6 +221,7 @@ impl Layer for TransformerEncoder {
             rows: pass.rows,
             there: &|row| pass.inputs.steps(0, row),
             parameters: pass.parameters,
+            pace: pass.pace,
         };
         let mut scratch = pass.scratch;
         let first = side_by_side(pass.inputs.view(0), pass.rows, &mut scratch);

@@ -7,6 +7,7 @@ use crate::nn::layers::attention::{Heads, PackedAttention, take};
 use crate::nn::packed::{Packed, PackedPass};
 use crate::nn::packed_memory::Values;
 use crate::nn::processor::Processor;
+use crate::nn::stop::Pace;
 
 /// A block with its parameters packed.
 #[derive(Debug)]
@@ -43,7 +44,15 @@ impl PackedBlock {
     }
 
     /// From a row's tokens `x` to `y`, both [steps, features], of which `there` are there.
-    fn forward(&self, heads: Heads, x: &[f32], there: usize, y: &mut [f32], scratch: &mut [f32]) {
+    fn forward(
+        &self,
+        heads: Heads,
+        x: &[f32],
+        there: usize,
+        y: &mut [f32],
+        scratch: &mut [f32],
+        pace: &Pace<'_>,
+    ) {
         let (width, hidden_width) = (heads.features, self.linear1.outputs());
         let count = there * width;
         let processor = Processor::detect();
@@ -54,6 +63,7 @@ impl PackedBlock {
         let (x, y) = (&x[..count], &mut y[..count]);
         let attended = if self.norm_first {
             processor.run(NormTokens {
+                pace,
                 width,
                 x,
                 norm: self.norm(0),
@@ -64,8 +74,9 @@ impl PackedBlock {
         } else {
             x
         };
-        self.attention.forward(attended, there, sum, scratch);
+        self.attention.forward(attended, there, sum, scratch, pace);
         processor.run(AddAndNorm {
+            pace,
             width,
             sum,
             mask: None,
@@ -78,10 +89,12 @@ impl PackedBlock {
         });
         let hidden = &mut scratch[..there * hidden_width];
         self.linear1
-            .forward(normed, width, there, hidden, hidden_width);
+            .forward_paced(normed, width, there, hidden, hidden_width, pace);
         if self.norm_first {
-            self.linear2.forward(hidden, hidden_width, there, y, width);
+            self.linear2
+                .forward_paced(hidden, hidden_width, there, y, width, pace);
             processor.run(AddAndNorm {
+                pace,
                 width,
                 sum: y,
                 mask: None,
@@ -90,8 +103,9 @@ impl PackedBlock {
             });
         } else {
             self.linear2
-                .forward(hidden, hidden_width, there, sum, width);
+                .forward_paced(hidden, hidden_width, there, sum, width, pace);
             processor.run(AddAndNorm {
+                pace,
                 width,
                 sum,
                 mask: None,
@@ -143,17 +157,17 @@ impl Packed for PackedEncoder {
             let x = input.row(row);
             let [first, between @ .., last] = &self.blocks[..] else {
                 let [only] = &self.blocks[..] else { return };
-                only.forward(self.heads, x, there, output, pass.scratch);
+                only.forward(self.heads, x, there, output, pass.scratch, pass.pace);
                 continue;
             };
             let (mut from, rest) = pass.scratch.split_at_mut(input.width);
             let (mut to, scratch) = rest.split_at_mut(input.width);
-            first.forward(self.heads, x, there, from, scratch);
+            first.forward(self.heads, x, there, from, scratch, pass.pace);
             for block in between {
-                block.forward(self.heads, from, there, to, scratch);
+                block.forward(self.heads, from, there, to, scratch, pass.pace);
                 std::mem::swap(&mut from, &mut to);
             }
-            last.forward(self.heads, from, there, output, scratch);
+            last.forward(self.heads, from, there, output, scratch, pass.pace);
         }
     }
 }

@@ -4,6 +4,7 @@ use crate::nn::Activation;
 use crate::nn::dropout_mask::DropoutMask;
 use crate::nn::layers::norm::{Affine, AffineGradient, Group};
 use crate::nn::processor::Task;
+use crate::nn::stop::{Pace, VALUE};
 
 /// A layer norm, and where its weight and its bias are.
 #[derive(Clone, Copy)]
@@ -14,6 +15,7 @@ pub(super) struct Norm<'a> {
 
 /// Drops of a dense layer's values what the mask says, adds a residual, and norms the sum.
 pub(super) struct AddAndNorm<'a> {
+    pub pace: &'a Pace<'a>,
     pub width: usize,
     /// The values; afterwards the sum.
     pub sum: &'a mut [f32],
@@ -30,6 +32,9 @@ impl Task for AddAndNorm<'_> {
         let mut norm = self.norm;
         let tokens = self.sum.chunks_exact_mut(width);
         for (token, (sum, residual)) in tokens.zip(self.residual.chunks_exact(width)).enumerate() {
+            if self.pace.spend_values(width) {
+                return;
+            }
             if let Some(mask) = self.mask {
                 for (i, sum) in sum.iter_mut().enumerate() {
                     *sum *= mask.factor(token * width + i);
@@ -47,6 +52,7 @@ impl Task for AddAndNorm<'_> {
 
 /// A norm over tokens that nothing is added to.
 pub(super) struct NormTokens<'a> {
+    pub pace: &'a Pace<'a>,
     pub width: usize,
     pub x: &'a [f32],
     pub norm: Norm<'a>,
@@ -60,6 +66,9 @@ impl Task for NormTokens<'_> {
         let tokens = self.x.chunks_exact(self.width);
         let tokens = tokens.zip(self.y.chunks_exact_mut(self.width));
         for ((x, y), moments) in tokens.zip(self.moments.chunks_exact_mut(2)) {
+            if self.pace.spend_values(self.width) {
+                return;
+            }
             let Norm { affine, epsilon } = self.norm;
             moments.copy_from_slice(&Group::run(self.width).forward(x, affine, epsilon, y));
         }
@@ -69,6 +78,7 @@ impl Task for NormTokens<'_> {
 /// The gradient through a norm: from the one with respect to its output, in place, to the one with
 /// respect to its input `x`, which is also added to `sum` if there is one.
 pub(super) struct NormBackward<'a> {
+    pub pace: &'a Pace<'a>,
     pub width: usize,
     pub x: &'a [f32],
     pub moments: &'a [f32],
@@ -86,6 +96,9 @@ impl Task for NormBackward<'_> {
         let tokens = tokens.zip(self.x.chunks_exact(self.width));
         let moments = self.moments.as_chunks::<2>().0;
         for (token, ((gradient, x), moments)) in tokens.zip(moments).enumerate() {
+            if self.pace.spend_values(self.width) {
+                return;
+            }
             let slope = group.backward(x, *moments, self.weight, gradient, &mut self.affine);
             match &mut self.sum {
                 Some(sum) => {
@@ -100,6 +113,7 @@ impl Task for NormBackward<'_> {
 
 /// From the values of the first dense layer to the hidden ones: activation, dropout.
 pub(super) struct Activate<'a> {
+    pub pace: &'a Pace<'a>,
     pub width: usize,
     pub hidden: &'a mut [f32],
     pub activation: Activation,
@@ -113,6 +127,9 @@ impl Task for Activate<'_> {
     fn run(self) {
         let width = self.width;
         for (token, hidden) in self.hidden.chunks_exact_mut(width).enumerate() {
+            if self.pace.spend_values(width) {
+                return;
+            }
             if let Some(input) = self.input.chunks_exact_mut(width).nth(token) {
                 input.copy_from_slice(hidden);
             }
@@ -129,6 +146,7 @@ impl Task for Activate<'_> {
 /// From the gradient with respect to the hidden values, in place, to the one with respect to the
 /// activation's input.
 pub(super) struct ActivateBackward<'a> {
+    pub pace: &'a Pace<'a>,
     pub width: usize,
     pub hidden: &'a [f32],
     pub input: &'a [f32],
@@ -140,19 +158,24 @@ pub(super) struct ActivateBackward<'a> {
 impl Task for ActivateBackward<'_> {
     #[inline(always)]
     fn run(self) {
-        if let Some(mask) = self.mask {
-            for (i, g) in self.gradient.iter_mut().enumerate() {
-                *g *= mask.factor(i);
+        for part in self.pace.parts(self.gradient.len(), VALUE, self.width) {
+            let gradient = &mut self.gradient[part.clone()];
+            if let Some(mask) = self.mask {
+                for (i, g) in (part.start..).zip(gradient.iter_mut()) {
+                    *g *= mask.factor(i);
+                }
             }
+            // Dropout leaves a value's sign, all that relu's derivative is told from.
+            let input = self.input.get(part.clone()).unwrap_or_default();
+            self.activation
+                .backward_inlined(input, &self.hidden[part], gradient, self.width);
         }
-        // Dropout leaves a value's sign, all that relu's derivative is told from.
-        self.activation
-            .backward_inlined(self.input, self.hidden, self.gradient, self.width);
     }
 }
 
 /// Values as a mask leaves them.
 pub(super) struct Masked<'a> {
+    pub pace: &'a Pace<'a>,
     pub x: &'a [f32],
     pub mask: DropoutMask,
     pub y: &'a mut [f32],
@@ -161,8 +184,11 @@ pub(super) struct Masked<'a> {
 impl Task for Masked<'_> {
     #[inline(always)]
     fn run(self) {
-        for (i, (y, x)) in self.y.iter_mut().zip(self.x).enumerate() {
-            *y = x * self.mask.factor(i);
+        for part in self.pace.parts(self.x.len(), VALUE, 1) {
+            let pairs = self.y[part.clone()].iter_mut().zip(&self.x[part.clone()]);
+            for (i, (y, x)) in part.zip(pairs) {
+                *y = x * self.mask.factor(i);
+            }
         }
     }
 }
