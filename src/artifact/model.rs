@@ -7,6 +7,7 @@ use super::container::{Tensor, TensorFile, TensorSource};
 use super::error::{Error, clip};
 use super::output_order;
 use crate::features::{FeatureSet, Profile, Target};
+use crate::memory;
 use crate::nn::{
     Architecture, Head, Network, OptimizerSpec, OptimizerState, Parameter, ParameterKind,
 };
@@ -19,6 +20,8 @@ pub const METADATA_KEY: &str = "pg_neural";
 const OPTIMIZER_PREFIX: &str = "pg_neural.optimizer.";
 /// Most JSON values in a description, so that a short text cannot grow into a large tree.
 const MAX_VALUES: usize = 4_000_000;
+/// Bytes that a byte of a description may take once it is read.
+const TREE: usize = 16;
 
 /// A trained model.
 #[derive(Debug, Clone, PartialEq)]
@@ -110,6 +113,10 @@ impl Model {
     pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
         let network = self.network()?;
         self.validate()?;
+        // The file, and beside it a copy of each tensor in turn.
+        let buffers = self.optimizer_state.iter().flat_map(|state| &state.buffers);
+        let values = self.parameters.len() + buffers.map(Vec::len).sum::<usize>();
+        memory::ask_for_many(values.saturating_mul(3 * size_of::<f32>()))?;
         let reordered: Vec<(usize, Vec<f32>)> = output_order::swapped(&network, &self.target)
             .into_iter()
             .filter_map(|range| {
@@ -193,6 +200,7 @@ impl Model {
         let text = metadata.get(METADATA_KEY).ok_or(Error::Foreign)?;
         check_format(text)?;
         bounded(text)?;
+        memory::ask_for_many(text.len().saturating_mul(TREE))?;
         let read: Description<Value, FeatureSet, Target, Profile, Value> =
             serde_json::from_str(text)
                 .map_err(|e| Error::damaged("the model's description", e.to_string()))?;
@@ -209,6 +217,7 @@ impl Model {
         model.validate()?;
         // The file's own size bounds the parameters, and the buffers are bounded by them.
         let network = model.build(bytes.len())?;
+        memory::ask_for_many(bytes.len())?;
         let mut parameters = Vec::with_capacity(network.parameter_count());
         for parameter in network.parameters() {
             let tensor = take(&mut tensors, &parameter.name)?;

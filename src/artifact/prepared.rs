@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::error::Error;
 use super::model::Model;
 use crate::features::{FeatureSet, Target};
+use crate::memory;
 use crate::nn::{Architecture, Network, Predictor, SharedWeights};
 
 /// What predicting takes of a model: everything but how it was trained.
@@ -41,8 +42,10 @@ impl Prepared {
     /// Packs a model.
     ///
     /// # Errors
-    /// [`Error::Damaged`] when architecture, features, target and parameters do not fit together.
+    /// [`Error::Damaged`] when architecture, features, target and parameters do not fit together;
+    /// [`Error::Refused`] when there is no memory for the packed weights.
     pub fn new(model: Model) -> Result<Prepared, Error> {
+        ask_to_pack(&model)?;
         let predictor = Predictor::new(&model.network()?, &model.parameters).map_err(network)?;
         Ok(Self::with(model, predictor))
     }
@@ -52,6 +55,7 @@ impl Prepared {
     /// # Errors
     /// As [`Prepared::new`].
     pub(super) fn keeping(model: Model, keep: &mut dyn FnMut(&[u8])) -> Result<Prepared, Error> {
+        ask_to_pack(&model)?;
         let network_of = model.network()?;
         let predictor =
             Predictor::keeping(&network_of, &model.parameters, keep).map_err(network)?;
@@ -111,6 +115,12 @@ impl Prepared {
             predictor,
         })
     }
+}
+
+/// Packed weights are filled up to whole vectors; the layers' own are small.
+fn ask_to_pack(model: &Model) -> Result<(), Error> {
+    let bytes = size_of_val(model.parameters.as_slice());
+    Ok(memory::ask_for_many(bytes.saturating_mul(2))?)
 }
 
 fn network(error: crate::nn::Error) -> Error {

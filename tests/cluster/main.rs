@@ -15,6 +15,7 @@ mod interrupts;
 mod memory;
 mod model_users;
 mod openblas;
+mod refused_memory;
 mod rights;
 mod rollback;
 mod scan_bad_cases;

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::{given, given_text};
 use crate::artifact::{Model, lineage};
+use crate::memory;
 use crate::pg::access::Right;
 use crate::pg::catalog::{self, Description, NewVersion, Training};
 use crate::pg::error::{OrRaise, Report, Result};
@@ -31,8 +32,11 @@ fn import_model(model: Option<&[u8]>, artifact: Option<&[u8]>) -> i32 {
 }
 
 fn import(name: &str, artifact: &[u8]) -> Result<i32> {
+    interrupt::begin(memory::LARGE)?;
     // Rights and name come before any work.
     catalog::existing(name)?;
+    // Without its lineage it is a copy.
+    memory::ask_for_many(artifact.len())?;
     let (artifact, lineage) = lineage::detach(artifact);
     let lineage = lineage.unwrap_or_default();
     let model = Model::from_bytes(&artifact)?;
@@ -106,6 +110,7 @@ fn classes_of(classes: Vec<Option<String>>) -> Result<Vec<String>> {
 }
 
 fn import_source(name: &str, source: &weights::Source<'_>) -> Result<i32> {
+    interrupt::begin(memory::LARGE)?;
     // Rights and name come before any work.
     catalog::existing(name)?;
     let weights::Imported {
@@ -138,6 +143,7 @@ fn import_source(name: &str, source: &weights::Source<'_>) -> Result<i32> {
 }
 
 fn export(reference: &str, with_lineage: bool) -> Result<Vec<u8>> {
+    interrupt::begin(memory::LARGE)?;
     let version = reader::resolve(reference)?;
     version.right.require(Right::Manage, &version.model)?;
     check_size(&version, version.size)?;
@@ -146,6 +152,8 @@ fn export(reference: &str, with_lineage: bool) -> Result<Vec<u8>> {
         let training = catalog::recorded(&version)?;
         if training.query.is_some() || training.options.is_some() {
             let lineage = json!({"query": training.query, "options": training.options});
+            // To put something in front moves the file.
+            memory::ask_for_many(2 * file.len())?;
             lineage::attach(&mut file, &lineage);
             check_size(&version, file.len())?;
         }

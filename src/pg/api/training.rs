@@ -8,6 +8,7 @@ use pgrx::{JsonB, PgSqlErrorCode as Code, pg_sys};
 use super::{create_function, given_text, text};
 use crate::artifact::Model;
 use crate::features::{FeatureSet, Kind, Task};
+use crate::memory;
 use crate::nn::{Crew, EpochReport, blas};
 use crate::pg::catalog::{self, Description, Epoch, NewVersion, Training};
 use crate::pg::duration::duration;
@@ -107,6 +108,7 @@ fn draw_seed() -> u64 {
 }
 
 fn train_and_store(order: &Order<'_>) -> Result<(i32, Outcome, f64)> {
+    interrupt::begin(memory::LARGE)?;
     // Here rather than when the result is stored, after all the work.
     // SAFETY: returns or raises an error, with a command's name that is static.
     unsafe { pg_sys::PreventCommandIfReadOnly(c"neural.train()".as_ptr()) };
@@ -316,10 +318,8 @@ fn shall_deploy(
 
 /// A version of a model, as it was stored.
 fn stored_model(resolved: &Resolved) -> Result<Model> {
-    Model::from_bytes(&reader::load(resolved)?).map_err(|error| {
-        let name = resolved.label();
-        Report::damaged(format!("the stored model \"{name}\" is damaged: {error}"))
-    })
+    Model::from_bytes(&reader::load(resolved)?)
+        .map_err(|error| Report::stored(&resolved.label(), error))
 }
 
 fn history_row(report: &EpochReport) -> Epoch {

@@ -9,10 +9,12 @@ use pgrx::{PgSqlErrorCode as Code, pg_sys};
 use super::arguments::Arguments;
 use super::rows::Rows;
 use super::snapshot::SnapshotKey;
+use crate::memory;
 use crate::nn::Scratch;
 use crate::pg::cache::{self, DecodedModel};
 use crate::pg::encoding;
 use crate::pg::error::Report;
+use crate::pg::interrupt;
 use crate::pg::reader::{self, Resolved};
 use crate::pg::settings;
 
@@ -63,6 +65,7 @@ thread_local! {
 const REMEMBERED: usize = 32;
 
 fn resolve(text: &[u8], pinned: bool, key: SnapshotKey) -> Result<Rc<Resolved>, Report> {
+    interrupt::begin(memory::SMALL)?;
     if key.outlives_transaction() {
         let known = RESOLVED.with_borrow(|known| {
             known
@@ -200,6 +203,7 @@ impl Site {
         let resolved = resolve(text, pinned, key)?;
         let model = cache::model(&resolved)?;
         check_answer(&model, &resolved, answer)?;
+        ask_for_row(&model)?;
         // SAFETY: as for `get`.
         let arguments = unsafe { Arguments::plan(fcinfo, pinned, &model, &resolved)? };
         Ok(Site {
@@ -255,6 +259,7 @@ impl Site {
         if resolved.sha256 != self.resolved.sha256 || self.model_text != text {
             let model = cache::model(&resolved)?;
             check_answer(&model, &resolved, answer)?;
+            ask_for_row(&model)?;
             // SAFETY: as for `get`.
             self.arguments = unsafe { Arguments::plan(fcinfo, pinned, &model, &resolved)? };
             self.scratch = scratch(&model, &resolved)?;
@@ -357,6 +362,14 @@ impl Site {
 unsafe extern "C-unwind" fn free_site(site: *mut std::ffi::c_void) {
     // SAFETY: made by Box::into_raw in `create`, freed here once.
     drop(unsafe { Box::from_raw(site.cast::<Site>()) });
+}
+
+/// A row as the network has it, and its outputs.
+fn ask_for_row(model: &DecodedModel) -> Result<(), Report> {
+    let values = model.features.width() + model.outputs();
+    Ok(memory::ask_for_many(
+        values.saturating_mul(size_of::<f32>()),
+    )?)
 }
 
 /// Working memory within what scoring may take: the rest is left to the rows of a batch.

@@ -4,6 +4,7 @@ use sha2::{Digest, Sha256};
 
 use super::Resolved;
 use super::table::{Key, Table};
+use crate::memory;
 use crate::pg::error::{Report, Result};
 use crate::pg::interrupt;
 
@@ -15,13 +16,8 @@ pub(crate) fn load(version: &Resolved) -> Result<Vec<u8>> {
             version.number, version.model
         ))
     };
-    let mut bytes = Vec::new();
-    bytes.try_reserve_exact(version.size).map_err(|_| {
-        Report::out_of_memory(format!(
-            "out of memory for the {} bytes of model \"{}\"",
-            version.size, version.model
-        ))
-    })?;
+    memory::ask_for_many(version.size)?;
+    let mut bytes = Vec::with_capacity(version.size);
     let table = Table::open(c"chunk")?;
     let mut hash = Sha256::new();
     let mut scan = table.ordered_scan(c"chunk_pkey", &[Key::int8(1, version.version_id)])?;

@@ -1,0 +1,338 @@
+//! Memory that the system refuses a backend ends a statement by 53200: never the server, the
+//! connection or the wait.
+//!
+//! A run is one statement in a connection of its own, whose process may take so much more of the
+//! address space than it has. The runs are the same each time; `PGN_REFUSED_RUNS` says how many.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use postgres::Client;
+use postgres::error::SqlState;
+
+use crate::fixture::{create_loans, train};
+use crate::harness::{Cluster, backend_pid};
+
+/// Runs of the ordinary test.
+const RUNS: usize = 60;
+/// What a statement may take before it counts as one that hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The least and the most that a process is given.
+const LEAST: f64 = 64.0 * 1024.0;
+const MOST: f64 = 512.0 * 1024.0 * 1024.0;
+
+/// A kind of statement, and the statement.
+struct Statement {
+    kind: &'static str,
+    sql: String,
+}
+
+fn statements() -> Vec<Statement> {
+    let train = |rows: &str, target: &str, options: &str, more: &str| {
+        format!(
+            "SELECT neural.train('new', '{rows}', '{target}', epochs => 2, seed => 1{more},
+                 options => '{{\"verbose\": false{options}}}')"
+        )
+    };
+    let loans = "SELECT age, amount, purpose, bad FROM loan";
+    let wide = ", architecture => '{\"layers\": [
+        {\"type\": \"dense\", \"units\": 1500, \"activation\": \"relu\"},
+        {\"type\": \"dense\", \"units\": 1000, \"activation\": \"relu\"}]}', batch_size => 64";
+    let statement = |kind, sql: &str| Statement {
+        kind,
+        sql: sql.to_owned(),
+    };
+    let import = "SELECT neural.import_weights('new', bytes,
+        '{\"layers\": [{\"type\": \"dense\", \"name\": \"fc\", \"units\": 3000}]}', 'regression',
+        '[{\"name\": \"x\", \"type\": \"vector\", \"length\": 3000, \"mean\": 0, \"std\": 1}]',
+        options => '{\"outputs\": 3000}') FROM file WHERE name = 'weights'";
+    let row = "(SELECT array_agg(i::float8) FROM generate_series(1, 3000) AS i)";
+    vec![
+        statement("train, default", &train(loans, "bad", "", "")),
+        statement(
+            "train, 1 thread",
+            &train(loans, "bad", ", \"threads\": 1", ""),
+        ),
+        statement(
+            "train, 2 threads, wide",
+            &train(
+                "SELECT age, amount, purpose, bad FROM loan LIMIT 256",
+                "bad",
+                ", \"threads\": 2",
+                wide,
+            ),
+        ),
+        statement(
+            "train, gru_64",
+            &train(
+                "SELECT id % 50 AS s, id, age, amount, id % 2 = 0 AS y FROM loan WHERE id <= 1000",
+                "y",
+                ", \"threads\": 2, \"sequence_by\": \"s\", \"order_by\": \"id\"",
+                ", architecture => 'gru_64'",
+            ),
+        ),
+        statement(
+            "predict, a row",
+            &format!("SELECT (neural.predict_proba('large', {row}))[7]"),
+        ),
+        statement(
+            "predict, batches",
+            "SELECT sum(neural.predict('risk', age, amount, purpose)) FROM loan",
+        ),
+        statement(
+            "predict, large batches",
+            "SELECT sum((neural.predict_proba('large', x))[1]) FROM vectors",
+        ),
+        statement("evaluate", "SELECT * FROM neural.evaluate('risk', 'loan')"),
+        statement(
+            "import_model",
+            "SELECT neural.import_model('new', bytes) FROM file WHERE name = 'model'",
+        ),
+        statement("import_weights", import),
+        statement(
+            "export_model",
+            "SELECT length(neural.export_model('large'))",
+        ),
+        statement(
+            "score_table",
+            "CALL neural.score_table('risk', 'scored', 'score', 1000)",
+        ),
+        statement(
+            "aggregates",
+            "SELECT neural.auc(sin(i), i % 3 = 0), neural.log_loss(0.5, i % 3 = 0)
+             FROM generate_series(1, 300000) AS i",
+        ),
+        statement(
+            "long values",
+            "SELECT neural.predict('risk', 1.0, 2, repeat('word', 2000000)),
+                 neural.predict_proba('risk', 1.0, 2, repeat('x', 20000000))",
+        ),
+        statement(
+            "long arrays",
+            "SELECT neural.predict_proba('large', (SELECT array_agg(i::float8)
+                 FROM generate_series(1, 1000000) AS i))",
+        ),
+    ]
+}
+
+/// A safetensors file of a dense layer of 3000 inputs and outputs.
+fn weights() -> Vec<u8> {
+    const N: usize = 3000;
+    let (weight, bias) = (4 * N * N, 4 * N);
+    let mut header = format!(
+        "{{\"fc.weight\":{{\"dtype\":\"F32\",\"shape\":[{N},{N}],\"data_offsets\":[0,{weight}]}},\
+         \"fc.bias\":{{\"dtype\":\"F32\",\"shape\":[{N}],\"data_offsets\":[{weight},{}]}}}}",
+        weight + bias
+    );
+    while header.len() % 8 != 0 {
+        header.push(' ');
+    }
+    let mut file = (header.len() as u64).to_le_bytes().to_vec();
+    file.extend_from_slice(header.as_bytes());
+    let values = (0..N * N + N).map(|i| ((i % 101) as f32 - 50.0) / 5000.0);
+    file.extend(values.flat_map(f32::to_le_bytes));
+    file
+}
+
+fn prepare(client: &mut Client) {
+    create_loans(client, 3000);
+    train(client, "risk", 1);
+    client
+        .batch_execute(
+            "CREATE TABLE file (name text, bytes bytea);
+             ALTER TABLE file ALTER bytes SET STORAGE EXTERNAL;
+             CREATE TABLE vectors AS SELECT ARRAY(SELECT (i * j % 7)::float8
+                 FROM generate_series(1, 3000) AS j) AS x FROM generate_series(1, 40) AS i;
+             CREATE TABLE scored AS SELECT *, NULL::float8 AS score FROM loan",
+        )
+        .expect("the tables");
+    client
+        .execute("INSERT INTO file VALUES ('weights', $1)", &[&weights()])
+        .expect("the file");
+    client
+        .batch_execute(
+            "SET neural.max_memory = '1GB';
+             SELECT neural.import_weights('large', bytes,
+                 '{\"layers\": [{\"type\": \"dense\", \"name\": \"fc\", \"units\": 3000}]}',
+                 'regression',
+                 '[{\"name\": \"x\", \"type\": \"vector\", \"length\": 3000, \"mean\": 0, \"std\": 1}]',
+                 options => '{\"outputs\": 3000}') FROM file WHERE name = 'weights';
+             INSERT INTO file SELECT 'model', neural.export_model('large')",
+        )
+        .expect("a large model");
+}
+
+/// Bytes of the process's address space.
+fn address_space(pid: i32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmSize:"));
+    let size = line.and_then(|line| line.split_whitespace().next());
+    size.and_then(|size| size.parse::<u64>().ok())
+        .expect("VmSize")
+        * 1024
+}
+
+/// Lets a process have so much address space and no more.
+fn limit(pid: i32, bytes: u64) {
+    let limit = libc::rlimit {
+        rlim_cur: bytes,
+        rlim_max: libc::RLIM_INFINITY,
+    };
+    // SAFETY: sets a limit of another process.
+    let set = unsafe { libc::prlimit(pid, libc::RLIMIT_AS, &limit, std::ptr::null_mut()) };
+    assert_eq!(set, 0, "{}", std::io::Error::last_os_error());
+}
+
+/// What came of a statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Outcome {
+    Well,
+    Refused,
+    OtherError,
+    ConnectionLost,
+    Hung,
+}
+
+/// Runs a statement and kills its process if it takes too long.
+fn outcome(client: &mut Client, pid: i32, sql: &str) -> (Outcome, String) {
+    let hung = AtomicBool::new(false);
+    let (done, waiting) = mpsc::channel::<()>();
+    let result = thread::scope(|scope| {
+        let hung = &hung;
+        scope.spawn(move || {
+            if waiting.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
+                hung.store(true, Ordering::Relaxed);
+                // SAFETY: ends a process of the test's server.
+                unsafe { libc::kill(pid, libc::SIGKILL) };
+            }
+        });
+        let result = client.simple_query(sql);
+        let _ = done.send(());
+        drop(done);
+        result
+    });
+    if hung.load(Ordering::Relaxed) {
+        return (Outcome::Hung, String::new());
+    }
+    match result {
+        Ok(_) => (Outcome::Well, String::new()),
+        Err(error) => {
+            let outcome = match error.as_db_error() {
+                _ if client.is_closed() => Outcome::ConnectionLost,
+                Some(error) if *error.code() == SqlState::OUT_OF_MEMORY => Outcome::Refused,
+                Some(_) => Outcome::OtherError,
+                None => Outcome::ConnectionLost,
+            };
+            let text = match error.as_db_error() {
+                Some(error) => format!("{} {}", error.code().code(), error.message()),
+                None => error.to_string(),
+            };
+            (outcome, text)
+        }
+    }
+}
+
+/// How much more a process may take in the run of this number: spread evenly over the orders of
+/// magnitude, every fourth over the least megabytes.
+fn allowance(run: usize) -> u64 {
+    let share = (run as f64 * 0.618_033_988_749_895).fract();
+    match run % 4 {
+        3 => (share * 8.0 * 1024.0 * 1024.0) as u64,
+        _ => (LEAST * (MOST / LEAST).powf(share)) as u64,
+    }
+}
+
+#[test]
+fn refused_memory_is_an_error_and_the_server_goes_on() {
+    let runs = match env::var("PGN_REFUSED_RUNS") {
+        Ok(runs) => runs.parse().expect("a number of runs"),
+        Err(_) => RUNS,
+    };
+    let cluster = Cluster::with_extension(&[
+        "shared_preload_libraries = 'pg_neural'",
+        "max_parallel_workers_per_gather = 0",
+        "neural.max_memory = '1GB'",
+    ]);
+    prepare(&mut cluster.superuser());
+    let mut witness = cluster.superuser();
+    let statements = statements();
+    let mut counts: BTreeMap<(&str, Outcome), usize> = BTreeMap::new();
+    let mut wrong = Vec::new();
+    for run in 0..runs {
+        let statement = &statements[run % statements.len()];
+        let round = run / statements.len();
+        let more = allowance(round + 7 * (run % statements.len()));
+        let mut client = cluster.superuser();
+        client
+            .batch_execute("SET statement_timeout = '40s'; BEGIN; ROLLBACK")
+            .expect("a setting");
+        // Procedures commit; of all else nothing is to stay.
+        let in_transaction = !statement.sql.starts_with("CALL");
+        let pid = backend_pid(&mut client);
+        if in_transaction {
+            client.batch_execute("BEGIN").expect("a transaction");
+        }
+        limit(pid, address_space(pid) + more);
+        let (came, text) = outcome(&mut client, pid, &statement.sql);
+        *counts.entry((statement.kind, came)).or_default() += 1;
+        let told = format!(
+            "run {run}, {}, {more} bytes: {came:?} {text}",
+            statement.kind
+        );
+        match came {
+            Outcome::Well | Outcome::Refused => {
+                limit(pid, libc::RLIM_INFINITY);
+                if in_transaction {
+                    client
+                        .batch_execute("ROLLBACK; BEGIN")
+                        .expect("a transaction");
+                }
+                // As it would have been.
+                let (then, text) = outcome(&mut client, pid, &statement.sql);
+                let expected = match statement.kind {
+                    "long arrays" => Outcome::OtherError,
+                    _ => Outcome::Well,
+                };
+                if then != expected {
+                    wrong.push(format!("{told}, without a limit {then:?} {text}"));
+                }
+            }
+            Outcome::OtherError if statement.kind == "long arrays" => {}
+            _ => wrong.push(told),
+        }
+        if witness.simple_query("SELECT 1").is_err() {
+            wrong.push(format!(
+                "run {run}, {}: the server restarted",
+                statement.kind
+            ));
+            witness = loop {
+                match cluster
+                    .config("postgres", "postgres")
+                    .connect(postgres::NoTls)
+                {
+                    Ok(client) => break client,
+                    Err(_) => thread::sleep(Duration::from_millis(100)),
+                }
+            };
+        }
+    }
+    let mut kinds: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for ((kind, outcome), count) in &counts {
+        let told = kinds.entry(kind).or_default();
+        told.push(format!("{count} {outcome:?}"));
+    }
+    for (kind, told) in kinds {
+        println!("{kind}: {}", told.join(", "));
+    }
+    let log = cluster.log();
+    let fallen = log.lines().filter(|line| {
+        line.contains("terminated by signal") || line.contains("memory allocation of")
+    });
+    wrong.extend(fallen.map(str::to_owned));
+    assert!(wrong.is_empty(), "of {runs} runs:\n{}", wrong.join("\n"));
+}
