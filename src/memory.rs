@@ -195,6 +195,11 @@ pub fn secure_again() -> Result<(), Refused> {
     secure(SMALL)
 }
 
+/// Gives the reserve back to the system, for others in the process who were refused memory.
+pub fn release() {
+    RESERVE.give_back();
+}
+
 /// Whether the reserve is gone: what is refused next ends the process, or what the host does in its
 /// place.
 #[inline]

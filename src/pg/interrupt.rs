@@ -2,8 +2,9 @@
 //! a look at its memory; and that a statement ends whose memory the system refuses.
 
 use std::cell::Cell;
+use std::ffi::{c_int, c_void};
 
-use pgrx::pg_sys;
+use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::error::{OrRaise, Report, Result};
 use crate::memory::{self, Refused};
@@ -15,16 +16,76 @@ thread_local! {
 
 /// Makes sure of the memory that lets work end by an error when the system refuses more
 /// ([`memory::SMALL`], [`memory::LARGE`]): where work begins that takes memory.
-pub(crate) fn begin(reserve: usize) -> Result<()> {
+pub(crate) fn begin(reserve: usize) -> Result<Work> {
     REFUSED.set(None);
-    Ok(memory::secure(reserve)?)
+    memory::secure(reserve)?;
+    Ok(Work::enter())
+}
+
+/// While work goes on, an error of PostgreSQL's for want of memory gives the reserve back: pgrx copies
+/// it once for each of its guards, and where there is no memory for a copy either, so many errors
+/// come upon each other that PostgreSQL panics.
+pub(crate) struct Work(bool);
+
+/// The entry of PostgreSQL's stack of error contexts: one is enough, however deep the work is nested.
+static mut ENTRY: pg_sys::ErrorContextCallback = pg_sys::ErrorContextCallback {
+    previous: std::ptr::null_mut(),
+    callback: Some(release_reserve),
+    arg: std::ptr::null_mut(),
+};
+
+impl Work {
+    fn enter() -> Work {
+        let own = &raw mut ENTRY;
+        // SAFETY: the main thread; the entries of the stack are alive, and this one always is.
+        unsafe {
+            let mut entry = pg_sys::error_context_stack;
+            while !entry.is_null() {
+                if entry == own {
+                    return Work(false);
+                }
+                entry = (*entry).previous;
+            }
+            (*own).previous = pg_sys::error_context_stack;
+            pg_sys::error_context_stack = own;
+        }
+        Work(true)
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        // After an error it stays on the stack; whoever catches the error takes it off.
+        if !self.0 || std::thread::panicking() {
+            return;
+        }
+        let own = &raw mut ENTRY;
+        // SAFETY: as in `enter`.
+        unsafe {
+            if pg_sys::error_context_stack == own {
+                pg_sys::error_context_stack = (*own).previous;
+            }
+        }
+    }
+}
+
+/// Called by PostgreSQL for each message that is raised during the work.
+unsafe extern "C-unwind" fn release_reserve(_: *mut c_void) {
+    // SAFETY: asks for the message's code, as callbacks may.
+    if unsafe { geterrcode() } == PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY as c_int {
+        memory::release();
+    }
+}
+
+unsafe extern "C-unwind" {
+    fn geterrcode() -> c_int;
 }
 
 /// The same once a row, where work has begun before: at most times a look at a flag.
 #[inline]
 pub(crate) fn go_on() -> Result<()> {
     match memory::is_short() {
-        true => begin(memory::SMALL),
+        true => begin(memory::SMALL).map(drop),
         false => Ok(()),
     }
 }

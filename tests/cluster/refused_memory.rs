@@ -12,19 +12,26 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use postgres::Client;
 use postgres::error::SqlState;
+use postgres::{Client, NoTls};
 
 use crate::fixture::{create_loans, train};
-use crate::harness::{Cluster, backend_pid};
+use crate::harness::{Cluster, SUPERUSER, backend_pid, wait_until};
 
+/// PostgreSQL's own compiler would be refused memory with an error of its own.
+const SETTINGS: &[&str] = &[
+    "shared_preload_libraries = 'pg_neural'",
+    "max_parallel_workers_per_gather = 0",
+    "neural.max_memory = '1GB'",
+    "jit = off",
+];
 /// Runs of the ordinary test.
 const RUNS: usize = 60;
 /// What a statement may take before it counts as one that hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The least and the most that a process is given.
 const LEAST: f64 = 64.0 * 1024.0;
-const MOST: f64 = 512.0 * 1024.0 * 1024.0;
+const MOST: f64 = 640.0 * 1024.0 * 1024.0;
 
 /// A kind of statement, and the statement.
 struct Statement {
@@ -48,10 +55,10 @@ fn statements() -> Vec<Statement> {
         sql: sql.to_owned(),
     };
     let import = "SELECT neural.import_weights('new', bytes,
-        '{\"layers\": [{\"type\": \"dense\", \"name\": \"fc\", \"units\": 3000}]}', 'regression',
-        '[{\"name\": \"x\", \"type\": \"vector\", \"length\": 3000, \"mean\": 0, \"std\": 1}]',
-        options => '{\"outputs\": 3000}') FROM file WHERE name = 'weights'";
-    let row = "(SELECT array_agg(i::float8) FROM generate_series(1, 3000) AS i)";
+        '{\"layers\": [{\"type\": \"dense\", \"name\": \"fc\", \"units\": 1000}]}', 'regression',
+        '[{\"name\": \"x\", \"type\": \"vector\", \"length\": 9000, \"mean\": 0, \"std\": 1}]',
+        options => '{\"outputs\": 1000}') FROM file WHERE name = 'weights'";
+    let row = "(SELECT array_agg(i::float8) FROM generate_series(1, 9000) AS i)";
     vec![
         statement("train, default", &train(loans, "bad", "", "")),
         statement(
@@ -120,13 +127,14 @@ fn statements() -> Vec<Statement> {
     ]
 }
 
-/// A safetensors file of a dense layer of 3000 inputs and outputs.
+/// A safetensors file of a dense layer of 9000 inputs and 1000 outputs.
 fn weights() -> Vec<u8> {
-    const N: usize = 3000;
-    let (weight, bias) = (4 * N * N, 4 * N);
+    const INPUTS: usize = 9000;
+    const OUTPUTS: usize = 1000;
+    let (weight, bias) = (4 * INPUTS * OUTPUTS, 4 * OUTPUTS);
     let mut header = format!(
-        "{{\"fc.weight\":{{\"dtype\":\"F32\",\"shape\":[{N},{N}],\"data_offsets\":[0,{weight}]}},\
-         \"fc.bias\":{{\"dtype\":\"F32\",\"shape\":[{N}],\"data_offsets\":[{weight},{}]}}}}",
+        "{{\"fc.weight\":{{\"dtype\":\"F32\",\"shape\":[{OUTPUTS},{INPUTS}],\"data_offsets\":[0,{weight}]}},\
+         \"fc.bias\":{{\"dtype\":\"F32\",\"shape\":[{OUTPUTS}],\"data_offsets\":[{weight},{}]}}}}",
         weight + bias
     );
     while header.len() % 8 != 0 {
@@ -134,7 +142,7 @@ fn weights() -> Vec<u8> {
     }
     let mut file = (header.len() as u64).to_le_bytes().to_vec();
     file.extend_from_slice(header.as_bytes());
-    let values = (0..N * N + N).map(|i| ((i % 101) as f32 - 50.0) / 5000.0);
+    let values = (0..(INPUTS + 1) * OUTPUTS).map(|i| ((i % 101) as f32 - 50.0) / 5000.0);
     file.extend(values.flat_map(f32::to_le_bytes));
     file
 }
@@ -147,7 +155,7 @@ fn prepare(client: &mut Client) {
             "CREATE TABLE file (name text, bytes bytea);
              ALTER TABLE file ALTER bytes SET STORAGE EXTERNAL;
              CREATE TABLE vectors AS SELECT ARRAY(SELECT (i * j % 7)::float8
-                 FROM generate_series(1, 3000) AS j) AS x FROM generate_series(1, 40) AS i;
+                 FROM generate_series(1, 9000) AS j) AS x FROM generate_series(1, 40) AS i;
              CREATE TABLE scored AS SELECT *, NULL::float8 AS score FROM loan",
         )
         .expect("the tables");
@@ -158,10 +166,10 @@ fn prepare(client: &mut Client) {
         .batch_execute(
             "SET neural.max_memory = '1GB';
              SELECT neural.import_weights('large', bytes,
-                 '{\"layers\": [{\"type\": \"dense\", \"name\": \"fc\", \"units\": 3000}]}',
+                 '{\"layers\": [{\"type\": \"dense\", \"name\": \"fc\", \"units\": 1000}]}',
                  'regression',
-                 '[{\"name\": \"x\", \"type\": \"vector\", \"length\": 3000, \"mean\": 0, \"std\": 1}]',
-                 options => '{\"outputs\": 3000}') FROM file WHERE name = 'weights';
+                 '[{\"name\": \"x\", \"type\": \"vector\", \"length\": 9000, \"mean\": 0, \"std\": 1}]',
+                 options => '{\"outputs\": 1000}') FROM file WHERE name = 'weights';
              INSERT INTO file SELECT 'model', neural.export_model('large')",
         )
         .expect("a large model");
@@ -177,15 +185,13 @@ fn address_space(pid: i32) -> u64 {
         * 1024
 }
 
-/// Lets a process have so much address space and no more.
-fn limit(pid: i32, bytes: u64) {
-    let limit = libc::rlimit {
-        rlim_cur: bytes,
-        rlim_max: libc::RLIM_INFINITY,
-    };
-    // SAFETY: sets a limit of another process.
-    let set = unsafe { libc::prlimit(pid, libc::RLIMIT_AS, &limit, std::ptr::null_mut()) };
-    assert_eq!(set, 0, "{}", std::io::Error::last_os_error());
+/// Lets a process have so much address space and no more, or as much as it may without a limit.
+fn limit(cluster: &Cluster, pid: i32, bytes: Option<u64>) {
+    let bytes = bytes.map_or("unlimited".to_owned(), |bytes| bytes.to_string());
+    let mut command = cluster.server_user_program("prlimit");
+    command.args(["--pid", &pid.to_string(), &format!("--as={bytes}:")]);
+    let output = command.output().expect("prlimit runs");
+    assert!(output.status.success(), "{output:?}");
 }
 
 /// What came of a statement.
@@ -237,11 +243,22 @@ fn outcome(client: &mut Client, pid: i32, sql: &str) -> (Outcome, String) {
     }
 }
 
-/// How much more a process may take in the run of this number: spread evenly over the orders of
-/// magnitude, every fourth over the least megabytes.
+/// A connection, though the server may be about to restart.
+fn connection(cluster: &Cluster) -> Client {
+    let mut client = None;
+    wait_until("the server takes connections", || {
+        client = cluster.config(SUPERUSER, "postgres").connect(NoTls).ok();
+        client.is_some()
+    });
+    client.expect("a connection")
+}
+
+/// How much more a process may take in the run of this number: most are spread evenly over the orders
+/// of magnitude, some over all that there is to give, and some over the least megabytes.
 fn allowance(run: usize) -> u64 {
     let share = (run as f64 * 0.618_033_988_749_895).fract();
     match run % 4 {
+        1 => (share * MOST) as u64,
         3 => (share * 8.0 * 1024.0 * 1024.0) as u64,
         _ => (LEAST * (MOST / LEAST).powf(share)) as u64,
     }
@@ -253,11 +270,7 @@ fn refused_memory_is_an_error_and_the_server_goes_on() {
         Ok(runs) => runs.parse().expect("a number of runs"),
         Err(_) => RUNS,
     };
-    let cluster = Cluster::with_extension(&[
-        "shared_preload_libraries = 'pg_neural'",
-        "max_parallel_workers_per_gather = 0",
-        "neural.max_memory = '1GB'",
-    ]);
+    let cluster = Cluster::with_extension(SETTINGS);
     prepare(&mut cluster.superuser());
     let mut witness = cluster.superuser();
     let statements = statements();
@@ -267,7 +280,7 @@ fn refused_memory_is_an_error_and_the_server_goes_on() {
         let statement = &statements[run % statements.len()];
         let round = run / statements.len();
         let more = allowance(round + 7 * (run % statements.len()));
-        let mut client = cluster.superuser();
+        let mut client = connection(&cluster);
         client
             .batch_execute("SET statement_timeout = '40s'; BEGIN; ROLLBACK")
             .expect("a setting");
@@ -277,7 +290,7 @@ fn refused_memory_is_an_error_and_the_server_goes_on() {
         if in_transaction {
             client.batch_execute("BEGIN").expect("a transaction");
         }
-        limit(pid, address_space(pid) + more);
+        limit(&cluster, pid, Some(address_space(pid) + more));
         let (came, text) = outcome(&mut client, pid, &statement.sql);
         *counts.entry((statement.kind, came)).or_default() += 1;
         let told = format!(
@@ -286,7 +299,7 @@ fn refused_memory_is_an_error_and_the_server_goes_on() {
         );
         match came {
             Outcome::Well | Outcome::Refused => {
-                limit(pid, libc::RLIM_INFINITY);
+                limit(&cluster, pid, None);
                 if in_transaction {
                     client
                         .batch_execute("ROLLBACK; BEGIN")
@@ -310,15 +323,7 @@ fn refused_memory_is_an_error_and_the_server_goes_on() {
                 "run {run}, {}: the server restarted",
                 statement.kind
             ));
-            witness = loop {
-                match cluster
-                    .config("postgres", "postgres")
-                    .connect(postgres::NoTls)
-                {
-                    Ok(client) => break client,
-                    Err(_) => thread::sleep(Duration::from_millis(100)),
-                }
-            };
+            witness = connection(&cluster);
         }
     }
     let mut kinds: BTreeMap<&str, Vec<String>> = BTreeMap::new();
@@ -335,4 +340,36 @@ fn refused_memory_is_an_error_and_the_server_goes_on() {
     });
     wrong.extend(fallen.map(str::to_owned));
     assert!(wrong.is_empty(), "of {runs} runs:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn connections_of_a_server_with_a_limit_outlive_what_it_refuses() {
+    let cluster = Cluster::with_extension(SETTINGS);
+    prepare(&mut cluster.superuser());
+    let file = fs::read_to_string(cluster.data().join("postmaster.pid")).expect("the server runs");
+    let server: i32 = file
+        .lines()
+        .next()
+        .and_then(|line| line.parse().ok())
+        .expect("a pid");
+    let megabyte = 1 << 20;
+    for more in [12, 90, 250, 400] {
+        // What it starts from here on has the limit, as under `ulimit -v`.
+        let bytes = address_space(server) + more * megabyte;
+        limit(&cluster, server, Some(bytes));
+        let mut client = cluster.superuser();
+        let pid = backend_pid(&mut client);
+        for round in 0..2 {
+            for statement in statements() {
+                let (came, text) = outcome(&mut client, pid, &statement.sql);
+                let told = format!("{more} MB, round {round}, {}: {text}", statement.kind);
+                let fine = matches!(came, Outcome::Well | Outcome::Refused)
+                    || came == Outcome::OtherError && statement.kind == "long arrays";
+                assert!(fine, "{told}");
+            }
+        }
+        let answer = client.simple_query("SELECT neural.drop_model('new')");
+        let is_new = answer.is_ok();
+        println!("{more} MB: something new was stored: {is_new}");
+    }
 }

@@ -32,7 +32,7 @@ fn import_model(model: Option<&[u8]>, artifact: Option<&[u8]>) -> i32 {
 }
 
 fn import(name: &str, artifact: &[u8]) -> Result<i32> {
-    interrupt::begin(memory::LARGE)?;
+    let _work = interrupt::begin(memory::LARGE)?;
     // Rights and name come before any work.
     catalog::existing(name)?;
     // Without its lineage it is a copy.
@@ -110,7 +110,7 @@ fn classes_of(classes: Vec<Option<String>>) -> Result<Vec<String>> {
 }
 
 fn import_source(name: &str, source: &weights::Source<'_>) -> Result<i32> {
-    interrupt::begin(memory::LARGE)?;
+    let _work = interrupt::begin(memory::LARGE)?;
     // Rights and name come before any work.
     catalog::existing(name)?;
     let weights::Imported {
@@ -143,7 +143,7 @@ fn import_source(name: &str, source: &weights::Source<'_>) -> Result<i32> {
 }
 
 fn export(reference: &str, with_lineage: bool) -> Result<Vec<u8>> {
-    interrupt::begin(memory::LARGE)?;
+    let _work = interrupt::begin(memory::LARGE)?;
     let version = reader::resolve(reference)?;
     version.right.require(Right::Manage, &version.model)?;
     check_size(&version, version.size)?;

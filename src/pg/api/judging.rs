@@ -43,6 +43,7 @@ fn evaluate_model(
     query: &str,
     target: Option<&str>,
 ) -> Result<Vec<(Cow<'static, str>, Option<f64>)>> {
+    let _work = interrupt::begin(memory::LARGE)?;
     let (resolved, decoded) = open(model)?;
     let mut judge = Judge::new(&decoded.target);
     let row_bytes = judge.row_bytes();
@@ -108,6 +109,7 @@ fn count_confusion(
     query: &str,
     target: Option<&str>,
 ) -> Result<Vec<(String, String, i64)>> {
+    let _work = interrupt::begin(memory::LARGE)?;
     let (resolved, decoded) = open(model)?;
     if decoded.target.is_array() && !decoded.target.classes().is_empty() {
         return Err(Report::invalid(format!(
@@ -149,7 +151,6 @@ fn count_confusion(
 }
 
 fn open(model: &str) -> Result<(Resolved, Rc<DecodedModel>)> {
-    interrupt::begin(memory::LARGE)?;
     let resolved = reader::resolve(model)?;
     let decoded = cache::model(&resolved)?;
     Ok((resolved, decoded))

@@ -108,7 +108,7 @@ fn draw_seed() -> u64 {
 }
 
 fn train_and_store(order: &Order<'_>) -> Result<(i32, Outcome, f64)> {
-    interrupt::begin(memory::LARGE)?;
+    let _work = interrupt::begin(memory::LARGE)?;
     // Here rather than when the result is stored, after all the work.
     // SAFETY: returns or raises an error, with a command's name that is static.
     unsafe { pg_sys::PreventCommandIfReadOnly(c"neural.train()".as_ptr()) };

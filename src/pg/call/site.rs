@@ -65,7 +65,6 @@ thread_local! {
 const REMEMBERED: usize = 32;
 
 fn resolve(text: &[u8], pinned: bool, key: SnapshotKey) -> Result<Rc<Resolved>, Report> {
-    interrupt::begin(memory::SMALL)?;
     if key.outlives_transaction() {
         let known = RESOLVED.with_borrow(|known| {
             known
@@ -200,6 +199,7 @@ impl Site {
         pinned: bool,
         answer: Answer,
     ) -> Result<Site, Report> {
+        let _work = interrupt::begin(memory::SMALL)?;
         let resolved = resolve(text, pinned, key)?;
         let model = cache::model(&resolved)?;
         check_answer(&model, &resolved, answer)?;
@@ -255,6 +255,7 @@ impl Site {
         pinned: bool,
         answer: Answer,
     ) -> Result<(), Report> {
+        let _work = interrupt::begin(memory::SMALL)?;
         let resolved = resolve(text, pinned, key)?;
         if resolved.sha256 != self.resolved.sha256 || self.model_text != text {
             let model = cache::model(&resolved)?;

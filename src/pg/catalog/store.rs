@@ -79,7 +79,7 @@ pub(crate) struct Existing {
 
 /// Before any work: whether the name can be trained by the invoker, and the model that has it.
 pub(crate) fn existing(name: &str) -> Result<Option<Existing>> {
-    interrupt::begin(memory::SMALL)?;
+    let _work = interrupt::begin(memory::SMALL)?;
     names::check(name)?;
     let Some(model) = reader::find_model(name)? else {
         return Ok(None);
