@@ -1,10 +1,9 @@
 //! Models as files: out of one database and into another.
 
-use pgrx::JsonB;
+use pgrx::AnyElement;
 use pgrx::prelude::*;
-use serde_json::json;
 
-use super::{given, given_text};
+use super::{given, given_text, json};
 use crate::artifact::{Model, lineage};
 use crate::memory;
 use crate::pg::access::Right;
@@ -79,16 +78,19 @@ fn import_weights(
     weights: Option<&[u8]>,
     architecture: Option<&[u8]>,
     task: Option<&[u8]>,
-    features: Option<JsonB>,
+    features: Option<AnyElement>,
     classes: Option<Vec<Option<String>>>,
-    options: Option<JsonB>,
+    options: Option<AnyElement>,
 ) -> i32 {
+    let _work = interrupt::begin(memory::LARGE).or_raise();
     let model = given_text(model, "model").or_raise();
     let weights = given(weights, "weights").or_raise();
     let architecture = given_text(architecture, "architecture").or_raise();
     let task = given_text(task, "task").or_raise();
-    let features = given(features, "features").or_raise().0;
-    let options = options.map_or_else(|| serde_json::json!({}), |json| json.0);
+    // SAFETY: the parameters are jsonb.
+    let (features, options) = unsafe { (json(features).or_raise(), json(options).or_raise()) };
+    let features = given(features, "features").or_raise();
+    let options = options.unwrap_or_else(|| serde_json::json!({}));
     let classes = classes.map(|classes| classes_of(classes).or_raise());
     let source = weights::Source {
         weights,
@@ -110,7 +112,6 @@ fn classes_of(classes: Vec<Option<String>>) -> Result<Vec<String>> {
 }
 
 fn import_source(name: &str, source: &weights::Source<'_>) -> Result<i32> {
-    let _work = interrupt::begin(memory::LARGE)?;
     // Rights and name come before any work.
     catalog::existing(name)?;
     let weights::Imported {
@@ -151,7 +152,7 @@ fn export(reference: &str, with_lineage: bool) -> Result<Vec<u8>> {
     if with_lineage {
         let training = catalog::recorded(&version)?;
         if training.query.is_some() || training.options.is_some() {
-            let lineage = json!({"query": training.query, "options": training.options});
+            let lineage = serde_json::json!({"query": training.query, "options": training.options});
             // To put something in front moves the file.
             memory::ask_for_many(2 * file.len())?;
             lineage::attach(&mut file, &lineage);

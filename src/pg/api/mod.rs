@@ -20,8 +20,11 @@ mod training;
 
 use pgrx::prelude::*;
 
+use pgrx::{AnyElement, FromDatum, JsonB};
+
 use super::encoding;
 use super::error::{Report, Result};
+use crate::memory;
 
 /// 22004 for an argument that must be given.
 fn given<T>(value: Option<T>, argument: &str) -> Result<T> {
@@ -41,6 +44,31 @@ fn text<'a>(value: Option<&'a [u8]>, argument: &str) -> Result<Option<&'a str>> 
         .map(|bytes| encoding::utf8(bytes, &format!("argument \"{argument}\"")))
         .transpose()
 }
+
+/// A jsonb that may be given, read once the function's work has begun
+/// ([`begin`](crate::pg::interrupt::begin)): pgrx would read it before, when an error for want of memory
+/// has no reserve to be told from.
+///
+/// # Errors
+/// There is no memory for what it is read into.
+///
+/// # Safety
+/// The argument is a jsonb.
+unsafe fn json(value: Option<AnyElement>) -> Result<Option<serde_json::Value>> {
+    let Some(value) = value else {
+        return Ok(None);
+    };
+    let datum = value.datum();
+    // SAFETY: a jsonb, as the caller says; its size stands before it, wherever it is stored.
+    unsafe {
+        let size = pg_sys::toast_raw_datum_size(datum);
+        memory::ask_for_many(size.saturating_mul(JSON))?;
+        Ok(JsonB::from_datum(datum, false).map(|json| json.0))
+    }
+}
+
+/// Bytes that a byte of a jsonb may take: as a text, and once it is read.
+const JSON: usize = 16;
 
 /// A text that must be given.
 fn given_text<'a>(value: Option<&'a [u8]>, argument: &str) -> Result<&'a str> {

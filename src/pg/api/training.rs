@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use pgrx::prelude::*;
-use pgrx::{JsonB, PgSqlErrorCode as Code, pg_sys};
+use pgrx::{AnyElement, JsonB, PgSqlErrorCode as Code, pg_sys};
 
-use super::{create_function, given_text, text};
+use super::{create_function, given_text, json, text};
 use crate::artifact::Model;
 use crate::features::{FeatureSet, Kind, Task};
 use crate::memory;
@@ -34,14 +34,14 @@ fn train(
     target: Option<&[u8]>,
     task: Option<&[u8]>,
     architecture: Option<&[u8]>,
-    features: Option<JsonB>,
+    features: Option<AnyElement>,
     epochs: Option<i32>,
     batch_size: Option<i32>,
     learning_rate: Option<f64>,
     optimizer: Option<&[u8]>,
     validation: Option<f64>,
     seed: Option<i64>,
-    options: Option<JsonB>,
+    options: Option<AnyElement>,
 ) -> TableIterator<
     'static,
     (
@@ -54,14 +54,17 @@ fn train(
         name!(seconds, f64),
     ),
 > {
+    let _work = interrupt::begin(memory::LARGE).or_raise();
+    // SAFETY: the parameters are jsonb.
+    let (features, options) = unsafe { (json(features).or_raise(), json(options).or_raise()) };
     let order = Order {
         model: given_text(model, "model").or_raise(),
         query: given_text(query, "query").or_raise(),
         target: given_text(target, "target").or_raise(),
         task: text(task, "task").or_raise(),
         architecture: text(architecture, "architecture").or_raise(),
-        features: features.map(|json| json.0),
-        options_json: options.map_or_else(|| serde_json::json!({}), |json| json.0),
+        features,
+        options_json: options.unwrap_or_else(|| serde_json::json!({})),
         arguments: Arguments {
             epochs: epochs.map(i64::from),
             batch_size: batch_size.map(i64::from),
@@ -108,7 +111,6 @@ fn draw_seed() -> u64 {
 }
 
 fn train_and_store(order: &Order<'_>) -> Result<(i32, Outcome, f64)> {
-    let _work = interrupt::begin(memory::LARGE)?;
     // Here rather than when the result is stored, after all the work.
     // SAFETY: returns or raises an error, with a command's name that is static.
     unsafe { pg_sys::PreventCommandIfReadOnly(c"neural.train()".as_ptr()) };
