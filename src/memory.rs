@@ -265,30 +265,39 @@ impl Reserving {
 unsafe impl GlobalAlloc for Reserving {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's, and so below.
+        // SAFETY: the caller's.
         let at = unsafe { System.alloc(layout) };
         if at.is_null() {
-            return Self::again(layout.size(), || unsafe { System.alloc(layout) });
+            return Self::again(layout.size(), || {
+                // SAFETY: the caller's.
+                unsafe { System.alloc(layout) }
+            });
         }
         at
     }
 
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's, and so below.
+        // SAFETY: the caller's.
         let at = unsafe { System.alloc_zeroed(layout) };
         if at.is_null() {
-            return Self::again(layout.size(), || unsafe { System.alloc_zeroed(layout) });
+            return Self::again(layout.size(), || {
+                // SAFETY: the caller's.
+                unsafe { System.alloc_zeroed(layout) }
+            });
         }
         at
     }
 
     #[inline]
     unsafe fn realloc(&self, old: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // SAFETY: the caller's, and so below; what was refused leaves the old memory as it was.
+        // SAFETY: the caller's.
         let at = unsafe { System.realloc(old, layout, size) };
         if at.is_null() {
-            return Self::again(size, || unsafe { System.realloc(old, layout, size) });
+            return Self::again(size, || {
+                // SAFETY: the caller's; what was refused leaves the old memory as it was.
+                unsafe { System.realloc(old, layout, size) }
+            });
         }
         at
     }

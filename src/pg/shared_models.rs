@@ -56,7 +56,7 @@ pub(super) fn take(version: &Resolved) -> Result<(Prepared, Option<PathBuf>)> {
     }
     taken.map_err(|failure| match failure {
         Failure::Report(report) => report,
-        Failure::Damaged(error) => Report::stored(&version.label(), error),
+        Failure::Damaged(error) => Report::stored(version.label(), error),
     })
 }
 

@@ -229,13 +229,18 @@ fn outcome(client: &mut Client, pid: i32, sql: &str) -> (Outcome, String) {
         Ok(_) => (Outcome::Well, String::new()),
         Err(error) => {
             let outcome = match error.as_db_error() {
-                _ if client.is_closed() => Outcome::ConnectionLost,
+                Some(error) if error.severity() == "FATAL" => Outcome::ConnectionLost,
                 Some(error) if *error.code() == SqlState::OUT_OF_MEMORY => Outcome::Refused,
                 Some(_) => Outcome::OtherError,
                 None => Outcome::ConnectionLost,
             };
             let text = match error.as_db_error() {
-                Some(error) => format!("{} {}", error.code().code(), error.message()),
+                Some(error) => format!(
+                    "{} {} {}",
+                    error.severity(),
+                    error.code().code(),
+                    error.message()
+                ),
                 None => error.to_string(),
             };
             (outcome, text)
@@ -378,28 +383,54 @@ fn connections_of_a_server_with_a_limit_outlive_what_it_refuses() {
     }
 }
 
-#[test]
-fn what_nothing_provides_for_ends_the_connection_and_not_the_server() {
+/// What comes of a statement in connections that may take so many megabytes more.
+fn outcomes(sql: &str, megabytes: impl Iterator<Item = u64>) -> Vec<Outcome> {
     let cluster = Cluster::with_extension(SETTINGS);
     let mut witness = cluster.superuser();
     create_loans(&mut witness, 100);
-    // Options are read before there is any work, here into many small values.
-    let sql = "SELECT neural.train('new', 'loan', 'bad', options => jsonb_object_agg('k' || i, i))
-               FROM generate_series(1, 300000) AS i";
+    witness
+        .batch_execute("CREATE TABLE named AS SELECT ARRAY[repeat('x', 40000000)] AS classes")
+        .expect("a table");
     let mut met = Vec::new();
-    for megabytes in (22..90).step_by(2) {
+    for more in megabytes {
         let mut client = cluster.superuser();
         let pid = backend_pid(&mut client);
-        let bytes = address_space(pid) + (megabytes << 20);
+        let bytes = address_space(pid) + (more << 20);
         limit(&cluster, pid, Some(bytes));
         let (came, text) = outcome(&mut client, pid, sql);
-        println!("{megabytes} MB: {came:?} {text}");
+        println!("{more} MB: {came:?} {text}");
         met.push(came);
         witness
             .simple_query("SELECT 1")
             .expect("the server goes on");
     }
-    assert!(!met.contains(&Outcome::Hung) && met.contains(&Outcome::OtherError));
     let log = cluster.log();
     assert!(!log.contains("terminated by signal"), "{log}");
+    met
+}
+
+#[test]
+fn options_too_long_to_be_read_are_refused() {
+    let sql = "SELECT neural.train('new', 'loan', 'bad', options => jsonb_object_agg('k' || i, i))
+               FROM generate_series(1, 300000) AS i";
+    let met = outcomes(sql, (20..240).step_by(5));
+    // There is no such option.
+    let expected = [Outcome::Refused, Outcome::OtherError];
+    assert!(met.iter().all(|outcome| expected.contains(outcome)));
+    assert!(expected.iter().all(|outcome| met.contains(outcome)));
+}
+
+#[test]
+fn what_nothing_provides_for_ends_the_connection_and_not_the_server() {
+    // The names of classes are read before there is any work.
+    let sql = "SELECT neural.import_weights('new', '', 'linear', 'classification', '[]',
+                   classes => classes) FROM named";
+    let met = outcomes(sql, (10..120).step_by(5));
+    let expected = [
+        Outcome::Refused,
+        Outcome::ConnectionLost,
+        Outcome::OtherError,
+    ];
+    assert!(met.iter().all(|outcome| expected.contains(outcome)));
+    assert!(expected.iter().all(|outcome| met.contains(outcome)));
 }

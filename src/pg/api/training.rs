@@ -321,7 +321,7 @@ fn shall_deploy(
 /// A version of a model, as it was stored.
 fn stored_model(resolved: &Resolved) -> Result<Model> {
     Model::from_bytes(&reader::load(resolved)?)
-        .map_err(|error| Report::stored(&resolved.label(), error))
+        .map_err(|error| Report::stored(resolved.label(), error))
 }
 
 fn history_row(report: &EpochReport) -> Epoch {
