@@ -1,10 +1,11 @@
 //! Neural networks trained, stored and called inside PostgreSQL.
 //!
-//! The core (`nn`, `features`, `metrics`, `artifact`, `training`, `weights`) knows nothing of PostgreSQL and builds
+//! The core (`nn`, `features`, `metrics`, `artifact`, `training`, `weights`, `memory`) knows nothing of PostgreSQL and builds
 //! alone with `--no-default-features`; `pg` is the thin layer that connects it to the server.
 
 pub mod artifact;
 pub mod features;
+pub mod memory;
 pub mod metrics;
 pub mod models;
 pub mod nn;

@@ -1,5 +1,7 @@
 //! What can be wrong with a model's bytes.
 
+use crate::memory::Refused;
+
 /// Why bytes are not a model, or a model cannot become bytes.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -23,6 +25,9 @@ pub enum Error {
         /// The newest format known here.
         known: u64,
     },
+    /// The system refused memory.
+    #[error(transparent)]
+    Refused(#[from] Refused),
     /// A part is missing, surplus, or not what it must be.
     #[error("{part} is damaged: {why}")]
     Damaged {
@@ -66,6 +71,7 @@ impl Error {
                 Error::Newer { .. } => {
                     "Install the pg_neural release that wrote it, or a later one."
                 }
+                Error::Refused(refused) => return Some(refused.hint()),
                 Error::Damaged { .. } => {
                     "Export the model again from where it was trained, or train it anew."
                 }

@@ -7,6 +7,7 @@ use super::container::{Pieces, Tensor, TensorFile, TensorSource};
 use super::error::{Error, clip};
 use super::output_order;
 use crate::features::{FeatureSet, Profile, Target};
+use crate::memory;
 use crate::nn::{
     Architecture, Head, Network, Never, OptimizerSpec, OptimizerState, Pace, Parameter,
     ParameterKind, Stop,
@@ -24,6 +25,8 @@ const MAX_VALUES: usize = 4_000_000;
 const PIECE: usize = 1 << 18;
 /// Work of a look at a tensor's name, in multiply-adds.
 const VISIT: usize = 64;
+/// Bytes that a byte of a description may take once it is read.
+const TREE: usize = 16;
 
 /// A trained model.
 #[derive(Debug, Clone, PartialEq)]
@@ -123,6 +126,10 @@ impl Model {
     pub fn in_pieces<R>(&self, take: impl FnOnce(&Pieces<'_>) -> R) -> Result<R, Error> {
         let network = self.network()?;
         self.validate()?;
+        // The file, and beside it a copy of each tensor in turn.
+        let buffers = self.optimizer_state.iter().flat_map(|state| &state.buffers);
+        let values = self.parameters.len() + buffers.map(Vec::len).sum::<usize>();
+        memory::ask_for_many(values.saturating_mul(3 * size_of::<f32>()))?;
         let reordered: Vec<(usize, Vec<f32>)> = output_order::swapped(&network, &self.target)
             .into_iter()
             .filter_map(|range| {
@@ -236,6 +243,7 @@ impl Model {
         let text = metadata.get(METADATA_KEY).ok_or(Error::Foreign)?;
         check_format(text)?;
         bounded(text)?;
+        memory::ask_for_many(text.len().saturating_mul(TREE))?;
         let read: Description<Value, FeatureSet, Target, Profile, Value> =
             serde_json::from_str(text)
                 .map_err(|e| Error::damaged("the model's description", e.to_string()))?;
@@ -254,6 +262,7 @@ impl Model {
         let network = model.build(size)?;
         let mut parameters = Vec::new();
         if keep {
+            memory::ask_for_many(size)?;
             parameters.reserve_exact(network.parameter_count());
         }
         for parameter in network.parameters() {

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::error::Error;
 use super::model::Model;
 use crate::features::{FeatureSet, Target};
+use crate::memory;
 use crate::nn::{Architecture, Network, Never, Predictor, SharedWeights, Stop};
 
 /// What predicting takes of a model: everything but how it was trained.
@@ -41,7 +42,8 @@ impl Prepared {
     /// Packs a model.
     ///
     /// # Errors
-    /// [`Error::Damaged`] when architecture, features, target and parameters do not fit together.
+    /// [`Error::Damaged`] when architecture, features, target and parameters do not fit together;
+    /// [`Error::Refused`] when there is no memory for the packed weights.
     pub fn new(model: Model) -> Result<Prepared, Error> {
         Self::new_until(model, &Never)
     }
@@ -51,6 +53,7 @@ impl Prepared {
     /// # Errors
     /// As [`Prepared::new`], and [`Error::Interrupted`].
     pub fn new_until(model: Model, stop: &dyn Stop) -> Result<Prepared, Error> {
+        ask_to_pack(&model)?;
         let predictor =
             Predictor::new_until(&model.network()?, &model.parameters, stop).map_err(network)?;
         Ok(Self::with(model, predictor))
@@ -65,6 +68,7 @@ impl Prepared {
         keep: &mut dyn FnMut(&[u8]),
         stop: &dyn Stop,
     ) -> Result<Prepared, Error> {
+        ask_to_pack(&model)?;
         let network_of = model.network()?;
         let predictor =
             Predictor::keeping(&network_of, &model.parameters, keep, stop).map_err(network)?;
@@ -124,6 +128,12 @@ impl Prepared {
             predictor,
         })
     }
+}
+
+/// Packed weights are filled up to whole vectors; the layers' own are small.
+fn ask_to_pack(model: &Model) -> Result<(), Error> {
+    let bytes = size_of_val(model.parameters.as_slice());
+    Ok(memory::ask_for_many(bytes.saturating_mul(2))?)
 }
 
 fn network(error: crate::nn::Error) -> Error {

@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::memory::Refused;
+
 /// Why features could not be understood, fitted or encoded.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -28,6 +30,9 @@ pub enum Error {
         /// The whole message, naming the column and the limit.
         message: String,
     },
+    /// The system refused memory.
+    #[error(transparent)]
+    Refused(#[from] Refused),
     /// There is nothing to learn from.
     #[error("there are no rows to train on")]
     NoRows,
@@ -88,6 +93,7 @@ impl Error {
                 "Raise neural.max_memory, or make the values smaller before they are stored."
                     .to_owned(),
             ),
+            Error::Refused(refused) => Some(refused.hint()),
             Error::NoRows => {
                 Some("The query must return rows whose target is not NULL.".to_owned())
             }

@@ -5,21 +5,33 @@
 //!
 //! Loading it starts helper threads, which take whatever signal comes their way: a host whose signal
 //! handlers assume one thread, as PostgreSQL's do, must have none of them. Parallelism is above the
-//! products here, so the helpers end at once. A child of a process that has loaded it inherits that
-//! state: no helpers, one thread.
+//! products here, so it is told to start none, and if it does they end at once. A child of a process
+//! that has loaded it inherits that state: no helpers, one thread.
+//!
+//! A thread's products need a buffer, which the library maps at the thread's first product and keeps.
+//! Where the system refuses it, it asks again for ever. So the buffers are there before the threads
+//! begin ([`Blas::prepare`]), or it is an error.
 //!
 //! Debian's serial variant of the library shares the threaded one's name and is not safe to call
 //! from two threads at once; which of them was loaded shows only at run time.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::mem::transmute;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::error::Error;
 use super::signals::without_signals;
+use crate::memory;
 
 /// Names to look for: the one of the variant that the system has chosen, and the linker's.
 const NAMES: [&CStr; 2] = [c"libopenblas.so.0", c"libopenblas.so"];
+
+/// How many threads it shall start helpers for.
+const THREADS: &str = "OPENBLAS_NUM_THREADS";
+/// What loading it takes of the address space: 38 MB, with the libraries that it needs.
+const LIBRARY: usize = 48 << 20;
+/// What a buffer takes of it: BUFFER_SIZE of 0.3.21 and later, and what lies around it.
+const BUFFER: usize = (128 << 20) + (1 << 20);
 
 /// `CBLAS_LAYOUT`: rows one after the other.
 const ROW_MAJOR: c_int = 101;
@@ -55,14 +67,29 @@ type Sgemm = unsafe extern "C" fn(
 pub struct Blas {
     sgemm: Sgemm,
     is_thread_safe: bool,
+    buffers: Option<Buffers>,
+    /// Threads that have had a buffer at once.
+    had: Mutex<usize>,
 }
 
-/// OpenBLAS, loaded if it is not yet. What the first attempt of a process came to stays so.
+/// How its buffers are taken and given back; it keeps them for the next who takes one.
+#[derive(Debug)]
+struct Buffers {
+    take: unsafe extern "C" fn(c_int) -> *mut c_void,
+    give_back: unsafe extern "C" fn(*mut c_void),
+}
+
+/// OpenBLAS, loaded if it is not yet. What the first attempt of a process came to stays so, unless
+/// there was no memory for it.
 ///
 /// # Errors
-/// [`Error::Library`] if there is none, or what has its name is something else.
+/// [`Error::Library`] if there is none, or what has its name is something else; [`Error::Refused`] if
+/// there is no memory.
 pub fn load() -> Result<&'static Blas, Error> {
     static LOADED: OnceLock<Result<Blas, String>> = OnceLock::new();
+    if LOADED.get().is_none() {
+        memory::ask(LIBRARY)?;
+    }
     LOADED
         .get_or_init(|| without_signals(open))
         .as_ref()
@@ -72,7 +99,10 @@ pub fn load() -> Result<&'static Blas, Error> {
 }
 
 fn open() -> Result<Blas, String> {
-    let library = Library::open()?;
+    let library = {
+        let _alone = Alone::begin();
+        Library::open()?
+    };
     let missing = |name: &str| format!("it has no function \"{name}\"");
     let sgemm = library
         .symbol(c"cblas_sgemm")
@@ -95,6 +125,21 @@ fn open() -> Result<Blas, String> {
         Ok(Blas {
             sgemm: transmute::<*mut c_void, Sgemm>(sgemm),
             is_thread_safe: parallel != 0,
+            buffers: match (
+                library.symbol(c"blas_memory_alloc"),
+                library.symbol(c"blas_memory_free"),
+            ) {
+                (Some(take), Some(give_back)) => Some(Buffers {
+                    take: transmute::<*mut c_void, unsafe extern "C" fn(c_int) -> *mut c_void>(
+                        take,
+                    ),
+                    give_back: transmute::<*mut c_void, unsafe extern "C" fn(*mut c_void)>(
+                        give_back,
+                    ),
+                }),
+                _ => None,
+            },
+            had: Mutex::new(0),
         })
     }
 }
@@ -103,6 +148,31 @@ impl Blas {
     /// How many threads may call it at once.
     pub fn threads(&self) -> usize {
         if self.is_thread_safe { usize::MAX } else { 1 }
+    }
+
+    /// Makes sure that so many threads can call it at once.
+    ///
+    /// # Errors
+    /// The system refuses the memory for their buffers.
+    pub(super) fn prepare(&self, threads: usize) -> Result<(), Error> {
+        let mut had = self.had.lock().unwrap_or_else(PoisonError::into_inner);
+        if threads <= *had {
+            return Ok(());
+        }
+        memory::ask((threads - *had).saturating_mul(BUFFER))?;
+        if let Some(buffers) = &self.buffers {
+            // Taken all at once, so that it does not give the same one twice; 1: for a product.
+            // SAFETY: OpenBLAS's, each given back once.
+            unsafe {
+                let taken: Vec<_> = (0..threads).map(|_| (buffers.take)(1)).collect();
+                taken
+                    .into_iter()
+                    .filter(|buffer| !buffer.is_null())
+                    .for_each(|buffer| (buffers.give_back)(buffer));
+            }
+        }
+        *had = threads;
+        Ok(())
     }
 
     /// `c = a · b + beta · c` for matrices of rows that begin `stride` values apart: [m, k] or with
@@ -139,6 +209,30 @@ impl Blas {
                 c.0,
                 c.1,
             );
+        }
+    }
+}
+
+/// The environment that says one thread, unless the user has said how many.
+struct Alone(bool);
+
+impl Alone {
+    fn begin() -> Alone {
+        let begins = std::env::var_os(THREADS).is_none();
+        if begins {
+            // SAFETY: in a host's process this is its one thread; in one that has others, those that
+            // read the environment do so through this library, which has a lock.
+            unsafe { std::env::set_var(THREADS, "1") };
+        }
+        Alone(begins)
+    }
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        if self.0 {
+            // SAFETY: as in `begin`.
+            unsafe { std::env::remove_var(THREADS) };
         }
     }
 }

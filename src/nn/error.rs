@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::memory::Refused;
+
 /// An error of the network core; its text is the user's message.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -72,6 +74,9 @@ pub enum Error {
         /// Bytes allowed.
         limit: usize,
     },
+    /// The system refused memory.
+    #[error(transparent)]
+    Refused(#[from] Refused),
     /// A parameter buffer has another length than the network's parameters.
     #[error("the network has {expected} parameters, but {given} were given")]
     ParameterCount {
@@ -162,6 +167,7 @@ impl Error {
             Error::Memory { .. } => {
                 Some("Raise neural.max_memory, or make the network or the batch smaller.".into())
             }
+            Error::Refused(refused) => Some(refused.hint()),
             Error::ParameterCount { .. } => {
                 Some("Use the parameters that belong to this architecture.".into())
             }

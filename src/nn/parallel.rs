@@ -18,9 +18,12 @@ use std::time::Duration;
 use rayon::ThreadPool;
 
 use super::stop::Stop;
+use crate::memory;
 
 /// How often the calling thread is asked whether to go on.
 const POLL: Duration = Duration::from_millis(2);
+/// How often one who waits for a thread aside looks whether it still computes.
+const PATIENCE: Duration = Duration::from_millis(100);
 /// Looks at a barrier before the processor is offered to others: some ten microseconds.
 const SPINS: u32 = 400;
 /// Offers of the processor before the thread sleeps, for a barrier that is long in coming.
@@ -271,10 +274,16 @@ pub fn run<W: Send>(
         loop {
             if (crew.wanted)() {
                 let _resume = unfinished.pause();
+                if memory::stuck() > 0 {
+                    unfinished.give_up();
+                }
                 if interrupted() {
                     barrier.abort();
                     break;
                 }
+            }
+            if memory::stuck() > 0 {
+                unfinished.give_up();
             }
             if unfinished.wait(POLL) {
                 break;
@@ -415,7 +424,17 @@ impl<T> Aside<T> {
     /// Waits for the first of those handed over that has not come back; none if the worker has
     /// panicked.
     pub fn take(&self) -> Option<T> {
-        self.done.recv().ok()
+        loop {
+            match self.done.recv_timeout(PATIENCE) {
+                Ok(thing) => return Some(thing),
+                Err(mpsc::RecvTimeoutError::Disconnected) => return None,
+                Err(mpsc::RecvTimeoutError::Timeout) if memory::stuck() == 0 => {}
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    memory::last_resort(0);
+                    std::process::abort();
+                }
+            }
+        }
     }
 }
 
@@ -462,8 +481,20 @@ impl Unfinished<'_> {
     /// dropped, unless they are to stop.
     fn pause(&self) -> Resume<'_> {
         self.state.set(RUNNING, PAUSING);
-        while !self.state.wait(|paused| paused >= self.count(), POLL) {}
+        // Who stands still for want of memory makes no pause.
+        let enough = |paused| paused + memory::stuck() >= self.count();
+        while !self.state.wait(enough, POLL) {}
         Resume(self.state)
+    }
+
+    /// Ends the process by the host's last resort, once the others have stopped: a worker that was
+    /// refused memory never finishes.
+    #[cold]
+    fn give_up(&self) -> ! {
+        self.state.abort();
+        while !self.state.wait(|_| self.count() <= memory::stuck(), POLL) {}
+        memory::last_resort(0);
+        std::process::abort()
     }
 }
 

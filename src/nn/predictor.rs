@@ -13,6 +13,7 @@ use super::packed_memory::{Keep, Packer, SharedWeights, Values};
 use super::predictor_layout::{Home, Layout, Place, place_of};
 use super::stop::{Never, Pace, Stop, VALUE};
 use super::vector::LANES;
+use crate::memory;
 
 /// Rows taken through all layers before the next ones' turn, so that they stay in cache.
 const TILE: usize = 64;
@@ -348,7 +349,8 @@ impl Predictor {
     /// The same in so many bytes: with room for fewer rows at a time where that is what it takes.
     ///
     /// # Errors
-    /// [`Error::Memory`] if a single row needs more, its input and its result counted.
+    /// [`Error::Memory`] if a single row needs more, its input and its result counted;
+    /// [`Error::Refused`] if the system has not so much.
     pub fn scratch_within(&self, bytes: usize) -> Result<Scratch, Error> {
         let mut tile = self.tile;
         while tile > 1 && self.scratch_bytes(tile) > bytes {
@@ -362,6 +364,7 @@ impl Predictor {
                 limit: bytes,
             });
         }
+        memory::ask_for_many(needed)?;
         Ok(self.scratch_for(tile))
     }
 

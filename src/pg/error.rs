@@ -1,6 +1,7 @@
 //! How an error becomes PostgreSQL's: SQLSTATE, message, DETAIL and HINT, in one place.
 
-use super::settings;
+use super::{interrupt, settings};
+use crate::memory::Refused;
 use crate::{artifact, features, metrics, nn, training, weights};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode};
@@ -75,14 +76,37 @@ impl Report {
             .hint("Restore the tables of schema _neural from a backup, or train the model again.")
     }
 
+    /// What is wrong with a stored model.
+    pub(crate) fn stored(name: &str, error: artifact::Error) -> Self {
+        match error {
+            artifact::Error::Refused(refused) => refused.into(),
+            error => Self::damaged(format!("the stored model \"{name}\" is damaged: {error}")),
+        }
+    }
+
     /// 53200: more memory than allowed, or than there is.
     pub(crate) fn out_of_memory(message: impl Into<String>) -> Self {
         Self::new(PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY, message)
     }
 
+    /// Whether there was no memory.
+    pub(crate) fn is_out_of_memory(&self) -> bool {
+        self.sqlstate == PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY
+    }
+
+    /// 53200: more than the system gives.
+    pub(crate) fn refused(refused: Refused) -> Self {
+        Self::out_of_memory(refused.to_string())
+            .detail(refused.detail())
+            .hint(refused.hint())
+    }
+
     /// 57014, when the core saw the request before PostgreSQL did. The callers let PostgreSQL
     /// handle the interrupt first, so that its own message stands: timeout, user, or shutdown.
     pub(crate) fn cancelled() -> Self {
+        if let Some(refusal) = interrupt::refusal() {
+            return refusal;
+        }
         Self::new(
             PgSqlErrorCode::ERRCODE_QUERY_CANCELED,
             "canceling statement due to user request",
@@ -166,11 +190,18 @@ impl From<pgrx::spi::Error> for Report {
     }
 }
 
+impl From<Refused> for Report {
+    fn from(refused: Refused) -> Self {
+        Self::refused(refused)
+    }
+}
+
 impl From<nn::Error> for Report {
     fn from(error: nn::Error) -> Self {
         let message = error.to_string();
         let report = match &error {
             nn::Error::Memory { .. } => Self::out_of_memory(message),
+            nn::Error::Refused(refused) => return Self::refused(*refused),
             nn::Error::NotFinite { .. } => {
                 Self::new(PgSqlErrorCode::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE, message)
             }
@@ -201,6 +232,7 @@ impl From<&features::Error> for Report {
                 Self::new(PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH, message)
             }
             features::Error::Memory { .. } => Self::out_of_memory(message),
+            features::Error::Refused(refused) => return Self::refused(*refused),
             features::Error::Interrupted => Self::cancelled(),
             features::Error::Damaged(_) => Self::damaged(message),
             features::Error::Read(_) => Self::new(PgSqlErrorCode::ERRCODE_IO_ERROR, message),
@@ -223,6 +255,7 @@ impl From<artifact::Error> for Report {
     fn from(error: artifact::Error) -> Self {
         match error {
             artifact::Error::Interrupted => Self::cancelled(),
+            artifact::Error::Refused(refused) => Self::refused(refused),
             error => Self::invalid(error.to_string()).maybe_hint(error.hint()),
         }
     }
@@ -248,6 +281,7 @@ impl From<training::Error> for Report {
             }
             training::Error::NoArchitecture { .. } => Self::undefined(message),
             training::Error::Memory { .. } => Self::out_of_memory(message),
+            training::Error::Refused(refused) => return refused.into(),
             training::Error::Network(error) => return error.into(),
             training::Error::Features(error) => return error.into(),
             training::Error::Artifact(error) => return error.into(),

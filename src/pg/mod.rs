@@ -12,6 +12,7 @@ pub(crate) mod error;
 pub(crate) mod heap;
 pub(crate) mod holders;
 pub(crate) mod interrupt;
+mod memory;
 pub(crate) mod reader;
 pub(crate) mod role;
 pub(crate) mod rows;
@@ -28,6 +29,7 @@ pub(crate) mod threads;
 /// `shared_preload_libraries`, else in the backend that needs it first.
 #[pgrx::pg_guard]
 pub extern "C-unwind" fn _PG_init() {
+    memory::end_the_connection_at_worst();
     backtrace::keep_out_of_errors();
     settings::define();
     scan::install();

@@ -56,7 +56,7 @@ impl<'a> RowScorer<'a> {
             first: Vec::new(),
             row: vec![0.0; model.features.width()],
             out: vec![0.0; model.outputs()],
-            scratch: model.predictor.scratch(),
+            scratch: model.predictor.scratch_within(usize::MAX)?,
         })
     }
 

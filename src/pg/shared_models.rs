@@ -58,10 +58,7 @@ pub(super) fn take(version: &Resolved) -> Result<(Prepared, Option<PathBuf>)> {
     }
     taken.map_err(|failure| match failure {
         Failure::Report(report) => report,
-        Failure::Damaged(error) => Report::damaged(format!(
-            "the stored model \"{}\" is damaged: {error}",
-            version.label()
-        )),
+        Failure::Damaged(error) => Report::stored(version.label(), error),
     })
 }
 

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::features::features_argument;
+use crate::memory::Refused;
 use crate::{artifact, features, metrics, models, nn};
 
 /// Why a model could not be trained.
@@ -63,6 +64,9 @@ pub enum Error {
         /// What may be used, in kB.
         limit: usize,
     },
+    /// The system refused memory.
+    #[error(transparent)]
+    Refused(#[from] Refused),
     /// An error of the network or its training loop.
     #[error(transparent)]
     Network(#[from] nn::Error),
@@ -146,6 +150,7 @@ impl Error {
             Error::Memory { .. } => {
                 Some("Raise neural.max_memory, or use a smaller network or batch.".into())
             }
+            Error::Refused(refused) => Some(refused.hint()),
             Error::Network(error) => error.hint(),
             Error::Features(error) => error.hint(),
             Error::Artifact(error) => error.hint(),

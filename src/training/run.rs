@@ -26,7 +26,13 @@ use crate::artifact::{Model, in_order_of_classes};
 use crate::features::{
     Block, BlockEncoder, Fit, Labels, LeftOut, RawRows, SequenceRows, Target, Task,
 };
+use crate::memory;
 use crate::nn::{self, Architecture, Head, Network, Predictor, RowSource, parallel};
+
+/// What preparing takes for a row, at most, in each thread.
+const FITTED_BYTES: usize = 24;
+/// What judging takes for a row beside its outputs.
+const JUDGED_BYTES: usize = 16;
 
 /// What is learnt from: the raw rows, and one row for each example, which are the same unless
 /// examples are sequences.
@@ -88,7 +94,10 @@ pub fn run(
     let mut stop = || observer.interrupted();
     let mut examples = Examples::new(job, rows, &mut stop)?;
     let total = examples.each().rows();
-    let memory = job.memory.saturating_sub(examples.memory());
+    let limit = job.memory.saturating_sub(examples.memory());
+    // The split, and the values of a column by which it is fitted, one a thread.
+    let columns = FITTED_BYTES.saturating_mul(1 + job.crew.threads);
+    memory::ask_for_many(total.saturating_mul(columns))?;
 
     // What is learnt, and from which rows.
     let mut target = match job.previous.filter(|_| job.warm_start()) {
@@ -225,7 +234,7 @@ pub fn run(
         (Some(_), true) => architecture,
         _ => architecture.with_embeddings(&feature_set.embeddings())?,
     };
-    let network = Network::build(&architecture, &feature_set.inputs(), head, Some(memory))?;
+    let network = Network::build(&architecture, &feature_set.inputs(), head, Some(limit))?;
     if !network
         .parameters()
         .iter()
@@ -247,6 +256,8 @@ pub fn run(
     )?;
     train_options.threads = job.crew.threads;
     train_options.augment = feature_set.augmentations();
+    let fixed = nn::training_bytes(&network, &train_options);
+    memory::ask_for_many(fixed)?;
     let mut interrupted = || observer.interrupted();
     let stop = parallel::Asking::new(&mut interrupted);
     let start = || {
@@ -316,9 +327,8 @@ pub fn run(
         targets: labels.targets(),
         weight: job.plan.weight,
     };
-    let fixed = nn::training_bytes(&network, &train_options);
     let fixed = fixed.saturating_add(folds.as_ref().map_or(0, Vec::len));
-    let left = memory.saturating_sub(fixed);
+    let left = limit.saturating_sub(fixed);
     let in_memory = total.saturating_mul(encoding.row_bytes()) <= left;
     // Where not all examples fit, a side has half, and as much again for the order and the block
     // being read. With folds, all are on one side.
@@ -332,9 +342,15 @@ pub fn run(
     if !in_memory && left < least {
         return Err(Error::Memory {
             needed: fixed.saturating_add(least) / 1024,
-            limit: memory / 1024,
+            limit: limit / 1024,
         });
     }
+    // What reads rows anew fills what it may.
+    let encoded = match in_memory {
+        true => total.saturating_mul(encoding.row_bytes()),
+        false => left,
+    };
+    memory::ask_for_many(fixed.saturating_add(encoded))?;
     let shared: SharedRows<'_> = RefCell::new(examples.rows);
     let mut sources: Vec<Box<dyn RowSource + '_>> = Vec::new();
     for value in [true, false] {
@@ -377,6 +393,9 @@ pub fn run(
     drop(sources);
 
     // The judgement, by the kernel that will serve the model.
+    let packed = size_of_val(trained.parameters.as_slice()).saturating_mul(2);
+    let judged = total.saturating_mul(JUDGED_BYTES + 16 * network.output_units());
+    memory::ask_for_many(packed.saturating_add(judged))?;
     let predictor = {
         let mut interrupted = || observer.interrupted();
         let stop = parallel::Asking::new(&mut interrupted);

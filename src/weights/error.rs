@@ -1,5 +1,6 @@
 //! What can be wrong with weights from elsewhere.
 
+use crate::memory::Refused;
 use crate::{artifact, features, nn, training};
 
 /// Why weights did not become a model.
@@ -51,14 +52,22 @@ impl From<features::Error> for Error {
     }
 }
 
+impl From<Refused> for Error {
+    fn from(error: Refused) -> Error {
+        Error::Other(error.into())
+    }
+}
+
 impl From<artifact::Error> for Error {
     /// Of the file, which is no export of ours.
     fn from(error: artifact::Error) -> Error {
-        if error == artifact::Error::Interrupted {
-            return Error::Interrupted;
-        }
-        if let artifact::Error::NotSafetensors { way: Some(way), .. } = error {
-            return Error::invalid(error.to_string(), way);
+        match error {
+            artifact::Error::Interrupted => return Error::Interrupted,
+            artifact::Error::NotSafetensors { way: Some(way), .. } => {
+                return Error::invalid(error.to_string(), way);
+            }
+            artifact::Error::Refused(refused) => return refused.into(),
+            _ => {}
         }
         Error::invalid(
             error.to_string(),

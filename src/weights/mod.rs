@@ -21,6 +21,7 @@ use crate::features::{
     FeatureSet, Fitted, MAX_CLASSES, Origin, OutputScale, Profile, Scale, Target, Task,
     positive_by_name,
 };
+use crate::memory;
 use crate::nn::{Activation, Architecture, LayerKind, LayerSpec, NAME, Network, Pace, Stop};
 use crate::training::read_architecture;
 
@@ -97,6 +98,12 @@ pub fn import(source: &Source<'_>) -> Result<Imported, Error> {
     let architecture =
         own_vocabularies(architecture, &features)?.with_embeddings(&features.embeddings())?;
     let network = Network::build(&architecture, &features.inputs(), head, Some(source.memory))?;
+    // The parameters, and a tensor's on their way to where they go.
+    memory::ask_for_many(
+        network
+            .parameter_count()
+            .saturating_mul(2 * size_of::<f32>()),
+    )?;
     if options.layout.is_some() {
         let parameters = network.parameters().iter();
         names::translate(&mut renamed, parameters.map(|p| p.name.as_str()), &pace)?;

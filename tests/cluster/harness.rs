@@ -327,7 +327,12 @@ impl Cluster {
 
     /// A program that must not run as root, started as the server's user.
     fn server_program(&self, name: &str) -> Command {
-        let mut command = Command::new(self.programs.join(name));
+        self.server_user_program(self.programs.join(name))
+    }
+
+    /// A program of the system's, started as the server's user.
+    pub fn server_user_program(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
         if let Some((user, group)) = self.owner {
             command.uid(user).gid(group);
         }

@@ -17,6 +17,7 @@ mod long_rows;
 mod memory;
 mod model_users;
 mod openblas;
+mod refused_memory;
 mod rights;
 mod rollback;
 mod scan_bad_cases;

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::{Error, Model, Prepared};
+use crate::memory::Refused;
 use crate::nn::{PACKING_VERSION, Stop};
 use file::Found;
 
@@ -70,7 +71,7 @@ impl SharedModels {
     /// returns after a moment, while another process makes the file.
     ///
     /// # Errors
-    /// Those of `load`, and of a model that cannot be packed.
+    /// Those of `load`, and of a model that cannot be packed or mapped.
     pub fn take<E: From<Error>>(
         &self,
         artifact: &[u8; 32],
@@ -80,7 +81,7 @@ impl SharedModels {
         let path = self.path(artifact);
         let mut trouble = Vec::new();
         let unfinished = loop {
-            match self.open(&path, artifact, &mut trouble) {
+            match self.open(&path, artifact, &mut trouble)? {
                 Some(model) => return Ok(model),
                 None => match Unfinished::lock(self, &path, wait) {
                     Ok(Some(unfinished)) => break Some(unfinished),
@@ -98,7 +99,7 @@ impl SharedModels {
             return Ok(Taken::own(model, trouble));
         };
         // It may have been finished before the lock was taken.
-        if let Some(found) = self.open(&path, artifact, &mut trouble) {
+        if let Some(found) = self.open(&path, artifact, &mut trouble)? {
             return Ok(found);
         }
         // What cannot be used only takes up room.
@@ -133,7 +134,13 @@ impl SharedModels {
         Ok(Taken::own(model, trouble))
     }
 
-    fn open(&self, path: &Path, artifact: &[u8; 32], trouble: &mut Vec<String>) -> Option<Taken> {
+    /// The model of a file, if it can be used. One that there is no memory to map is left to others.
+    fn open(
+        &self,
+        path: &Path,
+        artifact: &[u8; 32],
+        trouble: &mut Vec<String>,
+    ) -> Result<Option<Taken>, Error> {
         // What is no file, such as a pipe or a link, is not waited for and not followed.
         let opened = OpenOptions::new()
             .read(true)
@@ -145,21 +152,26 @@ impl SharedModels {
         });
         let why = match found {
             Ok(Found::Model(model)) => {
-                return Some(Taken {
+                return Ok(Some(Taken {
                     model: *model,
                     file: Some(path.to_owned()),
                     trouble: std::mem::take(trouble),
-                });
+                }));
             }
             Ok(Found::Damaged(why)) => why,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::OutOfMemory => {
+                let bytes = fs::metadata(path).map_or(0, |file| file.len());
+                let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+                return Err(Refused { bytes }.into());
+            }
             Err(error) => error.to_string(),
         };
         let told = format!("could not use \"{}\": {why}", path.display());
         if !trouble.contains(&told) {
             trouble.push(told);
         }
-        None
+        Ok(None)
     }
 
     /// Removes an artifact's file, if there is one. Whoever has mapped it keeps what was there.

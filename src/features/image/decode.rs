@@ -9,6 +9,8 @@ use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
+use crate::memory::{self, Refused};
+
 /// A decoded image, the channels of each pixel side by side.
 pub(super) struct Decoded {
     /// 1 grey, 2 grey and opacity, 3 red, green, blue, 4 with opacity.
@@ -35,6 +37,8 @@ pub(super) enum Format {
 /// Why there is no image.
 pub(super) enum Fault {
     Broken(String),
+    /// The system has not so much memory.
+    Refused(Refused),
     /// It would take more memory than allowed.
     TooLarge {
         width: usize,
@@ -64,6 +68,11 @@ pub(super) fn decode(bytes: &[u8], format: Format, memory: usize) -> Result<Deco
     .unwrap_or_else(|_| Err(Fault::Broken("it is malformed".to_owned())))
 }
 
+/// The samples, as the decoder and as the network has them.
+fn ask(needed: usize) -> Result<(), Fault> {
+    memory::ask_for_many(needed.saturating_mul(6)).map_err(Fault::Refused)
+}
+
 fn broken(error: impl std::fmt::Display) -> Fault {
     let text: String = error.to_string().chars().take(200).collect();
     Fault::Broken(text.trim_end().to_owned())
@@ -83,6 +92,7 @@ fn png(bytes: &[u8], memory: usize) -> Result<Decoded, Fault> {
     let Some(needed) = needed else {
         return Err(Fault::TooLarge { width, height });
     };
+    ask(needed)?;
     let (colour, depth) = reader.output_color_type();
     let mut data = vec![0; needed];
     reader.next_frame(&mut data).map_err(broken)?;
@@ -119,6 +129,7 @@ fn jpeg(bytes: &[u8], memory: usize) -> Result<Decoded, Fault> {
     if needed > memory {
         return Err(Fault::TooLarge { width, height });
     }
+    ask(needed)?;
     decoder.set_options(options.jpeg_set_out_colorspace(space));
     let data = decoder.decode().map_err(broken)?;
     if data.len() != width * height * channels {

@@ -98,6 +98,7 @@ impl ImageIntake {
             .with_hint(
                 "The bytes must be a whole PNG or JPEG file, or raw pixels with a \"shape\".",
             ),
+            Fault::Refused(refused) => refused.into(),
             Fault::TooLarge { width, height } => Error::Memory {
                 message: format!(
                     "an image of {width} × {height} pixels in column \"{column}\" would take more \

@@ -21,6 +21,7 @@ use super::optimizer::OptimizerState;
 use super::parallel::{self, Crew, StopFlag};
 use super::schedule::Schedule;
 use super::{Error, Network};
+use crate::memory;
 
 pub use self::augment::Augmentation;
 pub use self::options::TrainOptions;
@@ -98,7 +99,8 @@ pub fn training_bytes(network: &Network, options: &TrainOptions) -> usize {
 /// The calling thread loads rows and asks `watcher` when the crew's host wants it; the crew's
 /// threads compute, up to `options.threads`, or one where OpenBLAS bears no more. Errors are those of the options, of the sources
 /// and of the watcher, [`Error::Library`] where OpenBLAS is missing, [`Error::NotFinite`] when a
-/// loss or a parameter is no number any more, and [`Error::Interrupted`].
+/// loss or a parameter is no number any more, [`Error::Refused`] where memory for the workers is
+/// refused, and [`Error::Interrupted`].
 #[allow(clippy::too_many_arguments)]
 pub fn train<'a>(
     network: &Network,
@@ -157,6 +159,10 @@ pub fn train<'a>(
             "Start it from outside of the thread pool.",
         ));
     }
+    blas::load()?.prepare(workers)?;
+    // The order of the rows of an epoch and of the next slice; a block of validation.
+    let order = rows.saturating_mul(2 * size_of::<u32>());
+    memory::ask_for_many(training_bytes(network, options).saturating_add(order))?;
     let steps_per_epoch = rows.div_ceil(plan.batch_rows);
     let state = options
         .optimizer_state

@@ -9,6 +9,7 @@ use crate::pg::cache;
 use crate::pg::call::{Answer, Site, answer};
 use crate::pg::encoding;
 use crate::pg::error::Report;
+use crate::pg::interrupt;
 use crate::pg::reader;
 
 /// Declares the C entry point of a `predict` function with its fmgr record.
@@ -27,7 +28,9 @@ macro_rules! entry_points {
         pub unsafe extern "C-unwind" fn $name(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
             // SAFETY: called by fmgr with a frame of this function.
             let result = unsafe {
-                Site::get(fcinfo, $pinned, $answer).and_then(|site| $body(site, fcinfo))
+                interrupt::go_on()
+                    .and_then(|()| Site::get(fcinfo, $pinned, $answer))
+                    .and_then(|site| $body(site, fcinfo))
             };
             match result {
                 Ok(datum) => datum,

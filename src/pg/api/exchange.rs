@@ -1,12 +1,12 @@
 //! Models as files: out of one database and into another.
 
+use pgrx::AnyElement;
 use pgrx::prelude::*;
-use serde_json::json;
 
-use super::document::Document;
-use super::{document, given, given_text};
+use super::{given, given_text, json};
 use crate::artifact::lineage::{self, Detached};
 use crate::artifact::{Model, Pieces};
+use crate::memory;
 use crate::pg::access::Right;
 use crate::pg::catalog::{self, Description, NewVersion, Training};
 use crate::pg::error::{OrRaise, Report, Result};
@@ -51,6 +51,7 @@ fn import_model(model: Option<&[u8]>, artifact: Option<&[u8]>) -> i32 {
 }
 
 fn import(name: &str, artifact: &[u8]) -> Result<i32> {
+    let _work = interrupt::begin(memory::LARGE)?;
     // Rights and name come before any work.
     catalog::existing(name)?;
     let Detached {
@@ -101,20 +102,24 @@ fn import_weights(
     weights: Option<&[u8]>,
     architecture: Option<&[u8]>,
     task: Option<&[u8]>,
-    features: Option<Document>,
+    features: Option<AnyElement>,
     classes: Option<Vec<Option<String>>>,
-    options: Option<Document>,
+    options: Option<AnyElement>,
 ) -> i32 {
+    let _work = interrupt::begin(memory::LARGE).or_raise();
     let model = given_text(model, "model").or_raise();
     let weights = given(weights, "weights").or_raise();
     let architecture = given_text(architecture, "architecture").or_raise();
     let task = given_text(task, "task").or_raise();
-    let features = document(features, "features")
-        .and_then(|features| given(features, "features"))
-        .or_raise();
-    let options = document(options, "options")
-        .or_raise()
-        .unwrap_or_else(|| json!({}));
+    // SAFETY: the parameters are jsonb.
+    let (features, options) = unsafe {
+        (
+            json(features, "features").or_raise(),
+            json(options, "options").or_raise(),
+        )
+    };
+    let features = given(features, "features").or_raise();
+    let options = options.unwrap_or_else(|| serde_json::json!({}));
     let classes = classes.map(|classes| classes_of(classes).or_raise());
     let source = weights::Source {
         weights,
@@ -171,6 +176,7 @@ fn import_source(name: &str, source: &weights::Source<'_>) -> Result<i32> {
 }
 
 fn export(reference: &str, with_lineage: bool) -> Result<pg_sys::Datum> {
+    let _work = interrupt::begin(memory::LARGE)?;
     let version = reader::resolve(reference)?;
     version.right.require(Right::Manage, &version.model)?;
     check_size(&version, version.size)?;
@@ -178,7 +184,7 @@ fn export(reference: &str, with_lineage: bool) -> Result<pg_sys::Datum> {
     if with_lineage {
         let training = catalog::recorded(&version)?;
         if training.query.is_some() || training.options.is_some() {
-            let lineage = json!({"query": training.query, "options": training.options});
+            let lineage = serde_json::json!({"query": training.query, "options": training.options});
             entry = lineage::entry(&lineage);
             check_size(&version, version.size + entry.len())?;
         }

@@ -10,6 +10,7 @@ use super::judged_target::{Actual, TargetReader};
 use super::judging_sequences::for_each_sequence;
 use super::met::Met;
 use super::{given_text, text};
+use crate::memory;
 use crate::pg::cache::{self, DecodedModel};
 use crate::pg::error::{OrRaise, Report, Result};
 use crate::pg::interrupt;
@@ -42,10 +43,12 @@ fn evaluate_model(
     query: &str,
     target: Option<&str>,
 ) -> Result<Vec<(Cow<'static, str>, Option<f64>)>> {
+    let _work = interrupt::begin(memory::LARGE)?;
     let (resolved, decoded) = open(model)?;
     let mut judge = Judge::new(&decoded.target);
+    let row_bytes = judge.row_bytes();
     let limit = settings::max_memory()
-        .checked_div(judge.row_bytes())
+        .checked_div(row_bytes)
         .unwrap_or(usize::MAX);
     let mut rows = 0_usize;
     for_each_row(&decoded, &resolved, query, target, |outputs, actual| {
@@ -59,6 +62,10 @@ fn evaluate_model(
                 ),
             )
             .hint("Raise neural.max_memory, or evaluate a sample."));
+        }
+        if rows.is_power_of_two() {
+            // What is kept of a row is kept in lists that double their room, the old beside the new.
+            memory::ask_for_many(rows.saturating_mul(4 * row_bytes))?;
         }
         let truth = match &actual {
             Actual::Number(number) => Truth::Number(*number),
@@ -102,6 +109,7 @@ fn count_confusion(
     query: &str,
     target: Option<&str>,
 ) -> Result<Vec<(String, String, i64)>> {
+    let _work = interrupt::begin(memory::LARGE)?;
     let (resolved, decoded) = open(model)?;
     if decoded.target.is_array() && !decoded.target.classes().is_empty() {
         return Err(Report::invalid(format!(
@@ -122,6 +130,7 @@ fn count_confusion(
     }
     let classes = decoded.target.classes();
     // Every pair of the model's classes is shown, also those that never come up.
+    memory::ask_for_many(classes.len() * classes.len() * size_of::<i64>())?;
     let mut counts = vec![0_i64; classes.len() * classes.len()];
     for_each_row(&decoded, &resolved, query, target, |outputs, actual| {
         if let Actual::Class(actual) = actual {

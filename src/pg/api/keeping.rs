@@ -23,6 +23,7 @@ fn follow(model: &str, number: i32) -> Result<()> {
     let resolved = reader::resolve(&format!("{model}@{number}"))?;
     match cache::model(&resolved) {
         Ok(decoded) => create_function::make_anew(model, decoded.features.features.len()),
+        Err(report) if report.is_out_of_memory() => Err(report),
         // Whoever calls it is told.
         Err(_) => Ok(()),
     }

@@ -21,9 +21,9 @@ mod training;
 
 use pgrx::prelude::*;
 
+use pgrx::AnyElement;
 use serde_json::Value;
 
-use self::document::Document;
 use super::encoding;
 use super::error::{Report, Result};
 
@@ -46,9 +46,21 @@ fn text<'a>(value: Option<&'a [u8]>, argument: &str) -> Result<Option<&'a str>> 
         .transpose()
 }
 
-/// A document that may be given.
-fn document(value: Option<Document>, argument: &str) -> Result<Option<Value>> {
-    value.map(|document| document.parse(argument)).transpose()
+/// A jsonb that may be given, read once the function's work has begun
+/// ([`begin`](crate::pg::interrupt::begin)): pgrx would read it before, when an error for want of memory
+/// has no reserve to be told from.
+///
+/// # Errors
+/// There is no memory for what it is read into, or it cannot be taken.
+///
+/// # Safety
+/// The argument is a jsonb.
+unsafe fn json(value: Option<AnyElement>, argument: &str) -> Result<Option<Value>> {
+    let Some(value) = value else {
+        return Ok(None);
+    };
+    // SAFETY: a jsonb, as the caller says.
+    unsafe { document::read(value.datum(), argument) }.map(Some)
 }
 
 /// A text that must be given.

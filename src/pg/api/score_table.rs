@@ -9,10 +9,11 @@ use pgrx::prelude::*;
 use pgrx::{PgSqlErrorCode as Code, pg_sys};
 
 use super::{given, given_text};
+use crate::memory;
 use crate::pg::cache;
 use crate::pg::error::{OrRaise, Report, Result};
-use crate::pg::reader;
 use crate::pg::score_table::{self, Order};
+use crate::pg::{interrupt, reader};
 
 /// Rows a batch where the call says NULL: the declared default.
 const BATCH_ROWS: i32 = 50_000;
@@ -66,6 +67,7 @@ fn score(
     }
     // SAFETY: returns or raises an error, with a command's name that is static.
     unsafe { pg_sys::PreventCommandIfReadOnly(c"neural.score_table()".as_ptr()) };
+    let _work = interrupt::begin(memory::LARGE)?;
     let resolved = reader::resolve(model)?;
     let model = cache::model(&resolved)?;
     score_table::run(&Order {

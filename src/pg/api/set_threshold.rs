@@ -30,12 +30,8 @@ fn set(reference: &str, wanted: f64) -> Result<i32> {
     }
     let version = reader::resolve(reference)?;
     version.right.require(Right::Manage, &version.model)?;
-    let mut model = Model::from_bytes(&reader::load(&version)?).map_err(|error| {
-        Report::damaged(format!(
-            "the stored model \"{}\" is damaged: {error}",
-            version.model
-        ))
-    })?;
+    let mut model = Model::from_bytes(&reader::load(&version)?)
+        .map_err(|error| Report::stored(&version.model, error))?;
     match &mut model.target {
         Target::Classes {
             classes, threshold, ..

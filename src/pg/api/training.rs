@@ -3,12 +3,12 @@
 use std::time::Instant;
 
 use pgrx::prelude::*;
-use pgrx::{JsonB, PgSqlErrorCode as Code, pg_sys};
+use pgrx::{AnyElement, JsonB, PgSqlErrorCode as Code, pg_sys};
 
-use super::document::Document;
-use super::{create_function, document, given_text, text};
+use super::{create_function, given_text, json, text};
 use crate::artifact::Model;
 use crate::features::{FeatureSet, Kind, Task};
+use crate::memory;
 use crate::nn::{Crew, EpochReport, blas};
 use crate::pg::catalog::{self, Description, Epoch, NewVersion, Training};
 use crate::pg::duration::duration;
@@ -34,14 +34,14 @@ fn train(
     target: Option<&[u8]>,
     task: Option<&[u8]>,
     architecture: Option<&[u8]>,
-    features: Option<Document>,
+    features: Option<AnyElement>,
     epochs: Option<i32>,
     batch_size: Option<i32>,
     learning_rate: Option<f64>,
     optimizer: Option<&[u8]>,
     validation: Option<f64>,
     seed: Option<i64>,
-    options: Option<Document>,
+    options: Option<AnyElement>,
 ) -> TableIterator<
     'static,
     (
@@ -54,16 +54,22 @@ fn train(
         name!(seconds, f64),
     ),
 > {
+    let _work = interrupt::begin(memory::LARGE).or_raise();
+    // SAFETY: the parameters are jsonb.
+    let (features, options) = unsafe {
+        (
+            json(features, "features").or_raise(),
+            json(options, "options").or_raise(),
+        )
+    };
     let order = Order {
         model: given_text(model, "model").or_raise(),
         query: given_text(query, "query").or_raise(),
         target: given_text(target, "target").or_raise(),
         task: text(task, "task").or_raise(),
         architecture: text(architecture, "architecture").or_raise(),
-        features: document(features, "features").or_raise(),
-        options_json: document(options, "options")
-            .or_raise()
-            .unwrap_or_else(|| serde_json::json!({})),
+        features,
+        options_json: options.unwrap_or_else(|| serde_json::json!({})),
         arguments: Arguments {
             epochs: epochs.map(i64::from),
             batch_size: batch_size.map(i64::from),
@@ -338,10 +344,8 @@ fn shall_deploy(
 
 /// A version of a model, as it was stored.
 fn stored_model(resolved: &Resolved) -> Result<Model> {
-    Model::from_bytes(&reader::load(resolved)?).map_err(|error| {
-        let name = resolved.label();
-        Report::damaged(format!("the stored model \"{name}\" is damaged: {error}"))
-    })
+    Model::from_bytes(&reader::load(resolved)?)
+        .map_err(|error| Report::stored(resolved.label(), error))
 }
 
 fn history_row(report: &EpochReport) -> Epoch {

@@ -9,6 +9,7 @@ use pgrx::{PgSqlErrorCode as Code, pg_sys};
 use super::arguments::Arguments;
 use super::rows::Rows;
 use super::snapshot::SnapshotKey;
+use crate::memory;
 use crate::nn::Scratch;
 use crate::pg::cache::{self, DecodedModel};
 use crate::pg::encoding;
@@ -197,9 +198,11 @@ impl Site {
         pinned: bool,
         answer: Answer,
     ) -> Result<Site, Report> {
+        let _work = interrupt::begin(memory::SMALL)?;
         let resolved = resolve(text, pinned, key)?;
         let model = cache::model(&resolved)?;
         check_answer(&model, &resolved, answer)?;
+        ask_for_row(&model)?;
         // SAFETY: as for `get`.
         let arguments = unsafe { Arguments::plan(fcinfo, pinned, &model, &resolved)? };
         Ok(Site {
@@ -251,10 +254,12 @@ impl Site {
         pinned: bool,
         answer: Answer,
     ) -> Result<(), Report> {
+        let _work = interrupt::begin(memory::SMALL)?;
         let resolved = resolve(text, pinned, key)?;
         if resolved.sha256 != self.resolved.sha256 || self.model_text != text {
             let model = cache::model(&resolved)?;
             check_answer(&model, &resolved, answer)?;
+            ask_for_row(&model)?;
             // SAFETY: as for `get`.
             self.arguments = unsafe { Arguments::plan(fcinfo, pinned, &model, &resolved)? };
             self.scratch = scratch(&model, &resolved)?;
@@ -356,6 +361,14 @@ impl Site {
 unsafe extern "C-unwind" fn free_site(site: *mut std::ffi::c_void) {
     // SAFETY: made by Box::into_raw in `create`, freed here once.
     drop(unsafe { Box::from_raw(site.cast::<Site>()) });
+}
+
+/// A row as the network has it, and its outputs.
+fn ask_for_row(model: &DecodedModel) -> Result<(), Report> {
+    let values = model.features.width() + model.outputs();
+    Ok(memory::ask_for_many(
+        values.saturating_mul(size_of::<f32>()),
+    )?)
 }
 
 /// Working memory within what scoring may take: the rest is left to the rows of a batch.

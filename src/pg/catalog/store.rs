@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::{AsTableOwner, Description, LockedModel, deployment, execute, fetch, holding, names};
 use crate::artifact::Pieces;
+use crate::memory;
 use crate::pg::access::{Right, invoker};
 use crate::pg::error::{Report, Result};
 use crate::pg::reader::{self, Resolved};
@@ -80,6 +81,7 @@ pub(crate) struct Existing {
 
 /// Before any work: whether the name can be trained by the invoker, and the model that has it.
 pub(crate) fn existing(name: &str) -> Result<Option<Existing>> {
+    let _work = interrupt::begin(memory::SMALL)?;
     names::check(name)?;
     let Some(model) = reader::find_model(name)? else {
         names::check_free(&AsTableOwner::enter()?, name)?;

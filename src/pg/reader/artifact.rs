@@ -4,18 +4,14 @@ use sha2::{Digest, Sha256};
 
 use super::Resolved;
 use super::table::{Key, Table};
+use crate::memory;
 use crate::pg::error::{Report, Result};
 use crate::pg::interrupt;
 
 /// The artifact of a version, reassembled from its chunks and checked against its hash.
 pub(crate) fn load(version: &Resolved) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    bytes.try_reserve_exact(version.size).map_err(|_| {
-        Report::out_of_memory(format!(
-            "out of memory for the {} bytes of model \"{}\"",
-            version.size, version.model
-        ))
-    })?;
+    memory::ask_for_many(version.size)?;
+    let mut bytes = Vec::with_capacity(version.size);
     load_pieces(version, |piece| bytes.extend_from_slice(piece))?;
     Ok(bytes)
 }

@@ -12,6 +12,8 @@ mod version;
 
 use super::access::{Right, invoker};
 use super::error::{Report, Result};
+use super::interrupt;
+use crate::memory;
 
 use model::model_by_id;
 use reference::Reference;
@@ -49,6 +51,7 @@ impl Resolved {
 /// Finds the version that `name` or `name@3` means under the active snapshot, for a user who may
 /// use it.
 pub(crate) fn resolve(reference: &str) -> Result<Resolved> {
+    let _work = interrupt::begin(memory::SMALL)?;
     let Reference {
         model: name,
         version,
@@ -77,6 +80,7 @@ pub(crate) fn resolve(reference: &str) -> Result<Resolved> {
 
 /// Finds a version with these bytes among the models that the invoker may use.
 pub(crate) fn resolve_sha256(sha256: &[u8]) -> Result<Resolved> {
+    let _work = interrupt::begin(memory::SMALL)?;
     let table = Table::open(c"version")?;
     let mut denied = None;
     let mut scan = table.scan(c"version_sha256_index", &[Key::bytes(4, sha256)])?;

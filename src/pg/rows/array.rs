@@ -4,6 +4,7 @@ use pgrx::pg_sys;
 
 use super::Reader;
 use crate::features::{Arrays, Error, Intake, Origin, Real};
+use crate::memory;
 
 /// How the arrays of one SQL type are read. Chosen once a column or argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,12 +126,31 @@ impl ArrayReader {
                 ArrayReader::Numbers(element) => {
                     let plain = pg_sys::pg_detoast_datum(given);
                     let mut dims = [0; MOST_DIMENSIONS];
+                    let count = elements(plain.cast());
+                    memory::grow(into.open(), count)?;
                     let count = read_array(plain.cast(), element, &mut dims, into.open());
                     let taken = intake.array(&dims[..count], into);
                     free(plain, given);
                     taken
                 }
             }
+        }
+    }
+}
+
+/// How many elements an array has.
+///
+/// # Safety
+/// A detoasted array.
+unsafe fn elements(array: *mut pg_sys::ArrayType) -> usize {
+    // SAFETY: the layout of utils/array.h: the dimensions follow the header.
+    unsafe {
+        let sizes: *const i32 = array.add(1).cast();
+        match usize::try_from((*array).ndim).unwrap_or(0) {
+            0 => 0,
+            given => (0..given.min(MOST_DIMENSIONS))
+                .map(|i| usize::try_from(*sizes.add(i)).unwrap_or(0))
+                .product(),
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::features::{
     ArrayShape, Block, Cells, Dictionary, Intake, Kind, MISSING, MemoryRows, OVERFLOW, RawRows,
     Sequences, Values, group_key, rows_of_block,
 };
+use crate::memory;
 use crate::nn;
 use crate::pg::error::Report;
 use crate::pg::heap;
@@ -363,6 +364,8 @@ impl Filling {
             block.clear();
             return Ok(());
         }
+        // The dictionaries double their room, the old beside the new; blocks are small.
+        memory::ask_for_many(words.memory().saturating_mul(2))?;
         let another = block.another();
         self.memory.push(std::mem::replace(block, another));
         if self.memory.memory() + words.memory() > self.memory_limit {

@@ -9,8 +9,9 @@ use super::copy::Copying;
 use super::executor::enter;
 use super::lists;
 use super::score::Call;
-use crate::pg::error::Report;
-use crate::pg::settings;
+use crate::memory;
+use crate::pg::error::{OrRaise, Report};
+use crate::pg::{interrupt, settings};
 
 /// Rows of the first batches; those after are [`GROWTH`] times as large, each as the one before, so
 /// that a query that stops early has scored few rows in vain. A single row comes first: a model
@@ -391,7 +392,9 @@ impl Batch {
         }
         self.size = (self.size * GROWTH).max(SECOND).min(self.most_rows);
         let cells = self.wanted * self.width;
+        interrupt::check();
         if self.values.len() < cells {
+            ask_for_cells(cells);
             self.values.resize(cells, Datum::from(0_usize));
             // Columns that nobody reads stay NULL.
             self.nulls.resize(cells, true);
@@ -501,6 +504,12 @@ impl Batch {
     pub(super) fn done(&self) -> Done {
         self.done
     }
+}
+
+/// Raises an error where the system has not the memory for so many values.
+pub(super) fn ask_for_cells(cells: usize) {
+    let bytes = size_of::<Datum>() + size_of::<bool>();
+    memory::ask_for_many(cells.saturating_mul(bytes)).or_raise();
 }
 
 impl Bound {

@@ -41,6 +41,7 @@ mod tree;
 use pgrx::pg_sys;
 
 use super::settings;
+use crate::memory;
 
 /// The planner hook that was there before this one.
 static mut PREVIOUS: pg_sys::planner_hook_type = None;
@@ -76,7 +77,10 @@ unsafe extern "C-unwind" fn plan(
         // A cursor may be asked to go back, or its row to be updated: it needs the plan as it is.
         let cursor = pg_sys::CURSOR_OPT_FAST_PLAN | pg_sys::CURSOR_OPT_SCROLL;
         if cursor_options as u32 & cursor == 0 && settings::batch_scoring() {
-            pgrx::pgrx_extern_c_guard(|| rewrite::rewrite(statement));
+            // Where there is no memory the functions are called a row at a time.
+            if memory::secure(memory::SMALL).is_ok() {
+                pgrx::pgrx_extern_c_guard(|| rewrite::rewrite(statement));
+            }
         }
         statement
     }

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use pgrx::pg_sys::{self, Datum, NodeTag};
 
-use super::batch::{Part, Run};
+use super::batch::{Part, Run, ask_for_cells};
 use super::conditions;
 use super::copy::Copying;
 use super::executor::MemoryContextReset;
 use super::functions::{self, Function};
 use super::lists;
+use crate::memory;
 use crate::pg::call::{Answer, Rows, Site, answer};
 use crate::pg::error::Report;
 use crate::pg::{interrupt, reader, settings};
@@ -272,6 +273,8 @@ impl Call {
             // SAFETY: as the caller says.
             unsafe { self.evaluate_constants() };
         }
+        // The old beside the new, and which rows are reached.
+        ask_for_cells(rows * (2 * self.arguments + 1));
         self.values
             .resize(rows * self.arguments, Datum::from(0_usize));
         self.nulls.resize(rows * self.arguments, true);
@@ -370,6 +373,14 @@ impl Call {
                 };
                 let count = (total - begin).min(fitting).min(quick);
                 let started = Instant::now();
+                let room = (count.min(tile) * inputs).saturating_sub(self.encoded.len())
+                    + (count * outputs).saturating_sub(self.out.len());
+                if room > 0 {
+                    let bytes = 2 * room * size_of::<f32>();
+                    if let Err(refused) = memory::ask_for_many(bytes) {
+                        return (calls.place(begin), Some(refused.into()));
+                    }
+                }
                 if self.encoded.len() < count.min(tile) * inputs {
                     self.encoded.resize(count.min(tile) * inputs, 0.0);
                 }
