@@ -1,5 +1,7 @@
 //! Tests of the core through its public interface; no PostgreSQL is needed.
 
+// With PostgreSQL the crate has an allocator of its own.
+#[cfg(not(feature = "pg"))]
 mod allocation;
 mod architecture;
 mod array_precision;
