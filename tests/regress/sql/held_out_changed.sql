@@ -45,3 +45,4 @@ SELECT (neural.train('noise', 'SELECT a, b, c, y FROM noise WHERE i < 300 UNION 
 SET client_min_messages = warning;
 SELECT count(neural.drop_model(name, force => true)) AS models FROM neural.models;
 DROP TABLE mass, valid, copies, noise;
+DROP FUNCTION gone_on;

@@ -1,10 +1,12 @@
 -- Many different calls in one statement: planning is linear in their number, at most thirty nodes
 -- stand one above another, and the results are those of the row path.
 SET client_min_messages = warning;
+CREATE SCHEMA planning;
+SET search_path = planning;
 CREATE TABLE points AS SELECT i AS id, i * 0.5 AS a, i * 0.25 AS b, (i % 7) * 1.0 AS c FROM generate_series(1, 60) AS i;
 SELECT version FROM neural.train('m', 'SELECT a, b, c, a + b AS y FROM points', 'y',
     epochs => 1, seed => 1, options => '{"verbose": false}');
-SELECT neural.create_function('predict_m', 'm');
+SELECT neural.create_function('planning.predict_m', 'm');
 
 -- A query with so many different calls.
 CREATE FUNCTION query_of(form text, calls int) RETURNS text LANGUAGE sql AS $$
@@ -64,3 +66,7 @@ SET statement_timeout = '60s';
 SELECT form, (tried(form, 1000)).*
 FROM unnest('{or,and,case,list,filtered}'::text[]) WITH ORDINALITY AS f(form, place)
 ORDER BY place;
+RESET statement_timeout;
+RESET search_path;
+DROP SCHEMA planning CASCADE;
+SELECT neural.drop_model('m') IS NOT NULL AS dropped;
