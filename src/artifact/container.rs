@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
@@ -409,16 +410,24 @@ impl<'de> Visitor<'de> for Entries<'_> {
             null_metadata: false,
             tensors: Vec::new(),
         };
-        let mut names = HashSet::new();
+        // Their hashes: of very many names, a copy each takes long to give back.
+        let (hashing, mut hashes) = (RandomState::new(), HashSet::new());
+        let mut has_metadata = false;
         while let Some(name) = map.next_key::<String>()? {
             if self.pace.spend(NAME) {
                 return Err(A::Error::custom("interrupted"));
             }
-            if !names.insert(name.clone()) {
+            let is_metadata = name == METADATA;
+            let known = |header: &Header| match is_metadata {
+                true => has_metadata,
+                false => header.tensors.iter().any(|(known, _)| *known == name),
+            };
+            if !hashes.insert(hashing.hash_one(&name)) && known(&header) {
                 map.next_value::<IgnoredAny>()?;
                 return Err(A::Error::custom(format!("\"{}\" comes twice", clip(&name))));
             }
-            if name == METADATA {
+            if is_metadata {
+                has_metadata = true;
                 let metadata: Option<BTreeMap<String, String>> = map.next_value()?;
                 header.null_metadata = metadata.is_none();
                 header.metadata = metadata.unwrap_or_default();

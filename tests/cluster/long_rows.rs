@@ -14,7 +14,7 @@ use crate::harness::{Cluster, backend_pid};
 fn points() -> u32 {
     // To measure, ask for more.
     let asked = std::env::var("PGN_CANCEL_POINTS").ok();
-    asked.and_then(|points| points.parse().ok()).unwrap_or(3)
+    asked.and_then(|points| points.parse().ok()).unwrap_or(2)
 }
 
 /// A safetensors file of tensors that hold small numbers.
@@ -70,7 +70,7 @@ fn prepare(client: &mut Client) {
         "long",
         r#"{"type": "multi_head_attention", "name": "a", "num_heads": 2},
            {"type": "global_avg_pool"}, {"type": "output", "name": "out"}"#,
-        r#"[{"name": "s", "type": "sequence", "length": 40000, "features": 16}]"#,
+        r#"[{"name": "s", "type": "sequence", "length": 24000, "features": 16}]"#,
         &[
             ("a.in_proj_weight", &[48, 16]),
             ("a.in_proj_bias", &[48]),
@@ -110,10 +110,10 @@ fn prepare(client: &mut Client) {
         r#"{"type": "lstm", "name": "r", "units": 256, "num_layers": 2, "bidirectional": true,
             "use_bias": false},
            {"type": "output", "name": "out"}"#,
-        r#"[{"name": "s", "type": "sequence", "length": 20000, "features": 16}]"#,
+        r#"[{"name": "s", "type": "sequence", "length": 12000, "features": 16}]"#,
         &named,
     );
-    for (table, steps) in [("attended", 40_000), ("gone", 20_000)] {
+    for (table, steps) in [("attended", 24_000), ("gone", 12_000)] {
         client
             .batch_execute(&format!(
                 "CREATE TABLE {table} AS
@@ -159,7 +159,7 @@ fn one_long_row_is_cancelled_on_every_way() {
     let mut other = cluster.superuser();
     for _ in 0..points() {
         let canceller = thread::spawn(move || {
-            thread::sleep(Duration::from_millis(700));
+            thread::sleep(Duration::from_millis(500));
             other
                 .batch_execute(&format!("SELECT pg_cancel_backend({pid})"))
                 .expect("the request to cancel");
@@ -220,7 +220,7 @@ fn one_long_row_ends_at_a_timeout_and_with_its_backend() {
         let pid = backend_pid(&mut victim);
         let sql = format!("SELECT neural.predict('{model}', s) FROM {table}");
         let running = thread::spawn(move || victim.batch_execute(&sql).unwrap_err());
-        terminate(&mut client, pid, Duration::from_millis(700), running);
+        terminate(&mut client, pid, Duration::from_millis(500), running);
     }
     assert_eq!(answer(&mut client), expected);
 }
@@ -230,12 +230,12 @@ fn trainings_on_long_rows_and_wide_layers_are_cancelled() {
     let cluster = Cluster::with_extension(&["neural.max_memory = '1GB'"]);
     let mut client = cluster.superuser();
     for (what, layers, steps, rows) in [
-        ("transformer", r#""transformer_small""#, 10_000, 4),
+        ("transformer", r#""transformer_small""#, 6_000, 3),
         (
             "lstm",
             r#"{"layers": [{"type": "lstm", "units": 512, "num_layers": 2, "bidirectional": true}]}"#,
-            500,
-            4,
+            300,
+            3,
         ),
     ] {
         let architecture = layers.trim_matches('"');
