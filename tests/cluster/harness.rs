@@ -394,6 +394,11 @@ pub fn proportional_memory(pid: i32) -> u64 {
     kilobytes(&file, "Pss_Anon:") + kilobytes(&file, "Pss_File:")
 }
 
+/// What a process has that belongs to no file, in bytes, without shared_buffers.
+pub fn anonymous_memory(pid: i32) -> u64 {
+    kilobytes(&format!("/proc/{pid}/smaps_rollup"), "Pss_Anon:")
+}
+
 /// Makes [`peak_memory`] count from here.
 pub fn reset_peak_memory(pid: i32) {
     fs::write(format!("/proc/{pid}/clear_refs"), "5").expect("clear_refs");

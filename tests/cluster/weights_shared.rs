@@ -9,7 +9,9 @@ use std::thread;
 use postgres::Client;
 
 use crate::fixture::{count, create_loans, score, sha256, text};
-use crate::harness::{Cluster, SUPERUSER, backend_pid, proportional_memory, wait_until};
+use crate::harness::{
+    Cluster, SUPERUSER, anonymous_memory, backend_pid, proportional_memory, wait_until,
+};
 
 /// A model of two dense layers so wide, trained for an epoch.
 fn train_wide(client: &mut Client, model: &str, units: usize) {
@@ -297,4 +299,27 @@ fn the_cache_does_not_tell_the_names_of_models_that_one_may_not_use() {
         .batch_execute("RESET ROLE; SELECT neural.drop_model('wide')")
         .expect("dropped");
     assert_eq!(text(&mut client, shown), "t|t");
+}
+
+#[test]
+fn a_connection_has_little_of_its_own_of_a_large_model() {
+    let (cluster, mut client) = start(3000);
+    train_wide(&mut client, "narrow", 8);
+    let own = |model: &str| {
+        let mut client = cluster.superuser();
+        score(&mut client, model);
+        let pid = backend_pid(&mut client);
+        // What the statement had is given back by the end of its transaction.
+        anonymous_memory(pid)
+    };
+    let made = own("wide");
+    let (narrow, wide) = (own("narrow"), own("wide"));
+    println!(
+        "of its own: {} kB with the small model, {} kB with the large one, {} kB after making its file",
+        narrow / 1024,
+        wide / 1024,
+        made / 1024
+    );
+    assert!(wide < narrow + 200_000, "{wide} and {narrow} bytes");
+    assert!(made < narrow + 500_000, "{made} and {narrow} bytes");
 }

@@ -123,7 +123,7 @@ CREATE FUNCTION refused(call text) RETURNS bool LANGUAGE plpgsql AS $f$
 BEGIN
     EXECUTE 'SELECT ' || call;
     RETURN false;
-EXCEPTION WHEN undefined_function OR object_not_in_prerequisite_state THEN
+EXCEPTION WHEN undefined_function OR feature_not_supported OR object_not_in_prerequisite_state THEN
     RETURN true;
 END $f$;
 SELECT count(*) > 15 AS many, bool_and(refused(format('_neural.%I(%s)', p.proname,
