@@ -15,7 +15,7 @@ const TINY: usize = 7;
 const CUT: usize = 192;
 /// Multiply-adds of a part, if it has more rows than that: a smaller one would take longer for the
 /// other factor to be read anew, some hundredths with this.
-const PART: usize = 1 << 28;
+const PART: usize = 1 << 27;
 
 /// A matrix to read, in a slice.
 #[derive(Clone, Copy, Debug)]
