@@ -11,11 +11,12 @@ use super::stop::Pace;
 const TINY: usize = 7;
 
 /// A product is cut at multiples of so many rows, and nowhere else: a multiple of what OpenBLAS's
-/// kernels take at a time (4 to 48 rows), so that each element is still summed by the same code.
+/// kernels take at a time (4 to 48 rows), so that each element is still summed by the same code. To
+/// cut columns, or the inner index, changes bits with some of them: what has few rows is not cut.
 const CUT: usize = 192;
 /// Multiply-adds of a part, if it has more rows than that: a smaller one would take longer for the
 /// other factor to be read anew, some hundredths with this.
-const PART: usize = 1 << 28;
+const PART: usize = 1 << 27;
 
 /// A matrix to read, in a slice.
 #[derive(Clone, Copy, Debug)]

