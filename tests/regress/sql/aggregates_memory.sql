@@ -67,11 +67,13 @@ SELECT neural.auc(CASE i WHEN 500000 THEN 'NaN' ELSE score END, label) AS auc FR
 SELECT neural.auc(score, true) AS auc FROM scored;
 
 -- The file counts against temp_file_limit, and whatever ends the query ends the file.
+\set VERBOSITY sqlstate
 SET temp_file_limit = '1MB';
 SELECT neural.auc(score, label) FROM scored;
 SET max_parallel_workers_per_gather = 2;
 SELECT neural.auc(score, label) FROM scored;
 RESET temp_file_limit;
+\set VERBOSITY default
 SET max_parallel_workers_per_gather = 0;
 DO $$
 BEGIN
