@@ -12,6 +12,7 @@ pub(crate) mod error;
 pub(crate) mod heap;
 pub(crate) mod holders;
 pub(crate) mod interrupt;
+pub(crate) mod learnt_from;
 pub(crate) mod reader;
 pub(crate) mod role;
 pub(crate) mod rows;

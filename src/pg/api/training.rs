@@ -15,10 +15,10 @@ use crate::pg::duration::duration;
 use crate::pg::error::{OrRaise, Report, Result};
 use crate::pg::reader::Resolved;
 use crate::pg::rows::{
-    ArrayReader, ColumnPlan, Elements, Query, Reader, ResultColumn, read_table, with_query,
+    ArrayReader, ColumnPlan, Elements, Query, Reader, ResultColumn, Source, read_table, with_query,
 };
 use crate::pg::sql_type::is_name_of;
-use crate::pg::{interrupt, reader, settings, threads};
+use crate::pg::{interrupt, learnt_from, reader, settings, threads};
 use crate::training::better::{self, Comparison, Figures};
 use crate::training::{
     Arguments, Deploy, Given, Job, Observer, Options, Outcome, Plan, SeenRows, check, run,
@@ -159,7 +159,9 @@ fn train_and_store(order: &Order<'_>) -> Result<(i32, Outcome, f64)> {
     let memory = settings::max_memory();
     let threads = threads::usable(options.threads.filter(|&n| n > 0));
     let pool = threads::pool(threads)?;
-    let (plan, mut table) = with_query(order.query, |query| {
+    let (plan, mut table, sources) = with_query(order.query, |query| {
+        let names = query.columns().iter().map(|column| column.name.clone());
+        let sources: Vec<(String, Vec<Source>)> = names.zip(query.sources()).collect();
         let mut plan = Plan::new(
             &given_columns(query, previous.as_ref()),
             order.target,
@@ -183,7 +185,7 @@ fn train_and_store(order: &Order<'_>) -> Result<(i32, Outcome, f64)> {
         let target = Some(plan.target_at());
         let table = read_table(query, &mut columns, target, sequence, memory / 2, &pool)?;
         plan.set_shapes(columns.iter().map(ColumnPlan::shape));
-        Ok((plan, table))
+        Ok((plan, table, sources))
     })?;
     let left = memory.saturating_sub(table.memory());
     let job = Job {
@@ -247,6 +249,7 @@ fn train_and_store(order: &Order<'_>) -> Result<(i32, Outcome, f64)> {
             metrics: Some(outcome.metrics.clone()),
             claimed: false,
             seen: outcome.seen.clone(),
+            origins: Some(learnt_from::record(&outcome.model, &options, &sources)),
         },
         history: &outcome.history.iter().map(history_row).collect::<Vec<_>>(),
         adds_features: options.add_features.is_some(),

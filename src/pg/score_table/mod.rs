@@ -25,6 +25,7 @@
 
 mod distributed;
 mod extent;
+mod learnt;
 mod output;
 mod progress;
 mod receiver;

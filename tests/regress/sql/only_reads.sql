@@ -7,9 +7,7 @@ CREATE SCHEMA only_reads;
 SET search_path = only_reads;
 CREATE TABLE t AS SELECT sin(i) AS x, sin(i) > 0 AS y FROM generate_series(1, 200) AS i;
 SELECT version FROM neural.train('m', 't', 'y', seed => 1, epochs => 1, options => '{"verbose": false}');
-\set VERBOSITY verbose
-SELECT neural.train('m', 'DELETE FROM t RETURNING x, y', 'y');
-\set VERBOSITY default
+SELECT neural.train('m', 'DELETE FROM t RETURNING x, y', 'y'); \echo :SQLSTATE
 SELECT neural.train('m', 'WITH gone AS (DELETE FROM t RETURNING x, y) SELECT * FROM gone', 'y');
 SELECT neural.train('m', 'INSERT INTO t VALUES (1, true) RETURNING x, y', 'y');
 SELECT neural.train('m', 'UPDATE t SET x = 0 RETURNING x, y', 'y');
