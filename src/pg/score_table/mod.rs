@@ -23,6 +23,7 @@
 //!
 //! With `only_missing` it is simpler: what has no score yet shows by itself.
 
+mod class_values;
 mod distributed;
 mod extent;
 mod learnt;
