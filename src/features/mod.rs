@@ -67,7 +67,7 @@ pub use intake::Intake;
 pub use labels::Labels;
 pub use left_out::LeftOut;
 pub use mask::BitMask;
-pub use number_key::is_whole_number;
+pub use number_key::{is_whole_number, whole_number};
 pub use positive_class::positive_by_name;
 pub use quoting::{features_argument, quote_identifier};
 pub use request::{
@@ -84,4 +84,5 @@ pub use split::{Split, folds, group_key, group_of, split};
 pub use target::{MAX_CLASSES, OutputScale, Target, TargetRequest, Task, target_kind};
 pub use target_fit::{is_plain_number, refuse_threshold};
 pub use target_reach::Reaching;
+pub use told::told_type;
 pub use type_name::TypeName;

@@ -22,6 +22,7 @@ pub(crate) mod scoring;
 pub(crate) mod search_path;
 pub(crate) mod settings;
 pub(crate) mod shared_models;
+pub(crate) mod spelling;
 pub(crate) mod sql_type;
 pub(crate) mod threads;
 

@@ -10,7 +10,7 @@ use crate::pg::access::Right;
 use crate::pg::catalog::{self, Description, NewVersion, Training};
 use crate::pg::error::{OrRaise, Report, Result};
 use crate::pg::reader::{self, Resolved};
-use crate::pg::{interrupt, settings};
+use crate::pg::{interrupt, settings, spelling};
 use crate::weights::{self, Remark};
 
 /// The largest value PostgreSQL can return: 1 GB with its header.
@@ -85,6 +85,7 @@ fn import_weights(
     let task = given_text(task, "task").or_raise();
     let features = document(features, "features")
         .and_then(|features| given(features, "features"))
+        .and_then(spelling::told)
         .or_raise();
     let options = document(options, "options")
         .or_raise()
