@@ -123,6 +123,9 @@ CREATE TABLE _neural.version (
     seen bytea,
     -- From each column that is no feature to the reason.
     left_out jsonb,
+    -- The columns of tables that the training query's columns are made from, which score_table does
+    -- not write into: an array of what `src/pg/learnt_from.rs` keeps of each.
+    origins jsonb,
     CONSTRAINT version_number_key UNIQUE (model, number)
 );
 CREATE INDEX version_sha256_index ON _neural.version (sha256);

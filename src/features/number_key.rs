@@ -51,7 +51,12 @@ pub(super) fn integer(text: &str) -> Option<i64> {
 
 /// Whether a text is a whole number, in any spelling such as `1.00`, that 64 bits hold.
 pub fn is_whole_number(text: &str) -> bool {
-    !matches!(text, "true" | "false") && integer(text).is_some()
+    whole_number(text).is_some()
+}
+
+/// The whole number that a text is, in any spelling such as `1.00`, if 64 bits hold it.
+pub fn whole_number(text: &str) -> Option<i64> {
+    integer(text).filter(|_| !matches!(text, "true" | "false"))
 }
 
 /// The value of a text, as near as a float comes to it; NaN for what is no number.

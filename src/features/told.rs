@@ -37,6 +37,15 @@ const TYPES: &[(&str, &str, Origin)] = &[
     ("bytea", "bytea", Origin::Bytes),
 ];
 
+/// The SQL type of this name, in any letter case, and its family, if a feature may be said to have it.
+pub fn told_type(name: &str) -> Option<(&'static str, Origin)> {
+    let lower = name.to_ascii_lowercase();
+    TYPES
+        .iter()
+        .find(|(name, short, _)| [*name, *short].contains(&lower.as_str()))
+        .map(|(name, _, origin)| (*name, *origin))
+}
+
 /// How many deviations from the mean an infinity counts as.
 const FAR: f64 = 1e6;
 
@@ -160,18 +169,14 @@ fn sql_type(settings: &Map<String, Value>, column: &mut Column) -> Result<(), Er
     let Value::String(given) = value else {
         return Err(bad(column, "sql_type", value, "the name of an SQL type"));
     };
-    let lower = given.to_ascii_lowercase();
-    let found = TYPES
-        .iter()
-        .find(|(name, short, _)| [*name, *short].contains(&lower.as_str()));
-    let Some((name, _, origin)) = found else {
+    let Some((name, origin)) = told_type(given) else {
         return Err(unknown(
             &format!("sql_type of feature \"{}\":", column.name),
             given,
             names,
         ));
     };
-    *column = Column::new(std::mem::take(&mut column.name), *name, *origin);
+    *column = Column::new(std::mem::take(&mut column.name), name, origin);
     Ok(())
 }
 

@@ -12,6 +12,7 @@ pub(crate) mod error;
 pub(crate) mod heap;
 pub(crate) mod holders;
 pub(crate) mod interrupt;
+pub(crate) mod learnt_from;
 mod memory;
 pub(crate) mod reader;
 pub(crate) mod role;
@@ -22,6 +23,7 @@ pub(crate) mod scoring;
 pub(crate) mod search_path;
 pub(crate) mod settings;
 pub(crate) mod shared_models;
+pub(crate) mod spelling;
 pub(crate) mod sql_type;
 pub(crate) mod threads;
 

@@ -316,10 +316,14 @@ fn class_weights(options: &Options, target: &Target) -> Result<Option<Vec<f32>>,
         ClassWeights::Balanced => balanced,
         ClassWeights::Named(named) => {
             let index = target.class_index();
-            let mut weights = vec![1.0; classes.len()];
+            let mut weights = vec![None; classes.len()];
             for (class, weight) in named {
                 match index.find(class, false).and_then(|at| weights.get_mut(at)) {
-                    Some(own) => *own = *weight as f32,
+                    Some(Some(_)) => {
+                        let twice = format!("names the class \"{class}\" twice");
+                        return Err(Error::option("class_weights", &twice));
+                    }
+                    Some(own) => *own = Some(*weight as f32),
                     None => {
                         let known: Vec<&str> = classes.iter().map(String::as_str).collect();
                         return Err(unknown("class", class, &known));
@@ -327,6 +331,9 @@ fn class_weights(options: &Options, target: &Target) -> Result<Option<Vec<f32>>,
                 }
             }
             weights
+                .into_iter()
+                .map(|weight| weight.unwrap_or(1.0))
+                .collect()
         }
     };
     if positive == Some(0) {

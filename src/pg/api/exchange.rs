@@ -11,7 +11,7 @@ use crate::pg::access::Right;
 use crate::pg::catalog::{self, Description, NewVersion, Training};
 use crate::pg::error::{OrRaise, Report, Result};
 use crate::pg::reader::{self, Resolved};
-use crate::pg::{interrupt, settings, sql_type};
+use crate::pg::{interrupt, settings, spelling, sql_type};
 use crate::weights::{self, Remark};
 
 /// The largest value PostgreSQL can return: 1 GB with its header.
@@ -118,7 +118,9 @@ fn import_weights(
             json(options, "options").or_raise(),
         )
     };
-    let features = given(features, "features").or_raise();
+    let features = given(features, "features")
+        .and_then(spelling::told)
+        .or_raise();
     let options = options.unwrap_or_else(|| serde_json::json!({}));
     let classes = classes.map(|classes| classes_of(classes).or_raise());
     let source = weights::Source {

@@ -15,10 +15,11 @@ use crate::pg::duration::duration;
 use crate::pg::error::{OrRaise, Report, Result};
 use crate::pg::reader::Resolved;
 use crate::pg::rows::{
-    ArrayReader, ColumnPlan, Elements, Query, Reader, ResultColumn, read_table, with_query,
+    ArrayReader, ColumnPlan, Elements, Query, Reader, ResultColumn, Source, read_table, with_query,
 };
+use crate::pg::spelling::{self, Spelling};
 use crate::pg::sql_type::is_name_of;
-use crate::pg::{interrupt, reader, settings, threads};
+use crate::pg::{interrupt, learnt_from, reader, settings, threads};
 use crate::training::better::{self, Comparison, Figures};
 use crate::training::{
     Arguments, Deploy, Given, Job, Observer, Options, Outcome, Plan, SeenRows, check, run,
@@ -120,7 +121,7 @@ fn train_and_store(order: &Order<'_>) -> Result<(i32, Outcome, f64)> {
     // SAFETY: returns or raises an error, with a command's name that is static.
     unsafe { pg_sys::PreventCommandIfReadOnly(c"neural.train()".as_ptr()) };
     let started = Instant::now();
-    let options = Options::parse(&order.options_json)?;
+    let mut options = Options::parse(&order.options_json)?;
     // Rights and name come before any work.
     let existing = catalog::existing(order.model)?;
     let deployed_id = existing.as_ref().and_then(|e| e.deployed);
@@ -154,6 +155,12 @@ fn train_and_store(order: &Order<'_>) -> Result<(i32, Outcome, f64)> {
         Some(name) => Some(Task::parse(name)?),
         None => previous.as_ref().map(|model| model.target.task()),
     };
+    let spelled = previous
+        .as_ref()
+        .and_then(|model| spelling::of_target(&model.target));
+    if let Some(spelled) = spelled {
+        spelled.classes(&mut options);
+    }
     check(
         &order.arguments,
         &options,
@@ -166,11 +173,24 @@ fn train_and_store(order: &Order<'_>) -> Result<(i32, Outcome, f64)> {
     let memory = settings::max_memory();
     let threads = threads::usable(options.threads.filter(|&n| n > 0));
     let pool = threads::pool(threads)?;
-    let (plan, mut table) = with_query(order.query, |query| {
+    let (plan, mut table, sources) = with_query(order.query, |query| {
+        let names = query.columns().iter().map(|column| column.name.clone());
+        let sources: Vec<(String, Vec<Source>)> = names.zip(query.sources()).collect();
+        let type_of = |name: &str| {
+            let mut columns = query.columns().iter();
+            columns
+                .find(|column| column.name == name)
+                .map(|column| column.type_oid)
+        };
+        if let Some(spelled) = type_of(order.target).and_then(Spelling::of) {
+            spelled.classes(&mut options);
+        }
+        let features = order.features.clone();
+        let features = features.map(|features| spelling::asked(features, type_of));
         let mut plan = Plan::new(
             &given_columns(query, previous.as_ref()),
             order.target,
-            order.features.as_ref(),
+            features.transpose()?.as_ref(),
             task,
             &options,
             previous.as_ref().map(|model| &model.features),
@@ -190,7 +210,7 @@ fn train_and_store(order: &Order<'_>) -> Result<(i32, Outcome, f64)> {
         let target = Some(plan.target_at());
         let table = read_table(query, &mut columns, target, sequence, memory / 2, &pool)?;
         plan.set_shapes(columns.iter().map(ColumnPlan::shape));
-        Ok((plan, table))
+        Ok((plan, table, sources))
     })?;
     let left = memory.saturating_sub(table.memory());
     let job = Job {
@@ -264,6 +284,7 @@ fn train_and_store(order: &Order<'_>) -> Result<(i32, Outcome, f64)> {
                 metrics: Some(outcome.metrics.clone()),
                 claimed: false,
                 seen: outcome.seen.clone(),
+                origins: Some(learnt_from::record(&outcome.model, &options, &sources)),
             },
             history: &outcome.history.iter().map(history_row).collect::<Vec<_>>(),
             adds_features: options.add_features.is_some(),

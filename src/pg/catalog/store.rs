@@ -48,6 +48,8 @@ pub(crate) struct Training {
     pub(crate) claimed: bool,
     /// What is kept of the rows, so that later versions know them again.
     pub(crate) seen: Option<Vec<u8>>,
+    /// The columns of tables that the query's columns are made from.
+    pub(crate) origins: Option<Value>,
 }
 
 /// A row of `neural.training_history`.
@@ -134,7 +136,7 @@ pub(crate) fn recorded(version: &Resolved) -> Result<Training> {
     Spi::connect(|client| {
         let rows = client.select(
             "SELECT query, options, seed, rows_trained, rows_validated, epochs, seconds, train_loss,
-                 validation_loss, metrics, claimed, seen
+                 validation_loss, metrics, claimed, seen, origins
              FROM _neural.version WHERE id = $1",
             Some(1),
             &[version.version_id.into()],
@@ -156,6 +158,7 @@ pub(crate) fn recorded(version: &Resolved) -> Result<Training> {
             metrics: row.get::<JsonB>(10)?.map(|json| json.0),
             claimed: row.get(11)?.unwrap_or_default(),
             seen: row.get(12)?,
+            origins: row.get::<JsonB>(13)?.map(|json| json.0),
         })
     })
 }
@@ -298,9 +301,9 @@ fn insert_version(
         "INSERT INTO _neural.version (model, number, sha256, size_bytes, created_by,
              extension_version, target, classes, features, architecture, parameters, query,
              options, seed, rows_trained, rows_validated, epochs, seconds, train_loss,
-             validation_loss, metrics, products, claimed, seen, left_out)
+             validation_loss, metrics, products, claimed, seen, left_out, origins)
          VALUES ($1, $2, $3, $4, $5::_neural.role, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
-             $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)
+             $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)
          RETURNING id",
         &[
             model.into(),
@@ -328,6 +331,7 @@ fn insert_version(
             training.claimed.into(),
             training.seen.as_deref().into(),
             json(&description.left_out)?.into(),
+            optional_json(&training.origins)?.into(),
         ],
     )?;
     id.ok_or_else(|| Report::internal("no version was stored"))

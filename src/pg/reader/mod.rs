@@ -22,7 +22,7 @@ use version::{VersionRow, find_version, find_version_number};
 
 pub(crate) use artifact::{load, load_pieces};
 pub(crate) use model::{find_model, grantees, no_such_model, table_owner};
-pub(crate) use version::{no_such_version, seen};
+pub(crate) use version::{learnt_from, no_such_version, seen};
 
 /// A stored version, found by name or by its bytes' hash.
 #[derive(Debug, Clone, PartialEq, Eq)]

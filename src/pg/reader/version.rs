@@ -1,9 +1,12 @@
 //! Rows of `_neural.version`.
 
+use pgrx::JsonB;
+
 use super::Resolved;
 use super::table::{Key, Row, Table};
 use crate::pg::access::Right;
 use crate::pg::error::{Report, Result};
+use crate::pg::learnt_from::LearntFrom;
 
 /// The columns of `_neural.version` that finding one takes.
 pub(super) struct VersionRow {
@@ -76,6 +79,20 @@ pub(crate) fn seen(resolved: &Resolved) -> Result<Option<Vec<u8>>> {
     let table = Table::open(c"version")?;
     let mut scan = table.scan(c"version_pkey", &[Key::int8(1, resolved.version_id)])?;
     Ok(scan.next().and_then(|row| row.optional::<Vec<u8>>(26)))
+}
+
+/// The columns of tables that the versions of a model were trained from.
+pub(crate) fn learnt_from(resolved: &Resolved) -> Result<Vec<LearntFrom>> {
+    let table = Table::open(c"version")?;
+    let keys = [Key::int8(2, resolved.model_id)];
+    let mut scan = table.scan(c"version_number_key", &keys)?;
+    let mut found = Vec::new();
+    while let Some(row) = scan.next() {
+        if let Some(JsonB(origins)) = row.optional::<JsonB>(28) {
+            found.extend(LearntFrom::all_from(origins));
+        }
+    }
+    Ok(found)
 }
 
 /// 42704 for a version that is not there.

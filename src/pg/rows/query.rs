@@ -5,6 +5,7 @@ use std::ffi::CString;
 use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
 
+use super::sources::{Source, sources_of};
 use super::statement_context::{Part, StatementContext};
 use crate::pg::error::Report;
 use crate::pg::interrupt;
@@ -30,6 +31,7 @@ pub struct ResultColumn {
 /// An open query. Lives inside an SPI connection ([`with_query`] makes both).
 pub struct Query {
     statement: CString,
+    plan: pg_sys::SPIPlanPtr,
     portal: pg_sys::Portal,
     columns: Vec<ResultColumn>,
 }
@@ -115,7 +117,7 @@ fn relation_name(text: &str) -> Option<&str> {
 
 impl Query {
     fn open(statement: CString) -> Result<Query, Report> {
-        let portal = open_portal(&statement)?;
+        let (plan, portal) = open_portal(&statement)?;
         // SAFETY: the portal has just been opened; nothing has been run yet of a statement that
         // changes rows.
         if !unsafe { only_reads(portal) } {
@@ -143,6 +145,7 @@ impl Query {
             }
             Ok(Query {
                 statement,
+                plan,
                 portal,
                 columns,
             })
@@ -152,6 +155,12 @@ impl Query {
     /// The columns of the result, in the query's order.
     pub fn columns(&self) -> &[ResultColumn] {
         &self.columns
+    }
+
+    /// The columns of tables that each column of the result is made from.
+    pub fn sources(&self) -> Vec<Vec<Source>> {
+        // SAFETY: the plan is there as long as SPI's connection.
+        unsafe { sources_of(self.plan, self.columns.len()) }
     }
 
     /// Begins anew with the rows sorted by the columns at the places `by`, then by those at
@@ -187,7 +196,7 @@ impl Query {
         self.statement = CString::new(sorted).map_err(|_| not_rows())?;
         // SAFETY: the portal is open and of no use any more.
         unsafe { pg_sys::SPI_cursor_close(self.portal) };
-        self.portal = open_portal(&self.statement)?;
+        (self.plan, self.portal) = open_portal(&self.statement)?;
         Ok(())
     }
 
@@ -273,8 +282,8 @@ impl Query {
     }
 }
 
-/// Opens a cursor of a statement that returns rows.
-fn open_portal(statement: &CString) -> Result<pg_sys::Portal, Report> {
+/// Opens a cursor of a statement that returns rows; the plan that it runs, too.
+fn open_portal(statement: &CString) -> Result<(pg_sys::SPIPlanPtr, pg_sys::Portal), Report> {
     let _context = StatementContext::enter(statement, Part::Planning);
     // SAFETY: called inside an SPI connection; errors of the user's query pass on as they are.
     unsafe {
@@ -282,13 +291,14 @@ fn open_portal(statement: &CString) -> Result<pg_sys::Portal, Report> {
         if plan.is_null() || !pg_sys::SPI_is_cursor_plan(plan) {
             return Err(not_rows());
         }
-        Ok(pg_sys::SPI_cursor_open(
+        let portal = pg_sys::SPI_cursor_open(
             std::ptr::null(),
             plan,
             std::ptr::null_mut(),
             std::ptr::null(),
             false,
-        ))
+        );
+        Ok((plan, portal))
     }
 }
 

@@ -36,7 +36,7 @@ mod places;
 mod rewrite;
 mod run;
 mod score;
-mod tree;
+pub(crate) mod tree;
 
 use pgrx::pg_sys;
 

@@ -6,7 +6,7 @@ use pgrx::pg_sys;
 
 /// What a walk does after a node.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Next {
+pub(crate) enum Next {
     /// Goes on to the node's parts.
     Into,
     /// Leaves its parts out.
@@ -22,8 +22,8 @@ type Exchange<'a> = &'a mut dyn FnMut(*mut pg_sys::Node) -> Option<*mut pg_sys::
 /// stopped.
 ///
 /// # Safety
-/// `node` is null or a finished plan's expression.
-pub(super) unsafe fn walk(node: *mut pg_sys::Node, mut visit: Visit<'_>) -> bool {
+/// `node` is null or an expression of a finished plan or an analysed query.
+pub(crate) unsafe fn walk(node: *mut pg_sys::Node, mut visit: Visit<'_>) -> bool {
     // SAFETY: as the caller says; the walker gives the context back as it is.
     unsafe { step(node, (&raw mut visit).cast()) }
 }
@@ -74,8 +74,8 @@ const DEEP: u32 = 500;
 /// Whether an expression is nested so deeply that going through it might take too much stack.
 ///
 /// # Safety
-/// `node` is null or a finished plan's expression, or a list of such.
-pub(super) unsafe fn is_deep<T>(node: *mut T) -> bool {
+/// `node` is null or an expression of a finished plan or an analysed query, or a list of such.
+pub(crate) unsafe fn is_deep<T>(node: *mut T) -> bool {
     let mut depth = 0_u32;
     // SAFETY: as the caller says.
     unsafe { sink(node.cast(), (&raw mut depth).cast()) }

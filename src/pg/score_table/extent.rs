@@ -71,10 +71,15 @@ pub(super) fn files(table: pg_sys::Oid) -> Result<Vec<File>> {
 
 /// A table, its partitions and heirs, which are locked as an UPDATE locks them.
 pub(super) fn heirs(table: pg_sys::Oid) -> Vec<pg_sys::Oid> {
-    let lock = pg_sys::RowExclusiveLock as i32;
+    inheritors(table, pg_sys::RowExclusiveLock)
+}
+
+/// A table, its partitions and heirs, with this lock on each.
+pub(super) fn inheritors(table: pg_sys::Oid, lock: u32) -> Vec<pg_sys::Oid> {
     // SAFETY: a table's OID; the list is in the current memory context.
     let oids = unsafe {
-        let list = pg_guard_ffi_boundary(|| find_all_inheritors(table, lock, std::ptr::null_mut()));
+        let list =
+            pg_guard_ffi_boundary(|| find_all_inheritors(table, lock as i32, std::ptr::null_mut()));
         PgList::<pg_sys::Oid>::from_pg(list)
     };
     (0..oids.len()).filter_map(|i| oids.get_oid(i)).collect()

@@ -23,8 +23,10 @@
 //!
 //! With `only_missing` it is simpler: what has no score yet shows by itself.
 
+mod class_values;
 mod distributed;
 mod extent;
+mod learnt;
 mod output;
 mod progress;
 mod receiver;
@@ -47,7 +49,8 @@ use extent::{Extent, Pages};
 use progress::Progress;
 use statement::Written;
 use target::{Rows, Target};
-use transaction::{Procedure, attempt, sqlstate};
+use transaction::Procedure;
+pub(crate) use transaction::{attempt, sqlstate};
 
 /// Times that the pages are walked again before what is left is scored in one statement.
 const MOST_WALKS: usize = 5;

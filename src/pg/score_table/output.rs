@@ -6,6 +6,7 @@ use pgrx::spi::quote_literal;
 use pgrx::{PgSqlErrorCode as Code, pg_sys};
 
 use super::Order;
+use super::class_values::{Receiver, other_time};
 use super::statement::{Written, count};
 use super::transaction::{attempt, sqlstate};
 use crate::features::is_whole_number;
@@ -18,10 +19,13 @@ pub(super) struct Output {
     answer: Answer,
     /// The type that a class's text is read as, in SQL, where the column is of no text type.
     class_type: Option<String>,
+    /// The column, where it gets a class.
+    receiver: Option<Receiver>,
     /// The column's type with its length or precision, where its values can be compared.
     comparable: Option<String>,
-    /// For messages: the column and its type.
+    /// For messages: the column.
     column: String,
+    type_name: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +107,22 @@ impl Output {
             }
             _ => {}
         }
+        if answer == Answer::Class
+            && let Some(of) = other_time(&model.target, column.type_oid)
+        {
+            return Err(Report::new(
+                Code::ERRCODE_DATATYPE_MISMATCH,
+                format!(
+                    "column \"{}\" of table {table} is of type {}, but the classes of model \"{label}\" \
+                     are of type {of}",
+                    column.name, column.type_name,
+                ),
+            )
+            .hint(
+                "Give the class a column of its own type, or of type text: dates, times, and \
+                 timestamps with and without a time zone, are not taken for one another.",
+            ));
+        }
         let read_as = answer == Answer::Class && kind != Kind::Text;
         let spelled = |class: &String| class.parse::<i64>().is_err();
         let by_numeric = kind == Kind::Integer
@@ -121,13 +141,16 @@ impl Output {
                 } else {
                     ""
                 };
-                format!("{by}{}", name_of(column.type_oid, -1))
+                // Not as a domain: that would cut what is too long, where an assignment refuses it.
+                // SAFETY: a look-up by the OID of a type that is there.
+                let base = unsafe { pg_sys::getBaseType(column.type_oid) };
+                format!("{by}{}", name_of(base, -1))
             }),
+            receiver: (answer == Answer::Class)
+                .then(|| Receiver::new(column.type_oid, modifier, by_numeric)),
             comparable: comparable(column.type_oid, modifier),
-            column: format!(
-                "column \"{}\" of table {table}, which is of type {},",
-                column.name, column.type_name
-            ),
+            column: format!("column \"{}\" of table {table}", column.name),
+            type_name: column.type_name.clone(),
         })
     }
 
@@ -156,15 +179,27 @@ impl Output {
         }
     }
 
-    /// Checks before any work that each class is a value of the column's type: a true or false for
-    /// a boolean, a label for an enum.
+    /// Checks before any work that each class is a value of the column's type, a true or false for
+    /// a boolean, a label for an enum, and another one than any other class.
     ///
     /// # Errors
-    /// 42804 for a class that is none.
+    /// 42804 for a class that is none, 22023 for one that does not fit or is another one's value.
     pub(super) fn check_classes(&self, model: &DecodedModel, written: &Written) -> Result<()> {
-        let Some(class_type) = &self.class_type else {
-            return Ok(());
-        };
+        if let Some(class_type) = &self.class_type {
+            self.check_readable(class_type, model, written)?;
+        }
+        match &self.receiver {
+            Some(receiver) => receiver.check(&model.target, &self.column),
+            None => Ok(()),
+        }
+    }
+
+    fn check_readable(
+        &self,
+        class_type: &str,
+        model: &DecodedModel,
+        written: &Written,
+    ) -> Result<()> {
         for class in model.target.classes() {
             let sql = match model.target.is_array() {
                 // The text that `predict_class` gives for this label alone.
@@ -178,7 +213,10 @@ impl Output {
                 }
                 return Err(Report::new(
                     Code::ERRCODE_DATATYPE_MISMATCH,
-                    format!("{} cannot take the class \"{class}\"", self.column),
+                    format!(
+                        "{}, which is of type {}, cannot take the class \"{class}\"",
+                        self.column, self.type_name
+                    ),
                 )
                 .hint(
                     match (model.target.is_array(), model.target.classes().len()) {

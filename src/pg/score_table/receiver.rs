@@ -12,6 +12,7 @@ use pgrx::{PgList, pg_sys};
 
 use super::Order;
 use super::extent::heirs;
+use super::learnt::Learnt;
 use super::output::Output;
 use super::statement::{Written, count};
 use crate::pg::error::{Report, Result};
@@ -39,6 +40,10 @@ pub(super) fn check(order: &Order, table: &str, written: &Written) -> Result<()>
         .hint(own_column(order, table))
     };
     let name = CString::new(order.column.as_str()).unwrap_or_default();
+    let learnt = Learnt::of(order)?;
+    if let Some(made) = learnt.made_from(order.table, &name) {
+        return Err(refuse(format!("is what {made}, was made from")));
+    }
     // SAFETY: the OIDs of relations that are locked, or of partitioned tables above one.
     let ancestors = unsafe {
         let list = pg_guard_ffi_boundary(|| match pg_sys::get_rel_relispartition(order.table) {
@@ -55,7 +60,7 @@ pub(super) fn check(order: &Order, table: &str, written: &Written) -> Result<()>
         let found = unsafe {
             let relation = pg_sys::relation_open(oid, lock);
             let number = pg_sys::get_attnum(oid, name.as_ptr());
-            let found = tied(relation, number).or_else(|| source(relation, number, order));
+            let found = tied(relation, number).or_else(|| source(relation, number, order, &learnt));
             pg_sys::relation_close(relation, pg_sys::NoLock as i32);
             found
         };
@@ -145,6 +150,7 @@ unsafe fn source(
     relation: pg_sys::Relation,
     number: pg_sys::AttrNumber,
     order: &Order,
+    learnt: &Learnt,
 ) -> Option<String> {
     // SAFETY: as the caller says; a default's text is an expression's.
     unsafe {
@@ -162,18 +168,30 @@ unsafe fn source(
             };
             let name = column.name();
             let features = &order.model.features.features;
-            let what = match () {
-                () if features.iter().any(|feature| feature.name == name) => "a feature of",
-                () if order.model.target.column() == name => "what is learnt by",
-                () => continue,
-            };
-            if column.attgenerated != 0 && reads(pg_sys::stringToNode(default.adbin).cast(), number)
+            if column.attgenerated == 0
+                || !reads(pg_sys::stringToNode(default.adbin).cast(), number)
             {
-                let label = order.resolved.label();
-                return Some(format!(
-                    "is what column \"{name}\" is generated from, {what} model \"{label}\""
-                ));
+                continue;
             }
+            let label = order.resolved.label();
+            let column = &(*column).attname;
+            let what = match () {
+                () if features.iter().any(|feature| feature.name == name) => {
+                    format!("a feature of model \"{label}\"")
+                }
+                () if order.model.target.column() == name => {
+                    format!("what is learnt by model \"{label}\"")
+                }
+                () => match learnt
+                    .made_from((*relation).rd_id, CStr::from_ptr(column.data.as_ptr()))
+                {
+                    Some(made) => format!("and that is what {made}, was made from"),
+                    None => continue,
+                },
+            };
+            return Some(format!(
+                "is what column \"{name}\" is generated from, {what}"
+            ));
         }
         None
     }

@@ -63,7 +63,7 @@ impl Drop for Procedure {
 }
 
 /// Runs `work` in a subtransaction, so that the transaction survives its error.
-pub(super) fn attempt<T>(work: impl FnOnce() -> T) -> Result<T, Box<CaughtError>> {
+pub(crate) fn attempt<T>(work: impl FnOnce() -> T) -> Result<T, Box<CaughtError>> {
     // SAFETY: what the subtransaction changes of the backend's state, the memory context and the
     // resource owner, is set back when it ends, as PL/pgSQL does around a block with EXCEPTION.
     unsafe {
@@ -84,7 +84,7 @@ pub(super) fn attempt<T>(work: impl FnOnce() -> T) -> Result<T, Box<CaughtError>
 }
 
 /// An error's SQLSTATE.
-pub(super) fn sqlstate(error: &CaughtError) -> PgSqlErrorCode {
+pub(crate) fn sqlstate(error: &CaughtError) -> PgSqlErrorCode {
     let (CaughtError::PostgresError(report)
     | CaughtError::ErrorReport(report)
     | CaughtError::RustPanic {

@@ -1,0 +1,126 @@
+//! What of a table a model was trained from, under whatever names the training query had it.
+
+use std::collections::HashSet;
+use std::ffi::CStr;
+
+use pgrx::pg_sys;
+
+use super::Order;
+use super::extent::inheritors;
+use crate::pg::error::Result;
+use crate::pg::learnt_from::{LearntFrom, Part, TableColumn};
+use crate::pg::reader;
+use crate::pg::rows::Source;
+
+/// The catalog pg_inherits and its index by the heir, which pgrx has no bindings for.
+const INHERITS: u32 = 2611;
+const INHERITS_INDEX: u32 = 2680;
+
+/// The first columns of pg_inherits.
+#[repr(C)]
+struct Inherits {
+    _heir: pg_sys::Oid,
+    parent: pg_sys::Oid,
+}
+
+/// What the versions of a model were trained from.
+pub(super) struct Learnt<'a> {
+    model: &'a str,
+    from: Vec<LearntFrom>,
+}
+
+impl<'a> Learnt<'a> {
+    pub(super) fn of(order: &'a Order) -> Result<Self> {
+        let mut from = reader::learnt_from(&order.resolved)?;
+        from.retain(|from| from.part != Part::Option);
+        // The target is told of first.
+        from.sort_by_key(|from| from.part != Part::Target);
+        Ok(Self {
+            model: order.resolved.label(),
+            from,
+        })
+    }
+
+    /// Which column of the model was made from a column of this name in the table, in what belongs
+    /// to it or in what it belongs to.
+    pub(super) fn made_from(&self, table: pg_sys::Oid, column: &CStr) -> Option<String> {
+        if self.from.is_empty() {
+            return None;
+        }
+        let columns: Vec<TableColumn> = family(table, column)
+            .into_iter()
+            .filter_map(TableColumn::of)
+            .collect();
+        let is_among = |from: &&LearntFrom| columns.iter().any(|column| from.is(column));
+        let from = self.from.iter().find(is_among)?;
+        let part = match from.part {
+            Part::Target => "the target",
+            Part::Feature | Part::Option => "a feature",
+        };
+        Some(format!(
+            "column \"{}\", {part} of model \"{}\"",
+            from.column, self.model
+        ))
+    }
+}
+
+/// The columns of that name in a table, its ancestors and all their partitions and heirs, which have
+/// it from each other.
+fn family(table: pg_sys::Oid, column: &CStr) -> HashSet<Source> {
+    let number = |table| {
+        // SAFETY: a look-up that gives 0 where nothing is found.
+        let number = unsafe { pg_sys::get_attnum(table, column.as_ptr()) };
+        (number > 0).then_some(Source { table, number })
+    };
+    let mut line = vec![table];
+    let mut at = 0;
+    while let Some(&child) = line.get(at) {
+        for parent in parents(child) {
+            if number(parent).is_some() && !line.contains(&parent) {
+                line.push(parent);
+            }
+        }
+        at += 1;
+    }
+    let heirs = line
+        .iter()
+        .flat_map(|&table| inheritors(table, pg_sys::NoLock));
+    heirs.filter_map(number).collect()
+}
+
+/// The tables that a table is a partition of or inherits from.
+fn parents(table: pg_sys::Oid) -> Vec<pg_sys::Oid> {
+    let mut found = Vec::new();
+    // SAFETY: the catalog's rows are of the type named; all is closed again.
+    unsafe {
+        let lock = pg_sys::AccessShareLock as i32;
+        let catalog = pg_sys::table_open(INHERITS.into(), lock);
+        let mut key = pg_sys::ScanKeyData::default();
+        pg_sys::ScanKeyInit(
+            &mut key,
+            1,
+            pg_sys::BTEqualStrategyNumber as u16,
+            pg_sys::F_OIDEQ.into(),
+            table.into(),
+        );
+        let scan = pg_sys::systable_beginscan(
+            catalog,
+            INHERITS_INDEX.into(),
+            true,
+            std::ptr::null_mut(),
+            1,
+            &mut key,
+        );
+        loop {
+            let tuple = pg_sys::systable_getnext(scan);
+            if tuple.is_null() {
+                break;
+            }
+            let row: *const Inherits = pg_sys::GETSTRUCT(tuple).cast();
+            found.push((*row).parent);
+        }
+        pg_sys::systable_endscan(scan);
+        pg_sys::table_close(catalog, lock);
+    }
+    found
+}
