@@ -56,9 +56,7 @@ SET client_min_messages = warning;
 SELECT neural.predict('p', 0.5) IS NOT NULL AS still_one_feature;
 SELECT version FROM neural.train('p', 'SELECT nothing, x, y FROM t', 'y', seed => 1, epochs => 1, options => '{"verbose": false, "warm_start": true}');
 -- What is new is refused, and so is a treatment of what was left out.
-\set VERBOSITY verbose
-SELECT neural.train('p', 'SELECT x, grade, y FROM t', 'y');
-\set VERBOSITY default
+SELECT neural.train('p', 'SELECT x, grade, y FROM t', 'y'); \echo :SQLSTATE
 SELECT neural.train('p', 'SELECT x, id, y FROM t', 'y', features => '{"id": "numeric"}');
 -- A feature of the earlier versions that is constant now keeps its place.
 SELECT version FROM neural.train('c', 'SELECT x, grade, y FROM t', 'y', seed => 1, epochs => 2, options => '{"verbose": false}');
@@ -82,9 +80,7 @@ SELECT version FROM neural.train('i', 'SELECT x, id, y FROM t', 'y', seed => 1, 
 SELECT version FROM neural.train('i', 'SELECT x, id, y FROM t', 'y', seed => 1, epochs => 1, options => '{"verbose": false}');
 
 -- A hint can be pasted.
-\set VERBOSITY verbose
-SELECT neural.train('json', 'SELECT x, ''{}''::json AS "O''Hara ""x""", y FROM t', 'y');
-\set VERBOSITY default
+SELECT neural.train('json', 'SELECT x, ''{}''::json AS "O''Hara ""x""", y FROM t', 'y'); \echo :SQLSTATE
 SELECT version FROM neural.train('json', 'SELECT x, ''{}''::json AS "O''Hara ""x""", y FROM t', 'y', seed => 1, epochs => 1,
     features => '{"O''Hara \"x\"":"ignore"}', options => '{"verbose": false}');
 
