@@ -145,20 +145,20 @@ impl Plan {
             .filter(|place| !apart.contains(place))
             .partition(|&place| is_ignored(features, &given[place].name));
         let mut passed_over = Vec::new();
+        let parts = Apart {
+            target: target_place,
+            named: named
+                .iter()
+                .map(|(option, _)| *option)
+                .zip(named_places.iter().copied())
+                .collect(),
+            sequence: sequence.as_ref(),
+        };
         let kept = signature.filter(|_| options.goes_on());
         if let Some(signature) = signature {
-            let apart = Apart {
-                target: target_place,
-                named: named
-                    .iter()
-                    .map(|(option, _)| *option)
-                    .zip(named_places.iter().copied())
-                    .collect(),
-                sequence: sequence.as_ref(),
-            };
             let added = options.add_features.as_deref().unwrap_or_default();
             let is_named = |name: &str| features.is_some_and(|f| f.get(name).is_some());
-            (places, passed_over) = in_call_order(given, &places, signature, added, &apart)?;
+            (places, passed_over) = in_call_order(given, &places, signature, added, &parts)?;
             if kept.is_some() {
                 // What the network does not see is not read.
                 places.retain(|&place| {
@@ -197,6 +197,19 @@ impl Plan {
             let origin = column.origin.unwrap_or(Origin::Text);
             Column::new(&column.name, &column.sql_type, origin)
         }));
+        for (place, column) in given.iter().enumerate() {
+            let asked = features.and_then(|features| features.get(&column.name));
+            if let (Some(_), Some(part)) = (asked, parts.part_of(place)) {
+                return Err(Error::Value {
+                    name: "features".into(),
+                    problem: match place == target_place {
+                        true => format!("names column \"{}\", which is the target", column.name),
+                        false => format!("names column \"{}\", as {part} does", column.name),
+                    },
+                    hint: Some("It is no feature: leave it out there.".into()),
+                });
+            }
+        }
         let mut requests = parse_requests(features, &columns)?;
         columns.truncate(places.len());
         requests.truncate(places.len());

@@ -105,11 +105,27 @@ fn restored_equals(before: &mut Client, after: &mut Client) {
 fn a_dump_restores_models_functions_and_indexes() {
     let cluster = filled();
     let mut client = cluster.superuser();
+    client
+        .batch_execute(
+            "SELECT neural.train('aliased', 'SELECT age AS x, amount AS z, bad AS outcome FROM loan',
+                 'outcome', epochs => 1, seed => 1)",
+        )
+        .unwrap();
     let file = cluster.dump("postgres", "dump.sql", &[]);
     client.batch_execute("CREATE DATABASE restored").unwrap();
     cluster.psql_file("restored", &file);
     let mut restored = cluster.connect(SUPERUSER, "restored");
     restored_equals(&mut client, &mut restored);
+    // The columns that a model was trained from are known by their names, whatever their OIDs are.
+    restored
+        .batch_execute("ALTER TABLE loan ADD x int, ADD z numeric")
+        .unwrap();
+    for column in ["bad", "age"] {
+        let call = format!("CALL neural.score_table('aliased', 'loan', '{column}')");
+        let (code, message) = error_of(&mut restored, &call);
+        assert_eq!(code, SqlState::INVALID_PARAMETER_VALUE, "{message}");
+        assert!(message.contains("was made from"), "{message}");
+    }
     // Rights came along.
     let mut grantee = cluster.connect("grantee", "restored");
     score(&mut grantee, "risk");

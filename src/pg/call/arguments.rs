@@ -21,7 +21,8 @@ pub enum Arguments {
     Composite(Option<Composite>),
     /// `VARIADIC` with an array: one element a feature.
     Array {
-        convert: Vec<Convert>,
+        /// Or why an array of this type cannot be taken, where it cannot: only NULL is.
+        convert: Result<Vec<Convert>, Box<Report>>,
         element: pg_sys::Oid,
         length: i16,
         by_value: bool,
@@ -59,7 +60,8 @@ impl Arguments {
                 let convert = features
                     .iter()
                     .map(|feature| Convert::new(feature, element, resolved))
-                    .collect::<Result<_, _>>()?;
+                    .collect::<Result<_, _>>()
+                    .map_err(Box::new);
                 return Ok(Arguments::Array {
                     convert,
                     element,
@@ -177,6 +179,10 @@ impl Arguments {
                         &mut nulls,
                         &mut count,
                     );
+                    let convert = match convert {
+                        Ok(convert) => convert,
+                        Err(refused) => return Err((**refused).clone()),
+                    };
                     if count as usize != convert.len() {
                         return Err(wrong_count(
                             &model.features.features,

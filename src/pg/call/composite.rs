@@ -161,6 +161,23 @@ impl Composite {
                     .iter()
                     .position(|(name, _, dropped)| !dropped && name == wanted)
             };
+            let orders = features.steps.iter().flat_map(|steps| &steps.order);
+            let used = features.features.iter().filter(|feature| feature.is_used());
+            let mut needed = used.map(|feature| &feature.name).chain(orders);
+            let is_twice = |wanted: &&String| {
+                let named = |(name, _, dropped): &&(String, _, bool)| !dropped && name == *wanted;
+                attributes.iter().filter(named).nth(1).is_some()
+            };
+            if let Some(name) = needed.find(is_twice) {
+                return Err(Report::new(
+                    Code::ERRCODE_DUPLICATE_COLUMN,
+                    format!(
+                        "the row given to model \"{}\" has two columns named \"{name}\"",
+                        resolved.label()
+                    ),
+                )
+                .hint("Give each column of the row a name of its own with AS."));
+            }
             let mut columns = Vec::with_capacity(features.features.len());
             for (i, feature) in features.features.iter().enumerate() {
                 match place_of(&feature.name) {

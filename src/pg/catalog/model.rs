@@ -36,9 +36,7 @@ pub(crate) fn drop(model: &str, version: Option<i32>, force: bool) -> Result<()>
         };
         refuse_or_warn(&what, pinned, force)?;
     }
-    if id.is_none() {
-        tell_of_names(&owner, &model)?;
-    }
+    tell_of_names(&owner, &model, version)?;
     let (column, value) = match id {
         Some(id) => ("id", id),
         None => ("model", model.id),
@@ -83,17 +81,29 @@ fn refuse_or_warn(what: &str, pinned: Vec<String>, force: bool) -> Result<()> {
     .hint("Drop these objects first, or say force => true: then whatever calls them fails."))
 }
 
-/// Says which objects name a model that is about to be dropped.
-fn tell_of_names(owner: &AsTableOwner, model: &LockedModel) -> Result<()> {
-    let named = users::named(owner, model.id)?;
-    if !named.is_empty() {
-        Report::notice(format!(
-            "objects that name model \"{}\" fail until there is a model of that name again",
-            model.name
-        ))
-        .detail(users::listed(named.into_iter().map(|user| user.object)))
-        .send();
+/// Says which objects name a model, or its version, that is about to be dropped.
+fn tell_of_names(
+    owner: &AsTableOwner,
+    model: &LockedModel,
+    version: Option<(i32, i64)>,
+) -> Result<()> {
+    let named = users::named(owner, model.id, version.map(|(_, id)| id))?;
+    if named.is_empty() {
+        return Ok(());
     }
+    let name = &model.name;
+    match version {
+        // A number is not given again.
+        Some((number, _)) => Report::warning(format!(
+            "version {number} of model \"{name}\" is gone, and what names it fails"
+        ))
+        .hint("Drop these objects, or define them anew with another version."),
+        None => Report::notice(format!(
+            "objects that name model \"{name}\" fail until there is a model of that name again"
+        )),
+    }
+    .detail(users::listed(named.into_iter().map(|user| user.object)))
+    .send();
     Ok(())
 }
 
@@ -134,7 +144,7 @@ pub(crate) fn rename(model: &str, new_name: &str) -> Result<()> {
     }
     names::check_free(&owner, new_name)?;
     names::give_up(&owner, &model)?;
-    let named = users::named(&owner, model.id)?;
+    let named = users::named(&owner, model.id, None)?;
     execute(
         &owner,
         "UPDATE _neural.model SET name = $2 WHERE id = $1",

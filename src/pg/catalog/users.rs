@@ -68,15 +68,19 @@ pub(super) fn pinned(
     )
 }
 
-/// What names a model.
-pub(super) fn named(owner: &AsTableOwner, model: i64) -> Result<Vec<Named>> {
+/// What names a model, or one version of it.
+pub(super) fn named(owner: &AsTableOwner, model: i64, version: Option<i64>) -> Result<Vec<Named>> {
+    let of_version = match version {
+        Some(version) => format!("AND version = {version}"),
+        None => String::new(),
+    };
     let found = look(
         owner,
         &format!(
             "SELECT array_agg(field ORDER BY object, place) FROM (
                  SELECT DISTINCT ON (object) object, made.name, made.returns
                  FROM (SELECT classid, objid, pg_describe_object(classid, objid, 0) AS object
-                       FROM _neural.model_reference WHERE kind = 'named' AND model = {model}) AS r
+                       FROM _neural.model_reference WHERE kind = 'named' AND model = {model} {of_version}) AS r
                  LEFT JOIN LATERAL (
                      SELECT format('%I.%I', n.nspname, p.proname) AS name,
                             split_part(obj_description(p.oid, 'pg_proc'), ' ', 1) AS returns

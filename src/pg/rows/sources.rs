@@ -246,7 +246,7 @@ unsafe fn read(node: *mut pg_sys::Node, reads: &mut Vec<Reads>) -> Next {
     unsafe {
         let column = |var: *const pg_sys::Var, number| Reads::Column {
             up: (*var).varlevelsup,
-            entry: (*var).varno as i32,
+            entry: (*var).varno,
             number,
         };
         match (*node).type_ {

@@ -184,7 +184,7 @@ impl Receiver {
                         true => {
                             pg_sys::FunctionCall2Coll(
                                 &raw mut (*entry).eq_opr_finfo,
-                                pg_sys::C_COLLATION_OID.into(),
+                                pg_sys::C_COLLATION_OID,
                                 one.datum,
                                 other.datum,
                             )

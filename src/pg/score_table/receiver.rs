@@ -174,7 +174,7 @@ unsafe fn source(
                 continue;
             }
             let label = order.resolved.label();
-            let column = &(*column).attname;
+            let column = &column.attname;
             let what = match () {
                 () if features.iter().any(|feature| feature.name == name) => {
                     format!("a feature of model \"{label}\"")

@@ -72,7 +72,7 @@ SELECT t, o, positive(t, a, b, o) FROM (VALUES
 -- Imports.
 CREATE FUNCTION little_endian(bytes bytea) RETURNS bytea RETURN (SELECT string_agg(substring(bytes FROM i FOR 1), '' ORDER BY i DESC) FROM generate_series(1, length(bytes)) AS i);
 -- One output that is 10 for the first level and 20 for the second.
-CREATE FUNCTION imported(sql_type text, levels jsonb, VARIADIC calls text[]) RETURNS TABLE (kept jsonb, answers text) LANGUAGE plpgsql AS $$
+CREATE FUNCTION imported_levels(sql_type text, levels jsonb, VARIADIC calls text[]) RETURNS TABLE (kept jsonb, answers text) LANGUAGE plpgsql AS $$
 DECLARE
     m text := md5(sql_type || levels::text);
     n int := jsonb_array_length(levels);
@@ -88,17 +88,17 @@ EXCEPTION WHEN OTHERS THEN
     kept := to_jsonb(SQLSTATE); answers := SQLERRM;
     RETURN NEXT;
 END $$;
-SELECT * FROM imported('bool', '["t", "f"]', 'true', 'false');
-SELECT * FROM imported('uuid', '["A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11", "b0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"]', $$uuid 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'$$);
-SELECT * FROM imported('date', '["2024-1-1", "31/12/2024"]', $$date '2024-01-01'$$, $$date '2024-12-31'$$);
-SELECT * FROM imported('timestamptz', '["2024-01-01T00:00:00Z", "2024-01-01 12:00:00+01"]', $$timestamptz '2024-01-01 09:00:00+09'$$, $$timestamptz '2024-01-01 11:00Z'$$);
-SELECT * FROM imported('timestamptz', '["2024-01-01T00:00:00Z", "2024-01-01 09:00:00+09"]', 'NULL');
-SELECT * FROM imported('timestamp', '["2024-01-01", "2024-01-02 00:00"]', $$timestamp '2024-01-01'$$, $$timestamp '2024-01-02'$$);
-SELECT * FROM imported('numeric', '[1, 1.0]', 'NULL');
-SELECT * FROM imported('numeric', '["1.50", 2.0]', '1.5', '2');
-SELECT * FROM imported('float8', '["0", "-0"]', 'NULL');
-SELECT * FROM imported('int', '["7", "8.0"]', '7', '8');
-SELECT * FROM imported('int', '["a"]', 'NULL');
-SELECT * FROM imported('text', '["1", "1.0"]', '''1''::text', '''1.0''::text');
+SELECT * FROM imported_levels('bool', '["t", "f"]', 'true', 'false');
+SELECT * FROM imported_levels('uuid', '["A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11", "b0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"]', $$uuid 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'$$);
+SELECT * FROM imported_levels('date', '["2024-1-1", "31/12/2024"]', $$date '2024-01-01'$$, $$date '2024-12-31'$$);
+SELECT * FROM imported_levels('timestamptz', '["2024-01-01T00:00:00Z", "2024-01-01 12:00:00+01"]', $$timestamptz '2024-01-01 09:00:00+09'$$, $$timestamptz '2024-01-01 11:00Z'$$);
+SELECT * FROM imported_levels('timestamptz', '["2024-01-01T00:00:00Z", "2024-01-01 09:00:00+09"]', 'NULL');
+SELECT * FROM imported_levels('timestamp', '["2024-01-01", "2024-01-02 00:00"]', $$timestamp '2024-01-01'$$, $$timestamp '2024-01-02'$$);
+SELECT * FROM imported_levels('numeric', '[1, 1.0]', 'NULL');
+SELECT * FROM imported_levels('numeric', '["1.50", 2.0]', '1.5', '2');
+SELECT * FROM imported_levels('float8', '["0", "-0"]', 'NULL');
+SELECT * FROM imported_levels('int', '["7", "8.0"]', '7', '8');
+SELECT * FROM imported_levels('int', '["a"]', 'NULL');
+SELECT * FROM imported_levels('text', '["1", "1.0"]', '''1''::text', '''1.0''::text');
 DROP SCHEMA spellings CASCADE;
 SELECT count(neural.drop_model(name)) > 0 AS dropped FROM neural.models;
