@@ -10,7 +10,7 @@
 //!
 //! A thread's products need a buffer, which the library maps at the thread's first product and keeps.
 //! Where the system refuses it, it asks again for ever. So the buffers are there before the threads
-//! begin ([`Blas::prepare`]), or it is an error.
+//! begin (`Blas::prepare`), or it is an error.
 //!
 //! Debian's serial variant of the library shares the threaded one's name and is not safe to call
 //! from two threads at once; which of them was loaded shows only at run time.

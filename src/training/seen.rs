@@ -198,7 +198,7 @@ impl Seen {
             .any(|row| matches!(Side::of(row.1), Side::Fold(_)))
     }
 
-    /// How many different rows there were, of all: exact up to [`CAPACITY`], else estimated by the
+    /// How many different rows there were, of all: exact up to `CAPACITY`, else estimated by the
     /// largest hash that is kept. To be asked of a sample that has been settled.
     pub fn different(&self) -> f64 {
         self.rows.len() as f64 * (NO_LIMIT as f64 / self.limit.max(1) as f64)
@@ -260,7 +260,7 @@ pub struct RowHashes {
     pub row: u32,
     /// [`features_hash`].
     pub features: u32,
-    /// [`group_hash`], where there are groups.
+    /// `group_hash`, where there are groups.
     pub group: Option<u32>,
 }
 
