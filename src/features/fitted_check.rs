@@ -5,6 +5,9 @@ use super::request::MAX_LEVELS;
 use super::request_arrays::{MAX_INPUTS, MAX_TOKENS, MAX_VECTOR};
 use super::{Fitted, Precision};
 
+/// Most values of an image before it is resized or cropped.
+const MAX_PIXELS: usize = 1 << 31;
+
 impl Fitted {
     /// Checks that numbers, sizes and levels are some that a fit could have given.
     ///
@@ -85,16 +88,18 @@ impl Fitted {
                 std,
                 augment,
             } => {
+                let shape = geometry.shape.as_ref();
                 let sizes = [
-                    geometry.shape.as_ref().map(<[usize; 3]>::as_slice),
-                    Some(&output(geometry)[..]),
-                    geometry.resize.as_ref().map(<[usize; 2]>::as_slice),
+                    // A photograph has more pixels than a network inputs, until it is resized or cropped.
+                    shape.map(|shape| (&shape[..], MAX_PIXELS)),
+                    Some((&output(geometry)[..], MAX_INPUTS)),
+                    geometry.resize.as_ref().map(|size| (&size[..], MAX_INPUTS)),
                 ];
-                let possible = |sizes: &[usize]| {
+                let possible = |(sizes, most): (&[usize], usize)| {
                     let size = sizes.iter().try_fold(1_usize, |a, b| a.checked_mul(*b));
-                    size.is_some_and(|size| (1..=MAX_INPUTS).contains(&size))
+                    size.is_some_and(|size| (1..=most).contains(&size))
                 };
-                if geometry.shape.is_none() || !sizes.into_iter().flatten().all(possible) {
+                if shape.is_none() || !sizes.into_iter().flatten().all(possible) {
                     return Err("has a shape that no image has");
                 }
                 let channels = output(geometry)[0];

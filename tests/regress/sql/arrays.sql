@@ -87,6 +87,15 @@ SELECT version FROM neural.train('photos', 'SELECT photo, even FROM photos', 'ev
 SELECT f -> 'shape' AS shape, f -> 'fitted' AS fitted FROM neural.models, jsonb_array_elements(features) f WHERE models.name = 'photos';
 SELECT neural.predict('photos', photo) BETWEEN 0 AND 1 AS scored FROM photos WHERE i = 1;
 
+-- A photograph of more pixels than a network has inputs, resized or cropped.
+CREATE TABLE large AS SELECT pg_read_binary_file(:'images' || 'photograph.png') AS photo, i % 2 = 0 AS even FROM generate_series(1, 4) AS i;
+SELECT settings, (neural.train('large' || place, 'large', 'even', epochs => 1, seed => 1, validation => 0, features => settings,
+    architecture => '{"layers": [{"type": "flatten"}]}', options => '{"verbose": false}')).version
+FROM unnest(ARRAY['{"photo": {"type": "image", "resize": [12, 10]}}', '{"photo": {"type": "image", "crop": [8, 8]}}']::jsonb[]) WITH ORDINALITY AS s (settings, place);
+SELECT neural.predict('large1', photo) IS NOT NULL AS resized, neural.predict('large2', photo) IS NOT NULL AS cropped FROM large LIMIT 1;
+SELECT neural.train('large3', 'large', 'even', epochs => 1);
+DROP TABLE large;
+
 -- Sequences of any length; an embedding reads tokens.
 CREATE TABLE series AS
     SELECT i, array_agg(sin(i + s * CASE WHEN i % 2 = 0 THEN 0.3 ELSE 1.2 END) ORDER BY s) AS wave,
