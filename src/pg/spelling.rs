@@ -12,7 +12,7 @@ use pgrx::{PgSqlErrorCode as Code, pg_sys};
 use serde_json::{Map, Value};
 
 use super::error::{Report, Result};
-use super::rows::Reader;
+use super::rows::{Reader, set_local};
 use super::score_table::{attempt, sqlstate};
 use super::sql_type::{stored_type, type_name};
 use crate::features::{MAX_LEVELS, Target, told_type, whole_number};
@@ -275,16 +275,7 @@ fn in_settings(order: &CStr, zone: &CStr, action: impl FnOnce()) {
             (c"TimeZone", zone),
             (c"timezone_abbreviations", c"Default"),
         ] {
-            pg_sys::set_config_option(
-                name.as_ptr(),
-                value.as_ptr(),
-                pg_sys::GucContext::PGC_USERSET,
-                pg_sys::GucSource::PGC_S_SESSION,
-                pg_sys::GucAction::GUC_ACTION_SAVE,
-                true,
-                0,
-                false,
-            );
+            set_local(name, value);
         }
         action();
         pg_sys::AtEOXact_GUC(true, nest_level);

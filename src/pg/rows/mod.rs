@@ -13,6 +13,7 @@ mod value;
 pub use array::ArrayReader;
 pub use elements::Elements;
 pub use grouping::{Grouping, Row};
+pub(crate) use query::set_local;
 pub use query::{Query, ResultColumn, with_query};
 pub use reading::{ColumnPlan, read_table};
 pub use sources::Source;

@@ -70,7 +70,8 @@ pub fn with_query<R>(
     })
 }
 
-fn set_local(name: &std::ffi::CStr, value: &std::ffi::CStr) {
+/// Sets a setting until the nesting level that is open is closed.
+pub(crate) fn set_local(name: &std::ffi::CStr, value: &std::ffi::CStr) {
     // SAFETY: both strings are constants of ours; the call copies them.
     unsafe {
         pg_sys::set_config_option(
