@@ -3,7 +3,8 @@
 use pgrx::prelude::*;
 
 use super::error::{OrRaise, Report, Result};
-use super::{holders, reader, role};
+use super::own_table::{Key, Table};
+use super::{holders, role};
 
 /// The role whose rights count: the invoker, or the owner inside a SECURITY DEFINER function.
 pub(crate) fn invoker() -> pg_sys::Oid {
@@ -28,7 +29,7 @@ impl Right {
         if acts_as(user, owner) {
             return Ok(Self::Manage);
         }
-        let granted = reader::grantees(model)?.into_iter().any(|role| {
+        let granted = grantees(model)?.into_iter().any(|role| {
             role == role::PUBLIC
                 || (role != role::NOBODY && acts_as(user, role) && holders::counts(role))
         });
@@ -47,6 +48,17 @@ impl Right {
                 .hint("The owner can give the model away with neural.set_owner(model, role)."),
         })
     }
+}
+
+/// To whom a model was granted, PUBLIC and roles that are gone included.
+fn grantees(model: i64) -> Result<Vec<pg_sys::Oid>> {
+    let table = Table::open(c"model_grant")?;
+    let mut scan = table.scan(c"model_grant_model_index", &[Key::int8(1, model)])?;
+    let mut grantees = Vec::new();
+    while let Some(row) = scan.next() {
+        grantees.push(row.get(2)?);
+    }
+    Ok(grantees)
 }
 
 /// Whether `user` has the rights of `role`.

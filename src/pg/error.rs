@@ -1,6 +1,6 @@
 //! How an error becomes PostgreSQL's: SQLSTATE, message, DETAIL and HINT, in one place.
 
-use super::{interrupt, settings};
+use super::{refused, settings};
 use crate::memory::Refused;
 use crate::{artifact, features, metrics, nn, training, weights};
 use pgrx::pg_sys::panic::ErrorReport;
@@ -104,8 +104,8 @@ impl Report {
     /// 57014, when the core saw the request before PostgreSQL did. The callers let PostgreSQL
     /// handle the interrupt first, so that its own message stands: timeout, user, or shutdown.
     pub(crate) fn cancelled() -> Self {
-        if let Some(refusal) = interrupt::refusal() {
-            return refusal;
+        if let Some(refused) = refused::take() {
+            return Self::refused(refused);
         }
         Self::new(
             PgSqlErrorCode::ERRCODE_QUERY_CANCELED,

@@ -1,23 +1,18 @@
 //! What PostgreSQL wants of a backend at once: cancel, timeouts, termination, a barrier, a lost client,
 //! a look at its memory; and that a statement ends whose memory the system refuses.
 
-use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::error::{OrRaise, Report, Result};
-use crate::memory::{self, Refused};
-
-thread_local! {
-    /// Why the statement at hand cannot go on.
-    static REFUSED: Cell<Option<Refused>> = const { Cell::new(None) };
-}
+use super::refused;
+use crate::memory;
 
 /// Makes sure of the memory that lets work end by an error when the system refuses more
 /// ([`memory::SMALL`], [`memory::LARGE`]): where work begins that takes memory.
 pub(crate) fn begin(reserve: usize) -> Result<Work> {
-    REFUSED.set(None);
+    refused::forget();
     memory::secure(reserve)?;
     Ok(Work::enter())
 }
@@ -125,7 +120,7 @@ pub(crate) fn pending() -> bool {
 #[inline]
 pub(crate) fn check() {
     pgrx::check_for_interrupts!();
-    if memory::is_short() || REFUSED.get().is_some() {
+    if memory::is_short() || refused::is_known() {
         is_refused();
         refusal().map_or(Ok(()), Err).or_raise();
     }
@@ -133,15 +128,15 @@ pub(crate) fn check() {
 
 /// Whether what the reserve was for has happened and the reserve cannot be made anew.
 fn is_refused() -> bool {
-    if REFUSED.get().is_none() && memory::is_short() {
-        REFUSED.set(memory::secure_again().err());
+    if !refused::is_known() && memory::is_short() {
+        refused::remember(memory::secure_again());
     }
-    REFUSED.get().is_some()
+    refused::is_known()
 }
 
 /// The error that ends the statement for want of memory, if that is why it ends.
 pub(crate) fn refusal() -> Option<Report> {
-    REFUSED.take().map(Report::refused)
+    refused::take().map(Report::refused)
 }
 
 /// A look of the main thread in the midst of a computation, while no worker thread runs: it does

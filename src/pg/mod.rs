@@ -2,6 +2,7 @@
 
 pub(crate) mod access;
 mod api;
+pub(crate) mod attempt;
 mod backtrace;
 pub(crate) mod cache;
 pub(crate) mod call;
@@ -14,7 +15,9 @@ pub(crate) mod holders;
 pub(crate) mod interrupt;
 pub(crate) mod learnt_from;
 mod memory;
+pub(crate) mod own_table;
 pub(crate) mod reader;
+pub(crate) mod refused;
 pub(crate) mod role;
 pub(crate) mod rows;
 pub(crate) mod scan;
@@ -26,6 +29,8 @@ pub(crate) mod shared_models;
 pub(crate) mod spelling;
 pub(crate) mod sql_type;
 pub(crate) mod threads;
+pub(crate) mod tree;
+pub(crate) mod type_name;
 
 /// Runs once a process, when PostgreSQL loads the library: in the postmaster under
 /// `shared_preload_libraries`, else in the backend that needs it first.

@@ -11,10 +11,11 @@ use std::ffi::{CStr, CString};
 use pgrx::{PgSqlErrorCode as Code, pg_sys};
 use serde_json::{Map, Value};
 
+use super::attempt::{attempt, sqlstate};
 use super::error::{Report, Result};
 use super::rows::{Reader, set_local};
-use super::score_table::{attempt, sqlstate};
-use super::sql_type::{stored_type, type_name};
+use super::sql_type::stored_type;
+use super::type_name::type_name;
 use crate::features::{MAX_LEVELS, Target, told_type, whole_number};
 use crate::training::{ClassWeights, Options};
 

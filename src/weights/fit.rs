@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::convert;
 use super::error::Error;
-use super::go_on;
+use super::go_on::go_on;
 use super::known;
 use super::layout::{self, Arrangement, Flatten, Layout};
 use super::rename::{Renamed, norm_layer, shown};

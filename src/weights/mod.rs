@@ -4,6 +4,7 @@
 mod convert;
 mod error;
 mod fit;
+mod go_on;
 mod known;
 mod layout;
 mod names;
@@ -22,7 +23,7 @@ use crate::features::{
     positive_by_name,
 };
 use crate::memory;
-use crate::nn::{Activation, Architecture, LayerKind, LayerSpec, NAME, Network, Pace, Stop};
+use crate::nn::{Activation, Architecture, LayerKind, LayerSpec, Network, Pace, Stop};
 use crate::training::read_architecture;
 
 /// What `neural.import_weights` is given.
@@ -140,17 +141,6 @@ pub fn import(source: &Source<'_>) -> Result<Imported, Error> {
         deploy: options.deploy,
         remark,
     })
-}
-
-/// Counts so many names that are read, copied or looked up.
-///
-/// # Errors
-/// [`Error::Interrupted`] if nobody waits for what comes of it.
-fn go_on(pace: &Pace<'_>, names: usize) -> Result<(), Error> {
-    match pace.spend(names.saturating_mul(NAME)) {
-        true => Err(Error::Interrupted),
-        false => Ok(()),
-    }
 }
 
 /// The architecture without the vocabularies that embeddings of categories are said to have: as many

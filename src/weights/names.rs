@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::error::Error;
-use super::go_on;
+use super::go_on::go_on;
 use super::rename::Renamed;
 use crate::nn::Pace;
 

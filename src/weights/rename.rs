@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::error::Error;
-use super::go_on;
+use super::go_on::go_on;
 use super::known;
 use crate::artifact::{Tensor, TensorFile};
 use crate::nn::Pace;

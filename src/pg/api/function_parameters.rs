@@ -5,7 +5,8 @@ use pgrx::spi::quote_identifier;
 
 use crate::features::{Feature, FeatureSet, Kind, Origin};
 use crate::pg::error::{Report, Result};
-use crate::pg::sql_type::{feature_type, qualified_name};
+use crate::pg::sql_type::feature_type;
+use crate::pg::type_name::qualified_name;
 
 /// Most parameters a call of `neural.predict` has room for: PostgreSQL's limit less the model.
 const MOST: usize = pg_sys::FUNC_MAX_ARGS as usize - 1;

@@ -1,6 +1,5 @@
 //! From a call's arguments to a row of network input.
 
-use pgrx::PgSqlErrorCode as Code;
 use pgrx::pg_sys::{self, NullableDatum};
 
 use super::composite::Composite;
@@ -8,7 +7,7 @@ use super::convert::Convert;
 use super::positional::Positional;
 use super::rows::Rows;
 use super::steps::StepsArgument;
-use crate::features::Feature;
+use super::wrong_count::wrong_count;
 use crate::pg::cache::DecodedModel;
 use crate::pg::error::Report;
 use crate::pg::reader::Resolved;
@@ -198,24 +197,4 @@ impl Arguments {
         }
         Ok(())
     }
-}
-
-pub(super) fn wrong_count(features: &[Feature], given: usize, resolved: &Resolved) -> Report {
-    let names: Vec<&str> = features
-        .iter()
-        .map(|feature| feature.name.as_str())
-        .collect();
-    Report::new(
-        Code::ERRCODE_INVALID_PARAMETER_VALUE,
-        format!(
-            "model \"{}\" has {} feature{}, but the call gives {given}",
-            resolved.label(),
-            names.len(),
-            if names.len() == 1 { "" } else { "s" },
-        ),
-    )
-    .hint(format!(
-        "The features are, in this order: {}.",
-        names.join(", ")
-    ))
 }

@@ -7,7 +7,8 @@ use crate::pg::error::Report;
 use crate::pg::reader::Resolved;
 use crate::pg::rows::{ArrayReader, Reader};
 use crate::pg::settings;
-use crate::pg::sql_type::{feature_type, qualified_name, type_name};
+use crate::pg::sql_type::feature_type;
+use crate::pg::type_name::{qualified_name, type_name};
 
 /// How one feature's value is made from a datum.
 pub struct Convert {

@@ -10,6 +10,7 @@ mod site;
 mod snapshot;
 mod step_order;
 mod steps;
+mod wrong_count;
 
 pub use convert::Convert;
 pub use rows::Rows;

@@ -2,14 +2,14 @@
 
 use pgrx::{PgSqlErrorCode as Code, pg_sys};
 
-use super::arguments::wrong_count;
 use super::composite::Composite;
 use super::convert::Convert;
+use super::wrong_count::wrong_count;
 use crate::features::{Encoder, Kind};
 use crate::pg::cache::DecodedModel;
 use crate::pg::error::Report;
 use crate::pg::reader::Resolved;
-use crate::pg::sql_type::type_name;
+use crate::pg::type_name::type_name;
 
 /// How a sequence is read from the only argument of a call.
 pub(super) struct StepsArgument {

@@ -2,11 +2,11 @@
 
 use sha2::{Digest, Sha256};
 
-use super::Resolved;
-use super::table::{Key, Table};
+use super::resolved::Resolved;
 use crate::memory;
 use crate::pg::error::{Report, Result};
 use crate::pg::interrupt;
+use crate::pg::own_table::{Key, Table};
 
 /// The artifact of a version, reassembled from its chunks and checked against its hash.
 pub(crate) fn load(version: &Resolved) -> Result<Vec<u8>> {

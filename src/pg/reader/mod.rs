@@ -7,46 +7,23 @@
 mod artifact;
 mod model;
 mod reference;
-mod table;
+mod resolved;
 mod version;
 
 use super::access::{Right, invoker};
 use super::error::{Report, Result};
 use super::interrupt;
+use super::own_table::{Key, Table};
 use crate::memory;
 
 use model::model_by_id;
 use reference::Reference;
-use table::{Key, Table};
 use version::{VersionRow, find_version, find_version_number};
 
 pub(crate) use artifact::{load, load_pieces};
-pub(crate) use model::{find_model, grantees, no_such_model, table_owner};
+pub(crate) use model::{find_model, no_such_model, table_owner};
+pub(crate) use resolved::Resolved;
 pub(crate) use version::{learnt_from, no_such_version, seen};
-
-/// A stored version, found by name or by its bytes' hash.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Resolved {
-    pub(crate) model_id: i64,
-    pub(crate) version_id: i64,
-    pub(crate) number: i32,
-    pub(crate) sha256: [u8; 32],
-    /// Length of the artifact.
-    pub(crate) size: usize,
-    /// Multiplications that a row takes, about.
-    pub(crate) products: usize,
-    /// The model's name when it was resolved, for messages.
-    pub(crate) model: String,
-    /// Whether the invoker may do everything with the model, or only use it.
-    pub(crate) right: Right,
-}
-
-impl Resolved {
-    /// How messages name it.
-    pub(crate) fn label(&self) -> &str {
-        &self.model
-    }
-}
 
 /// Finds the version that `name` or `name@3` means under the active snapshot, for a user who may
 /// use it.

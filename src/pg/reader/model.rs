@@ -2,10 +2,10 @@
 
 use pgrx::prelude::*;
 
-use super::table::{Key, Row, Table};
 use crate::pg::access::{Right, invoker};
 use crate::pg::error::{Report, Result};
 use crate::pg::interrupt;
+use crate::pg::own_table::{Key, Row, Table};
 
 /// A row of `_neural.model`.
 #[derive(Debug, Clone)]
@@ -45,17 +45,6 @@ pub(super) fn model_by_id(id: i64) -> Result<Option<ModelRow>> {
     let table = Table::open(c"model")?;
     let mut scan = table.scan(c"model_pkey", &[Key::int8(1, id)])?;
     scan.next().map(|row| ModelRow::read(&row)).transpose()
-}
-
-/// To whom a model was granted, PUBLIC and roles that are gone included.
-pub(crate) fn grantees(model: i64) -> Result<Vec<pg_sys::Oid>> {
-    let table = Table::open(c"model_grant")?;
-    let mut scan = table.scan(c"model_grant_model_index", &[Key::int8(1, model)])?;
-    let mut grantees = Vec::new();
-    while let Some(row) = scan.next() {
-        grantees.push(row.get(2)?);
-    }
-    Ok(grantees)
 }
 
 /// 42704 for a model that is not there, with the nearest name among those the invoker may use.

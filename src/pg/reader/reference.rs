@@ -2,7 +2,7 @@
 
 use pgrx::PgSqlErrorCode;
 
-use super::no_such_version;
+use super::version::no_such_version;
 use crate::pg::error::{Report, Result};
 
 /// `name` or `name@3`, taken apart.

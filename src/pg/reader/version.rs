@@ -2,11 +2,11 @@
 
 use pgrx::JsonB;
 
-use super::Resolved;
-use super::table::{Key, Row, Table};
+use super::resolved::Resolved;
 use crate::pg::access::Right;
 use crate::pg::error::{Report, Result};
 use crate::pg::learnt_from::LearntFrom;
+use crate::pg::own_table::{Key, Row, Table};
 
 /// The columns of `_neural.version` that finding one takes.
 pub(super) struct VersionRow {

@@ -9,7 +9,7 @@ use super::sources::{Source, sources_of};
 use super::statement_context::{Part, StatementContext};
 use crate::pg::error::Report;
 use crate::pg::interrupt;
-use crate::pg::sql_type::type_name;
+use crate::pg::type_name::type_name;
 use pgrx::PgSqlErrorCode as Code;
 
 /// Rows a fetch. A thousand was the fastest measured: more leaves the caches, fewer pays per fetch.

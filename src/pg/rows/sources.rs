@@ -5,7 +5,7 @@ use std::ffi::CStr;
 
 use pgrx::{PgList, pg_sys};
 
-use crate::pg::scan::tree::{Next, is_deep, walk};
+use crate::pg::tree::{Next, is_deep, walk};
 
 /// Subqueries within each other, and views over views, beyond which nothing is looked for.
 const MOST_LEVELS: usize = 100;

@@ -6,7 +6,7 @@ use super::conditions::{self, Kind};
 use super::functions;
 use super::lists::items;
 use super::places::Places;
-use super::tree::{Next, walk};
+use crate::pg::tree::{Next, walk};
 
 /// A call of a `predict` function.
 pub(super) type Call = *mut pg_sys::FuncExpr;

@@ -5,7 +5,7 @@ use std::ptr::null_mut;
 use pgrx::pg_sys::{self, BoolExprType, BoolTestType, Node, NodeTag};
 
 use super::lists;
-use super::tree::{Next, replace, walk};
+use crate::pg::tree::{Next, replace, walk};
 
 /// What is asked of a boolean.
 #[derive(Clone, Copy)]

@@ -36,7 +36,6 @@ mod places;
 mod rewrite;
 mod run;
 mod score;
-pub(crate) mod tree;
 
 use pgrx::pg_sys;
 

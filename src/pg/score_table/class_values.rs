@@ -4,8 +4,8 @@ use std::ffi::{CStr, CString};
 
 use pgrx::{PgSqlErrorCode as Code, pg_sys};
 
-use super::transaction::{attempt, sqlstate};
 use crate::features::{Origin, Target};
+use crate::pg::attempt::{attempt, sqlstate};
 use crate::pg::error::{Report, Result};
 use crate::pg::sql_type::stored_type;
 

@@ -5,8 +5,8 @@ use std::ffi::CStr;
 
 use pgrx::pg_sys;
 
-use super::Order;
 use super::extent::inheritors;
+use super::order::Order;
 use crate::pg::error::Result;
 use crate::pg::learnt_from::{LearntFrom, Part, TableColumn};
 use crate::pg::reader;

@@ -27,6 +27,7 @@ mod class_values;
 mod distributed;
 mod extent;
 mod learnt;
+mod order;
 mod output;
 mod progress;
 mod receiver;
@@ -34,23 +35,22 @@ mod statement;
 mod target;
 mod transaction;
 
-use std::rc::Rc;
 use std::time::Duration;
 
 use pgrx::PgSqlErrorCode as Code;
 use pgrx::pg_sys::panic::CaughtError;
 use pgrx::prelude::*;
 
-use super::cache::DecodedModel;
+use super::attempt::{attempt, sqlstate};
 use super::error::{OrRaise, Report, Result};
 use super::interrupt;
-use super::reader::Resolved;
+pub(crate) use order::Order;
+
 use extent::{Extent, Pages};
 use progress::Progress;
 use statement::Written;
 use target::{Rows, Target};
 use transaction::Procedure;
-pub(crate) use transaction::{attempt, sqlstate};
 
 /// Times that the pages are walked again before what is left is scored in one statement.
 const MOST_WALKS: usize = 5;
@@ -60,16 +60,6 @@ const MOST_TRIES: u32 = 12;
 const MOST_ROWS_A_PAGE: f64 = 291.0;
 /// How much larger than the last a batch may be.
 const GROWTH: u32 = 4;
-
-/// What the caller of `neural.score_table` asked for.
-pub(crate) struct Order {
-    pub(crate) model: Rc<DecodedModel>,
-    pub(crate) resolved: Resolved,
-    pub(crate) table: pg_sys::Oid,
-    pub(crate) column: String,
-    pub(crate) batch_rows: u32,
-    pub(crate) only_missing: bool,
-}
 
 /// Scores the table. The transaction that the procedure was called in is committed, and so is one
 /// for each batch.

@@ -5,11 +5,11 @@ use std::ffi::CStr;
 use pgrx::spi::quote_literal;
 use pgrx::{PgSqlErrorCode as Code, pg_sys};
 
-use super::Order;
 use super::class_values::{Receiver, other_time};
+use super::order::Order;
 use super::statement::{Written, count};
-use super::transaction::{attempt, sqlstate};
 use crate::features::is_whole_number;
+use crate::pg::attempt::{attempt, sqlstate};
 use crate::pg::cache::DecodedModel;
 use crate::pg::error::{OrRaise, Report, Result};
 use crate::pg::rows::ResultColumn;

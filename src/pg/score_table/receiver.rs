@@ -10,9 +10,9 @@ use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 use pgrx::spi::{quote_identifier, quote_literal};
 use pgrx::{PgList, pg_sys};
 
-use super::Order;
 use super::extent::heirs;
 use super::learnt::Learnt;
+use super::order::Order;
 use super::output::Output;
 use super::statement::{Written, count};
 use crate::pg::error::{Report, Result};

@@ -3,15 +3,15 @@
 use pgrx::spi::{quote_identifier, quote_literal, quote_qualified_identifier};
 use pgrx::{PgSqlErrorCode as Code, pg_sys};
 
-use super::Order;
 use super::extent::{Pages, heirs};
+use super::order::Order;
 use super::output::Output;
 use super::receiver::own_column;
 use super::statement::{Written, count, run};
 use crate::pg::error::{Report, Result};
 use crate::pg::rows::ResultColumn;
 use crate::pg::scoring::find_features;
-use crate::pg::sql_type::type_name;
+use crate::pg::type_name::type_name;
 
 /// Most features that a call of `neural.predict` has room for: PostgreSQL's limit less the model.
 const MOST_FEATURES: usize = pg_sys::FUNC_MAX_ARGS as usize - 1;

@@ -11,8 +11,8 @@ use super::stages::stages;
 use super::{Place, Rewrite, Stops};
 use crate::pg::scan::calls::Search;
 use crate::pg::scan::places::Places;
-use crate::pg::scan::tree::{Next, is_deep, walk};
 use crate::pg::scan::{lists, node};
+use crate::pg::tree::{Next, is_deep, walk};
 
 impl Rewrite {
     /// Puts nodes above a plan, which take over its target list and those of its filters that

@@ -13,7 +13,7 @@ use crate::pg::scan::calls::{Found, Search};
 use crate::pg::scan::lists;
 use crate::pg::scan::node::{self, Columns, New};
 use crate::pg::scan::places::Places;
-use crate::pg::scan::tree::{Next, is_deep, replace, replace_parts, walk};
+use crate::pg::tree::{Next, is_deep, replace, replace_parts, walk};
 
 impl Rewrite {
     /// Aggregates' arguments are computed for every row.

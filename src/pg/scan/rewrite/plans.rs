@@ -5,7 +5,7 @@ use std::ptr::null_mut;
 use pgrx::pg_sys::{self, NodeTag, Plan};
 
 use crate::pg::scan::lists;
-use crate::pg::scan::tree::{Next, walk};
+use crate::pg::tree::{Next, walk};
 
 pub(super) unsafe fn is_current_of(node: *mut pg_sys::Node) -> bool {
     // SAFETY: an expression.

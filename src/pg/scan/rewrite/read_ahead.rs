@@ -11,7 +11,7 @@ use super::Rewrite;
 use super::plans::{evaluated_a_row, evaluated_a_scan, is_join, is_known, parts, takes_all};
 use crate::pg::scan::calls;
 use crate::pg::scan::lists;
-use crate::pg::scan::tree::{Next, is_deep, walk};
+use crate::pg::tree::{Next, is_deep, walk};
 
 /// What comes of reading rows ahead of those that are wanted.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

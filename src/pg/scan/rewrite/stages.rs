@@ -10,7 +10,7 @@ use crate::pg::scan::calls::Found;
 use crate::pg::scan::lists;
 use crate::pg::scan::node::{self, Columns, New};
 use crate::pg::scan::places::Places;
-use crate::pg::scan::tree::replace;
+use crate::pg::tree::replace;
 
 /// Most nodes that are put one above another; calls beyond them are computed row by row.
 pub(super) const MOST_STAGES: usize = 30;

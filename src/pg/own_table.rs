@@ -8,12 +8,12 @@ use crate::pg::encoding;
 use crate::pg::error::{Report, Result};
 
 /// A table of schema `_neural`, open for reading.
-pub(super) struct Table {
+pub(crate) struct Table {
     relation: pg_sys::Relation,
 }
 
 impl Table {
-    pub(super) fn open(name: &CStr) -> Result<Self> {
+    pub(crate) fn open(name: &CStr) -> Result<Self> {
         encoding::check()?;
         let oid = relation_oid(name)?;
         // SAFETY: the OID is a table's; the weakest lock, which workers and standbys may take.
@@ -21,13 +21,13 @@ impl Table {
         Ok(Self { relation })
     }
 
-    pub(super) fn owner(&self) -> pg_sys::Oid {
+    pub(crate) fn owner(&self) -> pg_sys::Oid {
         // SAFETY: an open relation has its pg_class row.
         unsafe { (*(*self.relation).rd_rel).relowner }
     }
 
     /// The rows with these key values, by an index on just these columns in this order.
-    pub(super) fn scan(&self, index: &CStr, keys: &[Key]) -> Result<Scan<'_>> {
+    pub(crate) fn scan(&self, index: &CStr, keys: &[Key]) -> Result<Scan<'_>> {
         let index = relation_oid(index)?;
         let mut keys: Vec<_> = keys.iter().map(Key::scan_key).collect();
         let snapshot = Snapshot::active();
@@ -51,7 +51,7 @@ impl Table {
     }
 
     /// The same, in the order of the index.
-    pub(super) fn ordered_scan(&self, index: &CStr, keys: &[Key]) -> Result<Scan<'_>> {
+    pub(crate) fn ordered_scan(&self, index: &CStr, keys: &[Key]) -> Result<Scan<'_>> {
         let index = relation_oid(index)?;
         let mut keys: Vec<_> = keys.iter().map(Key::scan_key).collect();
         let snapshot = Snapshot::active();
@@ -75,7 +75,7 @@ impl Table {
     }
 
     /// All rows, in no order.
-    pub(super) fn scan_all(&self) -> Scan<'_> {
+    pub(crate) fn scan_all(&self) -> Scan<'_> {
         let snapshot = Snapshot::active();
         // SAFETY: no keys, no index.
         let scan = unsafe {
@@ -150,14 +150,14 @@ impl Drop for Snapshot {
 }
 
 /// `column = value`.
-pub(super) struct Key {
+pub(crate) struct Key {
     column: i16,
     function: u32,
     value: pg_sys::Datum,
 }
 
 impl Key {
-    pub(super) fn text(column: i16, value: &str) -> Self {
+    pub(crate) fn text(column: i16, value: &str) -> Self {
         let value = value.into_datum().unwrap_or(pg_sys::Datum::null());
         Self {
             column,
@@ -166,7 +166,7 @@ impl Key {
         }
     }
 
-    pub(super) fn bytes(column: i16, value: &[u8]) -> Self {
+    pub(crate) fn bytes(column: i16, value: &[u8]) -> Self {
         let value = value.into_datum().unwrap_or(pg_sys::Datum::null());
         Self {
             column,
@@ -175,7 +175,7 @@ impl Key {
         }
     }
 
-    pub(super) fn int8(column: i16, value: i64) -> Self {
+    pub(crate) fn int8(column: i16, value: i64) -> Self {
         Self {
             column,
             function: pg_sys::F_INT8EQ,
@@ -183,7 +183,7 @@ impl Key {
         }
     }
 
-    pub(super) fn int4(column: i16, value: i32) -> Self {
+    pub(crate) fn int4(column: i16, value: i32) -> Self {
         Self {
             column,
             function: pg_sys::F_INT4EQ,
@@ -208,7 +208,7 @@ impl Key {
     }
 }
 
-pub(super) struct Scan<'t> {
+pub(crate) struct Scan<'t> {
     table: &'t Table,
     scan: pg_sys::SysScanDesc,
     /// Open for an ordered scan.
@@ -218,7 +218,7 @@ pub(super) struct Scan<'t> {
 
 impl Scan<'_> {
     /// The next row; it stays readable until the next call.
-    pub(super) fn next(&mut self) -> Option<Row<'_>> {
+    pub(crate) fn next(&mut self) -> Option<Row<'_>> {
         // SAFETY: the scan is open; the tuple lives until the scan moves on, which the borrow
         // keeps from happening.
         unsafe {
@@ -265,7 +265,7 @@ impl Drop for Scan<'_> {
 }
 
 /// The columns of a row, by their place from 1 as in `sql/01_schema.sql`.
-pub(super) struct Row<'s> {
+pub(crate) struct Row<'s> {
     values: Vec<pg_sys::Datum>,
     nulls: Vec<bool>,
     _tuple: std::marker::PhantomData<&'s ()>,
@@ -273,17 +273,17 @@ pub(super) struct Row<'s> {
 
 impl Row<'_> {
     /// A column that may be NULL, or that the row is too old to have.
-    pub(super) fn optional<T: FromDatum>(&self, column: usize) -> Option<T> {
+    pub(crate) fn optional<T: FromDatum>(&self, column: usize) -> Option<T> {
         // SAFETY: callers name the type that the column has in the extension's own schema.
         unsafe { T::from_datum(self.value(column)?, false) }
     }
 
-    pub(super) fn get<T: FromDatum>(&self, column: usize) -> Result<T> {
+    pub(crate) fn get<T: FromDatum>(&self, column: usize) -> Result<T> {
         self.optional(column).ok_or_else(|| is_null(column))
     }
 
     /// Hands a bytea column to `action` without keeping a copy of it.
-    pub(super) fn with_bytes<T>(
+    pub(crate) fn with_bytes<T>(
         &self,
         column: usize,
         action: impl FnOnce(&[u8]) -> T,
