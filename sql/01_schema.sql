@@ -70,7 +70,9 @@ CREATE TABLE _neural.model (
     -- What later versions keep: the task, and the features' names and types in call order.
     signature jsonb NOT NULL,
     positive_class text,
-    created_at timestamptz NOT NULL DEFAULT now()
+    created_at timestamptz NOT NULL DEFAULT now(),
+    -- Of versions that were dropped, what `version` keeps of the others.
+    origins jsonb
 );
 
 -- Who else may use a model. No key: of two roles that a restore does not find, both are nobody.

@@ -3,18 +3,23 @@
 //! A table and a column can be renamed after that, so their OID and number count; a dump that is
 //! restored has other OIDs, so their names count, too.
 
-use std::ffi::CStr;
+use std::collections::{HashMap, HashSet};
+use std::ffi::{CStr, CString};
 
 use pgrx::pg_sys;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::inheritance::inheritors;
 use super::rows::Source;
 use crate::artifact::Model;
 use crate::training::Options;
 
+/// Columns of partitions and heirs that are kept for a model at most.
+const MOST_HEIRS: usize = 10_000;
+
 /// What a column of the training query is for its model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Part {
     Target,
@@ -38,6 +43,10 @@ pub(crate) struct LearntFrom {
     number: i16,
     /// In which database that is the OID.
     database: String,
+    /// The same column in the table's partitions and heirs, by their OIDs and its numbers there: one
+    /// that is detached is a table of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    heirs: Vec<(u32, i16)>,
 }
 
 /// A column of a table as it is now.
@@ -85,24 +94,38 @@ impl LearntFrom {
             oid: source.table.to_u32(),
             number: source.number,
             database: this_database(),
+            heirs: Vec::new(),
         })
     }
 
-    /// Whether this is the column: the one of its name, or of its number in the table. In another
-    /// database, such as one that was upgraded, an OID may be another table's, and counts where one of
-    /// the names is still the same.
+    /// Whether this is the column, or was in a partition or heir: the one of its name, or of its number
+    /// in the table. In another database, such as one that was upgraded, an OID may be another table's,
+    /// and counts where one of the names is still the same.
     pub(crate) fn is(&self, other: &TableColumn) -> bool {
         let same_table = self.table == other.table && self.schema == other.schema;
         let same_name = self.name == other.name;
-        let same_number =
-            self.oid == other.source.table.to_u32() && self.number == other.source.number;
+        let number = (other.source.table.to_u32(), other.source.number);
+        let same_number = (self.oid, self.number) == number;
+        let here = || self.database == this_database();
         (same_table && same_name)
-            || same_number && (same_table || same_name || self.database == this_database())
+            || same_number && (same_table || same_name || here())
+            || self.heirs.contains(&number) && here()
     }
 
-    /// What is kept of a version.
+    /// What is kept of a version or model.
     pub(crate) fn all_from(stored: Value) -> Vec<LearntFrom> {
         serde_json::from_value(stored).unwrap_or_default()
+    }
+
+    /// Whether the two are of one column of a table, and for the same.
+    fn is_same(&self, other: &LearntFrom) -> bool {
+        let numbers = |of: &LearntFrom| (of.oid, of.number, of.part);
+        let same = |text: fn(&LearntFrom) -> &String| text(self) == text(other);
+        numbers(self) == numbers(other)
+            && same(|of| &of.name)
+            && same(|of| &of.table)
+            && same(|of| &of.schema)
+            && same(|of| &of.database)
     }
 }
 
@@ -121,14 +144,67 @@ pub(crate) fn record(model: &Model, options: &Options, columns: &[(String, Vec<S
         () if named.contains(&column) => Some(Part::Option),
         () => None,
     };
-    let kept: Vec<LearntFrom> = columns
+    // What joins tables is a source of all their columns, and kept once.
+    let mut known = HashSet::new();
+    let mut kept: Vec<LearntFrom> = columns
         .iter()
         .filter_map(|(column, sources)| Some((column, part(column)?, sources)))
-        .flat_map(|(column, part, sources)| {
-            let kept = |&source| LearntFrom::new(column, part, source);
-            sources.iter().filter_map(kept).collect::<Vec<_>>()
-        })
+        .flat_map(|(column, part, sources)| sources.iter().map(move |&from| (column, part, from)))
+        .filter(|&(_, part, from)| known.insert((part, from)))
+        .filter_map(|(column, part, from)| LearntFrom::new(column, part, from))
         .collect();
+    // Where there are too many heirs, the target's are kept.
+    kept.sort_by_key(|from| from.part != Part::Target);
+    add_heirs(&mut kept);
+    json!(kept)
+}
+
+/// Notes the partitions and heirs of the tables.
+fn add_heirs(kept: &mut [LearntFrom]) {
+    let mut room = MOST_HEIRS;
+    let mut of_tables = HashMap::new();
+    for from in kept.iter_mut().filter(|from| from.part != Part::Option) {
+        let heirs: &Vec<pg_sys::Oid> = of_tables.entry(from.oid).or_insert_with(|| {
+            let mut heirs = inheritors(from.oid.into(), pg_sys::NoLock);
+            heirs.retain(|heir| heir.to_u32() != from.oid);
+            heirs
+        });
+        let name = CString::new(from.name.as_str()).unwrap_or_default();
+        let number = |&heir: &pg_sys::Oid| {
+            // SAFETY: a look-up that gives 0 where nothing is found.
+            let number = unsafe { pg_sys::get_attnum(heir, name.as_ptr()) };
+            (number > 0).then(|| (heir.to_u32(), number))
+        };
+        from.heirs = heirs.iter().filter_map(number).take(room).collect();
+        room -= from.heirs.len();
+    }
+}
+
+/// What is kept of a model, of which a version is dropped, with what was kept of that version.
+pub(crate) fn with_dropped(of_model: Option<Value>, of_version: Value) -> Value {
+    let mut kept = LearntFrom::all_from(of_model.unwrap_or_default());
+    for dropped in LearntFrom::all_from(of_version) {
+        match kept.iter_mut().find(|from| from.is_same(&dropped)) {
+            Some(from) => {
+                let new = |heir: &&(u32, i16)| !from.heirs.contains(heir);
+                let new: Vec<_> = dropped.heirs.iter().filter(new).copied().collect();
+                from.heirs.extend(new);
+            }
+            None => kept.push(dropped),
+        }
+    }
+    let here = this_database();
+    let mut room = MOST_HEIRS;
+    for from in &mut kept {
+        // Partitions come and go.
+        let is_there = |&(table, number): &(u32, i16)| {
+            let table = table.into();
+            from.database != here || TableColumn::of(Source { table, number }).is_some()
+        };
+        from.heirs.retain(is_there);
+        from.heirs.truncate(room);
+        room -= from.heirs.len();
+    }
     json!(kept)
 }
 

@@ -1,11 +1,12 @@
 //! Dropping, renaming, giving away and sharing whole models.
 
+use pgrx::JsonB;
 use pgrx::prelude::*;
 
 use super::{AsTableOwner, LockedModel, execute, fetch, holding, names, users};
 use crate::pg::error::{Report, Result};
-use crate::pg::role;
 use crate::pg::shared_models;
+use crate::pg::{learnt_from, role};
 
 /// Drops one version of a model, or the model with all of them.
 ///
@@ -42,6 +43,9 @@ pub(crate) fn drop(model: &str, version: Option<i32>, force: bool) -> Result<()>
         None => ("model", model.id),
     };
     forget(&owner, column, value)?;
+    if let Some(id) = id {
+        keep_origins(&owner, model.id, id)?;
+    }
     for table in ["chunk", "epoch", "deployment"] {
         let sql = format!(
             "DELETE FROM _neural.{table} WHERE version IN
@@ -117,6 +121,20 @@ fn forget(owner: &AsTableOwner, column: &str, value: i64) -> Result<()> {
     );
     let hashes: Vec<u8> = fetch(owner, &sql, &[value.into()])?.unwrap_or_default();
     shared_models::remove_at_commit(hashes.as_chunks().0.to_vec());
+    Ok(())
+}
+
+/// Keeps for a model what a version of it, which is about to be dropped, was trained from.
+fn keep_origins(owner: &AsTableOwner, model: i64, version: i64) -> Result<()> {
+    let sql = "SELECT origins FROM _neural.version WHERE id = $1 AND origins <> '[]'";
+    let Some(JsonB(of_version)) = fetch(owner, sql, &[version.into()])? else {
+        return Ok(());
+    };
+    let sql = "SELECT origins FROM _neural.model WHERE id = $1";
+    let of_model = fetch::<JsonB>(owner, sql, &[model.into()])?.map(|JsonB(kept)| kept);
+    let kept = JsonB(learnt_from::with_dropped(of_model, of_version));
+    let sql = "UPDATE _neural.model SET origins = $2 WHERE id = $1";
+    execute(owner, sql, &[model.into(), kept.into()])?;
     Ok(())
 }
 

@@ -81,16 +81,21 @@ pub(crate) fn seen(resolved: &Resolved) -> Result<Option<Vec<u8>>> {
     Ok(scan.next().and_then(|row| row.optional::<Vec<u8>>(26)))
 }
 
-/// The columns of tables that the versions of a model were trained from.
+/// The columns of tables that the versions of a model were trained from, those included that were
+/// dropped.
 pub(crate) fn learnt_from(resolved: &Resolved) -> Result<Vec<LearntFrom>> {
+    let mut found = Vec::new();
+    let mut add = |origins: Option<JsonB>| {
+        found.extend(origins.map_or_else(Vec::new, |JsonB(origins)| LearntFrom::all_from(origins)));
+    };
+    let table = Table::open(c"model")?;
+    let mut scan = table.scan(c"model_pkey", &[Key::int8(1, resolved.model_id)])?;
+    add(scan.next().and_then(|row| row.optional(8)));
     let table = Table::open(c"version")?;
     let keys = [Key::int8(2, resolved.model_id)];
     let mut scan = table.scan(c"version_number_key", &keys)?;
-    let mut found = Vec::new();
     while let Some(row) = scan.next() {
-        if let Some(JsonB(origins)) = row.optional::<JsonB>(28) {
-            found.extend(LearntFrom::all_from(origins));
-        }
+        add(row.optional(28));
     }
     Ok(found)
 }

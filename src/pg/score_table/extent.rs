@@ -4,20 +4,11 @@
 //! are walked side by side: a batch is the same range of pages in each. So every statement names
 //! the table of the call alone, whose rights and policies count, as in any UPDATE.
 
+use pgrx::PgSqlErrorCode as Code;
 use pgrx::pg_sys;
-use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
-use pgrx::{PgList, PgSqlErrorCode as Code};
 
 use crate::pg::error::{Report, Result};
-
-unsafe extern "C-unwind" {
-    // catalog/pg_inherits.h, which pgrx has no bindings for.
-    fn find_all_inheritors(
-        parent: pg_sys::Oid,
-        lock: pg_sys::LOCKMODE,
-        parents: *mut *mut pg_sys::List,
-    ) -> *mut pg_sys::List;
-}
+use crate::pg::inheritance::inheritors;
 
 /// Pages from `from` up to but not including `to`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,17 +63,6 @@ pub(super) fn files(table: pg_sys::Oid) -> Result<Vec<File>> {
 /// A table, its partitions and heirs, which are locked as an UPDATE locks them.
 pub(super) fn heirs(table: pg_sys::Oid) -> Vec<pg_sys::Oid> {
     inheritors(table, pg_sys::RowExclusiveLock)
-}
-
-/// A table, its partitions and heirs, with this lock on each.
-pub(super) fn inheritors(table: pg_sys::Oid, lock: u32) -> Vec<pg_sys::Oid> {
-    // SAFETY: a table's OID; the list is in the current memory context.
-    let oids = unsafe {
-        let list =
-            pg_guard_ffi_boundary(|| find_all_inheritors(table, lock as i32, std::ptr::null_mut()));
-        PgList::<pg_sys::Oid>::from_pg(list)
-    };
-    (0..oids.len()).filter_map(|i| oids.get_oid(i)).collect()
 }
 
 fn for_each_leaf(table: pg_sys::Oid, mut each: impl FnMut(File, pg_sys::Relation)) -> Result<()> {

@@ -5,23 +5,12 @@ use std::ffi::CStr;
 
 use pgrx::pg_sys;
 
-use super::extent::inheritors;
 use super::order::Order;
 use crate::pg::error::Result;
+use crate::pg::inheritance::{inheritors, parents};
 use crate::pg::learnt_from::{LearntFrom, Part, TableColumn};
 use crate::pg::reader;
 use crate::pg::rows::Source;
-
-/// The catalog pg_inherits and its index by the heir, which pgrx has no bindings for.
-const INHERITS: u32 = 2611;
-const INHERITS_INDEX: u32 = 2680;
-
-/// The first columns of pg_inherits.
-#[repr(C)]
-struct Inherits {
-    _heir: pg_sys::Oid,
-    parent: pg_sys::Oid,
-}
 
 /// What the versions of a model were trained from.
 pub(super) struct Learnt<'a> {
@@ -86,41 +75,4 @@ fn family(table: pg_sys::Oid, column: &CStr) -> HashSet<Source> {
         .iter()
         .flat_map(|&table| inheritors(table, pg_sys::NoLock));
     heirs.filter_map(number).collect()
-}
-
-/// The tables that a table is a partition of or inherits from.
-fn parents(table: pg_sys::Oid) -> Vec<pg_sys::Oid> {
-    let mut found = Vec::new();
-    // SAFETY: the catalog's rows are of the type named; all is closed again.
-    unsafe {
-        let lock = pg_sys::AccessShareLock as i32;
-        let catalog = pg_sys::table_open(INHERITS.into(), lock);
-        let mut key = pg_sys::ScanKeyData::default();
-        pg_sys::ScanKeyInit(
-            &mut key,
-            1,
-            pg_sys::BTEqualStrategyNumber as u16,
-            pg_sys::F_OIDEQ.into(),
-            table.into(),
-        );
-        let scan = pg_sys::systable_beginscan(
-            catalog,
-            INHERITS_INDEX.into(),
-            true,
-            std::ptr::null_mut(),
-            1,
-            &mut key,
-        );
-        loop {
-            let tuple = pg_sys::systable_getnext(scan);
-            if tuple.is_null() {
-                break;
-            }
-            let row: *const Inherits = pg_sys::GETSTRUCT(tuple).cast();
-            found.push((*row).parent);
-        }
-        pg_sys::systable_endscan(scan);
-        pg_sys::table_close(catalog, lock);
-    }
-    found
 }

@@ -107,11 +107,103 @@ CALL train_from('heir', 'SELECT x, w, st AS outcome FROM ONLY h1');
 CALL neural.score_table('heir', 'h', 'st'); \echo :SQLSTATE
 CALL neural.score_table('heir', 'h', 'answer');
 
+-- One that was detached, or does not inherit any more, is a table of its own.
+ALTER TABLE p DETACH PARTITION p2;
+ALTER TABLE p2 RENAME TO p2_alone;
+ALTER TABLE p2_alone RENAME st TO truth;
+CALL train_from('parted', 'SELECT x, w, st AS outcome FROM p');
+CALL neural.score_table('parted', 'p2_alone', 'truth');
+ALTER TABLE p DETACH PARTITION p1;
+ALTER TABLE p1 RENAME TO p1_alone;
+ALTER TABLE p1_alone RENAME st TO truth;
+CALL neural.score_table('parted', 'p1_alone', 'truth'); \echo :SQLSTATE
+CALL train_from('inherited', 'SELECT x, w, st AS outcome FROM h');
+ALTER TABLE h1 NO INHERIT h;
+ALTER TABLE h1 RENAME TO h1_alone;
+ALTER TABLE h1_alone RENAME st TO truth;
+CALL neural.score_table('inherited', 'h1_alone', 'truth'); \echo :SQLSTATE
+SELECT as_column, part, origin, jsonb_array_length(o->'heirs') AS heirs
+    FROM _neural.version v JOIN _neural.model m ON m.id = v.model, jsonb_array_elements(v.origins) AS o,
+         LATERAL (SELECT o->>'column', o->>'part', o->>'name') AS l (as_column, part, origin)
+    WHERE m.name IN ('parted', 'inherited') AND o->>'part' = 'target' AND o ? 'heirs' ORDER BY m.name, number;
+
 -- A generated column that the model was trained from.
 CREATE TABLE g AS SELECT x, w, st AS raw FROM b;
 ALTER TABLE g ADD st text GENERATED ALWAYS AS (raw) STORED;
 CALL train_from('generated', 'SELECT x, w, st AS outcome FROM g');
 CALL neural.score_table('generated', 'g', 'raw'); \echo :SQLSTATE
+
+-- A field of a row, and rows as a whole.
+SET client_min_messages = error;
+CREATE TABLE s AS SELECT id, x, w, st, st AS truth, id % 5 AS k, id % 3 AS place FROM b;
+CREATE FUNCTION target_of(query text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE columns text;
+BEGIN
+    BEGIN
+        CALL train_from('asked', query);
+        SELECT string_agg(DISTINCT replace(origin, 'learning.', ''), ' ' ORDER BY replace(origin, 'learning.', '')) INTO columns
+            FROM origins('asked') WHERE part = 'target';
+        RAISE EXCEPTION USING ERRCODE = 'UE000';
+    EXCEPTION WHEN SQLSTATE 'UE000' THEN
+    END;
+    RETURN columns;
+END $$;
+CREATE TABLE l AS SELECT k, chr(65 + k % 2) AS label, k > 2 AS old FROM generate_series(0, 4) AS k;
+CREATE VIEW sv AS SELECT id, x, w, s AS r FROM s;
+CREATE MATERIALIZED VIEW sm AS SELECT id, x, w, s.truth FROM s WHERE place < 9;
+SELECT what, target_of(query) FROM (VALUES
+    ('row of a subquery', 'SELECT (r).x, (r).w, (r).truth AS outcome FROM (SELECT s AS r FROM s) AS z'),
+    ('row of a view', 'SELECT x, w, (r).truth AS outcome FROM sv'),
+    ('row of a row', 'SELECT x, w, ((z).r).truth AS outcome FROM (SELECT x, w, sv AS z FROM sv) AS z'),
+    ('row of a CTE', 'WITH c AS MATERIALIZED (SELECT s AS r FROM s) SELECT (r).x, (r).w, (c.r).truth AS outcome FROM c'),
+    ('row that is made', 'SELECT x, w, (r).f2 AS outcome FROM (SELECT x, w, ROW(k, truth) AS r FROM s) AS z (x, w, r), LATERAL (SELECT 1) AS o'),
+    ('row of a UNION', 'SELECT (r).x, (r).w, (r).truth AS outcome FROM (SELECT s AS r FROM s UNION ALL SELECT s FROM s WHERE k = 9) AS z'),
+    ('row of a scalar', 'SELECT x, w, ((SELECT t FROM s AS t WHERE t.id = s.id)).truth AS outcome FROM s'),
+    ('whole row', $q$SELECT x, w, to_jsonb(s)->>'truth' AS outcome FROM s$q$),
+    ('whole row of a view', $q$SELECT x, w, to_jsonb(bv)->>'outcome' AS outcome FROM bv$q$),
+    ('whole row of a join', $q$SELECT x, w, to_jsonb(j)->>'truth' AS outcome FROM (s JOIN l USING (k)) AS j$q$),
+    ('rows compared', 'SELECT x, w, (z IS NOT NULL) AS outcome FROM (SELECT x, w, nullif(truth, $$bad$$) AS n FROM s) AS z'))
+    AS q (what, query);
+
+-- What decides which value it is.
+SELECT what, target_of(query) FROM (VALUES
+    ('WHERE', 'SELECT x, w, st AS outcome FROM s WHERE truth IS NOT NULL AND k < 9'),
+    ('EXISTS', 'SELECT x, w, EXISTS (SELECT FROM s AS t WHERE t.id = s.id AND t.truth = $$bad$$) AS outcome FROM s'),
+    ('IN', 'SELECT x, w, id IN (SELECT t.id FROM s AS t WHERE t.truth = $$bad$$) AS outcome FROM s'),
+    ('CASE', 'SELECT x, w, CASE WHEN (SELECT count(*) FROM s AS t WHERE t.id = s.id AND truth = $$bad$$) > 0 THEN 1 ELSE 0 END > 0 AS outcome FROM s'),
+    ('subquery of a subquery', 'SELECT x, w, EXISTS (SELECT FROM (SELECT id FROM s WHERE truth = $$bad$$) AS t WHERE t.id = s.id) AS outcome FROM s'),
+    ('newest', 'SELECT x, w, (SELECT st FROM s AS t WHERE t.id = s.id ORDER BY t.place LIMIT 1) AS outcome FROM s'),
+    ('array', 'SELECT x, w, (ARRAY(SELECT st FROM s AS t WHERE t.id = s.id ORDER BY t.place))[1] AS outcome FROM s'),
+    ('HAVING', 'SELECT x, w, EXISTS (SELECT FROM s AS t WHERE t.id = s.id GROUP BY t.id HAVING max(t.truth) = $$good$$) AS outcome FROM s'),
+    ('outer join', 'SELECT s.x, s.w, p.id IS NOT NULL AS outcome FROM s LEFT JOIN s AS p ON p.id = s.id AND p.truth = $$bad$$'),
+    ('outer join of a subquery', 'SELECT s.x, s.w, p.id IS NOT NULL AS outcome FROM s LEFT JOIN (SELECT id FROM s WHERE truth = $$bad$$) AS p ON p.id = s.id'),
+    ('full join', 'SELECT x, w, p.y IS NOT NULL AS outcome FROM (SELECT id, $$yes$$ AS y FROM s WHERE truth = $$bad$$) AS p FULL JOIN s ON p.id = s.id WHERE x IS NOT NULL AND s.k < 9'),
+    ('inner join', 'SELECT x, w, label AS outcome FROM s JOIN l ON l.k = s.place WHERE NOT old OR s.id < 999'),
+    ('joined by WHERE', 'SELECT x, w, label AS outcome FROM s, l WHERE l.k = s.place AND s.st IS NOT NULL'),
+    ('joined values', 'SELECT x, w, v.y AS outcome FROM s JOIN (VALUES ($$bad$$, 1.0), ($$good$$, 2.0)) AS v (t, y) ON v.t = s.truth'),
+    ('joined by a subquery', 'SELECT x, w, label AS outcome FROM s, l WHERE EXISTS (SELECT FROM l AS m WHERE m.k = s.place AND m.label = l.label)'),
+    ('lateral', 'SELECT x, w, outcome FROM s, LATERAL (SELECT true AS outcome WHERE s.truth = $$bad$$ UNION ALL SELECT false WHERE s.truth <> $$bad$$) AS l'),
+    ('arms', 'SELECT x, w, true AS outcome FROM s WHERE truth = $$bad$$ UNION ALL SELECT x, w, false FROM s WHERE truth <> $$bad$$'),
+    ('arms of CTEs', 'WITH c AS (SELECT x, w, true AS y, truth, k FROM s), d AS (SELECT * FROM c WHERE truth = $$bad$$), e AS (SELECT x, w, false AS y FROM s WHERE place > 0)
+        SELECT x, w, y AS outcome FROM (SELECT x, w, y FROM d UNION ALL SELECT x, w, y FROM e) AS u WHERE x > -9'),
+    ('arms with columns', 'SELECT x, w, st AS outcome FROM s WHERE k < 3 UNION ALL SELECT x, w, st FROM s WHERE k >= 3'),
+    ('aggregate', 'SELECT k, avg(x) AS x, avg(w) AS w, bool_or(st = $$bad$$) FILTER (WHERE place > 0) AS outcome FROM s WHERE id > 0 GROUP BY k, id % 50'),
+    ('sorted aggregate', 'SELECT avg(x) AS x, avg(w) AS w, (array_agg(st ORDER BY place))[1] AS outcome FROM s GROUP BY id % 50'),
+    ('window', 'SELECT x, w, count(*) OVER (PARTITION BY truth ORDER BY place) AS outcome FROM s'),
+    ('window by name', 'SELECT x, w, first_value(st) OVER o AS outcome FROM s WINDOW o AS (PARTITION BY k ORDER BY place)'),
+    ('DISTINCT ON', 'SELECT DISTINCT ON (id) x, w, st AS outcome FROM s ORDER BY id, place'),
+    ('materialized', 'SELECT x, w, EXISTS (SELECT FROM sm WHERE sm.id = s.id AND sm.truth = $$bad$$) AS outcome FROM s'),
+    ('XML', 'SELECT x, w, y AS outcome FROM s, XMLTABLE($$/r$$ PASSING xmlelement(name r, truth) COLUMNS y text PATH $$.$$) AS t'))
+    AS q (what, query);
+ALTER TABLE s ADD answer text;
+CALL train_from('whole', $$SELECT x, w, to_jsonb(t)->>'truth' AS outcome FROM s AS t$$);
+ALTER TABLE s ADD later text;
+CALL neural.score_table('whole', 's', 'truth'); \echo :SQLSTATE
+CALL neural.score_table('whole', 's', 'answer'); \echo :SQLSTATE
+CALL neural.score_table('whole', 's', 'later'); \echo :SQLSTATE
+CALL train_from('exists', 'SELECT x, w, EXISTS (SELECT FROM s AS t WHERE t.id = s.id AND t.truth = $$bad$$) AS outcome FROM s');
+CALL neural.score_table('exists', 's', 'truth'); \echo :SQLSTATE
+CALL neural.score_table('exists', 's', 'answer'); \echo :SQLSTATE
 
 -- Every version counts, one of another threshold too; what is imported has none.
 CREATE TABLE o AS SELECT id, x, w, st AS truth FROM b;
@@ -124,6 +216,18 @@ CALL neural.score_table('renamed', 'o', 'truth'); \echo :SQLSTATE
 SELECT neural.import_model('copy', neural.export_model('renamed')), position('truth' IN encode(neural.export_model('renamed'), 'escape')) > 0 AS in_query,
        position('origins' IN encode(neural.export_model('renamed'), 'escape')) > 0 AS in_file;
 SELECT count(*) FROM origins('copy');
+-- So do those that were dropped, as long as the model is there.
+CALL train_from('kept', 'SELECT x, w, truth AS outcome FROM o');
+CALL train_from('kept', 'SELECT x, w, st AS outcome FROM s');
+SELECT neural.drop_model('kept', 1);
+CALL neural.score_table('kept', 'o', 'truth'); \echo :SQLSTATE
+CALL train_from('kept', 'SELECT x, w, truth AS outcome FROM o');
+CALL train_from('kept', 'SELECT x, w, st AS outcome FROM s');
+SELECT neural.drop_model('kept', 2), neural.drop_model('kept', 3);
+SELECT o->>'table' AS of, o->>'name' AS name, o->>'part' AS part FROM _neural.model, jsonb_array_elements(origins) AS o WHERE model.name = 'kept' ORDER BY 1, 2;
+SELECT neural.drop_model('kept');
+CALL train_from('kept', 'SELECT x, w, st AS outcome FROM s');
+CALL neural.score_table('kept', 'o', 'truth'); \echo :SQLSTATE
 -- Another role that may call the model is kept off as well.
 CREATE ROLE learning_caller;
 GRANT USAGE ON SCHEMA learning TO learning_caller;
