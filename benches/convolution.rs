@@ -1,4 +1,5 @@
-//! The passes of convolutions on one thread, 32 images at a time: `cargo bench --bench convolution`.
+//! The passes of convolutions on one thread, 32 images at a time: `cargo bench
+//! --no-default-features --bench convolution`.
 //! `convolution_pytorch.py` times the same layers in PyTorch.
 //!
 //! Beside them stand products by OpenBLAS over the same unfolded images, one a row of the kernel:
@@ -6,11 +7,14 @@
 
 use std::hint::black_box;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use pg_neural::nn::convolution::{Axis, Convolution};
 use pg_neural::nn::matrix::{matrix, matrix_mut, multiply, strided, strided_mut};
 use pg_neural::nn::processor::Processor;
 use pg_neural::nn::{Pace, Padding, Random, Window, blas};
+
+use timing::least;
+
+mod timing;
 
 const ROWS: usize = 32;
 
@@ -52,114 +56,101 @@ fn values(random: &mut Random, count: usize) -> Vec<f32> {
     (0..count).map(|_| random.normal_f32()).collect()
 }
 
-fn convolutions(c: &mut Criterion) {
+fn main() {
     blas::load().expect("OpenBLAS");
-    let processor = Processor::detect();
-    let mut random = Random::new(0, 0);
-    for shape in SHAPES {
-        let Shape {
-            channels,
-            filters,
-            size,
-            kernel,
-            padding,
-        } = shape;
-        let window = Window {
-            size: kernel,
-            stride: 1,
-            dilation: 1,
-            padding: Padding::Fixed(padding, padding),
-        };
-        let axis = Axis::new(window, size);
-        let convolution = Convolution::new(channels, filters, axis, axis);
-        let (positions, taps) = (convolution.positions(), convolution.taps());
-        let (inputs, outputs) = (convolution.inputs(), filters * positions);
-        let x = values(&mut random, ROWS * inputs);
-        let dy = values(&mut random, ROWS * outputs);
-        let weight = values(&mut random, filters * taps);
-        let bias = values(&mut random, filters);
-        let pace = Pace::endless();
-        let mut packed = vec![0.0; weight.len()];
-        convolution.pack_for_input_gradient(&weight, &mut packed);
-        let unfolded_size = convolution.unfolded();
-        let at_once = ((1 << 17) / (unfolded_size + outputs)).clamp(1, ROWS);
-        let mut unfolded = vec![0.0; at_once * unfolded_size];
-        let mut y = vec![0.0; ROWS * outputs];
-        let mut dx = vec![0.0; x.len()];
-        let mut dw = vec![0.0; weight.len()];
-        let mut group = c.benchmark_group(format!(
-            "{channels} to {filters} channels, {kernel}×{kernel} over {size}×{size}"
-        ));
-        group.throughput(Throughput::Elements((2 * ROWS * outputs * taps) as u64));
-        group.bench_function("forward", |b| {
-            b.iter(|| {
-                for (x, y) in x.chunks(inputs).zip(y.chunks_mut(outputs)) {
-                    convolution.unfold(processor, black_box(x), &mut unfolded);
-                    convolution.forward(processor, &unfolded, &weight, Some(&bias), true, y, &pace);
-                }
-            });
-        });
-        group.bench_function("weight gradient", |b| {
-            b.iter(|| {
-                for (x, dy) in x.chunks(at_once * inputs).zip(dy.chunks(at_once * outputs)) {
-                    let images = x.chunks(inputs).zip(unfolded.chunks_mut(unfolded_size));
-                    images.for_each(|(x, unfolded)| convolution.unfold(processor, x, unfolded));
-                    let images = x.len() / inputs;
-                    convolution
-                        .weight_gradient(processor, images, &unfolded, dy, outputs, &mut dw, &pace);
-                }
-            });
-        });
-        group.bench_function("input gradient", |b| {
-            b.iter(|| {
-                for (dx, dy) in dx.chunks_mut(inputs).zip(dy.chunks(outputs)) {
-                    dx.fill(0.0);
-                    convolution.input_gradient(
-                        processor,
-                        black_box(dy),
-                        &packed,
-                        &mut unfolded,
-                        &pace,
-                    );
-                    convolution.fold(processor, &unfolded, dx);
-                }
-            });
-        });
-        // The same by BLAS: the taps of one kernel row are rows of a matrix, one plane apart.
-        let planes = channels * kernel;
-        let plane = (unfolded_size - 16) / planes;
-        group.bench_function("forward by OpenBLAS", |b| {
-            b.iter(|| {
-                for (x, y) in x.chunks(inputs).zip(y.chunks_mut(outputs)) {
-                    convolution.unfold(processor, black_box(x), &mut unfolded);
-                    let mut y = matrix_mut(y, filters, positions);
-                    for row in 0..kernel {
-                        let values = &unfolded[row * axis.output..];
-                        let values = strided(values, planes, positions, plane);
-                        let w = strided(&weight[row * planes..], filters, planes, taps);
-                        let beta = if row == 0 { 0.0 } else { 1.0 };
-                        multiply(&w, &values, beta, &mut y);
-                    }
-                }
-            });
-        });
-        group.bench_function("weight gradient by OpenBLAS", |b| {
-            b.iter(|| {
-                for (x, dy) in x.chunks(inputs).zip(dy.chunks(outputs)) {
-                    convolution.unfold(processor, black_box(x), &mut unfolded);
-                    let dy = matrix(dy, filters, positions);
-                    for row in 0..kernel {
-                        let values = &unfolded[row * axis.output..];
-                        let values = strided(values, planes, positions, plane);
-                        let mut dw = strided_mut(&mut dw[row * planes..], filters, planes, taps);
-                        multiply(&dy, &values.t(), 1.0, &mut dw);
-                    }
-                }
-            });
-        });
-        group.finish();
+    for shape in &SHAPES {
+        convolution(shape);
     }
 }
 
-criterion_group!(benches, convolutions);
-criterion_main!(benches);
+fn convolution(shape: &Shape) {
+    let &Shape {
+        channels,
+        filters,
+        size,
+        kernel,
+        padding,
+    } = shape;
+    let processor = Processor::detect();
+    let mut random = Random::new(0, 0);
+    let window = Window {
+        size: kernel,
+        stride: 1,
+        dilation: 1,
+        padding: Padding::Fixed(padding, padding),
+    };
+    let axis = Axis::new(window, size);
+    let convolution = Convolution::new(channels, filters, axis, axis);
+    let (positions, taps) = (convolution.positions(), convolution.taps());
+    let (inputs, outputs) = (convolution.inputs(), filters * positions);
+    let x = values(&mut random, ROWS * inputs);
+    let dy = values(&mut random, ROWS * outputs);
+    let weight = values(&mut random, filters * taps);
+    let bias = values(&mut random, filters);
+    let pace = Pace::endless();
+    let mut packed = vec![0.0; weight.len()];
+    convolution.pack_for_input_gradient(&weight, &mut packed);
+    let unfolded_size = convolution.unfolded();
+    let at_once = ((1 << 17) / (unfolded_size + outputs)).clamp(1, ROWS);
+    let mut unfolded = vec![0.0; at_once * unfolded_size];
+    let mut y = vec![0.0; ROWS * outputs];
+    let mut dx = vec![0.0; x.len()];
+    let mut dw = vec![0.0; weight.len()];
+    let name = format!("{channels} to {filters} channels, {kernel}×{kernel} over {size}×{size}");
+    let report = |pass: &str, mut task: &mut dyn FnMut()| {
+        let [seconds] = least([&mut task]);
+        let operations = (2 * ROWS * outputs * taps) as f64;
+        println!(
+            "{name:40} {pass:27} {:8.0} µs, {:4.0} GFLOP/s",
+            1e6 * seconds,
+            1e-9 * operations / seconds
+        );
+    };
+    report("forward", &mut || {
+        for (x, y) in x.chunks(inputs).zip(y.chunks_mut(outputs)) {
+            convolution.unfold(processor, black_box(x), &mut unfolded);
+            convolution.forward(processor, &unfolded, &weight, Some(&bias), true, y, &pace);
+        }
+    });
+    report("weight gradient", &mut || {
+        for (x, dy) in x.chunks(at_once * inputs).zip(dy.chunks(at_once * outputs)) {
+            let images = x.chunks(inputs).zip(unfolded.chunks_mut(unfolded_size));
+            images.for_each(|(x, unfolded)| convolution.unfold(processor, x, unfolded));
+            let images = x.len() / inputs;
+            convolution.weight_gradient(processor, images, &unfolded, dy, outputs, &mut dw, &pace);
+        }
+    });
+    report("input gradient", &mut || {
+        for (dx, dy) in dx.chunks_mut(inputs).zip(dy.chunks(outputs)) {
+            dx.fill(0.0);
+            convolution.input_gradient(processor, black_box(dy), &packed, &mut unfolded, &pace);
+            convolution.fold(processor, &unfolded, dx);
+        }
+    });
+    // The same by BLAS: the taps of one kernel row are rows of a matrix, one plane apart.
+    let planes = channels * kernel;
+    let plane = (unfolded_size - 16) / planes;
+    report("forward by OpenBLAS", &mut || {
+        for (x, y) in x.chunks(inputs).zip(y.chunks_mut(outputs)) {
+            convolution.unfold(processor, black_box(x), &mut unfolded);
+            let mut y = matrix_mut(y, filters, positions);
+            for row in 0..kernel {
+                let values = strided(&unfolded[row * axis.output..], planes, positions, plane);
+                let w = strided(&weight[row * planes..], filters, planes, taps);
+                let beta = if row == 0 { 0.0 } else { 1.0 };
+                multiply(&w, &values, beta, &mut y);
+            }
+        }
+    });
+    report("weight gradient by OpenBLAS", &mut || {
+        for (x, dy) in x.chunks(inputs).zip(dy.chunks(outputs)) {
+            convolution.unfold(processor, black_box(x), &mut unfolded);
+            let dy = matrix(dy, filters, positions);
+            for row in 0..kernel {
+                let values = strided(&unfolded[row * axis.output..], planes, positions, plane);
+                let mut dw = strided_mut(&mut dw[row * planes..], filters, planes, taps);
+                multiply(&dy, &values.t(), 1.0, &mut dw);
+            }
+        }
+    });
+}

@@ -2,15 +2,17 @@
 //! `cargo bench --no-default-features --bench encoding`.
 
 use std::hint::black_box;
-use std::time::Instant;
 
 use pg_neural::features::{
     BitMask, Block, Column, Encoder, MemoryRows, Numbers, Origin, Values, fit, parse_requests,
 };
 use serde_json::{Map, json};
 
+use timing::least;
+
+mod timing;
+
 const ROWS: usize = 256;
-const SAMPLES: usize = 200;
 
 fn encoder(features: usize, scale: &str) -> Encoder {
     let mut block = Block {
@@ -42,14 +44,10 @@ fn encoder(features: usize, scale: &str) -> Encoder {
     fitted.expect("a fit").set.encoder()
 }
 
-/// The least nanoseconds a row.
-fn least(mut task: impl FnMut()) -> f64 {
-    let samples = (0..SAMPLES).map(|_| {
-        let begin = Instant::now();
-        task();
-        begin.elapsed().as_secs_f64() * 1e9 / ROWS as f64
-    });
-    samples.fold(f64::MAX, f64::min)
+/// Nanoseconds a row.
+fn time(mut task: impl FnMut()) -> f64 {
+    let [seconds] = least([&mut task]);
+    seconds * 1e9 / ROWS as f64
 }
 
 fn main() {
@@ -60,7 +58,7 @@ fn main() {
             let values: Vec<f64> = (0..ROWS * features).map(|i| (i % 777) as f64).collect();
             let nulls: Vec<bool> = (0..ROWS * features).map(|i| i % 9 == 0).collect();
             let mut out = vec![0.0; ROWS * features];
-            let single = least(|| {
+            let single = time(|| {
                 let rows = values.chunks_exact(features);
                 for (values, out) in rows.zip(out.chunks_exact_mut(features)) {
                     for (i, &value) in values.iter().enumerate() {
@@ -69,12 +67,12 @@ fn main() {
                 }
                 black_box(&mut out);
             });
-            let together = least(|| {
+            let together = time(|| {
                 let rows = values.chunks_exact(features).map(Numbers::from);
                 encoder.numbers(0, features, rows, &mut out);
                 black_box(&mut out);
             });
-            let with_nulls = least(|| {
+            let with_nulls = time(|| {
                 let rows = values.chunks_exact(features);
                 let rows = rows.zip(nulls.chunks_exact(features));
                 let rows = rows.map(|(values, nulls)| Numbers { values, nulls });

@@ -1,13 +1,12 @@
 //! The packed kernel beside OpenBLAS, in turns on one thread: `cargo bench --no-default-features
 //! --bench kernel`.
 //!
-//! Both compute x · weightᵀ for the same matrices; OpenBLAS gets neither bias nor activation. A time
-//! is the least of several samples: what else the machine does only adds to it.
+//! Both compute x · weightᵀ for the same matrices; OpenBLAS gets neither bias nor activation.
 
-use std::ffi::c_int;
 use std::hint::black_box;
-use std::time::Instant;
 
+use ndarray::linalg::general_mat_vec_mul;
+use ndarray::{ArrayView1, ArrayViewMut1};
 use pg_neural::nn::kernel::PackedDense;
 use pg_neural::nn::matrix::{matrix, matrix_mut, multiply};
 use pg_neural::nn::processor::Processor;
@@ -15,62 +14,15 @@ use pg_neural::nn::{
     Activation, Architecture, Head, Initializer, InputFeature, InputForm, Network, Predictor,
     Random, blas,
 };
+// For the link: ndarray's product with a vector is OpenBLAS's.
+use pg_neural_blas as _;
 
-const SAMPLES: usize = 15;
-/// Of a sample.
-const SECONDS: f64 = 0.003;
+use timing::least;
 
-#[link(name = "libopenblas.so.0", kind = "dylib", modifiers = "+verbatim")]
-unsafe extern "C" {
-    fn cblas_sgemv(
-        layout: c_int,
-        transpose: c_int,
-        m: c_int,
-        n: c_int,
-        alpha: f32,
-        a: *const f32,
-        lda: c_int,
-        x: *const f32,
-        x_step: c_int,
-        beta: f32,
-        y: *mut f32,
-        y_step: c_int,
-    );
-}
-
-/// `y = a · x` for rows of as many values as x.
-fn multiply_vector(a: &[f32], x: &[f32], y: &mut [f32]) {
-    assert_eq!(a.len(), x.len() * y.len());
-    let (rows, columns) = (y.len() as c_int, x.len() as c_int);
-    let (row_major, as_it_lies) = (101, 111);
-    let (a, x, y) = (a.as_ptr(), x.as_ptr(), y.as_mut_ptr());
-    // SAFETY: the function of cblas.h, and slices of these sizes.
-    unsafe {
-        cblas_sgemv(
-            row_major, as_it_lies, rows, columns, 1.0, a, columns, x, 1, 0.0, y, 1,
-        );
-    }
-}
+mod timing;
 
 fn values(random: &mut Random, count: usize) -> Vec<f32> {
     (0..count).map(|_| random.normal_f32()).collect()
-}
-
-/// The least seconds that each takes, in turns.
-fn least<const N: usize>(mut tasks: [&mut dyn FnMut(); N]) -> [f64; N] {
-    let mut least = [f64::MAX; N];
-    let mut repeats = [1; N];
-    for _ in 0..SAMPLES {
-        for ((task, least), repeats) in tasks.iter_mut().zip(&mut least).zip(&mut repeats) {
-            let begin = Instant::now();
-            for _ in 0..*repeats {
-                task();
-            }
-            *least = least.min(begin.elapsed().as_secs_f64() / f64::from(*repeats));
-            *repeats = (SECONDS / *least).ceil() as u32;
-        }
-    }
-    least
 }
 
 fn beside_openblas(rows: usize, n: usize, k: usize) {
@@ -79,10 +31,13 @@ fn beside_openblas(rows: usize, n: usize, k: usize) {
     let x = values(&mut random, rows * k);
     let (mut out, mut other) = (vec![0.0; rows * n], vec![0.0; rows * n]);
     let mut blas = || {
+        let weight = matrix(&weight, n, k);
         if rows == 1 {
-            multiply_vector(&weight, black_box(&x), &mut other);
+            let x = ArrayView1::from(black_box(&x[..]));
+            let mut other = ArrayViewMut1::from(&mut other[..]);
+            general_mat_vec_mul(1.0, &weight, &x, 0.0, &mut other);
         } else {
-            let (x, weight) = (matrix(black_box(&x), rows, k), matrix(&weight, n, k));
+            let x = matrix(black_box(&x), rows, k);
             multiply(&x, &weight.t(), 0.0, &mut matrix_mut(&mut other, rows, n));
         }
     };

@@ -39,9 +39,10 @@ need_packages() {
     apt-get -q install -y --no-install-recommends "${missing[@]}" < /dev/null
 }
 
-# What the core needs: a linker, and the BLAS that tolerates several threads, which trainings load.
+# What the core needs: a linker, and the BLAS that tolerates several threads, which trainings load, with
+# the name that src/blas is linked to it by.
 need_core() {
-    need_packages gcc libc6-dev libopenblas0-pthread
+    need_packages gcc libc6-dev libopenblas0-pthread libopenblas-pthread-dev
 }
 
 # What building the extension needs, besides the headers of one server. pgrx's bindings are made by
@@ -100,16 +101,19 @@ package() {
     fi
     need_pgrx
     cargo_for "$version" "$pg_config" build --lib --profile "$profile"
+    # By itself: built together, what both use would have the features that either asks for.
+    cargo build --package pg_neural_blas --profile "$profile" < /dev/null
     [ "$profile" != dev ] || library=debug
     out=$(package_of "$version" "$profile")
     rm -rf "$out"
     mkdir -p "$out"
     cp "$TARGET/$library/libpg_neural.so" "$out/pg_neural.so"
+    cp "$TARGET/$library/libpg_neural_blas.so" "$out/"
     extension_files "$out"
 }
 
-# extension_files DIRECTORY: writes the control file and the script of CREATE EXTENSION, which is the
-# files of sql/ in the order of their numbers.
+# extension_files DIRECTORY: writes the control file, the script of CREATE EXTENSION, which is the files
+# of sql/ in the order of their numbers, and the upgrade scripts.
 extension_files() {
     local version script
     version=$(sed -n "s/^default_version = '\(.*\)'/\1/p" pg_neural.control)
@@ -117,19 +121,23 @@ extension_files() {
     say '\echo Use "CREATE EXTENSION pg_neural" to load this file. \quit' > "$script"
     cat sql/[0-9]*.sql >> "$script"
     cp pg_neural.control "$1/"
+    find sql/upgrade -name 'pg_neural--*--*.sql' -exec cp -t "$1" {} +
 }
 
 package_of() { say "$TARGET/package/pg$1-$2"; }
 
 # install_package VERSION PROFILE PG_CONFIG: copies the built files to where that server looks for them.
 install_package() {
-    local out extensions libraries
+    local out extensions libraries library place
     out=$(package_of "$1" "$2")
     extensions=$("$3" --sharedir)/extension
     libraries=$("$3" --pkglibdir)
     install -d "$extensions" "$libraries"
     install -m 644 "$out"/pg_neural.control "$out"/pg_neural--*.sql "$extensions"
-    # Beside the old file and then in its place: a server may have that one mapped.
-    install -m 755 "$out/pg_neural.so" "$libraries/pg_neural.so.new"
-    mv -f "$libraries/pg_neural.so.new" "$libraries/pg_neural.so"
+    for library in "$out"/*.so; do
+        # Beside the old file and then in its place: a server may have that one mapped.
+        place=$libraries/$(basename "$library")
+        install -m 755 "$library" "$place.new"
+        mv -f "$place.new" "$place"
+    done
 }

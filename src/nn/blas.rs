@@ -1,7 +1,8 @@
 //! OpenBLAS, loaded when the first training of a process needs it.
 //!
 //! Prediction has a kernel of its own. To load OpenBLAS takes some 6 ms, more than all else that a
-//! new connection's first call does, so the library is not linked: whoever trains loads it.
+//! new connection's first call does, so the extension is not linked to it: a library that is
+//! ([`table`], `src/blas`) lies beside the extension's file, and whoever trains opens it.
 //!
 //! Loading it starts helper threads, which take whatever signal comes their way: a host whose signal
 //! handlers assume one thread, as PostgreSQL's do, must have none of them. Parallelism is above the
@@ -15,57 +16,39 @@
 //! Debian's serial variant of the library shares the threaded one's name and is not safe to call
 //! from two threads at once; which of them was loaded shows only at run time.
 
-use std::ffi::{CStr, c_char, c_int, c_void};
-use std::mem::transmute;
+use std::ffi::{CStr, OsStr, c_int, c_void};
+use std::mem::MaybeUninit;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf, absolute};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use libloading::os::unix::{Library, Symbol};
+use ndarray::{ArrayRef2, ArrayView2, ArrayViewMut2};
+
+use self::table::{ABI, Place, Product, Table};
 use super::error::Error;
 use super::signals::without_signals;
 use crate::memory;
 
-/// Names to look for: the one of the variant that the system has chosen, and the linker's.
-const NAMES: [&CStr; 2] = [c"libopenblas.so.0", c"libopenblas.so"];
+#[path = "../blas/table.rs"]
+mod table;
 
-/// How many threads it shall start helpers for.
+/// The file, as cargo names it.
+const FILE: &str = "libpg_neural_blas.so";
+/// Its [`Table`].
+const TABLE: &[u8] = b"PG_NEURAL_BLAS\0";
+
+/// How many threads OpenBLAS shall start helpers for.
 const THREADS: &str = "OPENBLAS_NUM_THREADS";
 /// What loading it takes of the address space: 38 MB, with the libraries that it needs.
 const LIBRARY: usize = 48 << 20;
 /// What a buffer takes of it: BUFFER_SIZE of 0.3.21 and later, and what lies around it.
 const BUFFER: usize = (128 << 20) + (1 << 20);
 
-/// `CBLAS_LAYOUT`: rows one after the other.
-const ROW_MAJOR: c_int = 101;
-
-/// `CBLAS_TRANSPOSE`: whether a factor is read with rows and columns exchanged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(i32)]
-pub(super) enum Transpose {
-    No = 111,
-    Yes = 112,
-}
-
-/// `cblas_sgemm`, as cblas.h has it.
-type Sgemm = unsafe extern "C" fn(
-    layout: c_int,
-    transpose_a: c_int,
-    transpose_b: c_int,
-    m: c_int,
-    n: c_int,
-    k: c_int,
-    alpha: f32,
-    a: *const f32,
-    lda: c_int,
-    b: *const f32,
-    ldb: c_int,
-    beta: f32,
-    c: *mut f32,
-    ldc: c_int,
-);
-
 /// The loaded library.
 #[derive(Debug)]
 pub struct Blas {
-    sgemm: Sgemm,
+    table: &'static Table,
     is_thread_safe: bool,
     buffers: Option<Buffers>,
     /// Threads that have had a buffer at once.
@@ -75,72 +58,124 @@ pub struct Blas {
 /// How its buffers are taken and given back; it keeps them for the next who takes one.
 #[derive(Debug)]
 struct Buffers {
-    take: unsafe extern "C" fn(c_int) -> *mut c_void,
-    give_back: unsafe extern "C" fn(*mut c_void),
+    take: Symbol<unsafe extern "C" fn(c_int) -> *mut c_void>,
+    give_back: Symbol<unsafe extern "C" fn(*mut c_void)>,
 }
 
 /// OpenBLAS, loaded if it is not yet. What the first attempt of a process came to stays so, unless
 /// there was no memory for it.
 ///
 /// # Errors
-/// [`Error::Library`] if there is none, or what has its name is something else; [`Error::Refused`] if
-/// there is no memory.
+/// [`Error::Library`] if it or the library linked to it is missing, or is something else;
+/// [`Error::Refused`] if there is no memory.
 pub fn load() -> Result<&'static Blas, Error> {
-    static LOADED: OnceLock<Result<Blas, String>> = OnceLock::new();
+    static LOADED: OnceLock<Result<Blas, Error>> = OnceLock::new();
     if LOADED.get().is_none() {
         memory::ask(LIBRARY)?;
     }
     LOADED
         .get_or_init(|| without_signals(open))
         .as_ref()
-        .map_err(|message| Error::Library {
-            message: message.clone(),
-        })
+        .map_err(Error::clone)
 }
 
-fn open() -> Result<Blas, String> {
+fn open() -> Result<Blas, Error> {
+    let file = beside_this().map_err(|error| incomplete(error.to_string()))?;
+    if let Err(error) = file.metadata() {
+        return Err(incomplete(format!("{}: {error}", file.display())));
+    }
     let library = {
         let _alone = Alone::begin();
-        Library::open()?
+        open_file(&file)?
     };
-    let missing = |name: &str| format!("it has no function \"{name}\"");
-    let sgemm = library
-        .symbol(c"cblas_sgemm")
-        .ok_or_else(|| missing("cblas_sgemm"))?;
-    let set_threads = library
-        .symbol(c"openblas_set_num_threads")
-        .ok_or_else(|| missing("openblas_set_num_threads"))?;
-    // SAFETY: these are OpenBLAS's, with the signatures in its cblas.h and common.h. Setting the
-    // number starts helpers where they are missing, so it comes before their end.
-    unsafe {
-        transmute::<*mut c_void, unsafe extern "C" fn(c_int)>(set_threads)(1);
+    // SAFETY: a pointer to what has this name: a table, whose first value tells whether it is ours.
+    let table = unsafe { library.get::<*const Table>(TABLE) };
+    let table = *table.map_err(|error| incomplete(error.to_string()))?;
+    // SAFETY: as above; the library stays where it is.
+    let abi = unsafe { (*table).abi };
+    if abi != ABI {
+        return Err(Error::Library {
+            message: format!("{} is another version's ({abi}, not {ABI})", file.display()),
+            hint: "Connect again: the extension was installed anew since this connection began.",
+        });
+    }
+    // SAFETY: these are OpenBLAS's, with the signatures in its cblas.h and common.h. They are looked
+    // for in the library and in what it is linked to, nowhere else. Setting the number starts helpers
+    // where they are missing, so it comes before their end.
+    let blas = unsafe {
+        let set_threads = library
+            .get::<unsafe extern "C" fn(c_int)>(b"openblas_set_num_threads\0")
+            .map_err(|error| missing(error.to_string()))?;
+        set_threads(1);
         // Only the threaded variant has it.
-        if let Some(end_helpers) = library.symbol(c"blas_thread_shutdown_") {
-            transmute::<*mut c_void, unsafe extern "C" fn() -> c_int>(end_helpers)();
+        if let Ok(end_helpers) =
+            library.get::<unsafe extern "C" fn() -> c_int>(b"blas_thread_shutdown_\0")
+        {
+            end_helpers();
         }
         // 0: serial, 1: threads of its own, 2: OpenMP.
-        let parallel = library.symbol(c"openblas_get_parallel").map_or(0, |get| {
-            transmute::<*mut c_void, unsafe extern "C" fn() -> c_int>(get)()
-        });
-        Ok(Blas {
-            sgemm: transmute::<*mut c_void, Sgemm>(sgemm),
+        let parallel = library
+            .get::<unsafe extern "C" fn() -> c_int>(b"openblas_get_parallel\0")
+            .map_or(0, |get| get());
+        Blas {
+            table: &*table,
             is_thread_safe: parallel != 0,
-            buffers: match (
-                library.symbol(c"blas_memory_alloc"),
-                library.symbol(c"blas_memory_free"),
-            ) {
-                (Some(take), Some(give_back)) => Some(Buffers {
-                    take: transmute::<*mut c_void, unsafe extern "C" fn(c_int) -> *mut c_void>(
-                        take,
-                    ),
-                    give_back: transmute::<*mut c_void, unsafe extern "C" fn(*mut c_void)>(
-                        give_back,
-                    ),
-                }),
-                _ => None,
-            },
+            buffers: library
+                .get(b"blas_memory_alloc\0")
+                .and_then(|take| {
+                    let give_back = library.get(b"blas_memory_free\0")?;
+                    Ok(Buffers { take, give_back })
+                })
+                .ok(),
             had: Mutex::new(0),
-        })
+        }
+    };
+    // Never closed.
+    std::mem::forget(library);
+    Ok(blas)
+}
+
+/// The library's path: in the directory of the file that this code was loaded from.
+fn beside_this() -> std::io::Result<PathBuf> {
+    let mut found = MaybeUninit::<libc::Dl_info>::uninit();
+    // SAFETY: an address of this code; what is found is filled where the answer is not 0, and the
+    // name is a C string for as long as this code is loaded.
+    let file = unsafe {
+        let here = beside_this as *const c_void;
+        if libc::dladdr(here, found.as_mut_ptr()) == 0 {
+            return Err(std::io::ErrorKind::NotFound.into());
+        }
+        CStr::from_ptr(found.assume_init().dli_fname)
+    };
+    let file = Path::new(OsStr::from_bytes(file.to_bytes()));
+    // Without a directory in its name it would be looked for in the system's.
+    Ok(absolute(file)?.with_file_name(FILE))
+}
+
+fn open_file(file: &Path) -> Result<Library, Error> {
+    // Its names stay local: another OpenBLAS in the process, such as NumPy's, is not disturbed. And
+    // it takes those of the libraries that it is linked to, whatever the process has by these names:
+    // PL/R opens a `cblas_sgemm` for everybody.
+    let flags = libc::RTLD_NOW | libc::RTLD_LOCAL | libc::RTLD_DEEPBIND;
+    // SAFETY: the constructors run with every signal blocked.
+    unsafe { Library::open(Some(file), flags) }.map_err(|error| missing(error.to_string()))
+}
+
+/// The file beside the extension's is missing, or is something else.
+fn incomplete(message: String) -> Error {
+    Error::Library {
+        message,
+        hint: "Install the extension again on the server machine: libpg_neural_blas.so belongs \
+               beside pg_neural.so. Then connect again.",
+    }
+}
+
+/// OpenBLAS is missing.
+fn missing(message: String) -> Error {
+    Error::Library {
+        message,
+        hint: "Install it on the server machine (Debian's package is libopenblas0-pthread), and \
+               connect again.",
     }
 }
 
@@ -175,41 +210,39 @@ impl Blas {
         Ok(())
     }
 
-    /// `c = a · b + beta · c` for matrices of rows that begin `stride` values apart: [m, k] or with
-    /// [`Transpose::Yes`] [k, m], [k, n] or [n, k], [m, n].
+    /// `c = a · b + beta · c`; where beta is 0, whatever `c` holds.
     ///
     /// # Safety
-    /// The matrices must lie at the pointers, and nobody else have access to `c`. A thread must not
-    /// be one too many for [`Blas::threads`].
+    /// The matrices must fit together, and a thread must not be one too many for [`Blas::threads`].
     #[inline]
-    pub(super) unsafe fn sgemm(
+    pub(super) unsafe fn multiply(
         &self,
-        [m, n, k]: [c_int; 3],
-        a: (*const f32, Transpose, c_int),
-        b: (*const f32, Transpose, c_int),
+        a: &ArrayView2<'_, f32>,
+        b: &ArrayView2<'_, f32>,
         beta: f32,
-        c: (*mut f32, c_int),
+        c: &mut ArrayViewMut2<'_, f32>,
     ) {
-        let (a_transpose, b_transpose) = (a.1 as c_int, b.1 as c_int);
-        // SAFETY: as the caller says.
-        unsafe {
-            (self.sgemm)(
-                ROW_MAJOR,
-                a_transpose,
-                b_transpose,
-                m,
-                n,
-                k,
-                1.0,
-                a.0,
-                a.2,
-                b.0,
-                b.2,
-                beta,
-                c.0,
-                c.1,
-            );
-        }
+        let (rows, columns) = c.dim();
+        let product = Product {
+            rows,
+            columns,
+            inner: a.ncols(),
+            a: place(a.as_ptr(), a),
+            b: place(b.as_ptr(), b),
+            beta,
+            c: place(c.as_mut_ptr(), c),
+        };
+        // SAFETY: the views are of matrices that fit together, as the caller says.
+        unsafe { (self.table.multiply)(&product) };
+    }
+}
+
+fn place<P>(first: P, matrix: &ArrayRef2<f32>) -> Place<P> {
+    let step = |axis: usize| matrix.strides()[axis].unsigned_abs();
+    Place {
+        first,
+        row: step(0),
+        column: step(1),
     }
 }
 
@@ -235,44 +268,4 @@ impl Drop for Alone {
             unsafe { std::env::remove_var(THREADS) };
         }
     }
-}
-
-/// What `dlopen` gave; never closed.
-struct Library(*mut c_void);
-
-impl Library {
-    /// The first of the names that can be opened, or what is wrong with the first.
-    fn open() -> Result<Self, String> {
-        let mut first = None;
-        for name in NAMES {
-            // SAFETY: a name. The library's constructors run, with every signal blocked. Its names
-            // stay local: another OpenBLAS in the process, such as NumPy's, is not disturbed.
-            let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
-            if !handle.is_null() {
-                return Ok(Self(handle));
-            }
-            // SAFETY: asks for the failure just met.
-            let why = unsafe { text(libc::dlerror()) };
-            first.get_or_insert(why);
-        }
-        Err(first.unwrap_or_default())
-    }
-
-    fn symbol(&self, name: &CStr) -> Option<*mut c_void> {
-        // SAFETY: a lookup by name in what is open.
-        let symbol = unsafe { libc::dlsym(self.0, name.as_ptr()) };
-        (!symbol.is_null()).then_some(symbol)
-    }
-}
-
-/// # Safety
-/// A C string or null.
-unsafe fn text(message: *const c_char) -> String {
-    if message.is_null() {
-        return "it cannot be opened".to_string();
-    }
-    // SAFETY: as the caller says.
-    unsafe { CStr::from_ptr(message) }
-        .to_string_lossy()
-        .into_owned()
 }

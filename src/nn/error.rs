@@ -98,6 +98,8 @@ pub enum Error {
     Library {
         /// What the system said, with the library's name.
         message: String,
+        /// What to do.
+        hint: &'static str,
     },
     /// Reading the rows failed.
     #[error(transparent)]
@@ -176,11 +178,7 @@ impl Error {
                     .into(),
             ),
             Error::PackedWeights { .. } => Some("Pack the network again.".into()),
-            Error::Library { .. } => Some(
-                "Install it on the server machine (Debian's package is libopenblas0-pthread), and \
-                 connect again."
-                    .into(),
-            ),
+            Error::Library { hint, .. } => Some((*hint).to_owned()),
             Error::RowCount { .. } => {
                 Some("Give at least one row, and fewer than four billion.".into())
             }

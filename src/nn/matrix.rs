@@ -1,9 +1,8 @@
 //! Products of matrices by BLAS, for training: one thread each call.
 
-use std::ffi::c_int;
-use std::ops::Range;
+use ndarray::{ArrayView2, ArrayViewMut2, ShapeBuilder, s};
 
-use super::blas::{self, Transpose};
+use super::blas;
 use super::processor::{Processor, Task};
 use super::stop::Pace;
 
@@ -19,25 +18,9 @@ const CUT: usize = 192;
 const PART: usize = 1 << 27;
 
 /// A matrix to read, in a slice.
-#[derive(Clone, Copy, Debug)]
-pub struct Matrix<'a> {
-    data: &'a [f32],
-    rows: usize,
-    columns: usize,
-    /// Values from a row to the next.
-    row: usize,
-    /// Values from a column to the next.
-    column: usize,
-}
-
+pub type Matrix<'a> = ArrayView2<'a, f32>;
 /// A matrix to write: rows of values side by side, in a slice.
-#[derive(Debug)]
-pub struct MatrixMut<'a> {
-    data: &'a mut [f32],
-    rows: usize,
-    columns: usize,
-    stride: usize,
-}
+pub type MatrixMut<'a> = ArrayViewMut2<'a, f32>;
 
 /// `rows` rows of `columns` values side by side.
 ///
@@ -45,11 +28,7 @@ pub struct MatrixMut<'a> {
 /// If the slice has another length.
 #[track_caller]
 pub fn matrix(data: &[f32], rows: usize, columns: usize) -> Matrix<'_> {
-    assert_eq!(
-        data.len(),
-        rows * columns,
-        "a layer's slices have its sizes"
-    );
+    assert_eq!(data.len(), rows * columns, "{SIZES}");
     strided(data, rows, columns, columns)
 }
 
@@ -59,11 +38,7 @@ pub fn matrix(data: &[f32], rows: usize, columns: usize) -> Matrix<'_> {
 /// If the slice has another length.
 #[track_caller]
 pub fn matrix_mut(data: &mut [f32], rows: usize, columns: usize) -> MatrixMut<'_> {
-    assert_eq!(
-        data.len(),
-        rows * columns,
-        "a layer's slices have its sizes"
-    );
+    assert_eq!(data.len(), rows * columns, "{SIZES}");
     strided_mut(data, rows, columns, columns)
 }
 
@@ -73,13 +48,8 @@ pub fn matrix_mut(data: &mut [f32], rows: usize, columns: usize) -> MatrixMut<'_
 /// If the slice ends before the last row, or rows overlap.
 #[track_caller]
 pub fn strided(data: &[f32], rows: usize, columns: usize, stride: usize) -> Matrix<'_> {
-    Matrix {
-        data: &data[..extent(rows, columns, stride)],
-        rows,
-        columns,
-        row: stride,
-        column: 1,
-    }
+    assert!(rows <= 1 || columns <= stride, "rows overlap");
+    ArrayView2::from_shape((rows, columns).strides((stride, 1)), data).expect(SIZES)
 }
 
 /// [`strided`] to write.
@@ -88,84 +58,11 @@ pub fn strided(data: &[f32], rows: usize, columns: usize, stride: usize) -> Matr
 /// If the slice ends before the last row, or rows overlap.
 #[track_caller]
 pub fn strided_mut(data: &mut [f32], rows: usize, columns: usize, stride: usize) -> MatrixMut<'_> {
-    MatrixMut {
-        data: &mut data[..extent(rows, columns, stride)],
-        rows,
-        columns,
-        stride,
-    }
+    ArrayViewMut2::from_shape((rows, columns).strides((stride, 1)), data).expect(SIZES)
 }
 
-/// Values from the first to the last.
-#[track_caller]
-fn extent(rows: usize, columns: usize, stride: usize) -> usize {
-    assert!(rows <= 1 || columns <= stride, "rows overlap");
-    match rows {
-        0 => 0,
-        _ => (rows - 1) * stride + columns,
-    }
-}
-
-impl Matrix<'_> {
-    /// The same values with rows and columns exchanged.
-    pub fn t(self) -> Self {
-        Self {
-            rows: self.columns,
-            columns: self.rows,
-            row: self.column,
-            column: self.row,
-            ..self
-        }
-    }
-
-    /// Some of its rows, of which there is at least one.
-    fn part(&self, rows: Range<usize>) -> Self {
-        Self {
-            data: self.data.get(rows.start * self.row..).unwrap_or_default(),
-            rows: rows.len(),
-            ..*self
-        }
-    }
-
-    /// How BLAS reads it: as it lies or transposed, and the values from a row, as it lies, to the
-    /// next, which BLAS wants to be no fewer than a row has, even of a single one. None if they are
-    /// more than it can count.
-    fn layout(&self) -> Option<(*const f32, Transpose, c_int)> {
-        let as_it_lies =
-            (self.column == 1 || self.columns == 1) && (self.rows <= 1 || self.row >= self.columns);
-        let (transpose, lines, values, stride) = if as_it_lies {
-            (Transpose::No, self.rows, self.columns, self.row)
-        } else {
-            (Transpose::Yes, self.columns, self.rows, self.column)
-        };
-        Some((
-            self.data.as_ptr(),
-            transpose,
-            leading(lines, values, stride)?,
-        ))
-    }
-}
-
-impl MatrixMut<'_> {
-    /// Some of its rows, of which there is at least one.
-    fn part(&mut self, rows: Range<usize>) -> MatrixMut<'_> {
-        let end = (rows.end - 1) * self.stride + self.columns;
-        MatrixMut {
-            data: &mut self.data[rows.start * self.stride..end],
-            rows: rows.len(),
-            ..*self
-        }
-    }
-}
-
-fn leading(lines: usize, values: usize, stride: usize) -> Option<c_int> {
-    let stride = if lines <= 1 {
-        stride.max(values)
-    } else {
-        stride
-    };
-    c_int::try_from(stride).ok()
-}
+/// What must hold of the slices that are taken as matrices.
+const SIZES: &str = "a layer's slices have its sizes";
 
 /// `c = a · b + beta · c`; where beta is 0, whatever `c` holds.
 ///
@@ -192,57 +89,43 @@ pub fn multiply_paced(
     c: &mut MatrixMut<'_>,
     pace: &Pace<'_>,
 ) {
+    let (rows, inner) = a.dim();
+    let columns = b.ncols();
     assert!(
-        a.rows == c.rows && a.columns == b.rows && b.columns == c.columns,
-        "factors of [{}, {}] and [{}, {}] for a product of [{}, {}]",
-        a.rows,
-        a.columns,
-        b.rows,
-        b.columns,
-        c.rows,
-        c.columns
+        b.nrows() == inner && c.dim() == (rows, columns),
+        "factors of {:?} and {:?} for a product of {:?}",
+        a.shape(),
+        b.shape(),
+        c.shape()
     );
-    if c.rows == 0 || c.columns == 0 {
+    if rows == 0 || columns == 0 {
         return;
     }
-    let row = c.columns.saturating_mul(a.columns);
+    let row = columns.saturating_mul(inner);
     let part = (PART / row.max(1) / CUT * CUT).max(CUT);
-    let parts = (c.rows / part).max(1);
+    let parts = (rows / part).max(1);
     for i in 0..parts {
         let begin = i * part;
         // The last has the rest, too: what is small may be computed by other code.
-        let end = if i + 1 == parts { c.rows } else { begin + part };
+        let end = if i + 1 == parts { rows } else { begin + part };
         if pace.spend((end - begin).saturating_mul(row)) {
             return;
         }
-        multiply_whole(&a.part(begin..end), b, beta, &mut c.part(begin..end));
+        let mut c = c.slice_mut(s![begin..end, ..]);
+        multiply_whole(&a.slice(s![begin..end, ..]), b, beta, &mut c);
     }
 }
 
 fn multiply_whole(a: &Matrix<'_>, b: &Matrix<'_>, beta: f32, c: &mut MatrixMut<'_>) {
-    let is_tiny = c.rows.max(c.columns).max(a.columns) <= TINY;
-    if is_tiny || a.columns == 0 || !by_blas(a, b, beta, c) {
-        Processor::detect().run(Plain { a, b, beta, c });
+    let is_tiny = c.nrows().max(c.ncols()).max(a.ncols()) <= TINY;
+    if is_tiny || a.ncols() == 0 {
+        return Processor::detect().run(Plain { a, b, beta, c });
     }
-}
-
-/// The product by BLAS, if it is there and can count so far.
-fn by_blas(a: &Matrix<'_>, b: &Matrix<'_>, beta: f32, c: &mut MatrixMut<'_>) -> bool {
-    let sizes = || {
-        let size = |size| c_int::try_from(size).ok();
-        Some((
-            [size(c.rows)?, size(c.columns)?, size(a.columns)?],
-            a.layout()?,
-            b.layout()?,
-            leading(c.rows, c.columns, c.stride)?,
-        ))
-    };
-    let (Ok(blas), Some((sizes, a, b, stride))) = (blas::load(), sizes()) else {
-        return false;
-    };
-    // SAFETY: the slices hold matrices of these sizes; `multiply` saw that they fit together.
-    unsafe { blas.sgemm(sizes, a, b, beta, (c.data.as_mut_ptr(), stride)) };
-    true
+    match blas::load() {
+        // SAFETY: `multiply_paced` saw that they fit together.
+        Ok(blas) => unsafe { blas.multiply(a, b, beta, c) },
+        Err(_) => Processor::detect().run(Plain { a, b, beta, c }),
+    }
 }
 
 /// The product, an element after the other.
@@ -257,21 +140,16 @@ impl Task for Plain<'_, '_, '_> {
     #[inline(always)]
     fn run(self) {
         let Self { a, b, beta, c } = self;
-        for row in 0..c.rows {
-            for column in 0..c.columns {
-                let mut sum = 0.0_f32;
-                for k in 0..a.columns {
-                    let a = a.data[row * a.row + k * a.column];
-                    let b = b.data[k * b.row + column * b.column];
-                    sum = a.mul_add(b, sum);
-                }
-                let c = &mut c.data[row * c.stride + column];
-                *c = if beta == 0.0 {
-                    sum
-                } else {
-                    beta.mul_add(*c, sum)
-                };
+        for ((row, column), c) in c.indexed_iter_mut() {
+            let mut sum = 0.0_f32;
+            for k in 0..a.ncols() {
+                sum = a[[row, k]].mul_add(b[[k, column]], sum);
             }
+            *c = if beta == 0.0 {
+                sum
+            } else {
+                beta.mul_add(*c, sum)
+            };
         }
     }
 }
@@ -290,8 +168,8 @@ mod tests {
             let (a, b, before) = (values(m * k), values(k * n), values(m * n));
             for (a, b) in [
                 (matrix(&a, m, k), matrix(&b, k, n)),
-                (matrix(&a, k, m).t(), matrix(&b, k, n)),
-                (matrix(&a, m, k), matrix(&b, n, k).t()),
+                (matrix(&a, k, m).reversed_axes(), matrix(&b, k, n)),
+                (matrix(&a, m, k), matrix(&b, n, k).reversed_axes()),
             ] {
                 let (mut whole, mut parts) = (before.clone(), before.clone());
                 multiply_whole(&a, &b, 1.0, &mut matrix_mut(&mut whole, m, n));

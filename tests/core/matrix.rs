@@ -1,5 +1,8 @@
 //! Products of matrices, against sums of products, wherever they lie; and without OpenBLAS.
 
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::process::Command;
 
 use pg_neural::nn::matrix::{Matrix, matrix, multiply, strided, strided_mut};
@@ -13,7 +16,7 @@ fn values(random: &mut Random, count: usize) -> Vec<f32> {
 fn view(data: &[f32], [rows, columns]: [usize; 2], gap: usize, transposed: bool) -> Matrix<'_> {
     match transposed {
         false => strided(data, rows, columns, columns + gap),
-        true => strided(data, columns, rows, rows + gap).t(),
+        true => strided(data, columns, rows, rows + gap).reversed_axes(),
     }
 }
 
@@ -97,39 +100,72 @@ fn what_a_product_replaces_may_be_no_number() {
     assert_eq!(c, [18.0; 2]);
 }
 
-/// Where the test's own program, run again, finds libraries of OpenBLAS's names that are none.
-const NONE: &str = "PG_NEURAL_TEST_LIBRARIES";
+/// What the test's own program, run again, shall be told: words of the message and of the hint.
+const TOLD: &str = "PG_NEURAL_TEST_TOLD";
 
-#[test]
-fn without_openblas_the_error_names_it_and_products_are_right() {
-    if std::env::var_os(NONE).is_some() {
-        let error = blas::load().expect_err("no OpenBLAS");
-        let told = error.to_string();
-        assert!(
-            told.contains("OpenBLAS") && told.contains("libopenblas.so.0"),
-            "{told}"
-        );
-        let hint = error.hint().expect("a hint");
-        assert!(hint.contains("libopenblas0-pthread"), "{hint}");
-        compare([17, 40, 65]);
-        return;
-    }
-    let directory = std::env::temp_dir().join(format!("pg_neural_none_{}", std::process::id()));
-    std::fs::create_dir(&directory).expect("a directory");
-    for name in ["libopenblas.so.0", "libopenblas.so"] {
-        std::fs::write(directory.join(name), "no library").expect("a file");
-    }
-    let output = Command::new(std::env::current_exe().expect("this program"))
+/// Runs the program again from `file`, where it cannot load OpenBLAS.
+fn run_again(file: &Path, libraries: &Path, told: [&str; 2]) {
+    let output = Command::new(file)
         .args([
             "--exact",
-            "matrix::without_openblas_the_error_names_it_and_products_are_right",
+            "matrix::what_is_missing_is_named_and_products_are_right_without",
         ])
-        .env("LD_LIBRARY_PATH", &directory)
-        .env(NONE, "1")
+        .env("LD_LIBRARY_PATH", libraries)
+        .env(TOLD, told.join("|"))
         .output()
         .expect("the program");
-    std::fs::remove_dir_all(&directory).expect("the directory goes");
     let told = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{told}");
     assert!(told.contains("1 passed"), "{told}");
+}
+
+#[test]
+fn what_is_missing_is_named_and_products_are_right_without() {
+    if let Ok(told) = std::env::var(TOLD) {
+        let (in_message, in_hint) = told.split_once('|').expect("two parts");
+        let error = blas::load().expect_err("no OpenBLAS");
+        let message = error.to_string();
+        assert!(message.contains("OpenBLAS"), "{message}");
+        assert!(message.contains(in_message), "{message}");
+        let hint = error.hint().expect("a hint");
+        assert!(hint.contains(in_hint), "{hint}");
+        return compare([17, 40, 65]);
+    }
+    let program = std::env::current_exe().expect("this program");
+    let directory = std::env::temp_dir().join(format!("pg_neural_none_{}", std::process::id()));
+    fs::create_dir(&directory).expect("a directory");
+
+    fs::write(directory.join("libopenblas.so.0"), "no library").expect("a file");
+    run_again(
+        &program,
+        &directory,
+        ["libopenblas.so.0", "libopenblas0-pthread"],
+    );
+
+    // A program elsewhere has no library beside it.
+    let elsewhere = directory.join("program");
+    symlink(&program, &elsewhere).expect("a link");
+    let library = directory.join("libpg_neural_blas.so");
+    run_again(
+        &elsewhere,
+        &directory,
+        [
+            &format!("{}: No such file", library.display()),
+            "beside pg_neural.so",
+        ],
+    );
+
+    // One with a table of which only the first value is known.
+    let source = directory.join("other.c");
+    fs::write(&source, "unsigned PG_NEURAL_BLAS = 999;").expect("a file");
+    let mut compiler = Command::new("cc");
+    compiler.args(["-shared", "-o"]).arg(&library).arg(&source);
+    assert!(compiler.status().expect("a C compiler").success());
+    run_again(
+        &elsewhere,
+        &directory,
+        ["another version's (999", "Connect again"],
+    );
+
+    fs::remove_dir_all(&directory).expect("the directory goes");
 }
