@@ -4,7 +4,7 @@ use pgrx::pg_sys::{self, Datum, FunctionCallInfo};
 
 use super::{
     FromDatum, aggregate_context, argument, broken_state, bytea_argument, new_bytea,
-    number_or_null, place, raw_function, require_aggregate, state, state_or_null,
+    number_or_null, place, require_aggregate, state, state_or_null,
 };
 use crate::metrics::{AbsoluteError, Accumulator, Brier, Error, LogLoss, R2, SquaredError, Words};
 use crate::pg::error::Report;
