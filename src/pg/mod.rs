@@ -7,6 +7,7 @@ pub(crate) mod cache;
 pub(crate) mod call;
 pub(crate) mod catalog;
 pub(crate) mod duration;
+pub(crate) mod element_type;
 pub(crate) mod encoding;
 pub(crate) mod error;
 pub(crate) mod heap;
