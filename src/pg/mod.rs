@@ -12,6 +12,7 @@ pub(crate) mod encoding;
 pub(crate) mod error;
 pub(crate) mod heap;
 pub(crate) mod holders;
+mod in_context;
 pub(crate) mod inheritance;
 pub(crate) mod interrupt;
 pub(crate) mod learnt_from;
