@@ -1,6 +1,7 @@
 -- How good predictions are, as aggregates over any table.
 --
--- auc, gini and ks share one state: a query that asks for all three keeps and sorts the scores once.
+-- Those of one kind share a state and its functions, so that a query that asks for several of them takes
+-- each row in once: auc, gini and ks, which keep and sort the scores; log_loss and brier; rmse, mae and r2.
 
 CREATE FUNCTION _neural.ranking_transition(internal, float8, bool) RETURNS internal
     LANGUAGE c IMMUTABLE PARALLEL SAFE COST 1 AS 'MODULE_PATHNAME', 'neural_ranking_transition';
@@ -41,102 +42,70 @@ COMMENT ON AGGREGATE neural.gini(float8, bool) IS 'Gini coefficient of a score, 
 COMMENT ON AGGREGATE neural.ks(float8, bool) IS
     'Kolmogorov-Smirnov distance between the scores of positive and negative rows';
 
-CREATE FUNCTION _neural.log_loss_transition(internal, float8, bool) RETURNS internal
-    LANGUAGE c IMMUTABLE PARALLEL SAFE COST 1 AS 'MODULE_PATHNAME', 'neural_log_loss_transition';
-CREATE FUNCTION _neural.log_loss_combine(internal, internal) RETURNS internal
-    LANGUAGE c IMMUTABLE PARALLEL SAFE COST 1 AS 'MODULE_PATHNAME', 'neural_log_loss_combine';
-CREATE FUNCTION _neural.log_loss_serialize(internal) RETURNS bytea
+CREATE FUNCTION _neural.probabilities_transition(internal, float8, bool) RETURNS internal
+    LANGUAGE c IMMUTABLE PARALLEL SAFE COST 1 AS 'MODULE_PATHNAME', 'neural_probabilities_transition';
+CREATE FUNCTION _neural.probabilities_combine(internal, internal) RETURNS internal
+    LANGUAGE c IMMUTABLE PARALLEL SAFE COST 1 AS 'MODULE_PATHNAME', 'neural_probabilities_combine';
+CREATE FUNCTION _neural.probabilities_serialize(internal) RETURNS bytea
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 1
-    AS 'MODULE_PATHNAME', 'neural_log_loss_serialize';
-CREATE FUNCTION _neural.log_loss_deserialize(bytea, internal) RETURNS internal
+    AS 'MODULE_PATHNAME', 'neural_probabilities_serialize';
+CREATE FUNCTION _neural.probabilities_deserialize(bytea, internal) RETURNS internal
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 1
-    AS 'MODULE_PATHNAME', 'neural_log_loss_deserialize';
+    AS 'MODULE_PATHNAME', 'neural_probabilities_deserialize';
 CREATE FUNCTION _neural.log_loss_final(internal) RETURNS float8
     LANGUAGE c IMMUTABLE PARALLEL SAFE COST 1 AS 'MODULE_PATHNAME', 'neural_log_loss_final';
-CREATE AGGREGATE neural.log_loss(score float8, label bool) (
-    SFUNC = _neural.log_loss_transition, STYPE = internal, SSPACE = 80,
-    FINALFUNC = _neural.log_loss_final, COMBINEFUNC = _neural.log_loss_combine,
-    SERIALFUNC = _neural.log_loss_serialize, DESERIALFUNC = _neural.log_loss_deserialize,
-    PARALLEL = SAFE);
-COMMENT ON AGGREGATE neural.log_loss(float8, bool) IS
-    'mean negative log-likelihood of the labels; scores are probabilities of true';
-
-CREATE FUNCTION _neural.brier_transition(internal, float8, bool) RETURNS internal
-    LANGUAGE c IMMUTABLE PARALLEL SAFE COST 1 AS 'MODULE_PATHNAME', 'neural_brier_transition';
-CREATE FUNCTION _neural.brier_combine(internal, internal) RETURNS internal
-    LANGUAGE c IMMUTABLE PARALLEL SAFE COST 1 AS 'MODULE_PATHNAME', 'neural_brier_combine';
-CREATE FUNCTION _neural.brier_serialize(internal) RETURNS bytea
-    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 1
-    AS 'MODULE_PATHNAME', 'neural_brier_serialize';
-CREATE FUNCTION _neural.brier_deserialize(bytea, internal) RETURNS internal
-    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 1
-    AS 'MODULE_PATHNAME', 'neural_brier_deserialize';
 CREATE FUNCTION _neural.brier_final(internal) RETURNS float8
     LANGUAGE c IMMUTABLE PARALLEL SAFE COST 1 AS 'MODULE_PATHNAME', 'neural_brier_final';
-CREATE AGGREGATE neural.brier(score float8, label bool) (
-    SFUNC = _neural.brier_transition, STYPE = internal, SSPACE = 80,
-    FINALFUNC = _neural.brier_final, COMBINEFUNC = _neural.brier_combine,
-    SERIALFUNC = _neural.brier_serialize, DESERIALFUNC = _neural.brier_deserialize,
+
+CREATE AGGREGATE neural.log_loss(score float8, label bool) (
+    SFUNC = _neural.probabilities_transition, STYPE = internal, SSPACE = 128,
+    FINALFUNC = _neural.log_loss_final, COMBINEFUNC = _neural.probabilities_combine,
+    SERIALFUNC = _neural.probabilities_serialize, DESERIALFUNC = _neural.probabilities_deserialize,
     PARALLEL = SAFE);
+CREATE AGGREGATE neural.brier(score float8, label bool) (
+    SFUNC = _neural.probabilities_transition, STYPE = internal, SSPACE = 128,
+    FINALFUNC = _neural.brier_final, COMBINEFUNC = _neural.probabilities_combine,
+    SERIALFUNC = _neural.probabilities_serialize, DESERIALFUNC = _neural.probabilities_deserialize,
+    PARALLEL = SAFE);
+
+COMMENT ON AGGREGATE neural.log_loss(float8, bool) IS
+    'mean negative log-likelihood of the labels; scores are probabilities of true';
 COMMENT ON AGGREGATE neural.brier(float8, bool) IS
     'mean squared distance of the probability from the label';
 
-CREATE FUNCTION _neural.rmse_transition(internal, float8, float8) RETURNS internal
-    LANGUAGE c IMMUTABLE PARALLEL SAFE COST 1 AS 'MODULE_PATHNAME', 'neural_rmse_transition';
-CREATE FUNCTION _neural.rmse_combine(internal, internal) RETURNS internal
-    LANGUAGE c IMMUTABLE PARALLEL SAFE COST 1 AS 'MODULE_PATHNAME', 'neural_rmse_combine';
-CREATE FUNCTION _neural.rmse_serialize(internal) RETURNS bytea
+CREATE FUNCTION _neural.errors_transition(internal, float8, float8) RETURNS internal
+    LANGUAGE c IMMUTABLE PARALLEL SAFE COST 1 AS 'MODULE_PATHNAME', 'neural_errors_transition';
+CREATE FUNCTION _neural.errors_combine(internal, internal) RETURNS internal
+    LANGUAGE c IMMUTABLE PARALLEL SAFE COST 1 AS 'MODULE_PATHNAME', 'neural_errors_combine';
+CREATE FUNCTION _neural.errors_serialize(internal) RETURNS bytea
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 1
-    AS 'MODULE_PATHNAME', 'neural_rmse_serialize';
-CREATE FUNCTION _neural.rmse_deserialize(bytea, internal) RETURNS internal
+    AS 'MODULE_PATHNAME', 'neural_errors_serialize';
+CREATE FUNCTION _neural.errors_deserialize(bytea, internal) RETURNS internal
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 1
-    AS 'MODULE_PATHNAME', 'neural_rmse_deserialize';
+    AS 'MODULE_PATHNAME', 'neural_errors_deserialize';
 CREATE FUNCTION _neural.rmse_final(internal) RETURNS float8
     LANGUAGE c IMMUTABLE PARALLEL SAFE COST 1 AS 'MODULE_PATHNAME', 'neural_rmse_final';
-CREATE AGGREGATE neural.rmse(predicted float8, actual float8) (
-    SFUNC = _neural.rmse_transition, STYPE = internal, SSPACE = 80,
-    FINALFUNC = _neural.rmse_final, COMBINEFUNC = _neural.rmse_combine,
-    SERIALFUNC = _neural.rmse_serialize, DESERIALFUNC = _neural.rmse_deserialize,
-    PARALLEL = SAFE);
-COMMENT ON AGGREGATE neural.rmse(float8, float8) IS
-    'root of the mean squared error';
-
-CREATE FUNCTION _neural.mae_transition(internal, float8, float8) RETURNS internal
-    LANGUAGE c IMMUTABLE PARALLEL SAFE COST 1 AS 'MODULE_PATHNAME', 'neural_mae_transition';
-CREATE FUNCTION _neural.mae_combine(internal, internal) RETURNS internal
-    LANGUAGE c IMMUTABLE PARALLEL SAFE COST 1 AS 'MODULE_PATHNAME', 'neural_mae_combine';
-CREATE FUNCTION _neural.mae_serialize(internal) RETURNS bytea
-    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 1
-    AS 'MODULE_PATHNAME', 'neural_mae_serialize';
-CREATE FUNCTION _neural.mae_deserialize(bytea, internal) RETURNS internal
-    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 1
-    AS 'MODULE_PATHNAME', 'neural_mae_deserialize';
 CREATE FUNCTION _neural.mae_final(internal) RETURNS float8
     LANGUAGE c IMMUTABLE PARALLEL SAFE COST 1 AS 'MODULE_PATHNAME', 'neural_mae_final';
-CREATE AGGREGATE neural.mae(predicted float8, actual float8) (
-    SFUNC = _neural.mae_transition, STYPE = internal, SSPACE = 80,
-    FINALFUNC = _neural.mae_final, COMBINEFUNC = _neural.mae_combine,
-    SERIALFUNC = _neural.mae_serialize, DESERIALFUNC = _neural.mae_deserialize,
-    PARALLEL = SAFE);
-COMMENT ON AGGREGATE neural.mae(float8, float8) IS
-    'mean absolute error';
-
-CREATE FUNCTION _neural.r2_transition(internal, float8, float8) RETURNS internal
-    LANGUAGE c IMMUTABLE PARALLEL SAFE COST 1 AS 'MODULE_PATHNAME', 'neural_r2_transition';
-CREATE FUNCTION _neural.r2_combine(internal, internal) RETURNS internal
-    LANGUAGE c IMMUTABLE PARALLEL SAFE COST 1 AS 'MODULE_PATHNAME', 'neural_r2_combine';
-CREATE FUNCTION _neural.r2_serialize(internal) RETURNS bytea
-    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 1
-    AS 'MODULE_PATHNAME', 'neural_r2_serialize';
-CREATE FUNCTION _neural.r2_deserialize(bytea, internal) RETURNS internal
-    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 1
-    AS 'MODULE_PATHNAME', 'neural_r2_deserialize';
 CREATE FUNCTION _neural.r2_final(internal) RETURNS float8
     LANGUAGE c IMMUTABLE PARALLEL SAFE COST 1 AS 'MODULE_PATHNAME', 'neural_r2_final';
-CREATE AGGREGATE neural.r2(predicted float8, actual float8) (
-    SFUNC = _neural.r2_transition, STYPE = internal, SSPACE = 80,
-    FINALFUNC = _neural.r2_final, COMBINEFUNC = _neural.r2_combine,
-    SERIALFUNC = _neural.r2_serialize, DESERIALFUNC = _neural.r2_deserialize,
+
+CREATE AGGREGATE neural.rmse(predicted float8, actual float8) (
+    SFUNC = _neural.errors_transition, STYPE = internal, SSPACE = 128,
+    FINALFUNC = _neural.rmse_final, COMBINEFUNC = _neural.errors_combine,
+    SERIALFUNC = _neural.errors_serialize, DESERIALFUNC = _neural.errors_deserialize,
     PARALLEL = SAFE);
-COMMENT ON AGGREGATE neural.r2(float8, float8) IS
-    'coefficient of determination';
+CREATE AGGREGATE neural.mae(predicted float8, actual float8) (
+    SFUNC = _neural.errors_transition, STYPE = internal, SSPACE = 128,
+    FINALFUNC = _neural.mae_final, COMBINEFUNC = _neural.errors_combine,
+    SERIALFUNC = _neural.errors_serialize, DESERIALFUNC = _neural.errors_deserialize,
+    PARALLEL = SAFE);
+CREATE AGGREGATE neural.r2(predicted float8, actual float8) (
+    SFUNC = _neural.errors_transition, STYPE = internal, SSPACE = 128,
+    FINALFUNC = _neural.r2_final, COMBINEFUNC = _neural.errors_combine,
+    SERIALFUNC = _neural.errors_serialize, DESERIALFUNC = _neural.errors_deserialize,
+    PARALLEL = SAFE);
+
+COMMENT ON AGGREGATE neural.rmse(float8, float8) IS 'root of the mean squared error';
+COMMENT ON AGGREGATE neural.mae(float8, float8) IS 'mean absolute error';
+COMMENT ON AGGREGATE neural.r2(float8, float8) IS 'coefficient of determination';

@@ -5,6 +5,7 @@
 
 pub mod artifact;
 pub mod features;
+mod hex;
 pub mod memory;
 pub mod metrics;
 pub mod models;

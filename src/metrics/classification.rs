@@ -1,6 +1,6 @@
 //! Counts of right and wrong classes, and what follows from them.
 
-use super::{Accumulator, Brier, Error, LogLoss, Ranking};
+use super::{Accumulator, Error, LogLoss, Probabilities, Ranking};
 
 /// Whether a row counts as positive: from the threshold up.
 pub fn is_positive(score: f64, threshold: f64) -> bool {
@@ -122,8 +122,7 @@ impl Confusion {
 pub struct Binary {
     threshold: f64,
     confusion: Confusion,
-    log_loss: LogLoss,
-    brier: Brier,
+    probabilities: Probabilities,
     ranking: Ranking,
 }
 
@@ -133,16 +132,14 @@ impl Binary {
         Binary {
             threshold,
             confusion: Confusion::new(2),
-            log_loss: LogLoss::default(),
-            brier: Brier::default(),
+            probabilities: Probabilities::default(),
             ranking: Ranking::default(),
         }
     }
 
     /// Takes one row in by its probability of the positive class.
     pub fn push(&mut self, score: f64, label: bool) -> Result<(), Error> {
-        self.log_loss.push(score, label)?;
-        self.brier.push(score, label)?;
+        self.probabilities.push(score, label)?;
         self.confusion.push(
             u32::from(label),
             u32::from(is_positive(score, self.threshold)),
@@ -154,8 +151,7 @@ impl Binary {
     /// Takes in all rows of another with the same threshold.
     pub fn merge(&mut self, other: &Binary) {
         self.confusion.merge(&other.confusion);
-        self.log_loss.merge(&other.log_loss);
-        self.brier.merge(&other.brier);
+        self.probabilities.merge(&other.probabilities);
         self.ranking.merge(&other.ranking);
     }
 
@@ -178,8 +174,8 @@ impl Binary {
             ("precision", precision),
             ("recall", recall),
             ("f1", f1),
-            ("log_loss", self.log_loss.value()),
-            ("brier", self.brier.value()),
+            ("log_loss", self.probabilities.log_loss()),
+            ("brier", self.probabilities.brier()),
             ("auc", separation.map(|s| s.auc)),
             ("gini", separation.map(|s| s.gini())),
             ("ks", separation.map(|s| s.ks)),

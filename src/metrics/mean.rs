@@ -1,6 +1,6 @@
 //! A mean over rows.
 
-use super::{Sum, Words};
+use super::Sum;
 
 /// A sum over rows and their number.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -27,22 +27,17 @@ impl Mean {
         self.sum.merge(&other.sum);
     }
 
-    /// Rows taken in.
-    pub fn rows(self) -> u64 {
-        self.rows
-    }
-
     /// The mean; `None` of no rows.
     pub fn value(&self) -> Option<f64> {
         (self.rows > 0).then(|| self.sum.value() / self.rows as f64)
     }
 
-    pub fn to_words(self) -> Words {
+    pub fn to_words(self) -> [u64; 3] {
         let [high, low] = self.sum.to_words();
-        [self.rows, high, low, 0, 0, 0, 0, 0, 0]
+        [self.rows, high, low]
     }
 
-    pub fn from_words(words: &Words) -> Mean {
+    pub fn from_words(words: &[u64; 3]) -> Mean {
         Mean {
             rows: words[0],
             sum: Sum::from_words(words[1], words[2]),

@@ -19,10 +19,10 @@ mod several;
 mod sum;
 
 pub use classification::{Binary, Confusion, Multiclass, is_positive};
-pub use probability::{Brier, LogLoss};
+pub use probability::{LogLoss, Probabilities};
 pub use quantiles::Quantiles;
 pub use ranking::{Ranking, Score, Separation, separation, separation_of_sorted};
-pub use regression::{AbsoluteError, R2, Regression, SquaredError};
+pub use regression::{Errors, Regression};
 pub use runs::{Merge, Run, RunFiles};
 pub use several::{MultiLabel, MultiOutput};
 pub use sum::Sum;
@@ -41,10 +41,8 @@ pub enum Error {
         right: usize,
     },
     /// A score that should be a probability is outside 0 to 1.
-    #[error("{metric}: score {score} is not a probability")]
+    #[error("score {score} is not a probability")]
     NotAProbability {
-        /// The metric's name.
-        metric: &'static str,
         /// The offending score.
         score: f64,
     },
@@ -75,23 +73,19 @@ impl Error {
 }
 
 /// A metric's state as words, which is how it travels from a parallel worker to the leader.
-pub type Words = [u64; 9];
+pub type Words = [u64; 11];
 
-/// A metric that takes pairs one by one, in constant memory.
+/// What metrics are made of: it takes pairs one by one, in constant memory.
 ///
 /// Sums are kept in about 106 bits, so the order of the rows and of the merges shows in the result
 /// at most as one unit in the last place, and hardly ever at all.
 pub trait Accumulator: Copy + Default {
     /// What a prediction is held against: a label or a number.
     type Actual: Copy;
-    /// The metric's name in SQL and in error messages.
-    const NAME: &'static str;
     /// Takes one row in.
     fn push(&mut self, predicted: f64, actual: Self::Actual) -> Result<(), Error>;
     /// Takes in all rows of another accumulator.
     fn merge(&mut self, other: &Self);
-    /// The metric of the rows so far.
-    fn value(&self) -> Option<f64>;
     /// The state as words.
     fn to_words(&self) -> Words;
     /// The state from what [`Accumulator::to_words`] gave.
@@ -112,15 +106,16 @@ fn same_length(metric: &'static str, left: usize, right: usize) -> Result<(), Er
 }
 
 fn accumulate<A: Accumulator, T: Copy + Into<f64>>(
+    metric: &'static str,
     predicted: &[T],
     actual: &[A::Actual],
-) -> Result<Option<f64>, Error> {
-    same_length(A::NAME, predicted.len(), actual.len())?;
+) -> Result<A, Error> {
+    same_length(metric, predicted.len(), actual.len())?;
     let mut state = A::default();
     for (&p, &a) in predicted.iter().zip(actual) {
         state.push(p.into(), a)?;
     }
-    Ok(state.value())
+    Ok(state)
 }
 
 fn rank<T: Copy + Into<f64>>(
@@ -155,27 +150,27 @@ pub fn ks<T: Copy + Into<f64>>(scores: &[T], labels: &[bool]) -> Result<Option<f
 
 /// Mean negative log-likelihood of the labels; see [`LogLoss`].
 pub fn log_loss<T: Copy + Into<f64>>(scores: &[T], labels: &[bool]) -> Result<Option<f64>, Error> {
-    accumulate::<LogLoss, T>(scores, labels)
+    Ok(accumulate::<Probabilities, T>("log_loss", scores, labels)?.log_loss())
 }
 
-/// Mean squared distance of the probability from the label; see [`Brier`].
+/// Mean squared distance of the probability from the label; see [`Probabilities::brier`].
 pub fn brier<T: Copy + Into<f64>>(scores: &[T], labels: &[bool]) -> Result<Option<f64>, Error> {
-    accumulate::<Brier, T>(scores, labels)
+    Ok(accumulate::<Probabilities, T>("brier", scores, labels)?.brier())
 }
 
 /// Root of the mean squared error, in the unit of the target.
 pub fn rmse<T: Copy + Into<f64>>(predicted: &[T], actual: &[f64]) -> Result<Option<f64>, Error> {
-    accumulate::<SquaredError, T>(predicted, actual)
+    Ok(accumulate::<Errors, T>("rmse", predicted, actual)?.rmse())
 }
 
 /// Mean absolute error, in the unit of the target.
 pub fn mae<T: Copy + Into<f64>>(predicted: &[T], actual: &[f64]) -> Result<Option<f64>, Error> {
-    accumulate::<AbsoluteError, T>(predicted, actual)
+    Ok(accumulate::<Errors, T>("mae", predicted, actual)?.mae())
 }
 
-/// Coefficient of determination; see [`R2`].
+/// Coefficient of determination; see [`Errors::r2`].
 pub fn r2<T: Copy + Into<f64>>(predicted: &[T], actual: &[f64]) -> Result<Option<f64>, Error> {
-    accumulate::<R2, T>(predicted, actual)
+    Ok(accumulate::<Errors, T>("r2", predicted, actual)?.r2())
 }
 
 /// All metrics of a two-class model: accuracy, precision, recall, f1, log_loss, brier, auc, gini, ks.

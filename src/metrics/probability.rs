@@ -3,10 +3,10 @@
 use super::mean::Mean;
 use super::{Accumulator, Error, Words};
 
-fn probability(metric: &'static str, score: f64) -> Result<f64, Error> {
+fn probability(score: f64) -> Result<f64, Error> {
     // NaN passes and makes the metric NaN, as in the ranking metrics.
     if !score.is_nan() && !(0.0..=1.0).contains(&score) {
-        return Err(Error::NotAProbability { metric, score });
+        return Err(Error::NotAProbability { score });
     }
     Ok(score)
 }
@@ -21,65 +21,73 @@ pub struct LogLoss(Mean);
 impl LogLoss {
     /// Takes in a row by the probability that was given to its actual class.
     pub fn push_probability(&mut self, p: f64) -> Result<(), Error> {
-        let p = probability(Self::NAME, p)?;
+        let p = probability(p)?;
         self.0.add(-p.clamp(f64::EPSILON, 1.0 - f64::EPSILON).ln());
         Ok(())
     }
-}
 
-impl Accumulator for LogLoss {
-    type Actual = bool;
-    const NAME: &'static str = "log_loss";
-
-    fn push(&mut self, predicted: f64, actual: bool) -> Result<(), Error> {
-        let p = probability(Self::NAME, predicted)?;
+    /// Takes in a row by the probability of true, and what came true.
+    pub fn push(&mut self, predicted: f64, actual: bool) -> Result<(), Error> {
+        let p = probability(predicted)?;
         self.push_probability(if actual { p } else { 1.0 - p })
     }
 
-    fn merge(&mut self, other: &LogLoss) {
+    /// Takes in all rows of another.
+    pub fn merge(&mut self, other: &LogLoss) {
         self.0.merge(&other.0);
     }
 
-    fn value(&self) -> Option<f64> {
+    /// The mean; `None` of no rows.
+    pub fn value(&self) -> Option<f64> {
         self.0.value()
-    }
-
-    fn to_words(&self) -> Words {
-        self.0.to_words()
-    }
-
-    fn from_words(words: &Words) -> LogLoss {
-        LogLoss(Mean::from_words(words))
     }
 }
 
-/// Mean squared distance between the probability and what came true (0 or 1).
+/// How far probabilities are from what came true, for log_loss and brier.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Brier(Mean);
+pub struct Probabilities {
+    log_loss: LogLoss,
+    squared: Mean,
+}
 
-impl Accumulator for Brier {
+impl Probabilities {
+    /// Mean negative log-likelihood; see [`LogLoss`].
+    pub fn log_loss(&self) -> Option<f64> {
+        self.log_loss.value()
+    }
+
+    /// Mean squared distance between the probability and what came true (0 or 1).
+    pub fn brier(&self) -> Option<f64> {
+        self.squared.value()
+    }
+}
+
+impl Accumulator for Probabilities {
     type Actual = bool;
-    const NAME: &'static str = "brier";
 
     fn push(&mut self, predicted: f64, actual: bool) -> Result<(), Error> {
-        let distance = probability(Self::NAME, predicted)? - f64::from(u8::from(actual));
-        self.0.add_square(distance);
+        self.log_loss.push(predicted, actual)?;
+        self.squared
+            .add_square(predicted - f64::from(u8::from(actual)));
         Ok(())
     }
 
-    fn merge(&mut self, other: &Brier) {
-        self.0.merge(&other.0);
-    }
-
-    fn value(&self) -> Option<f64> {
-        self.0.value()
+    fn merge(&mut self, other: &Probabilities) {
+        self.log_loss.merge(&other.log_loss);
+        self.squared.merge(&other.squared);
     }
 
     fn to_words(&self) -> Words {
-        self.0.to_words()
+        let mut words = Words::default();
+        words[..3].copy_from_slice(&self.log_loss.0.to_words());
+        words[3..6].copy_from_slice(&self.squared.to_words());
+        words
     }
 
-    fn from_words(words: &Words) -> Brier {
-        Brier(Mean::from_words(words))
+    fn from_words(words: &Words) -> Probabilities {
+        Probabilities {
+            log_loss: LogLoss(Mean::from_words(&[words[0], words[1], words[2]])),
+            squared: Mean::from_words(&[words[3], words[4], words[5]]),
+        }
     }
 }

@@ -1,94 +1,26 @@
 //! How far predicted numbers are from the actual ones.
 
-use super::mean::Mean;
 use super::{Accumulator, Error, Sum, Words};
 
-/// Squared errors; as an [`Accumulator`] its value is their mean's root.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct SquaredError(Mean);
-
-impl SquaredError {
-    /// The mean squared error.
-    pub fn mean(&self) -> Option<f64> {
-        self.0.value()
-    }
-}
-
-impl Accumulator for SquaredError {
-    type Actual = f64;
-    const NAME: &'static str = "rmse";
-
-    fn push(&mut self, predicted: f64, actual: f64) -> Result<(), Error> {
-        self.0.add_square(predicted - actual);
-        Ok(())
-    }
-
-    fn merge(&mut self, other: &SquaredError) {
-        self.0.merge(&other.0);
-    }
-
-    fn value(&self) -> Option<f64> {
-        self.mean().map(f64::sqrt)
-    }
-
-    fn to_words(&self) -> Words {
-        self.0.to_words()
-    }
-
-    fn from_words(words: &Words) -> SquaredError {
-        SquaredError(Mean::from_words(words))
-    }
-}
-
-/// Mean absolute error.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct AbsoluteError(Mean);
-
-impl Accumulator for AbsoluteError {
-    type Actual = f64;
-    const NAME: &'static str = "mae";
-
-    fn push(&mut self, predicted: f64, actual: f64) -> Result<(), Error> {
-        self.0.add((predicted - actual).abs());
-        Ok(())
-    }
-
-    fn merge(&mut self, other: &AbsoluteError) {
-        self.0.merge(&other.0);
-    }
-
-    fn value(&self) -> Option<f64> {
-        self.0.value()
-    }
-
-    fn to_words(&self) -> Words {
-        self.0.to_words()
-    }
-
-    fn from_words(words: &Words) -> AbsoluteError {
-        AbsoluteError(Mean::from_words(words))
-    }
-}
-
-/// Coefficient of determination: one minus the squared errors' share of the actual values' variation.
-///
-/// Where the actual values do not vary it is 1 for perfect predictions and else 0, as in
-/// scikit-learn; of fewer than two rows it is `None`.
+/// Errors of predicted numbers, for rmse, mae and r2.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct R2 {
+pub struct Errors {
     rows: u64,
-    errors: Sum,
+    squared: Sum,
+    absolute: Sum,
+    /// Of the actual values: their sum, that of their squares, and their bounds.
     sum: Sum,
     squares: Sum,
     smallest: f64,
     largest: f64,
 }
 
-impl Default for R2 {
-    fn default() -> R2 {
-        R2 {
+impl Default for Errors {
+    fn default() -> Errors {
+        Errors {
             rows: 0,
-            errors: Sum::default(),
+            squared: Sum::default(),
+            absolute: Sum::default(),
             sum: Sum::default(),
             squares: Sum::default(),
             smallest: f64::INFINITY,
@@ -97,35 +29,41 @@ impl Default for R2 {
     }
 }
 
-impl Accumulator for R2 {
-    type Actual = f64;
-    const NAME: &'static str = "r2";
-
-    fn push(&mut self, predicted: f64, actual: f64) -> Result<(), Error> {
-        let error = predicted - actual;
-        self.errors.add_product(error, error);
-        self.sum.add(actual);
-        self.squares.add_product(actual, actual);
-        self.smallest = self.smallest.min(actual);
-        self.largest = self.largest.max(actual);
-        self.rows += 1;
-        Ok(())
+impl Errors {
+    /// The number of rows.
+    pub fn rows(&self) -> u64 {
+        self.rows
     }
 
-    fn merge(&mut self, other: &R2) {
-        self.rows += other.rows;
-        self.errors.merge(&other.errors);
-        self.sum.merge(&other.sum);
-        self.squares.merge(&other.squares);
-        self.smallest = self.smallest.min(other.smallest);
-        self.largest = self.largest.max(other.largest);
+    fn mean(&self, sum: &Sum) -> Option<f64> {
+        (self.rows > 0).then(|| sum.value() / self.rows as f64)
     }
 
-    fn value(&self) -> Option<f64> {
+    /// The mean squared error; `None` of no rows.
+    pub fn mse(&self) -> Option<f64> {
+        self.mean(&self.squared)
+    }
+
+    /// The mean squared error's root, in the unit of the target.
+    pub fn rmse(&self) -> Option<f64> {
+        self.mse().map(f64::sqrt)
+    }
+
+    /// The mean absolute error, in the unit of the target.
+    pub fn mae(&self) -> Option<f64> {
+        self.mean(&self.absolute)
+    }
+
+    /// Coefficient of determination: one minus the squared errors' share of the actual values'
+    /// variation.
+    ///
+    /// Where the actual values do not vary it is 1 for perfect predictions and else 0, as in
+    /// scikit-learn; of fewer than two rows it is `None`.
+    pub fn r2(&self) -> Option<f64> {
         if self.rows < 2 {
             return None;
         }
-        let errors = self.errors.value();
+        let errors = self.squared.value();
         let sum = self.sum.value();
         if errors.is_finite() && sum.is_finite() && self.smallest == self.largest {
             return Some(if errors == 0.0 { 1.0 } else { 0.0 });
@@ -138,32 +76,55 @@ impl Accumulator for R2 {
             .value();
         Some(1.0 - errors / variation)
     }
+}
 
-    fn to_words(&self) -> Words {
-        let [e1, e2] = self.errors.to_words();
-        let [s1, s2] = self.sum.to_words();
-        let [q1, q2] = self.squares.to_words();
-        [
-            self.rows,
-            e1,
-            e2,
-            s1,
-            s2,
-            q1,
-            q2,
-            self.smallest.to_bits(),
-            self.largest.to_bits(),
-        ]
+impl Accumulator for Errors {
+    type Actual = f64;
+
+    fn push(&mut self, predicted: f64, actual: f64) -> Result<(), Error> {
+        let error = predicted - actual;
+        self.squared.add_product(error, error);
+        self.absolute.add(error.abs());
+        self.sum.add(actual);
+        self.squares.add_product(actual, actual);
+        self.smallest = self.smallest.min(actual);
+        self.largest = self.largest.max(actual);
+        self.rows += 1;
+        Ok(())
     }
 
-    fn from_words(words: &Words) -> R2 {
-        R2 {
+    fn merge(&mut self, other: &Errors) {
+        self.rows += other.rows;
+        self.squared.merge(&other.squared);
+        self.absolute.merge(&other.absolute);
+        self.sum.merge(&other.sum);
+        self.squares.merge(&other.squares);
+        self.smallest = self.smallest.min(other.smallest);
+        self.largest = self.largest.max(other.largest);
+    }
+
+    fn to_words(&self) -> Words {
+        let mut words = Words::default();
+        words[0] = self.rows;
+        let sums = [self.squared, self.absolute, self.sum, self.squares];
+        for (pair, sum) in words[1..9].as_chunks_mut().0.iter_mut().zip(sums) {
+            *pair = sum.to_words();
+        }
+        words[9] = self.smallest.to_bits();
+        words[10] = self.largest.to_bits();
+        words
+    }
+
+    fn from_words(words: &Words) -> Errors {
+        let sum = |at| Sum::from_words(words[at], words[at + 1]);
+        Errors {
             rows: words[0],
-            errors: Sum::from_words(words[1], words[2]),
-            sum: Sum::from_words(words[3], words[4]),
-            squares: Sum::from_words(words[5], words[6]),
-            smallest: f64::from_bits(words[7]),
-            largest: f64::from_bits(words[8]),
+            squared: sum(1),
+            absolute: sum(3),
+            sum: sum(5),
+            squares: sum(7),
+            smallest: f64::from_bits(words[9]),
+            largest: f64::from_bits(words[10]),
         }
     }
 }
@@ -171,19 +132,15 @@ impl Accumulator for R2 {
 /// All metrics of a regression in one pass and constant memory.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Regression {
-    squared: SquaredError,
-    absolute: AbsoluteError,
-    r2: R2,
+    errors: Errors,
     relative: Sum,
 }
 
 impl Regression {
     /// Takes one row in.
     pub fn push(&mut self, predicted: f64, actual: f64) {
-        // None of the three can refuse a number.
-        let _ = self.squared.push(predicted, actual);
-        let _ = self.absolute.push(predicted, actual);
-        let _ = self.r2.push(predicted, actual);
+        // No number is refused.
+        let _ = self.errors.push(predicted, actual);
         // scikit-learn's floor, which keeps an actual value of 0 from giving infinity.
         self.relative
             .add((predicted - actual).abs() / actual.abs().max(f64::EPSILON));
@@ -191,29 +148,23 @@ impl Regression {
 
     /// Takes in all rows of another.
     pub fn merge(&mut self, other: &Regression) {
-        self.squared.merge(&other.squared);
-        self.absolute.merge(&other.absolute);
-        self.r2.merge(&other.r2);
+        self.errors.merge(&other.errors);
         self.relative.merge(&other.relative);
     }
 
     /// The number of rows.
     pub fn rows(&self) -> u64 {
-        self.squared.0.rows()
+        self.errors.rows()
     }
 
     /// mse, rmse, mae, r2 and mape (a fraction, not per cent), in this order.
     pub fn finish(&self) -> Vec<(&'static str, Option<f64>)> {
-        let rows = self.rows();
         vec![
-            ("mse", self.squared.mean()),
-            ("rmse", self.squared.value()),
-            ("mae", self.absolute.value()),
-            ("r2", self.r2.value()),
-            (
-                "mape",
-                (rows > 0).then(|| self.relative.value() / rows as f64),
-            ),
+            ("mse", self.errors.mse()),
+            ("rmse", self.errors.rmse()),
+            ("mae", self.errors.mae()),
+            ("r2", self.errors.r2()),
+            ("mape", self.errors.mean(&self.relative)),
         ]
     }
 }

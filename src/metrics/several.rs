@@ -1,6 +1,6 @@
 //! Metrics of rows that have several outputs or labels.
 
-use super::{Accumulator, Error, LogLoss, Regression, is_positive};
+use super::{Error, LogLoss, Regression, is_positive};
 
 /// All metrics of several numbers a row, in one pass: each is the plain mean of what it is for the
 /// single outputs, scikit-learn's `uniform_average`.

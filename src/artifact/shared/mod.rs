@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::{Error, Model, Prepared};
+use crate::hex::hex;
 use crate::memory::Refused;
 use crate::nn::{PACKING_VERSION, Stop};
 use file::Found;
@@ -55,7 +56,7 @@ pub struct Taken {
 impl SharedModels {
     /// The path of an artifact's file.
     pub fn path(&self, artifact: &[u8; 32]) -> PathBuf {
-        let hash: String = artifact.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = hex(artifact);
         let Self { prefix, .. } = self;
         let release = env!("CARGO_PKG_VERSION");
         let name = format!(

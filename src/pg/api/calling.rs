@@ -12,31 +12,18 @@ use crate::pg::error::Report;
 use crate::pg::interrupt;
 use crate::pg::reader;
 
-/// Declares the C entry point of a `predict` function with its fmgr record.
+/// Declares the C entry points of the `predict` functions.
 macro_rules! entry_points {
     ($($name:ident, $info:ident, $pinned:literal, $answer:expr, $body:ident;)*) => {$(
-        #[doc(hidden)]
-        #[unsafe(no_mangle)]
-        pub extern "C" fn $info() -> &'static pg_sys::Pg_finfo_record {
-            const RECORD: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
-            &RECORD
-        }
-
-        #[doc(hidden)]
-        #[pg_guard]
-        #[unsafe(no_mangle)]
-        pub unsafe extern "C-unwind" fn $name(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
-            // SAFETY: called by fmgr with a frame of this function.
-            let result = unsafe {
-                interrupt::go_on()
-                    .and_then(|()| Site::get(fcinfo, $pinned, $answer))
-                    .and_then(|site| $body(site, fcinfo))
-            };
+        raw_function!($name, $info, |fcinfo| {
+            let result = interrupt::go_on()
+                .and_then(|()| Site::get(fcinfo, $pinned, $answer))
+                .and_then(|site| $body(site, fcinfo));
             match result {
                 Ok(datum) => datum,
                 Err(report) => report.raise(),
             }
-        }
+        });
     )*};
 }
 

@@ -6,6 +6,7 @@ use pgrx::{PgSqlErrorCode as Code, Spi, pg_sys};
 
 use super::function_parameters::Parameters;
 use super::{cost, given_text, text};
+use crate::hex::hex;
 use crate::pg::cache;
 use crate::pg::catalog;
 use crate::pg::error::Report;
@@ -219,11 +220,7 @@ pub(super) fn make_anew(model: &str, features: usize) -> Result<(), Report> {
 /// The beginning of the call in the body, up to the features.
 fn call_text(callee: &str, pinned: bool, model: &str, resolved: &Resolved) -> String {
     if pinned {
-        let hash: String = resolved
-            .sha256
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let hash = hex(&resolved.sha256);
         // Written so that backslashes mean the same under every setting.
         format!("neural.{callee}_pinned(E'\\\\x{hash}'::pg_catalog.bytea")
     } else {

@@ -17,22 +17,13 @@ use crate::weights::{self, Remark};
 /// The largest value PostgreSQL can return: 1 GB with its header.
 const LARGEST: usize = 0x3fff_ffff - pg_sys::VARHDRSZ;
 
-#[doc(hidden)]
-#[unsafe(no_mangle)]
-pub extern "C" fn pg_finfo_export_model_wrapper() -> &'static pg_sys::Pg_finfo_record {
-    const RECORD: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
-    &RECORD
-}
-
 /// A version as the safetensors file that it is stored as, with its query and options or without. A
 /// raw function, so that the file is put together where it is returned, without another copy.
-#[doc(hidden)]
-#[pg_guard]
-#[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn export_model_wrapper(
-    fcinfo: pg_sys::FunctionCallInfo,
-) -> pg_sys::Datum {
-    // SAFETY: called by fmgr with (text, boolean).
+///
+/// # Safety
+/// Called as (text, boolean).
+unsafe fn export_model(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    // SAFETY: as the caller says.
     let (model, lineage) = unsafe {
         (
             pgrx::fcinfo::pg_getarg::<&[u8]>(fcinfo, 0),
@@ -42,6 +33,12 @@ pub unsafe extern "C-unwind" fn export_model_wrapper(
     let model = given_text(model, "model").or_raise();
     export(model, lineage.unwrap_or(true)).or_raise()
 }
+
+raw_function!(
+    export_model_wrapper,
+    pg_finfo_export_model_wrapper,
+    export_model
+);
 
 /// Stores an exported version under a name, as the next version of the model.
 #[pg_extern(sql = false)]

@@ -1,5 +1,30 @@
 //! The SQL functions, thin: parse arguments, call, return rows.
 
+/// Makes a function that PostgreSQL can call by its name, with its record: a raw one, where
+/// `#[pg_extern]` would take too long for each row, or not show how the function was called.
+macro_rules! raw_function {
+    ($(#[$documented:meta])* $name:ident, $info:ident, $body:expr $(, $when_found:expr)?) => {
+        #[doc(hidden)]
+        #[unsafe(no_mangle)]
+        pub extern "C" fn $info() -> &'static pgrx::pg_sys::Pg_finfo_record {
+            $($when_found;)?
+            const RECORD: pgrx::pg_sys::Pg_finfo_record =
+                pgrx::pg_sys::Pg_finfo_record { api_version: 1 };
+            &RECORD
+        }
+
+        $(#[$documented])*
+        #[doc(hidden)]
+        #[unsafe(no_mangle)]
+        #[pgrx::pg_guard]
+        pub unsafe extern "C-unwind" fn $name(
+            fcinfo: pgrx::pg_sys::FunctionCallInfo,
+        ) -> pgrx::pg_sys::Datum {
+            // SAFETY: PostgreSQL calls it with the arguments that the extension's SQL declares.
+            unsafe { ($body)(fcinfo) }
+        }
+    };
+}
 mod aggregates;
 mod architectures;
 pub(super) mod calling;

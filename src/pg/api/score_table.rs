@@ -5,7 +5,6 @@
 
 use std::ffi::CStr;
 
-use pgrx::prelude::*;
 use pgrx::{PgSqlErrorCode as Code, pg_sys};
 
 use super::{given, given_text};
@@ -18,21 +17,12 @@ use crate::pg::{interrupt, reader};
 /// Rows a batch where the call says NULL: the declared default.
 const BATCH_ROWS: i32 = 50_000;
 
-#[doc(hidden)]
-#[unsafe(no_mangle)]
-pub extern "C" fn pg_finfo_neural_score_table() -> &'static pg_sys::Pg_finfo_record {
-    const RECORD: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
-    &RECORD
-}
-
 /// `CALL neural.score_table(model, target_table, output_column, batch_rows, only_missing)`.
-#[doc(hidden)]
-#[pg_guard]
-#[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn neural_score_table(
-    fcinfo: pg_sys::FunctionCallInfo,
-) -> pg_sys::Datum {
-    // SAFETY: called by fmgr with a frame of this procedure, whose arguments are of these types.
+///
+/// # Safety
+/// Called as its SQL declares.
+unsafe fn score_table_of(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    // SAFETY: a frame of this procedure, whose arguments are of these types.
     unsafe {
         check_may_commit(fcinfo).or_raise();
         // A name ends in a zero byte.
@@ -49,6 +39,12 @@ pub unsafe extern "C-unwind" fn neural_score_table(
     }
     pg_sys::Datum::null()
 }
+
+raw_function!(
+    neural_score_table,
+    pg_finfo_neural_score_table,
+    score_table_of
+);
 
 fn score(
     model: Option<&[u8]>,

@@ -9,6 +9,7 @@ use super::rows::Rows;
 use super::steps::StepsArgument;
 use super::wrong_count::wrong_count;
 use crate::pg::cache::DecodedModel;
+use crate::pg::element_type::ElementType;
 use crate::pg::error::Report;
 use crate::pg::reader::Resolved;
 
@@ -22,10 +23,7 @@ pub enum Arguments {
     Array {
         /// Or why an array of this type cannot be taken, where it cannot: only NULL is.
         convert: Result<Vec<Convert>, Box<Report>>,
-        element: pg_sys::Oid,
-        length: i16,
-        by_value: bool,
-        align: i8,
+        element: ElementType,
     },
     /// The steps of a sequence in one array.
     Steps(StepsArgument),
@@ -54,20 +52,13 @@ impl Arguments {
             let first_type = pg_sys::get_fn_expr_argtype(flinfo, 1);
             if pg_sys::get_fn_expr_variadic(flinfo) {
                 let element = pg_sys::get_base_element_type(first_type);
-                let (mut length, mut by_value, mut align) = (0, false, 0);
-                pg_sys::get_typlenbyvalalign(element, &mut length, &mut by_value, &mut align);
                 let convert = features
                     .iter()
                     .map(|feature| Convert::new(feature, element, resolved))
                     .collect::<Result<_, _>>()
                     .map_err(Box::new);
-                return Ok(Arguments::Array {
-                    convert,
-                    element,
-                    length,
-                    by_value,
-                    align,
-                });
+                let element = ElementType::of(element);
+                return Ok(Arguments::Array { convert, element });
             }
             if given == 1 && pg_sys::type_is_rowtype(first_type) {
                 return Ok(Arguments::Composite(None));
@@ -158,39 +149,22 @@ impl Arguments {
                     Composite::planned(composite, header, &model.features, resolved)?
                         .encode(header, encoder, row)?;
                 }
-                Arguments::Array {
-                    convert,
-                    element,
-                    length,
-                    by_value,
-                    align,
-                } => {
+                Arguments::Array { convert, element } => {
                     let array = pg_sys::pg_detoast_datum(argument(0).value.cast_mut_ptr());
-                    let (mut values, mut nulls, mut count) =
-                        (std::ptr::null_mut(), std::ptr::null_mut(), 0);
-                    pg_sys::deconstruct_array(
-                        array.cast(),
-                        *element,
-                        i32::from(*length),
-                        *by_value,
-                        *align as _,
-                        &mut values,
-                        &mut nulls,
-                        &mut count,
-                    );
+                    let (values, nulls) = element.elements(array.cast());
                     let convert = match convert {
                         Ok(convert) => convert,
                         Err(refused) => return Err((**refused).clone()),
                     };
-                    if count as usize != convert.len() {
+                    if values.len() != convert.len() {
                         return Err(wrong_count(
                             &model.features.features,
-                            count as usize,
+                            values.len(),
                             resolved,
                         ));
                     }
                     for (i, convert) in convert.iter_mut().enumerate() {
-                        convert.encode(i, *values.add(i), *nulls.add(i), encoder, row)?;
+                        convert.encode(i, values[i], nulls[i], encoder, row)?;
                     }
                 }
             }

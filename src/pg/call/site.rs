@@ -14,6 +14,7 @@ use crate::nn::Scratch;
 use crate::pg::cache::{self, DecodedModel};
 use crate::pg::encoding;
 use crate::pg::error::Report;
+use crate::pg::in_context::in_context;
 use crate::pg::reader::{self, Resolved};
 use crate::pg::{interrupt, settings};
 
@@ -225,21 +226,11 @@ impl Site {
         pinned: bool,
         answer: Answer,
     ) -> Result<&'a mut Site, Report> {
-        // SAFETY: as for `get`.
-        let site = Box::new(unsafe { Site::new(fcinfo, text, key, pinned, answer)? });
-        // SAFETY: the callback owns the box from here on and frees it with the context that holds
-        // the FmgrInfo, whichever way that goes.
+        // SAFETY: as for `get`; the site goes with the FmgrInfo.
         unsafe {
+            let site = Site::new(fcinfo, text, key, pinned, answer)?;
             let flinfo = (*fcinfo).flinfo;
-            let callback: *mut pg_sys::MemoryContextCallback = pg_sys::MemoryContextAlloc(
-                (*flinfo).fn_mcxt,
-                size_of::<pg_sys::MemoryContextCallback>(),
-            )
-            .cast();
-            let site = Box::into_raw(site);
-            (*callback).func = Some(free_site);
-            (*callback).arg = site.cast();
-            pg_sys::MemoryContextRegisterResetCallback((*flinfo).fn_mcxt, callback);
+            let site = in_context((*flinfo).fn_mcxt, site);
             (*flinfo).fn_extra = site.cast();
             Ok(&mut *site)
         }
@@ -355,12 +346,6 @@ impl Site {
         predictor.forward_until(&interrupt::Checks, row, 1, &mut self.out, scratch);
         Ok(true)
     }
-}
-
-/// Frees a call site with the memory context of its `FmgrInfo`.
-unsafe extern "C-unwind" fn free_site(site: *mut std::ffi::c_void) {
-    // SAFETY: made by Box::into_raw in `create`, freed here once.
-    drop(unsafe { Box::from_raw(site.cast::<Site>()) });
 }
 
 /// A row as the network has it, and its outputs.

@@ -7,6 +7,7 @@ use super::convert::Convert;
 use super::wrong_count::wrong_count;
 use crate::features::{Encoder, Kind};
 use crate::pg::cache::DecodedModel;
+use crate::pg::element_type::{ElementType, free_elements};
 use crate::pg::error::Report;
 use crate::pg::reader::Resolved;
 use crate::pg::type_name::type_name;
@@ -14,10 +15,7 @@ use crate::pg::type_name::type_name;
 /// How a sequence is read from the only argument of a call.
 pub(super) struct StepsArgument {
     element: Element,
-    /// How an element lies in the array.
-    length: i16,
-    by_value: bool,
-    align: i8,
+    element_type: ElementType,
     /// For a literal without a type, the array type as which it is parsed: its input function and
     /// that function's parameter.
     literal: Option<(pg_sys::Oid, pg_sys::Oid)>,
@@ -67,8 +65,7 @@ impl StepsArgument {
                     resolved,
                 ));
             }
-            let (mut length, mut by_value, mut align) = (0, false, 0);
-            pg_sys::get_typlenbyvalalign(element, &mut length, &mut by_value, &mut align);
+            let element_type = ElementType::of(element);
             let (mut input, mut parameter) = (pg_sys::InvalidOid, pg_sys::InvalidOid);
             if literal {
                 pg_sys::getTypeInputInfo(argument, &mut input, &mut parameter);
@@ -87,9 +84,7 @@ impl StepsArgument {
                             .collect::<Result<_, _>>()?,
                     }
                 },
-                length,
-                by_value,
-                align,
+                element_type,
                 literal: literal.then_some((input, parameter)),
             })
         }
@@ -117,19 +112,8 @@ impl StepsArgument {
             };
             let array: *mut pg_sys::ArrayType = pg_sys::pg_detoast_datum(given).cast();
             let dimensions = array_dimensions(array);
-            let (mut values, mut nulls, mut count) =
-                (std::ptr::null_mut(), std::ptr::null_mut(), 0);
-            pg_sys::deconstruct_array(
-                array,
-                (*array).elemtype,
-                i32::from(self.length),
-                self.by_value,
-                self.align as _,
-                &mut values,
-                &mut nulls,
-                &mut count,
-            );
-            if count == 0 {
+            let (values, nulls) = self.element_type.elements(array);
+            if values.is_empty() {
                 return Err(Report::new(
                     Code::ERRCODE_INVALID_PARAMETER_VALUE,
                     format!(
@@ -139,10 +123,7 @@ impl StepsArgument {
                 )
                 .hint("Give at least one step, or NULL, for which the answer is NULL."));
             }
-            let elements = Elements {
-                values: std::slice::from_raw_parts(values, count as usize),
-                nulls: std::slice::from_raw_parts(nulls, count as usize),
-            };
+            let elements = Elements { values, nulls };
             match &mut self.element {
                 Element::Row(composite) => {
                     encode_rows(composite, &elements, dimensions, model, resolved, row)?;
@@ -163,8 +144,7 @@ impl StepsArgument {
                 }
             }
             // Many calls may come before the memory context is reset.
-            pg_sys::pfree(values.cast());
-            pg_sys::pfree(nulls.cast());
+            free_elements(values, nulls);
             if array.cast() != given {
                 pg_sys::pfree(array.cast());
             }

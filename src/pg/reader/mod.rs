@@ -14,6 +14,7 @@ use super::access::{Right, invoker};
 use super::error::{Report, Result};
 use super::interrupt;
 use super::own_table::{Key, Table};
+use crate::hex::hex;
 use crate::memory;
 
 use model::model_by_id;
@@ -72,19 +73,11 @@ pub(crate) fn resolve_sha256(sha256: &[u8]) -> Result<Resolved> {
         }
         denied = Some(());
     }
-    let hex = hex(sha256);
+    let hex = hex(&sha256[..sha256.len().min(32)]);
     Err(match denied {
         Some(()) => Report::denied(format!("permission denied for the model with sha256 {hex}"))
             .hint("Ask the model's owner for it: SELECT neural.grant_model(model, role)."),
         None => Report::undefined(format!("no version has the sha256 {hex}"))
             .hint("neural.model_versions lists the hashes of the versions you may use."),
     })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .take(32)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }

@@ -5,6 +5,7 @@ use pgrx::pg_sys;
 use super::Reader;
 use crate::features::{Arrays, Error, Intake, Origin, Real};
 use crate::memory;
+use crate::pg::element_type::{ElementType, free_elements};
 
 /// How the arrays of one SQL type are read. Chosen once a column or argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -267,27 +268,16 @@ unsafe fn read_numerics<T: Held>(array: *mut pg_sys::ArrayType, count: usize, in
     if count == 0 {
         return;
     }
-    let (mut values, mut nulls, mut found) = (std::ptr::null_mut(), std::ptr::null_mut(), 0);
-    // SAFETY: an array of varlenas aligned as integers; what is pallocated is freed.
+    // SAFETY: an array of numerics; what is pallocated is freed.
     unsafe {
-        pg_sys::deconstruct_array(
-            array,
-            pg_sys::NUMERICOID,
-            -1,
-            false,
-            b'i' as _,
-            &mut values,
-            &mut nulls,
-            &mut found,
-        );
-        for i in 0..usize::try_from(found).unwrap_or(0) {
-            into.push(if *nulls.add(i) {
+        let (values, nulls) = ElementType::NUMERIC.elements(array);
+        for (value, null) in values.iter().zip(nulls) {
+            into.push(if *null {
                 T::NAN
             } else {
-                T::of_double(Reader::Numeric.number(*values.add(i)))
+                T::of_double(Reader::Numeric.number(*value))
             });
         }
-        pg_sys::pfree(values.cast());
-        pg_sys::pfree(nulls.cast());
+        free_elements(values, nulls);
     }
 }

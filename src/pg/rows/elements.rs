@@ -3,16 +3,14 @@
 use pgrx::pg_sys;
 
 use super::Reader;
+use crate::pg::element_type::ElementType;
 
 /// How the arrays of one SQL type are read.
 #[derive(Debug, Clone, Copy)]
 pub struct Elements {
     /// How an element is read.
     pub reader: Reader,
-    type_oid: pg_sys::Oid,
-    length: i16,
-    by_value: bool,
-    align: std::ffi::c_char,
+    element: ElementType,
 }
 
 impl Elements {
@@ -27,15 +25,8 @@ impl Elements {
                 return None;
             }
             let reader = Reader::for_type(type_oid)?;
-            let (mut length, mut by_value, mut align) = (0, false, 0);
-            pg_sys::get_typlenbyvalalign(type_oid, &mut length, &mut by_value, &mut align);
-            Some(Elements {
-                reader,
-                type_oid,
-                length,
-                by_value,
-                align,
-            })
+            let element = ElementType::of(type_oid);
+            Some(Elements { reader, element })
         }
     }
 
@@ -49,23 +40,13 @@ impl Elements {
         datum: pg_sys::Datum,
         mut each: impl FnMut(Option<pg_sys::Datum>),
     ) -> usize {
-        let (mut values, mut nulls, mut count) = (std::ptr::null_mut(), std::ptr::null_mut(), 0);
-        // SAFETY: a plain array of that element type, taken apart in arrays of `count`.
+        // SAFETY: a plain array of that element type.
         unsafe {
             let array: *mut pg_sys::ArrayType =
                 pg_sys::pg_detoast_datum(datum.cast_mut_ptr()).cast();
-            pg_sys::deconstruct_array(
-                array,
-                self.type_oid,
-                i32::from(self.length),
-                self.by_value,
-                self.align,
-                &mut values,
-                &mut nulls,
-                &mut count,
-            );
-            for i in 0..count as usize {
-                each((!*nulls.add(i)).then(|| *values.add(i)));
+            let (values, nulls) = self.element.elements(array);
+            for (value, null) in values.iter().zip(nulls) {
+                each((!null).then_some(*value));
             }
             (*array).ndim as usize
         }

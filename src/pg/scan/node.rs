@@ -11,6 +11,7 @@ use super::calls::Call;
 use super::executor::{self, clear, passes, project, width};
 use super::parallel::{self, Counters};
 use super::{gather, lists};
+use crate::pg::in_context::in_context;
 
 const NAME: &CStr = c"NeuralScore";
 
@@ -238,22 +239,10 @@ unsafe extern "C-unwind" fn begin(
         let child = executor::ExecInitNode((*plan).scan.plan.lefttree, estate, flags);
         (*node).ss.ps.lefttree = child;
         pgrx_extern_c_guard(|| {
-            let batch = Box::into_raw(Box::new(Batch::new(&mut *node, &*plan, estate)));
-            let context = (*estate).es_query_cxt;
-            let size = size_of::<pg_sys::MemoryContextCallback>();
-            let callback: *mut pg_sys::MemoryContextCallback =
-                pg_sys::MemoryContextAlloc(context, size).cast();
-            (*callback).func = Some(free);
-            (*callback).arg = batch.cast();
-            pg_sys::MemoryContextRegisterResetCallback(context, callback);
-            (*node.cast::<State>()).batch = batch;
+            let batch = Batch::new(&mut *node, &*plan, estate);
+            (*node.cast::<State>()).batch = in_context((*estate).es_query_cxt, batch);
         });
     }
-}
-
-unsafe extern "C-unwind" fn free(batch: *mut std::ffi::c_void) {
-    // SAFETY: made by Box::into_raw in `begin`, freed here once.
-    drop(unsafe { Box::from_raw(batch.cast::<Batch>()) });
 }
 
 /// The next row. No frame of it holds a value with a destructor: errors in expressions and in the

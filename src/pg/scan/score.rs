@@ -11,6 +11,7 @@ use super::copy::Copying;
 use super::executor::MemoryContextReset;
 use super::functions::{self, Function};
 use super::lists;
+use crate::hex::hex;
 use crate::memory;
 use crate::pg::call::{Answer, Rows, Site, answer};
 use crate::pg::error::Report;
@@ -478,8 +479,7 @@ impl Call {
                 pgrx::varsize_any_exhdr(value),
             );
             let (resolved, text) = if self.function.pinned {
-                let hash: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-                (reader::resolve_sha256(bytes), hash)
+                (reader::resolve_sha256(bytes), hex(bytes))
             } else {
                 let text = String::from_utf8_lossy(bytes).into_owned();
                 (reader::resolve(&text), text)

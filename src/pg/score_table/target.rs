@@ -8,6 +8,7 @@ use super::order::Order;
 use super::output::Output;
 use super::receiver::own_column;
 use super::statement::{Written, count, run};
+use crate::hex::hex;
 use crate::pg::error::{Report, Result};
 use crate::pg::rows::ResultColumn;
 use crate::pg::scoring::find_features;
@@ -300,12 +301,7 @@ fn find_output(order: &Order, table: &str, columns: &[Column]) -> Result<Output>
 /// The call of the model for a row of the table: by its bytes, so that neither a deployment nor
 /// another model of its name mixes two versions.
 fn call(order: &Order, output: &Output, arguments: &str) -> String {
-    let hash: String = order
-        .resolved
-        .sha256
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let hash = hex(&order.resolved.sha256);
     format!(
         "neural.{}_pinned({}::pg_catalog.bytea, {arguments})",
         output.function(),

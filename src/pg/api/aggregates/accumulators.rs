@@ -1,12 +1,13 @@
-//! log_loss, brier, rmse, mae, r2: states of constant size, one set of functions for each metric.
+//! log_loss and brier, rmse, mae and r2: states of constant size, one for the metrics of probabilities
+//! and one for those of numbers.
 
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo};
 
 use super::{
     FromDatum, aggregate_context, argument, broken_state, bytea_argument, new_bytea,
-    number_or_null, place, raw_function, require_aggregate, state, state_or_null,
+    number_or_null, place, require_aggregate, state, state_or_null,
 };
-use crate::metrics::{AbsoluteError, Accumulator, Brier, Error, LogLoss, R2, SquaredError, Words};
+use crate::metrics::{Accumulator, Error, Errors, Probabilities, Words};
 use crate::pg::error::Report;
 
 fn refuse(error: Error) -> ! {
@@ -98,58 +99,48 @@ unsafe fn deserialize<A: Accumulator>(fcinfo: FunctionCallInfo) -> Datum {
     }
 }
 
-/// The metric.
+/// A metric of the state.
 ///
 /// # Safety
 /// Called as (internal).
-unsafe fn finish<A: Accumulator>(fcinfo: FunctionCallInfo) -> Datum {
+unsafe fn finish<A: Accumulator>(fcinfo: FunctionCallInfo, metric: fn(&A) -> Option<f64>) -> Datum {
     // SAFETY: by this function's contract.
     unsafe {
         require_aggregate(fcinfo);
-        let value = state::<A>(fcinfo, 0).and_then(|state| state.value());
+        let value = state::<A>(fcinfo, 0).and_then(|state| metric(state));
         number_or_null(fcinfo, value)
     }
 }
 
-/// Makes an accumulator's five functions, each with the name of its record.
+/// Makes an accumulator's functions, each with the name of its record: those of the state and those of
+/// the metrics.
 macro_rules! accumulator_functions {
-    ($accumulator:ty: $($name:ident $info:ident = $body:ident),*) => {
+    (
+        $accumulator:ty:
+        $($name:ident $info:ident = $body:ident),*;
+        $($metric_name:ident $metric_info:ident = $metric:ident),*
+    ) => {
         $(raw_function!($name, $info, $body::<$accumulator>);)*
+        $(raw_function!($metric_name, $metric_info, |fcinfo| {
+            finish(fcinfo, <$accumulator>::$metric)
+        });)*
     };
 }
 
-accumulator_functions!(LogLoss:
-    neural_log_loss_transition pg_finfo_neural_log_loss_transition = push,
-    neural_log_loss_combine pg_finfo_neural_log_loss_combine = merge,
-    neural_log_loss_serialize pg_finfo_neural_log_loss_serialize = serialize,
-    neural_log_loss_deserialize pg_finfo_neural_log_loss_deserialize = deserialize,
-    neural_log_loss_final pg_finfo_neural_log_loss_final = finish
+accumulator_functions!(Probabilities:
+    neural_probabilities_transition pg_finfo_neural_probabilities_transition = push,
+    neural_probabilities_combine pg_finfo_neural_probabilities_combine = merge,
+    neural_probabilities_serialize pg_finfo_neural_probabilities_serialize = serialize,
+    neural_probabilities_deserialize pg_finfo_neural_probabilities_deserialize = deserialize;
+    neural_log_loss_final pg_finfo_neural_log_loss_final = log_loss,
+    neural_brier_final pg_finfo_neural_brier_final = brier
 );
-accumulator_functions!(Brier:
-    neural_brier_transition pg_finfo_neural_brier_transition = push,
-    neural_brier_combine pg_finfo_neural_brier_combine = merge,
-    neural_brier_serialize pg_finfo_neural_brier_serialize = serialize,
-    neural_brier_deserialize pg_finfo_neural_brier_deserialize = deserialize,
-    neural_brier_final pg_finfo_neural_brier_final = finish
-);
-accumulator_functions!(SquaredError:
-    neural_rmse_transition pg_finfo_neural_rmse_transition = push,
-    neural_rmse_combine pg_finfo_neural_rmse_combine = merge,
-    neural_rmse_serialize pg_finfo_neural_rmse_serialize = serialize,
-    neural_rmse_deserialize pg_finfo_neural_rmse_deserialize = deserialize,
-    neural_rmse_final pg_finfo_neural_rmse_final = finish
-);
-accumulator_functions!(AbsoluteError:
-    neural_mae_transition pg_finfo_neural_mae_transition = push,
-    neural_mae_combine pg_finfo_neural_mae_combine = merge,
-    neural_mae_serialize pg_finfo_neural_mae_serialize = serialize,
-    neural_mae_deserialize pg_finfo_neural_mae_deserialize = deserialize,
-    neural_mae_final pg_finfo_neural_mae_final = finish
-);
-accumulator_functions!(R2:
-    neural_r2_transition pg_finfo_neural_r2_transition = push,
-    neural_r2_combine pg_finfo_neural_r2_combine = merge,
-    neural_r2_serialize pg_finfo_neural_r2_serialize = serialize,
-    neural_r2_deserialize pg_finfo_neural_r2_deserialize = deserialize,
-    neural_r2_final pg_finfo_neural_r2_final = finish
+accumulator_functions!(Errors:
+    neural_errors_transition pg_finfo_neural_errors_transition = push,
+    neural_errors_combine pg_finfo_neural_errors_combine = merge,
+    neural_errors_serialize pg_finfo_neural_errors_serialize = serialize,
+    neural_errors_deserialize pg_finfo_neural_errors_deserialize = deserialize;
+    neural_rmse_final pg_finfo_neural_rmse_final = rmse,
+    neural_mae_final pg_finfo_neural_mae_final = mae,
+    neural_r2_final pg_finfo_neural_r2_final = r2
 );

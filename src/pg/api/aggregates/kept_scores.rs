@@ -7,12 +7,12 @@
 use std::cell::{Cell, RefCell};
 use std::slice;
 
-use pgrx::pg_guard;
-use pgrx::pg_sys::{self, MemoryContext, MemoryContextCallback};
+use pgrx::pg_sys::{self, MemoryContext};
 
 use super::score_files::{FileName, Opened, OwnFile, Registered, remove_with};
 use crate::metrics::{Merge, Run, Separation, separation, separation_of_sorted};
 use crate::pg::error::Report;
+use crate::pg::in_context::in_context;
 use crate::pg::{interrupt, settings};
 
 /// The first room a list gets: small, for queries with many groups.
@@ -364,7 +364,6 @@ fn read_ahead() -> usize {
 /// What the states of one memory context have in common.
 struct Keeper {
     context: MemoryContext,
-    callback: MemoryContextCallback,
     states: *mut RankingState,
     /// Bytes of scores in memory.
     bytes: usize,
@@ -373,20 +372,20 @@ struct Keeper {
     names: Vec<FileName>,
 }
 
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        let this: *mut Keeper = self;
+        KEEPERS.with_borrow_mut(|keepers| keepers.retain(|other| *other != this));
+        HELD.set(HELD.get().saturating_sub(self.bytes));
+    }
+}
+
 impl Keeper {
     /// The keeper of a context: a new one where there is none, which goes with the context.
     ///
     /// # Safety
     /// The context is alive.
     unsafe fn of(context: MemoryContext) -> *mut Keeper {
-        #[pg_guard]
-        unsafe extern "C-unwind" fn gone(keeper: *mut std::ffi::c_void) {
-            let keeper = keeper.cast::<Keeper>();
-            KEEPERS.with_borrow_mut(|keepers| keepers.retain(|other| *other != keeper));
-            // SAFETY: made by Box::into_raw below; a context calls back once.
-            let keeper = unsafe { Box::from_raw(keeper) };
-            HELD.set(HELD.get().saturating_sub(keeper.bytes));
-        }
         let of_context = |keeper: &&*mut Keeper| {
             // SAFETY: those in the list are alive.
             unsafe { (***keeper).context == context }
@@ -396,22 +395,15 @@ impl Keeper {
         {
             return keeper;
         }
-        let keeper = Box::into_raw(Box::new(Keeper {
+        let keeper = Keeper {
             context,
-            callback: MemoryContextCallback {
-                func: Some(gone),
-                ..Default::default()
-            },
             states: std::ptr::null_mut(),
             bytes: 0,
             own: None,
             names: Vec::new(),
-        }));
-        // SAFETY: the box is alive until the context calls back.
-        unsafe {
-            (*keeper).callback.arg = keeper.cast();
-            pg_sys::MemoryContextRegisterResetCallback(context, &raw mut (*keeper).callback);
-        }
+        };
+        // SAFETY: the context is alive, as the caller says.
+        let keeper = unsafe { in_context(context, keeper) };
         KEEPERS.with_borrow_mut(|keepers| keepers.push(keeper));
         keeper
     }

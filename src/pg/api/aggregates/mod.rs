@@ -17,28 +17,6 @@ use pgrx::pg_sys::{self, Datum, FunctionCallInfo, MemoryContext};
 
 use crate::pg::error::Report;
 
-/// Makes a function that PostgreSQL can call by its name.
-macro_rules! raw_function {
-    ($name:ident, $info:ident, $body:expr $(, $when_found:expr)?) => {
-        #[doc(hidden)]
-        #[unsafe(no_mangle)]
-        pub extern "C" fn $info() -> &'static pg_sys::Pg_finfo_record {
-            $($when_found;)?
-            const RECORD: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
-            &RECORD
-        }
-
-        #[doc(hidden)]
-        #[unsafe(no_mangle)]
-        #[pgrx::pg_guard]
-        pub unsafe extern "C-unwind" fn $name(fcinfo: FunctionCallInfo) -> Datum {
-            // SAFETY: PostgreSQL calls it with the arguments that sql/30_aggregates.sql declares.
-            unsafe { $body(fcinfo) }
-        }
-    };
-}
-use raw_function;
-
 /// The argument of this number, if it is not NULL.
 ///
 /// # Safety

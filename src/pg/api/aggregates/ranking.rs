@@ -7,7 +7,7 @@ use super::kept_scores::RankingState;
 use super::score_files::{FileName, sweep_at_transaction_end};
 use super::{
     FromDatum, aggregate_context, argument, broken_state, bytea_argument, new_bytea,
-    number_or_null, place, raw_function, require_aggregate, state, state_or_null,
+    number_or_null, place, require_aggregate, state, state_or_null,
 };
 use crate::metrics::{Ranking, Run, Separation};
 use crate::pg::error::Report;

@@ -12,11 +12,12 @@ use std::io;
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use pgrx::pg_sys::{self, MemoryContext, MemoryContextCallback};
+use pgrx::pg_sys::{self, MemoryContext};
 use pgrx::{PgSqlErrorCode as Code, pg_guard};
 
 use crate::metrics::{Run, RunFiles};
 use crate::pg::error::Report;
+use crate::pg::in_context::in_context;
 use crate::pg::interrupt;
 
 /// Small runs are gathered to as many bytes before they are written.
@@ -281,8 +282,15 @@ impl Drop for Registered {
 /// Files of other processes, removed when the query's memory goes.
 struct QueryFiles {
     context: MemoryContext,
-    callback: MemoryContextCallback,
     names: Vec<FileName>,
+}
+
+impl Drop for QueryFiles {
+    fn drop(&mut self) {
+        let this: *mut QueryFiles = self;
+        QUERIES.with_borrow_mut(|queries| queries.retain(|other| *other != this));
+        self.names.iter().for_each(|name| name.remove());
+    }
 }
 
 /// Removes a file that was handed over when the memory of the query goes.
@@ -290,33 +298,15 @@ struct QueryFiles {
 /// # Safety
 /// The context lives as long as the query reads the file.
 pub(super) unsafe fn remove_with(context: MemoryContext, name: FileName) {
-    #[pg_guard]
-    unsafe extern "C-unwind" fn gone(query: *mut std::ffi::c_void) {
-        let query = query.cast::<QueryFiles>();
-        QUERIES.with_borrow_mut(|queries| queries.retain(|other| *other != query));
-        // SAFETY: made by Box::into_raw below; a context calls back once.
-        let query = unsafe { Box::from_raw(query) };
-        query.names.iter().for_each(|name| name.remove());
-    }
     let of_context = |query: &&*mut QueryFiles| {
         // SAFETY: those in the list are alive.
         unsafe { (***query).context == context }
     };
     let known = QUERIES.with_borrow(|queries| queries.iter().find(of_context).copied());
     let query = known.unwrap_or_else(|| {
-        let query = Box::into_raw(Box::new(QueryFiles {
-            context,
-            callback: MemoryContextCallback {
-                func: Some(gone),
-                ..Default::default()
-            },
-            names: Vec::new(),
-        }));
-        // SAFETY: the box is alive until the context calls back.
-        unsafe {
-            (*query).callback.arg = query.cast();
-            pg_sys::MemoryContextRegisterResetCallback(context, &raw mut (*query).callback);
-        }
+        let names = Vec::new();
+        // SAFETY: the context is alive, as the caller says.
+        let query = unsafe { in_context(context, QueryFiles { context, names }) };
         QUERIES.with_borrow_mut(|queries| queries.push(query));
         query
     });
