@@ -1,7 +1,7 @@
 //! An activation as a layer of its own; no parameters.
 
-use super::{Backward, Forward, Layer, Operation};
-use crate::nn::activation::Activation;
+use crate::nn::kernels::activation::Activation;
+use crate::nn::layer::{Backward, Forward, Layer, Operation};
 
 /// Rows [rows, width] to rows of the same shape.
 #[derive(Debug)]

@@ -1,13 +1,13 @@
 //! The dense layer, `activation(x · Wᵀ + b)`; parameters and layout as in `torch.nn.Linear`.
 
-use super::{Backward, Forward, Inputs, Layer, Operation, ParameterSpec, View};
-use crate::nn::activation::Activation;
-use crate::nn::initializer::{Initializer, ParameterKind};
-use crate::nn::matrix::{matrix, matrix_mut, multiply_paced, strided};
-use crate::nn::row_sums::add_rows;
-use crate::nn::small_product::{Left, Right, padded};
-use crate::nn::training_product::{DotProducts, Start, TrainingProduct};
-use crate::nn::transpose::transpose;
+use crate::nn::kernels::activation::Activation;
+use crate::nn::kernels::matrix::{matrix, matrix_mut, multiply_paced, strided};
+use crate::nn::kernels::row_sums::add_rows;
+use crate::nn::kernels::small_product::{Left, Right, padded};
+use crate::nn::kernels::training_product::{DotProducts, Start, TrainingProduct};
+use crate::nn::kernels::transpose::transpose;
+use crate::nn::layer::initializer::{Initializer, ParameterKind};
+use crate::nn::layer::{Backward, Forward, Inputs, Layer, Operation, ParameterSpec, View};
 
 /// Rows [rows, steps, width] to rows [rows, steps, units].
 #[derive(Debug)]

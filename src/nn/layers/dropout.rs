@@ -1,7 +1,7 @@
 //! Inverted dropout, as in `torch.nn.Dropout`: in training each value is zero with probability
 //! `rate` and otherwise scaled by 1 / (1 - rate); outside training nothing happens.
 
-use super::{Backward, Forward, Layer, Operation};
+use crate::nn::layer::{Backward, Forward, Layer, Operation};
 
 /// Rows [rows, width] to rows of the same shape.
 #[derive(Debug)]

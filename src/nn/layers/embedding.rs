@@ -1,7 +1,7 @@
 //! A learnt vector for each level of a categorical feature, as `torch.nn.Embedding`.
 
-use super::{Backward, Forward, Layer, Operation, ParameterSpec, level};
-use crate::nn::initializer::ParameterKind;
+use crate::nn::layer::initializer::ParameterKind;
+use crate::nn::layer::{Backward, Forward, Layer, Operation, ParameterSpec, level};
 
 /// Rows [rows, steps] of level indexes to rows [rows, steps, units].
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! Layers of several inputs: sum, product and concatenation; no parameters.
 
-use super::{Backward, Forward, Layer, Operation};
+use crate::nn::layer::{Backward, Forward, Layer, Operation};
 
 /// The sum of inputs [rows, width].
 #[derive(Debug)]

@@ -4,8 +4,8 @@
 //! (Holzmüller et al., "Better by default", 2024, from whom also the idea of a larger learning
 //! rate for it: `factor` multiplies the step that an adaptive optimizer takes).
 
-use super::{Backward, Forward, Layer, Operation, ParameterSpec};
-use crate::nn::initializer::{Initializer, ParameterKind};
+use crate::nn::layer::initializer::{Initializer, ParameterKind};
+use crate::nn::layer::{Backward, Forward, Layer, Operation, ParameterSpec};
 
 /// Rows [rows, width] to rows of the same shape.
 #[derive(Debug)]
@@ -62,6 +62,6 @@ impl Layer for Scale {
 
 /// `x · (1 + factor · w)`, rounded in one fixed way.
 #[inline(always)]
-pub fn scaled(x: f32, w: f32, factor: f32) -> f32 {
+fn scaled(x: f32, w: f32, factor: f32) -> f32 {
     x * (1.0 + factor * w)
 }

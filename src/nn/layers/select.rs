@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Backward, Forward, Layer, Operation};
+use crate::nn::layer::{Backward, Forward, Layer, Operation};
 
 /// Rows of the network's input to rows [rows, width].
 #[derive(Debug)]

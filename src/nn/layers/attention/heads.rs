@@ -8,10 +8,10 @@
 
 use super::panels::{in_panels, left, pack, right, to_panels, transpose, transposed};
 use super::softmax::{Softmax, SoftmaxBackward};
-use crate::nn::dropout_mask::DropoutMask;
-use crate::nn::processor::Processor;
-use crate::nn::small_product::{Product, padded};
-use crate::nn::stop::Pace;
+use crate::nn::base::stop::Pace;
+use crate::nn::kernels::processor::Processor;
+use crate::nn::kernels::small_product::{Product, padded};
+use crate::nn::layers::dropout_mask::DropoutMask;
 
 /// Queries whose scores are computed at once, at most.
 const BLOCK: usize = 64;
@@ -285,8 +285,8 @@ pub(in crate::nn::layers) fn take<'a>(scratch: &mut &'a mut [f32], length: usize
 #[cfg(test)]
 mod tests {
     use super::{Heads, Processor, RowPass};
-    use crate::nn::Random;
-    use crate::nn::stop::Pace;
+    use crate::nn::base::random::Random;
+    use crate::nn::base::stop::Pace;
 
     /// One row's context, with these instructions.
     fn attend(heads: Heads, qkv: &[f32], there: usize, processor: Processor) -> Vec<u32> {

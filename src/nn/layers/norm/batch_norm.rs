@@ -17,16 +17,16 @@ use serde_json::{Map, Value};
 
 use super::channels::{Channels, GradientRows, InputRows, Rows};
 use super::{Affine, NormSettings, is_keras, parameter};
-use crate::nn::Error;
 use crate::nn::architecture::shortest;
-use crate::nn::initializer::ParameterKind;
-use crate::nn::layer_types::{Built, LayerType, Rank, Site, Spec};
-use crate::nn::layers::{Backward, Forward, Layer, Operation, ParameterSpec};
-use crate::nn::lengths::LengthRule;
-use crate::nn::packed::{Packed, PackedPass};
-use crate::nn::packed_memory::{Packer, Values};
-use crate::nn::processor::{Processor, Task};
-use crate::nn::shape::Shape;
+use crate::nn::base::error::Error;
+use crate::nn::base::lengths::LengthRule;
+use crate::nn::base::shape::Shape;
+use crate::nn::kernels::packed_memory::{Packer, Values};
+use crate::nn::kernels::processor::{Processor, Task};
+use crate::nn::layer::initializer::ParameterKind;
+use crate::nn::layer::packed::{Packed, PackedPass};
+use crate::nn::layer::spec::{Built, LayerType, Rank, Site, Spec};
+use crate::nn::layer::{Backward, Forward, Layer, Operation, ParameterSpec};
 
 /// PyTorch's default.
 const MOMENTUM: f32 = 0.1;

@@ -9,14 +9,14 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::{Group, NormSettings};
-use crate::nn::Error;
-use crate::nn::layer_types::{Built, LayerType, Rank, Site, Spec};
-use crate::nn::layers::{Backward, Forward, Layer, Operation, ParameterSpec};
-use crate::nn::lengths::LengthRule;
-use crate::nn::packed::{Packed, PackedPass};
-use crate::nn::packed_memory::{Packer, Values};
-use crate::nn::processor::{Processor, Task};
-use crate::nn::shape::Shape;
+use crate::nn::base::error::Error;
+use crate::nn::base::lengths::LengthRule;
+use crate::nn::base::shape::Shape;
+use crate::nn::kernels::packed_memory::{Packer, Values};
+use crate::nn::kernels::processor::{Processor, Task};
+use crate::nn::layer::packed::{Packed, PackedPass};
+use crate::nn::layer::spec::{Built, LayerType, Rank, Site, Spec};
+use crate::nn::layer::{Backward, Forward, Layer, Operation, ParameterSpec};
 
 /// Keras's default; PyTorch has none.
 const GROUPS: usize = 32;

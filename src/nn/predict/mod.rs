@@ -1,0 +1,4 @@
+//! Predictions by the layers' packed forms.
+
+mod layout;
+pub mod predictor;

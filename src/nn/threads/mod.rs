@@ -1,0 +1,4 @@
+//! Work on several threads.
+
+pub(crate) mod parallel;
+pub(crate) mod signals;
