@@ -1,10 +1,12 @@
 //! Architectures fitted to their features and options: embeddings in front, dropout between.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
-use super::{Architecture, LayerKind, LayerSpec};
+use super::{Architecture, LayerSpec};
 use crate::nn::base::error::Error;
 use crate::nn::layer::spec::Rank;
+use crate::nn::layers::{ConcatSpec, DenseSpec, DropoutSpec, EmbeddingSpec, InputSpec};
 
 impl Architecture {
     /// As what the network wants to read a feature with many numbers a row: what the first layer
@@ -13,34 +15,21 @@ impl Architecture {
         let Some((layers, readers)) = self.readers() else {
             return Rank::Any;
         };
-        let names_it = |layer: &LayerSpec| match &layer.kind {
-            LayerKind::Input { features } => features
-                .as_ref()
-                .is_none_or(|names| names.iter().any(|name| name == feature)),
-            _ => false,
-        };
         let mut next: Vec<usize> = (0..layers.len())
-            .filter(|&i| names_it(&layers[i]) || (i == 0 && layers[i].inputs.is_empty()))
-            .filter(|&i| names_it(&layers[i]) || !matches!(layers[i].kind, LayerKind::Input { .. }))
+            .filter(|&i| layers[i].reads(feature, true, i == 0))
             .collect();
         let mut seen = vec![false; layers.len()];
         while let Some(place) = next.pop() {
             if std::mem::replace(&mut seen[place], true) {
                 continue;
             }
-            match &layers[place].kind {
-                kind if kind.rank() != Rank::Any => return kind.rank(),
-                // These leave the shape, or act on every step alike; what is behind them decides.
-                LayerKind::Input { .. }
-                | LayerKind::Dense(_)
-                | LayerKind::Dropout { .. }
-                | LayerKind::Scale { .. }
-                | LayerKind::Activation(_)
-                | LayerKind::Add
-                | LayerKind::Multiply
-                | LayerKind::Concat => next.extend(&readers[place]),
-                LayerKind::Typed(spec) if spec.keeps_shape() => next.extend(&readers[place]),
-                _ => {}
+            let layer = &layers[place];
+            if layer.rank() != Rank::Any {
+                return layer.rank();
+            }
+            // What is behind these decides.
+            if layer.kind.keeps_shape() {
+                next.extend(&readers[place]);
             }
         }
         Rank::Any
@@ -53,15 +42,8 @@ impl Architecture {
         let Some((layers, readers)) = self.readers() else {
             return Vec::new();
         };
-        let reads_it = |(place, layer): (usize, &LayerSpec)| match &layer.kind {
-            LayerKind::Input { features: None } => only,
-            LayerKind::Input {
-                features: Some(names),
-            } => names.iter().any(|name| name == feature),
-            _ => only && place == 0 && layer.inputs.is_empty(),
-        };
-        let mut next: Vec<usize> = { layers.iter().enumerate() }
-            .filter_map(|found| reads_it(found).then_some(found.0))
+        let mut next: Vec<usize> = (0..layers.len())
+            .filter(|&i| layers[i].reads(feature, only, only && i == 0))
             .collect();
         let mut seen = vec![false; layers.len()];
         let mut found = Vec::new();
@@ -69,13 +51,8 @@ impl Architecture {
             if std::mem::replace(&mut seen[place], true) {
                 continue;
             }
-            let passes = match &layers[place].kind {
-                LayerKind::Input { .. } | LayerKind::Dropout { .. } | LayerKind::Activation(_) => {
-                    true
-                }
-                kind => kind.type_name() == "positional_encoding",
-            };
-            if passes {
+            let kind = &layers[place].kind;
+            if kind.is_elementwise() || kind.type_name() == "positional_encoding" {
                 next.extend(&readers[place]);
             }
             found.push(layers[place].clone());
@@ -86,45 +63,29 @@ impl Architecture {
     /// Whether an embedding reads the network's input without an input layer in between: the only
     /// feature is then read as levels.
     pub fn embeds_input(&self) -> bool {
-        self.layers.first().is_some_and(|first| {
-            first.inputs.is_empty() && matches!(first.kind, LayerKind::Embedding { .. })
-        })
+        let first = self.layers.first();
+        first.is_some_and(|first| first.inputs.is_empty() && first.is::<EmbeddingSpec>())
     }
 
     /// Whether an embedding reads this feature, and the vocabulary that the embedding says it has.
     /// `only` says that there is no other feature, so that it need not be named.
     pub fn embedding_of(&self, feature: &str, only: bool) -> Option<Option<usize>> {
         let (layers, readers) = self.readers()?;
-        let vocabulary = |layer: &LayerSpec| match layer.kind {
-            LayerKind::Embedding { vocabulary, .. } => Some(vocabulary),
-            _ => None,
-        };
+        let vocabulary = |layer: &LayerSpec| layer.get::<EmbeddingSpec>().map(|own| own.vocabulary);
         if only && self.embeds_input() {
             return layers.first().and_then(vocabulary);
         }
-        let reads_it = |layer: &LayerSpec| match &layer.kind {
-            LayerKind::Input { features: None } => only,
-            LayerKind::Input {
-                features: Some(names),
-            } => names.iter().any(|name| name == feature),
-            _ => false,
-        };
         let inputs = layers.iter().zip(&readers);
         inputs
-            .filter(|(layer, _)| reads_it(layer))
+            .filter(|(layer, _)| layer.reads(feature, only, false))
             .flat_map(|(_, readers)| readers)
             .find_map(|&reader| layers.get(reader).and_then(vocabulary))
     }
 
     /// Whether a layer reads this feature: one that names it, or one that reads all of them.
     pub fn reads(&self, feature: &str) -> bool {
-        let reads_it = |(place, layer): (usize, &LayerSpec)| match &layer.kind {
-            LayerKind::Input { features } => features
-                .as_ref()
-                .is_none_or(|names| names.iter().any(|name| name == feature)),
-            _ => place == 0 && layer.inputs.is_empty(),
-        };
-        self.layers.is_empty() || self.layers.iter().enumerate().any(reads_it)
+        let mut layers = self.layers.iter().enumerate();
+        self.layers.is_empty() || layers.any(|(i, layer)| layer.reads(feature, true, i == 0))
     }
 
     /// The layers, named, and of each the places of those that read it.
@@ -148,7 +109,7 @@ impl Architecture {
         };
         let layers = &architecture.layers;
         for (i, layer) in layers.iter().enumerate() {
-            if !matches!(layer.kind, LayerKind::Embedding { .. }) {
+            if !layer.is::<EmbeddingSpec>() {
                 continue;
             }
             let reads = |(place, other): &(usize, &LayerSpec)| match layer.inputs.as_slice() {
@@ -156,14 +117,12 @@ impl Architecture {
                 inputs => inputs.iter().any(|input| input == other.name()),
             };
             for (_, input) in layers.iter().enumerate().take(i).filter(reads) {
-                if let LayerKind::Input {
-                    features: Some(features),
-                } = &input.kind
-                {
-                    for feature in features {
-                        if !found.contains(feature) {
-                            found.push(feature.clone());
-                        }
+                let names = input
+                    .get::<InputSpec>()
+                    .and_then(|own| own.features.as_ref());
+                for feature in names.into_iter().flatten() {
+                    if !found.contains(feature) {
+                        found.push(feature.clone());
                     }
                 }
             }
@@ -193,10 +152,10 @@ impl Architecture {
         for (feature, units) in columns {
             let levels = names.fresh(&format!("{feature}.level"));
             let vector = names.fresh(&format!("{feature}.embedding"));
-            let input = LayerKind::Input {
+            let input = InputSpec {
                 features: Some(vec![feature.clone()]),
             };
-            let embedding = LayerKind::Embedding {
+            let embedding = EmbeddingSpec {
                 vocabulary: None,
                 units: *units,
             };
@@ -205,9 +164,9 @@ impl Architecture {
             embeddings.push((feature, vector));
         }
         let old = std::mem::take(&mut architecture.layers);
-        let reads_all = |layer: &LayerSpec, first: bool| match &layer.kind {
-            LayerKind::Input { features } => features.is_none(),
-            _ => first && layer.inputs.is_empty(),
+        let reads_all = |layer: &LayerSpec, first: bool| match layer.get::<InputSpec>() {
+            Some(input) => input.features.is_none(),
+            None => first && layer.inputs.is_empty(),
         };
         let mut all = None;
         if old
@@ -218,13 +177,9 @@ impl Architecture {
         {
             let rest = names.fresh("columns.rest");
             let concat = names.fresh("columns");
-            front.push(LayerSpec::new(LayerKind::Input { features: None }).named(&rest));
+            front.push(LayerSpec::new(InputSpec { features: None }).named(&rest));
             let joined = std::iter::once(rest).chain(embeddings.iter().map(|(_, v)| v.clone()));
-            front.push(
-                LayerSpec::new(LayerKind::Concat)
-                    .named(&concat)
-                    .reading(joined),
-            );
+            front.push(LayerSpec::new(ConcatSpec).named(&concat).reading(joined));
             all = Some(concat);
         }
         let mut layers = front;
@@ -232,7 +187,7 @@ impl Architecture {
         let mut replaced: HashSet<String> = HashSet::new();
         let mut previous_was_all = old.first().is_some_and(|first| reads_all(first, true));
         for (i, mut layer) in old.into_iter().enumerate() {
-            if reads_all(&layer, i == 0) && matches!(layer.kind, LayerKind::Input { .. }) {
+            if reads_all(&layer, i == 0) && layer.is::<InputSpec>() {
                 replaced.insert(layer.name().to_owned());
                 previous_was_all = true;
                 continue;
@@ -245,8 +200,7 @@ impl Architecture {
                 {
                     input.clone_from(all);
                 }
-                let is_input = matches!(layer.kind, LayerKind::Input { .. });
-                if previous_was_all && layer.inputs.is_empty() && !is_input {
+                if previous_was_all && layer.inputs.is_empty() && !layer.is::<InputSpec>() {
                     layer.inputs.push(all.clone());
                 }
             }
@@ -272,8 +226,8 @@ impl Architecture {
         let mut architecture = self.named()?;
         let mut present = false;
         for layer in &mut architecture.layers {
-            if let LayerKind::Dropout { rate: own } = &mut layer.kind {
-                *own = rate;
+            if layer.is::<DropoutSpec>() {
+                layer.kind = Arc::new(DropoutSpec { rate });
                 present = true;
             }
         }
@@ -290,12 +244,13 @@ impl Architecture {
                     input.clone_from(dropout);
                 }
             }
-            let hidden = i < last && matches!(layer.kind, LayerKind::Dense(_));
+            let dense = layer.get::<DenseSpec>();
+            let hidden = i < last && dense.is_some_and(|dense| !dense.is_output);
             let name = layer.name().to_owned();
             layers.push(layer);
             if hidden {
                 let dropout = names.fresh(&format!("{name}.dropout"));
-                let spec = LayerSpec::new(LayerKind::Dropout { rate }).named(&dropout);
+                let spec = LayerSpec::new(DropoutSpec { rate }).named(&dropout);
                 layers.push(spec.reading([name.clone()]));
                 renamed.push((name, dropout));
             }
@@ -307,6 +262,20 @@ impl Architecture {
     }
 }
 
+impl LayerSpec {
+    /// Whether the layer itself reads a feature: names it, or reads all that nobody names if
+    /// `unnamed`; or is no input layer and, being the `first`, reads the columns.
+    fn reads(&self, feature: &str, unnamed: bool, first: bool) -> bool {
+        match self.get::<InputSpec>() {
+            None => first && self.inputs.is_empty(),
+            Some(InputSpec { features: None }) => unnamed,
+            Some(InputSpec {
+                features: Some(names),
+            }) => names.iter().any(|name| name == feature),
+        }
+    }
+}
+
 /// An input layer that names embedded features among others becomes a concat of its name, of the
 /// features left and the embeddings.
 fn split(
@@ -314,10 +283,8 @@ fn split(
     embeddings: &[(&str, String)],
     names: &mut Names,
 ) -> (Option<LayerSpec>, LayerSpec) {
-    let LayerKind::Input {
-        features: Some(features),
-    } = &layer.kind
-    else {
+    let own = layer.get::<InputSpec>();
+    let Some(features) = own.and_then(|own| own.features.as_ref()) else {
         return (None, layer);
     };
     let embedding_of = |name: &String| {
@@ -335,15 +302,15 @@ fn split(
         .filter(|name| embedding_of(name).is_none())
         .cloned()
         .collect();
-    let concat = LayerSpec::new(LayerKind::Concat).named(layer.name());
+    let concat = LayerSpec::new(ConcatSpec).named(layer.name());
     if rest.is_empty() {
         return (None, concat.reading(vectors));
     }
     let name = names.fresh(&format!("{}.rest", layer.name()));
-    let input = LayerSpec::new(LayerKind::Input {
+    let input = LayerSpec::new(InputSpec {
         features: Some(rest),
-    })
-    .named(&name);
+    });
+    let input = input.named(&name);
     (
         Some(input),
         concat.reading(std::iter::once(name).chain(vectors)),

@@ -1,7 +1,8 @@
 //! Which numbers a network can say at all.
 
-use super::{Architecture, LayerKind};
+use super::Architecture;
 use crate::nn::kernels::activation::{Activation, SELU_ALPHA, SELU_SCALE};
+use crate::nn::layers::DenseSpec;
 
 /// From this slope on a network learns well to give what is below 0 by a leaky relu.
 const STEEP: f32 = 0.2;
@@ -47,10 +48,7 @@ impl Architecture {
     /// What a regression's outputs are kept within by the last layer of a resolved architecture;
     /// `None` where they may be any numbers.
     pub fn output_range(&self) -> Option<OutputRange> {
-        let (LayerKind::Output(output) | LayerKind::Dense(output)) = &self.layers.last()?.kind
-        else {
-            return None;
-        };
+        let output = self.layers.last()?.get::<DenseSpec>()?;
         let activation = output.activation?;
         let is_soft =
             matches!(activation, Activation::LeakyRelu(slope) if slope > 0.0 && slope < STEEP);

@@ -2,60 +2,13 @@
 //! output layer in place.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
-use super::{Architecture, DenseSpec, LayerKind, LayerSpec};
+use super::{Architecture, LayerSpec};
 use crate::nn::base::error::{Error, nearest};
 use crate::nn::kernels::activation::Activation;
-
-/// The task's demand on a network's output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Head {
-    /// Numbers.
-    Regression {
-        /// How many a row.
-        outputs: usize,
-    },
-    /// Two classes: one unit with the positive class's logit, or two with one each (negative,
-    /// positive) where the user wrote a last layer of two units.
-    Binary,
-    /// Three classes or more, one logit each.
-    Multiclass {
-        /// Number of classes.
-        classes: usize,
-    },
-    /// Labels any number of which apply, one logit each.
-    MultiLabel {
-        /// Number of labels.
-        labels: usize,
-    },
-}
-
-impl Head {
-    /// Width of the output layer that is appended.
-    pub fn units(self) -> usize {
-        match self {
-            Head::Regression { outputs } => outputs,
-            Head::Binary => 1,
-            Head::Multiclass { classes } => classes,
-            Head::MultiLabel { labels } => labels,
-        }
-    }
-
-    /// Whether a last layer of this width fits the task.
-    pub fn accepts(self, units: usize) -> bool {
-        units == self.units() || (self == Head::Binary && units == 2)
-    }
-
-    /// Activation of the output layer; `None` where the user's own choice stands.
-    fn activation(self, units: usize) -> Option<Activation> {
-        match self {
-            Head::Regression { .. } => None,
-            Head::Binary if units == 1 => Some(Activation::Sigmoid),
-            Head::Binary | Head::Multiclass { .. } => Some(Activation::Softmax),
-            Head::MultiLabel { .. } => Some(Activation::Sigmoid),
-        }
-    }
-}
+use crate::nn::layer::head::Head;
+use crate::nn::layers::{ActivationSpec, DenseSpec, DropoutSpec, InputSpec};
 
 /// What the activation of a recognised output layer may be written as.
 fn usual(activation: Option<Activation>) -> bool {
@@ -85,34 +38,29 @@ impl Architecture {
     pub fn resolve(&self, head: Head) -> Result<Architecture, Error> {
         let mut architecture = self.named()?;
         architecture.join_last_activation(head);
-        let recognised = match architecture.layers.last().map(|last| &last.kind) {
-            Some(LayerKind::Output(_)) => true,
-            Some(LayerKind::Dense(dense)) => {
-                dense.units.is_some_and(|units| head.accepts(units)) && usual(dense.activation)
-            }
-            _ => false,
-        };
+        let last = architecture.layers.last();
+        let recognised = last
+            .and_then(LayerSpec::get::<DenseSpec>)
+            .is_some_and(|last| {
+                last.is_output || could_be_output(last, head) && usual(last.activation)
+            });
         if !recognised {
-            architecture
-                .layers
-                .push(LayerSpec::new(LayerKind::Output(DenseSpec::new(
-                    None, None,
-                ))));
+            let output = LayerSpec::new(DenseSpec::output());
+            architecture.layers.push(output);
             architecture = architecture.named()?;
         }
         let last = architecture.layers.len() - 1;
         for (i, layer) in architecture.layers.iter_mut().enumerate() {
-            let label = layer.label();
-            match &mut layer.kind {
-                LayerKind::Output(_) if i != last => {
+            match layer.get::<DenseSpec>() {
+                Some(output) if i == last => {
+                    layer.kind = Arc::new(settled(output.clone(), head, layer.label())?);
+                }
+                Some(output) if output.is_output => {
                     return Err(Error::layer(
-                        label,
+                        layer.label(),
                         "the output layer must be the last",
                         "Move it to the end, or make it a dense layer.",
                     ));
-                }
-                LayerKind::Output(output) | LayerKind::Dense(output) if i == last => {
-                    settle(output, head, label)?;
                 }
                 _ => {}
             }
@@ -132,14 +80,12 @@ impl Architecture {
         if resolved.layers.len() == written.layers.len() {
             return Ok(None);
         }
-        let dropout = |layer: &&LayerSpec| matches!(layer.kind, LayerKind::Dropout { .. });
-        let last = written.layers.iter().rev().find(|layer| !dropout(layer));
+        let mut layers = written.layers.iter().rev();
+        let last = layers.find(|layer| !layer.is::<DropoutSpec>());
         Ok(last.and_then(|layer| {
-            let activation = match &layer.kind {
-                LayerKind::Activation(activation) => *activation,
-                LayerKind::Dense(dense) => dense.activation?,
-                _ => return None,
-            };
+            let alone = layer.get::<ActivationSpec>().map(|own| own.0);
+            let dense = layer.get::<DenseSpec>().filter(|dense| !dense.is_output);
+            let activation = alone.or(dense.and_then(|dense| dense.activation))?;
             matches!(activation, Activation::Sigmoid | Activation::Softmax)
                 .then(|| (layer.label(), activation))
         }))
@@ -151,8 +97,8 @@ impl Architecture {
         let [.., before, last] = self.layers.as_slice() else {
             return;
         };
-        let LayerKind::Activation(activation @ (Activation::Sigmoid | Activation::Softmax)) =
-            last.kind
+        let Some(&ActivationSpec(activation @ (Activation::Sigmoid | Activation::Softmax))) =
+            last.get()
         else {
             return;
         };
@@ -161,21 +107,20 @@ impl Architecture {
             [input] => *input == before.name(),
             _ => false,
         };
-        let own = match &before.kind {
-            LayerKind::Output(dense) => dense,
-            LayerKind::Dense(dense) if dense.units.is_some_and(|units| head.accepts(units)) => {
-                dense
-            }
-            _ => return,
+        let Some(own) = before.get::<DenseSpec>() else {
+            return;
         };
-        if !follows || !matches!(own.activation, None | Some(Activation::Linear)) {
+        let linear = matches!(own.activation, None | Some(Activation::Linear));
+        if !follows || !linear || !(own.is_output || could_be_output(own, head)) {
             return;
         }
+        let joined = DenseSpec {
+            activation: Some(activation),
+            ..own.clone()
+        };
         self.layers.pop();
-        if let Some(LayerKind::Dense(dense) | LayerKind::Output(dense)) =
-            self.layers.last_mut().map(|layer| &mut layer.kind)
-        {
-            dense.activation = Some(activation);
+        if let Some(last) = self.layers.last_mut() {
+            last.kind = Arc::new(joined);
         }
     }
 
@@ -235,7 +180,7 @@ impl Architecture {
                     None => return Err(unknown_input(layer, input, &names[..i])),
                 }
             }
-            if sources.is_empty() && i > 0 && !matches!(layer.kind, LayerKind::Input { .. }) {
+            if sources.is_empty() && i > 0 && !layer.is::<InputSpec>() {
                 sources.push(i - 1);
             }
             for &source in &sources {
@@ -269,7 +214,12 @@ impl LayerSpec {
     }
 }
 
-fn settle(output: &mut DenseSpec, head: Head, label: String) -> Result<(), Error> {
+/// Whether a layer is as wide as the task needs.
+fn could_be_output(dense: &DenseSpec, head: Head) -> bool {
+    dense.units.is_some_and(|units| head.accepts(units))
+}
+
+fn settled(output: DenseSpec, head: Head, label: String) -> Result<DenseSpec, Error> {
     let units = output.units.unwrap_or(head.units());
     if !head.accepts(units) {
         return Err(Error::layer(
@@ -297,9 +247,11 @@ fn settle(output: &mut DenseSpec, head: Head, label: String) -> Result<(), Error
         }
         None => output.activation.unwrap_or_default(),
     };
-    output.units = Some(units);
-    output.activation = Some(activation);
-    Ok(())
+    Ok(DenseSpec {
+        units: Some(units),
+        activation: Some(activation),
+        ..output
+    })
 }
 
 fn unknown_input(layer: &LayerSpec, input: &str, earlier: &[&str]) -> Error {

@@ -156,6 +156,16 @@ impl PackedDense {
         self.k
     }
 
+    /// What is applied to the outputs.
+    pub(in crate::nn) fn activation(&self) -> Activation {
+        self.activation
+    }
+
+    /// Replaces it.
+    pub(in crate::nn) fn set_activation(&mut self, activation: Activation) {
+        self.activation = activation;
+    }
+
     /// Memory that the packed weights hold for themselves, in bytes.
     pub fn size_bytes(&self) -> usize {
         self.lines.own_bytes()

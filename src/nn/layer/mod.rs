@@ -4,6 +4,7 @@
 //! own, for a block of rows at once. Rows may stand apart by more than their width, so that a
 //! range of the input's columns is read where it is.
 
+pub(in crate::nn) mod head;
 pub mod initializer;
 pub(in crate::nn) mod packed;
 pub(in crate::nn) mod settings;
@@ -15,7 +16,7 @@ use std::ops::Range;
 use crate::nn::base::lengths::Steps;
 use crate::nn::base::random::Random;
 use crate::nn::base::stop::Pace;
-use crate::nn::kernels::activation::Activation;
+use crate::nn::kernels::packed_dense::PackedDense;
 use crate::nn::kernels::packed_memory::Packer;
 use crate::nn::layer::initializer::{Initializer, ParameterKind};
 use crate::nn::layer::packed::Packed;
@@ -72,66 +73,20 @@ impl ParameterSpec {
     }
 }
 
-/// What a layer computes, for those who compute it by other means (the predictor's kernels).
-/// Ranges count from the start of the node's own parameters.
+/// What a layer does outside training.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Operation {
-    /// `activation(x · Wᵀ + b)` of each step, the weight's shape being [units, width].
-    Dense {
-        /// Steps of a row; a vector is one.
-        steps: usize,
-        /// Range of the weight.
-        weight: Range<usize>,
-        /// Range of the bias.
-        bias: Option<Range<usize>>,
-        /// Length of an input step.
-        width: usize,
-        /// Length of an output step.
-        units: usize,
-        /// The activation.
-        activation: Activation,
-    },
-    /// For each step `x` of a row, row `x` of a table of shape [vocabulary, units]; see [`level`].
-    Embedding {
-        /// Steps of a row; a single level is one.
-        steps: usize,
-        /// Number of rows of the table.
-        vocabulary: usize,
-        /// Length of an output step.
-        units: usize,
-    },
-    /// An activation by itself.
-    Activation {
-        /// The activation.
-        activation: Activation,
-        /// Length of the slices that a softmax adds up to one.
-        width: usize,
-    },
-    /// The input as it is (dropout, outside training).
+    /// What the layer itself computes: [`Layer::pack`] or [`Layer::pack_dense`].
+    Packed,
+    /// The input as it is.
     Identity,
-    /// `x · (1 + factor · w)`, with a weight of the input's width.
-    Scale {
-        /// What the weight is multiplied by.
-        factor: f32,
-    },
-    /// The sum of the inputs.
-    Add,
-    /// The product, element by element, of the inputs.
-    Multiply,
     /// The inputs side by side.
     Concat,
-    /// The inputs side by side, step by step.
-    JoinSteps {
-        /// Steps of each input.
-        steps: usize,
-    },
     /// Ranges of the network's columns side by side; the node has no sources.
     Select {
         /// The ranges, in order.
         ranges: Vec<Range<usize>>,
     },
-    /// Something that only the layer itself knows: [`Layer::pack`].
-    Packed,
 }
 
 /// A layer of a network that is built: sizes are known and agree.
@@ -185,12 +140,20 @@ pub trait Layer: Send + Sync + std::fmt::Debug {
     /// parameters and the inputs.
     fn backward(&self, pass: Backward<'_>);
 
-    /// What the layer computes outside training.
-    fn operation(&self) -> Operation;
+    /// What the layer does outside training.
+    fn operation(&self) -> Operation {
+        Operation::Packed
+    }
 
-    /// The layer with its parameters in the form in which it predicts, if its operation is
-    /// [`Operation::Packed`]. What it asks the packer for must follow from the layer alone.
+    /// The layer with its parameters in the form in which it predicts. What it asks the packer for
+    /// must follow from the layer alone.
     fn pack(&self, _packer: &mut Packer<'_>) -> Option<Box<dyn Packed>> {
+        None
+    }
+
+    /// The same of a layer that is one dense product for each of so many steps of a row: most are,
+    /// and their product is called directly.
+    fn pack_dense(&self, _packer: &mut Packer<'_>) -> Option<(PackedDense, usize)> {
         None
     }
 }
@@ -390,12 +353,4 @@ impl InputGradients<'_> {
             }
         }
     }
-}
-
-/// The row of an embedding's table that an encoded value stands for. Whatever the value is,
-/// the row exists: NaN and values below 0 give the first, those beyond the table the last.
-#[inline]
-pub fn level(value: f32, vocabulary: usize) -> usize {
-    // A float's conversion saturates and takes NaN to 0.
-    (value as usize).min(vocabulary.saturating_sub(1))
 }

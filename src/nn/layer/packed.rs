@@ -65,6 +65,11 @@ pub struct PackedInputs<'a> {
 }
 
 impl<'a> PackedInputs<'a> {
+    /// Number of inputs.
+    pub fn len(&self) -> usize {
+        self.steps.len()
+    }
+
     /// An input by its place.
     #[inline]
     pub fn view(&self, input: usize) -> View<'a> {

@@ -5,11 +5,11 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::initializer::Initializer;
-use crate::nn::architecture::parse::{MAX_UNITS, clip};
-use crate::nn::architecture::{DenseSpec, shortest};
 use crate::nn::base::error::{Error, nearest};
 use crate::nn::kernels::activation::{Activation, LEAKY_RELU_SLOPE};
 
+/// Most units of a layer, and most levels of an embedding.
+pub const MAX_UNITS: usize = 1_000_000;
 /// Settings that every layer has.
 const COMMON: [&str; 4] = ["type", "name", "input", "trainable"];
 /// Settings of PyTorch's and Keras's that mean the same as ours.
@@ -359,15 +359,6 @@ impl<'a> Settings<'a> {
         }
     }
 
-    /// The settings that a type has which is an activation's class.
-    pub(in crate::nn) fn of_class(class: Activation) -> &'static [&'static str] {
-        match class {
-            Activation::LeakyRelu(_) => &["negative_slope"],
-            Activation::Gelu => &["approximate"],
-            _ => &[],
-        }
-    }
-
     fn slope_is_open(&self, keras: &str) -> Error {
         self.error(
             format!(
@@ -433,19 +424,14 @@ impl<'a> Settings<'a> {
             )
         })
     }
+}
 
-    /// The settings of a dense layer.
-    pub fn dense(&self, needs_units: bool) -> Result<DenseSpec, Error> {
-        let units = self.count("units")?;
-        if needs_units && units.is_none() {
-            return Err(self.missing("units"));
-        }
-        Ok(DenseSpec {
-            units,
-            activation: self.activation()?,
-            use_bias: self.flag("use_bias")?.unwrap_or(true),
-            kernel_initializer: self.initializer("kernel_initializer")?,
-            bias_initializer: self.initializer("bias_initializer")?,
-        })
-    }
+/// A user's text, cut to what a message can carry.
+pub(in crate::nn) fn clip(text: &str) -> String {
+    text.chars().take(64).collect()
+}
+
+/// The shortest decimal that reads back as this f32, not its expansion as f64.
+pub(in crate::nn) fn shortest(value: f32) -> f64 {
+    value.to_string().parse().unwrap_or(f64::from(value))
 }

@@ -1,11 +1,13 @@
 //! A layer's settings as an architecture names them, and what they build.
 
+use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
 use super::Layer;
+use super::head::Head;
 use super::settings::Settings;
 use crate::nn::base::error::Error;
 use crate::nn::base::lengths::LengthRule;
@@ -40,24 +42,64 @@ pub enum Rank {
 }
 
 /// A layer's settings as they are written in an architecture.
-pub trait Spec: Debug + Send + Sync {
+pub trait Spec: Any + Debug + Send + Sync {
     /// The type's name in JSON.
     fn type_name(&self) -> &'static str;
 
-    /// Whether the layer takes inputs of any shape and gives the same shape, so that what reads it
-    /// decides as what a column is read.
+    /// Whether each value of the output stands for the input's value at its place, by a rule that is
+    /// the same for all: values in another order come out in that order.
+    fn is_elementwise(&self) -> bool {
+        false
+    }
+
+    /// Whether the layer takes inputs of any shape and gives the same shape, or treats each step
+    /// alike, so that what reads it decides as what a column is read.
     fn keeps_shape(&self) -> bool {
+        self.is_elementwise()
+    }
+
+    /// Whether it reads a level's index, which other layers are not given.
+    fn reads_levels(&self) -> bool {
+        false
+    }
+
+    /// Whether inputs without values are left out, rather than refused.
+    fn skips_empty(&self) -> bool {
         false
     }
 
     /// Writes the settings as they are read, without those that have their defaults.
     fn write(&self, settings: &mut Map<String, Value>);
 
+    /// The settings with what they leave open, if what the layer reads decides it.
+    fn settled(&self, _site: &Site<'_>) -> Option<Arc<dyn Spec>> {
+        None
+    }
+
     /// The layer over these inputs.
     ///
     /// # Errors
     /// Shapes that do not fit the layer, with what to do about it.
     fn build(&self, site: &Site<'_>) -> Result<Built, Error>;
+}
+
+impl dyn Spec {
+    /// The settings of that type, if these are.
+    pub fn get<S: Spec>(&self) -> Option<&S> {
+        (self as &dyn Any).downcast_ref()
+    }
+}
+
+impl PartialEq for dyn Spec {
+    /// Two are equal when they are written the same.
+    fn eq(&self, other: &dyn Spec) -> bool {
+        let written = |spec: &dyn Spec| {
+            let mut settings = Map::new();
+            spec.write(&mut settings);
+            settings
+        };
+        self.type_name() == other.type_name() && written(self) == written(other)
+    }
 }
 
 /// Where a layer is built: what it reads.
@@ -68,6 +110,10 @@ pub struct Site<'a> {
     pub shapes: &'a [Shape],
     /// For each input whether its rows are sequences of different lengths.
     pub varying: &'a [bool],
+    /// Of each input that is a level's index, or one a step, the number of levels.
+    pub levels: &'a [Option<usize>],
+    /// What the task asks for, of the network's last layer.
+    pub head: Option<Head>,
 }
 
 /// What a specification builds.

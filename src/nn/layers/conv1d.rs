@@ -22,7 +22,7 @@ use crate::nn::kernels::packed_memory::Packer;
 use crate::nn::layer::packed::{Packed, PackedPass};
 use crate::nn::layer::settings::Settings;
 use crate::nn::layer::spec::{Built, LayerType, Rank, Site, Spec};
-use crate::nn::layer::{Backward, Forward, Inputs, Layer, Operation, ParameterSpec};
+use crate::nn::layer::{Backward, Forward, Inputs, Layer, ParameterSpec};
 
 /// The type `conv1d`.
 pub(in crate::nn) const CONV1D: LayerType = LayerType {
@@ -352,10 +352,6 @@ impl Layer for Conv1d {
                 bias.iter_mut().zip(step).for_each(|(bias, g)| *bias += g);
             }
         }
-    }
-
-    fn operation(&self) -> Operation {
-        Operation::Packed
     }
 
     fn pack(&self, packer: &mut Packer<'_>) -> Option<Box<dyn Packed>> {

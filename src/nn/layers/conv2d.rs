@@ -21,7 +21,7 @@ use crate::nn::kernels::processor::Processor;
 use crate::nn::layer::packed::{Packed, PackedPass};
 use crate::nn::layer::settings::Settings;
 use crate::nn::layer::spec::{Built, LayerType, Rank, Site, Spec};
-use crate::nn::layer::{Backward, Forward, Layer, Operation, ParameterSpec};
+use crate::nn::layer::{Backward, Forward, Layer, ParameterSpec};
 
 /// The type `conv2d`.
 pub(in crate::nn) const CONV2D: LayerType = LayerType {
@@ -287,10 +287,6 @@ impl Layer for Conv2d {
                 }
             }
         }
-    }
-
-    fn operation(&self) -> Operation {
-        Operation::Packed
     }
 
     fn pack(&self, packer: &mut Packer<'_>) -> Option<Box<dyn Packed>> {

@@ -13,7 +13,7 @@ use crate::nn::kernels::processor::{Processor, Task};
 use crate::nn::layer::packed::{Packed, PackedPass};
 use crate::nn::layer::settings::Settings;
 use crate::nn::layer::spec::{Built, LayerType, Rank, Site, Spec};
-use crate::nn::layer::{Backward, Forward, Layer, Operation};
+use crate::nn::layer::{Backward, Forward, Layer};
 
 /// PyTorch's adaptive pooling to one value is the same.
 const SETTINGS: &[&str] = &["output_size"];
@@ -230,10 +230,6 @@ impl Layer for GlobalPool {
                 }
             }
         }
-    }
-
-    fn operation(&self) -> Operation {
-        Operation::Packed
     }
 
     fn pack(&self, _: &mut Packer<'_>) -> Option<Box<dyn Packed>> {

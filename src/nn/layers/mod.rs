@@ -1,35 +1,86 @@
 //! The layers: each file holds one layer's settings, parameters, forward and backward pass.
+//!
+//! A new type is one file, its `mod` line and its line in [`LAYER_TYPES`].
 
 mod activation;
-pub(super) mod attention;
+mod attention;
+mod combine;
+mod concat;
 mod conv;
-pub(super) mod conv1d;
-pub(super) mod conv2d;
+mod conv1d;
+mod conv2d;
 mod dense;
 mod dropout;
-pub(super) mod dropout_mask;
+mod dropout_mask;
 mod embedding;
-pub(super) mod flatten;
-pub(super) mod global_pool;
-mod join;
+mod flatten;
+mod global_pool;
+mod input;
 mod linear;
-pub(super) mod norm;
-pub(super) mod pool;
+mod norm;
+mod pool;
 mod pooling;
-pub(super) mod positional_encoding;
-pub(super) mod prelu;
-pub(super) mod recurrent;
-pub(super) mod reshape;
+mod positional_encoding;
+mod prelu;
+mod recurrent;
+mod reshape;
 mod scale;
 mod select;
-pub(super) mod select_step;
-pub(super) mod transformer_encoder;
+mod select_step;
+mod transformer_encoder;
 mod windows;
 
-pub(super) use activation::ActivationLayer;
-pub(super) use dense::Dense;
-pub(super) use dropout::Dropout;
-pub(super) use embedding::Embedding;
-pub(super) use join::{Add, Concat, JoinSteps, Multiply};
-pub(super) use scale::Scale;
+use super::layer::spec::LayerType;
+use norm::{batch_norm, group_norm, layer_norm, rms_norm};
+
+pub use activation::ActivationSpec;
+pub use concat::ConcatSpec;
+pub use dense::DenseSpec;
+pub use dropout::DropoutSpec;
+pub use embedding::EmbeddingSpec;
+pub use input::InputSpec;
 pub(super) use select::Select;
+
+/// The types by name.
+pub(super) const LAYER_TYPES: &[LayerType] = &[
+    dense::DENSE,
+    dense::OUTPUT,
+    embedding::EMBEDDING,
+    dropout::DROPOUT,
+    scale::SCALE,
+    activation::ACTIVATION,
+    combine::ADD,
+    combine::MULTIPLY,
+    concat::CONCAT,
+    input::INPUT,
+    flatten::FLATTEN,
+    batch_norm::BATCH_NORM,
+    layer_norm::LAYER_NORM,
+    group_norm::GROUP_NORM,
+    rms_norm::RMS_NORM,
+    prelu::PRELU,
+    recurrent::RNN,
+    recurrent::LSTM,
+    recurrent::GRU,
+    select_step::SELECT_STEP,
+    attention::MULTI_HEAD_ATTENTION,
+    transformer_encoder::TRANSFORMER_ENCODER,
+    positional_encoding::POSITIONAL_ENCODING,
+    conv1d::CONV1D,
+    conv2d::CONV2D,
+    pool::MAX_POOL1D,
+    pool::MAX_POOL2D,
+    pool::AVG_POOL1D,
+    pool::AVG_POOL2D,
+    global_pool::GLOBAL_MAX_POOL,
+    global_pool::GLOBAL_AVG_POOL,
+    reshape::RESHAPE,
+];
+
+/// The type of this name or alias, in lower case; a class of an activation is one.
+pub(super) fn find(name: &str) -> Option<&'static LayerType> {
+    let mut types = LAYER_TYPES.iter();
+    types
+        .find(|known| known.name == name || known.aliases.contains(&name))
+        .or_else(|| activation::of_class(name))
+}

@@ -18,7 +18,7 @@ use crate::nn::kernels::packed_memory::Packer;
 use crate::nn::layer::packed::{Packed, PackedPass};
 use crate::nn::layer::settings::Settings;
 use crate::nn::layer::spec::{Built, LayerType, Rank, Site, Spec};
-use crate::nn::layer::{Backward, Forward, Layer, Operation};
+use crate::nn::layer::{Backward, Forward, Layer};
 
 const SETTINGS: &[&str] = &["pool_size", "strides", "padding"];
 
@@ -259,10 +259,6 @@ impl Layer for Pool {
                 pass.scratch,
             );
         }
-    }
-
-    fn operation(&self) -> Operation {
-        Operation::Packed
     }
 
     fn pack(&self, _: &mut Packer<'_>) -> Option<Box<dyn Packed>> {

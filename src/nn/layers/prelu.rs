@@ -16,7 +16,7 @@ use crate::nn::kernels::reduction::sum_of_pairs;
 use crate::nn::layer::initializer::ParameterKind;
 use crate::nn::layer::packed::{Packed, PackedPass};
 use crate::nn::layer::spec::{Built, LayerType, Rank, Site, Spec};
-use crate::nn::layer::{Backward, Forward, Layer, Operation, ParameterSpec};
+use crate::nn::layer::{Backward, Forward, Layer, ParameterSpec};
 
 /// PyTorch's default of what the slopes are at first.
 const START: f32 = 0.25;
@@ -169,10 +169,6 @@ impl Layer for Prelu {
                 false => weight[self.slope(place)] * upper[i],
             }
         });
-    }
-
-    fn operation(&self) -> Operation {
-        Operation::Packed
     }
 
     fn pack(&self, packer: &mut Packer<'_>) -> Option<Box<dyn Packed>> {

@@ -6,7 +6,7 @@ use crate::nn::layer::{Backward, Forward, Layer, Operation};
 
 /// Rows of the network's input to rows [rows, width].
 #[derive(Debug)]
-pub(crate) struct Select {
+pub(in crate::nn) struct Select {
     pub ranges: Vec<Range<usize>>,
     pub width: usize,
 }

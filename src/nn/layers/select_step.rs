@@ -11,7 +11,7 @@ use crate::nn::kernels::packed_memory::Packer;
 use crate::nn::layer::packed::{Packed, PackedPass};
 use crate::nn::layer::settings::Settings;
 use crate::nn::layer::spec::{Built, LayerType, Rank, Site, Spec};
-use crate::nn::layer::{Backward, Forward, Layer, Operation};
+use crate::nn::layer::{Backward, Forward, Layer};
 
 /// The type `select_step`.
 pub(in crate::nn) const SELECT_STEP: LayerType = LayerType {
@@ -119,10 +119,6 @@ impl Layer for SelectStep {
                 target.iter_mut().zip(gradient).for_each(|(t, g)| *t += g);
             }
         }
-    }
-
-    fn operation(&self) -> Operation {
-        Operation::Packed
     }
 
     fn pack(&self, _: &mut Packer<'_>) -> Option<Box<dyn Packed>> {

@@ -7,8 +7,10 @@ use super::Network;
 use crate::nn::architecture::input::{InputFeature, InputForm};
 use crate::nn::base::error::Error;
 use crate::nn::base::shape::Shape;
+use crate::nn::layer::Source;
 use crate::nn::layer::initializer::ParameterKind;
-use crate::nn::layer::{Operation, Source};
+use crate::nn::layer::spec::Spec;
+use crate::nn::layers::DenseSpec;
 
 /// What a dense layer's input was before it was flattened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,18 +48,15 @@ impl Network {
         wanted: impl Fn(Flattened) -> bool,
     ) -> Result<HashMap<String, Flattened>, Error> {
         let columns = image_columns(inputs, &wanted);
-        let types: HashMap<&str, &str> = self
+        let kinds: HashMap<&str, &dyn Spec> = self
             .architecture()
             .layers
             .iter()
-            .map(|layer| (layer.name(), layer.kind.type_name()))
+            .map(|layer| (layer.name(), &*layer.kind))
             .collect();
-        let type_of = |name: &str| {
+        let kind_of = |name: &str| {
             let own = name.split_once('.').filter(|_| self.members() > 1);
-            types
-                .get(own.map_or(name, |(_, own)| own))
-                .copied()
-                .unwrap_or_default()
+            kinds.get(own.map_or(name, |(_, own)| own)).copied()
         };
         let mut found = HashMap::new();
         // Of each node, what its vector was before, or what its sequence or image is.
@@ -91,35 +90,37 @@ impl Network {
                     return Err(error());
                 }
                 Shape::Sequence { steps, features } => {
-                    let kind = type_of(&node.name);
+                    let kind = kind_of(&node.name);
                     let follows = matches!(read, Some(Flattened::Convolved { .. }))
-                        && features_stay(&node.operation(), kind);
-                    (CONVOLVES.contains(&kind) || follows)
+                        && kind.is_some_and(features_stay);
+                    let name = kind.map_or("", Spec::type_name);
+                    (CONVOLVES.contains(&name) || follows)
                         .then_some(Flattened::Convolved { steps, features })
                         .filter(|_| steps > 1 && features > 1)
                 }
-                Shape::Vector(width) => match (read, node.operation()) {
-                    (None, _) => None,
-                    (Some(read), operation) => match operation {
-                        Operation::Dense {
-                            width, steps: 1, ..
-                        } if width == size(read) => {
-                            let weight = self.parameters.iter().find(|parameter| {
-                                parameter.kind == ParameterKind::Weight
-                                    && node.parameters.start == parameter.range.start
-                            });
-                            found.extend(weight.map(|weight| (weight.name.clone(), read)));
-                            None
-                        }
-                        Operation::Dense { .. } => None,
-                        _ if size(read) != width => None,
-                        Operation::Identity | Operation::Activation { .. } => Some(read),
-                        _ if node.sources.len() > 1 || changes_each(type_of(&node.name)) => {
-                            return Err(error());
-                        }
-                        _ => None,
-                    },
-                },
+                Shape::Vector(width) => {
+                    let (Some(read), Some(kind)) = (read, kind_of(&node.name)) else {
+                        kept.push(None);
+                        continue;
+                    };
+                    if kind.get::<DenseSpec>().is_some() {
+                        let weight = self.parameters.iter().find(|parameter| {
+                            parameter.kind == ParameterKind::Weight
+                                && node.parameters.start == parameter.range.start
+                                && parameter.shape.last() == Some(&size(read))
+                        });
+                        found.extend(weight.map(|weight| (weight.name.clone(), read)));
+                        None
+                    } else if size(read) != width {
+                        None
+                    } else if kind.is_elementwise() {
+                        Some(read)
+                    } else if node.sources.len() > 1 || changes_each(kind) {
+                        return Err(error());
+                    } else {
+                        None
+                    }
+                }
             };
             kept.push(own.filter(|own| wanted(*own)));
         }
@@ -161,20 +162,18 @@ fn size(flattened: Flattened) -> usize {
 }
 
 /// Whether a layer leaves a convolved sequence one.
-fn features_stay(operation: &Operation, kind: &str) -> bool {
-    matches!(
-        operation,
-        Operation::Identity
-            | Operation::Activation { .. }
-            | Operation::Scale { .. }
-            | Operation::Add
-    ) || matches!(kind, "batch_norm" | "group_norm" | "prelu")
+fn features_stay(kind: &dyn Spec) -> bool {
+    kind.is_elementwise()
+        || matches!(
+            kind.type_name(),
+            "scale" | "add" | "batch_norm" | "group_norm" | "prelu"
+        )
 }
 
 /// Whether a layer has parameters, or results, for each value of its own.
-fn changes_each(kind: &str) -> bool {
+fn changes_each(kind: &dyn Spec) -> bool {
     matches!(
-        kind,
+        kind.type_name(),
         "scale" | "batch_norm" | "layer_norm" | "group_norm" | "rms_norm" | "prelu"
     )
 }

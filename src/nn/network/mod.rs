@@ -8,16 +8,14 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use crate::nn::architecture::Architecture;
-use crate::nn::architecture::resolve::Head;
 use crate::nn::base::error::Error;
 use crate::nn::base::lengths::Steps;
 use crate::nn::base::random::{Random, stream};
 use crate::nn::base::shape::Shape;
 use crate::nn::base::stop::{Never, Pace, Stop};
 use crate::nn::kernels::activation::Activation;
-use crate::nn::kernels::packed_memory::Packer;
+use crate::nn::layer::head::Head;
 use crate::nn::layer::initializer::{Initializer, ParameterKind};
-use crate::nn::layer::packed::Packed;
 use crate::nn::layer::{
     Backward, Forward, InputGradients, Inputs, Layer, Operation, Source, Wanted,
 };
@@ -66,15 +64,15 @@ impl Node {
         &self.name
     }
 
-    /// What it computes outside training; for the last node without the network's
+    /// What it does outside training; for the last node without the network's
     /// [`Network::output_activation`].
     pub fn operation(&self) -> Operation {
         self.layer.operation()
     }
 
-    /// What computes it where [`Operation::Packed`] does; the packer has its parameters.
-    pub(super) fn pack(&self, packer: &mut Packer<'_>) -> Option<Box<dyn Packed>> {
-        self.layer.pack(packer)
+    /// What computes it.
+    pub(super) fn layer(&self) -> &dyn Layer {
+        &*self.layer
     }
 
     /// Multiplications that a row takes in a forward pass, about.

@@ -121,14 +121,15 @@ fn origins(network: &Network) -> Result<Vec<Vec<Origin>>, Error> {
         let keeps_values = parameters(network, node.parameters())
             .iter()
             .all(|&parameter| network.parameters()[parameter].shape.len() == 1);
+        let first = || first_read(network, at, &origins);
         origins.push(match node.operation() {
             Operation::Select { ranges } => {
                 ranges.into_iter().flatten().map(Origin::Column).collect()
             }
-            Operation::Concat | Operation::JoinSteps { .. } => read(),
-            Operation::Add | Operation::Multiply => first_read(network, at, &origins),
-            Operation::Dense { .. } | Operation::Embedding { .. } => units(node, size),
-            _ if node.sources().len() == 1 && keeps_values && read().len() == size => read(),
+            // As many values as are read: each by itself, or all side by side.
+            _ if keeps_values && read().len() == size => read(),
+            // A sum of several.
+            _ if keeps_values && first().len() == size => first(),
             _ => units(node, size),
         });
     }

@@ -9,11 +9,11 @@ use crate::nn::base::lengths::Steps;
 use crate::nn::base::stop::{Never, Pace, Stop, VALUE};
 use crate::nn::kernels::activation::Activation;
 use crate::nn::kernels::packed_dense::PackedDense;
-use crate::nn::kernels::packed_memory::{Keep, Packer, SharedWeights, Values};
+use crate::nn::kernels::packed_memory::{Keep, Packer, SharedWeights};
 use crate::nn::kernels::vector::LANES;
 use crate::nn::layer::packed::{Packed, PackedInputs, PackedPass};
-use crate::nn::layer::{Operation, Source, View, level};
-use crate::nn::network::Network;
+use crate::nn::layer::{Operation, Source, View};
+use crate::nn::network::{Network, Node};
 
 /// Rows taken through all layers before the next ones' turn, so that they stay in cache.
 const TILE: usize = 64;
@@ -105,24 +105,12 @@ struct Step {
 
 #[derive(Debug)]
 enum Action {
-    /// The layer, applied to so many steps of a row.
+    /// The product, applied to so many steps of a row.
     Dense(PackedDense, usize),
-    Embedding {
-        vocabulary: usize,
-        units: usize,
-        table: Values,
-    },
-    /// The activation, and the length of the slices that a softmax adds up to one.
-    Activation(Activation, usize),
-    Scale(Values),
-    Add,
-    Multiply,
     /// Sources side by side; those that are computed in place are not among them. Holds the first
     /// column of each.
-    Concat(Vec<usize>),
-    /// Sources side by side, step by step; so many steps.
-    JoinSteps(usize),
-    Packed(Box<dyn Packed>),
+    Copy(Vec<usize>),
+    Layer(Box<dyn Packed>),
 }
 
 impl Predictor {
@@ -210,57 +198,20 @@ impl Predictor {
                 .map(|s| place_of(*s, &places))
                 .collect();
             let action = match node.operation() {
-                Operation::Dense {
-                    steps,
-                    weight,
-                    bias,
-                    width,
-                    units,
-                    mut activation,
-                } => {
-                    if is_output(i) && activation == Activation::Linear {
-                        activation = member_activation;
+                Operation::Packed => {
+                    let mut action = pack(node, &mut packer)?;
+                    if let Action::Dense(dense, _) = &mut action
+                        && is_output(i)
+                        && dense.activation() == Activation::Linear
+                    {
+                        dense.set_activation(member_activation);
                         output_activation = Activation::Linear;
                     }
-                    let layer = packer.dense(units, width, activation, |own, packing| {
-                        packing.rows(&own[weight], 0, width);
-                        if let Some(bias) = bias {
-                            packing.bias(&own[bias]);
-                        }
-                    });
-                    Action::Dense(layer, steps)
+                    action
                 }
-                Operation::Embedding {
-                    vocabulary, units, ..
-                } => Action::Embedding {
-                    vocabulary,
-                    units,
-                    table: packer.copy_all(),
-                },
-                Operation::Activation { activation, width } => {
-                    Action::Activation(activation, width)
-                }
-                Operation::Scale { factor } => {
-                    let count = packer.parameter_count();
-                    Action::Scale(packer.values(count, |own, factors| {
-                        for (to, w) in factors.iter_mut().zip(own) {
-                            *to = 1.0 + factor * w;
-                        }
-                    }))
-                }
-                Operation::Add => Action::Add,
-                Operation::Multiply => Action::Multiply,
-                Operation::JoinSteps { steps } => Action::JoinSteps(steps),
-                Operation::Packed => match node.pack(&mut packer) {
-                    Some(packed) => Action::Packed(packed),
-                    None => {
-                        let label = format!("layer \"{}\"", node.name());
-                        return Err(Error::layer(label, "cannot predict", "Report this."));
-                    }
-                },
                 // Whoever reads the node reads its source; only a last one has to be copied.
                 Operation::Identity if i != last => continue,
-                Operation::Identity => Action::Concat(vec![0]),
+                Operation::Identity => Action::Copy(vec![0]),
                 Operation::Select { ranges } => {
                     sources = ranges
                         .iter()
@@ -270,7 +221,7 @@ impl Predictor {
                             width: r.len(),
                         })
                         .collect();
-                    Action::Concat(starts(&sources))
+                    Action::Copy(starts(&sources))
                 }
                 Operation::Concat => {
                     let (copied, kept) = starts(&sources)
@@ -280,10 +231,10 @@ impl Predictor {
                         .filter_map(|(copy, in_place)| (!in_place).then_some(copy))
                         .unzip();
                     sources = kept;
-                    Action::Concat(copied)
+                    Action::Copy(copied)
                 }
             };
-            if matches!(&action, Action::Concat(starts) if starts.is_empty()) {
+            if matches!(&action, Action::Copy(starts) if starts.is_empty()) {
                 continue;
             }
             let read = sources.iter().map(|source| source.width).sum::<usize>();
@@ -572,9 +523,8 @@ impl Step {
     fn size_bytes(&self) -> usize {
         let held = match &self.action {
             Action::Dense(layer, _) => layer.size_bytes(),
-            Action::Packed(layer) => layer.size_bytes(),
-            Action::Embedding { table: values, .. } | Action::Scale(values) => values.own_bytes(),
-            _ => 0,
+            Action::Layer(layer) => layer.size_bytes(),
+            Action::Copy(starts) => size_of_val(&starts[..]),
         };
         held + size_of::<Self>() + std::mem::size_of_val(&self.sources[..])
     }
@@ -609,7 +559,7 @@ impl Step {
                     }
                 }
             }
-            Action::Packed(layer) => layer.forward(PackedPass {
+            Action::Layer(layer) => layer.forward(PackedPass {
                 rows: count,
                 inputs: PackedInputs {
                     views: &|input| rows(self.sources[input]),
@@ -622,77 +572,7 @@ impl Step {
                 scratch: working,
                 pace,
             }),
-            Action::Embedding {
-                vocabulary,
-                units,
-                table,
-            } => {
-                let source = rows(self.sources[0]);
-                for (r, row) in target.chunks_mut(stride).take(count).enumerate() {
-                    for (target, &x) in row.chunks_exact_mut(*units).zip(source.row(r)) {
-                        let entry = level(x, *vocabulary);
-                        target.copy_from_slice(&table[entry * units..][..*units]);
-                    }
-                }
-            }
-            Action::JoinSteps(steps) => {
-                let size = width / steps;
-                let mut start = 0;
-                for source in &self.sources {
-                    let source = rows(*source);
-                    let own = source.width / steps;
-                    for (r, row) in target.chunks_mut(stride).take(count).enumerate() {
-                        let targets = row[..width].chunks_exact_mut(size);
-                        for (target, x) in targets.zip(source.row(r).chunks_exact(own)) {
-                            target[start..start + own].copy_from_slice(x);
-                        }
-                    }
-                    start += own;
-                }
-            }
-            Action::Activation(activation, slice) => {
-                fold(
-                    target,
-                    stride,
-                    count,
-                    self.sources.iter().map(|p| rows(*p)),
-                    |y, _| y,
-                );
-                if stride == width {
-                    activation.apply_paced(&mut target[..count * width], *slice, pace);
-                } else {
-                    for row in target.chunks_mut(stride).take(count) {
-                        activation.apply_paced(&mut row[..width], *slice, pace);
-                    }
-                }
-            }
-            Action::Scale(factors) => {
-                let source = rows(self.sources[0]);
-                for (r, row) in target.chunks_mut(stride).take(count).enumerate() {
-                    for ((y, x), factor) in row.iter_mut().zip(source.row(r)).zip(&**factors) {
-                        *y = x * factor;
-                    }
-                }
-            }
-            Action::Add => {
-                fold(
-                    target,
-                    stride,
-                    count,
-                    self.sources.iter().map(|p| rows(*p)),
-                    |y, x| y + x,
-                );
-            }
-            Action::Multiply => {
-                fold(
-                    target,
-                    stride,
-                    count,
-                    self.sources.iter().map(|p| rows(*p)),
-                    |y, x| y * x,
-                );
-            }
-            Action::Concat(starts) => {
+            Action::Copy(starts) => {
                 for (source, start) in self.sources.iter().zip(starts) {
                     let source = rows(*source);
                     for (r, row) in target.chunks_mut(stride).take(count).enumerate() {
@@ -707,32 +587,22 @@ impl Step {
 /// Working memory of the steps for so many rows, in values.
 fn working(steps: &[Step], rows: usize) -> usize {
     let each = steps.iter().map(|step| match &step.action {
-        Action::Packed(layer) => layer.scratch(rows),
+        Action::Layer(layer) => layer.scratch(rows),
         _ => 0,
     });
     each.max().unwrap_or(0)
 }
 
-/// The first source's rows, each later one combined with what is there.
-#[inline]
-fn fold<'a>(
-    target: &mut [f32],
-    stride: usize,
-    count: usize,
-    sources: impl Iterator<Item = View<'a>>,
-    combine: impl Fn(f32, f32) -> f32,
-) {
-    for (s, source) in sources.enumerate() {
-        for (r, row) in target.chunks_mut(stride).take(count).enumerate() {
-            if s == 0 {
-                row[..source.width].copy_from_slice(source.row(r));
-            } else {
-                for (y, x) in row.iter_mut().zip(source.row(r)) {
-                    *y = combine(*y, *x);
-                }
-            }
-        }
+/// The node's layer in the form in which it predicts.
+fn pack(node: &Node, packer: &mut Packer<'_>) -> Result<Action, Error> {
+    let layer = node.layer();
+    if let Some((dense, steps)) = layer.pack_dense(packer) {
+        return Ok(Action::Dense(dense, steps));
     }
+    layer.pack(packer).map(Action::Layer).ok_or_else(|| {
+        let label = format!("layer \"{}\"", node.name());
+        Error::layer(label, "cannot predict", "Report this.")
+    })
 }
 
 /// The first column of each when they stand side by side.

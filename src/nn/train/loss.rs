@@ -6,10 +6,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::nn::architecture::resolve::Head;
 use crate::nn::base::error::Error;
 use crate::nn::kernels::math;
 use crate::nn::kernels::processor::{Processor, Task};
+use crate::nn::layer::head::Head;
 use crate::nn::network::Network;
 
 /// A loss as the user asks for it.

@@ -17,7 +17,6 @@ use serde_json::{Map, Value};
 
 use super::channels::{Channels, GradientRows, InputRows, Rows};
 use super::{Affine, NormSettings, is_keras, parameter};
-use crate::nn::architecture::shortest;
 use crate::nn::base::error::Error;
 use crate::nn::base::lengths::LengthRule;
 use crate::nn::base::shape::Shape;
@@ -25,8 +24,9 @@ use crate::nn::kernels::packed_memory::{Packer, Values};
 use crate::nn::kernels::processor::{Processor, Task};
 use crate::nn::layer::initializer::ParameterKind;
 use crate::nn::layer::packed::{Packed, PackedPass};
+use crate::nn::layer::settings::shortest;
 use crate::nn::layer::spec::{Built, LayerType, Rank, Site, Spec};
-use crate::nn::layer::{Backward, Forward, Layer, Operation, ParameterSpec};
+use crate::nn::layer::{Backward, Forward, Layer, ParameterSpec};
 
 /// PyTorch's default.
 const MOMENTUM: f32 = 0.1;
@@ -189,10 +189,6 @@ impl Layer for BatchNorm {
 
     fn backward(&self, pass: Backward<'_>) {
         Processor::detect().run(BackwardTask { layer: self, pass });
-    }
-
-    fn operation(&self) -> Operation {
-        Operation::Packed
     }
 
     fn pack(&self, packer: &mut Packer<'_>) -> Option<Box<dyn Packed>> {

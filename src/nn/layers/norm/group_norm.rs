@@ -16,7 +16,7 @@ use crate::nn::kernels::packed_memory::{Packer, Values};
 use crate::nn::kernels::processor::{Processor, Task};
 use crate::nn::layer::packed::{Packed, PackedPass};
 use crate::nn::layer::spec::{Built, LayerType, Rank, Site, Spec};
-use crate::nn::layer::{Backward, Forward, Layer, Operation, ParameterSpec};
+use crate::nn::layer::{Backward, Forward, Layer, ParameterSpec};
 
 /// Keras's default; PyTorch has none.
 const GROUPS: usize = 32;
@@ -148,10 +148,6 @@ impl Layer for GroupNorm {
 
     fn backward(&self, pass: Backward<'_>) {
         Processor::detect().run(BackwardTask { layer: self, pass });
-    }
-
-    fn operation(&self) -> Operation {
-        Operation::Packed
     }
 
     fn pack(&self, packer: &mut Packer<'_>) -> Option<Box<dyn Packed>> {

@@ -17,7 +17,7 @@ use crate::nn::kernels::packed_memory::{Packer, Values};
 use crate::nn::kernels::processor::{Processor, Task};
 use crate::nn::layer::packed::{Packed, PackedPass};
 use crate::nn::layer::spec::{Built, LayerType, Rank, Site, Spec};
-use crate::nn::layer::{Backward, Forward, Layer, Operation, ParameterSpec};
+use crate::nn::layer::{Backward, Forward, Layer, ParameterSpec};
 
 /// The type `layer_norm`.
 pub(in crate::nn) const LAYER_NORM: LayerType = LayerType {
@@ -113,10 +113,6 @@ impl Layer for LayerNorm {
 
     fn backward(&self, pass: Backward<'_>) {
         Processor::detect().run(BackwardTask { layer: self, pass });
-    }
-
-    fn operation(&self) -> Operation {
-        Operation::Packed
     }
 
     fn pack(&self, packer: &mut Packer<'_>) -> Option<Box<dyn Packed>> {

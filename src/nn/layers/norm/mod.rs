@@ -14,11 +14,10 @@ use serde_json::{Map, Value};
 
 pub(super) use group::{Affine, AffineGradient, Group};
 
-use crate::nn::architecture::shortest;
 use crate::nn::base::error::Error;
 use crate::nn::layer::ParameterSpec;
 use crate::nn::layer::initializer::ParameterKind;
-use crate::nn::layer::settings::Settings;
+use crate::nn::layer::settings::{Settings, shortest};
 
 /// Added to a variance, PyTorch's default.
 pub(super) const EPSILON: f32 = 1e-5;

@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 
 use super::layer_norm::LayerNorm;
 use super::{NormSettings, is_keras};
-use crate::nn::architecture::shortest;
 use crate::nn::base::error::Error;
+use crate::nn::layer::settings::shortest;
 use crate::nn::layer::spec::{Built, LayerType, Rank, Site, Spec};
 
 /// PyTorch's default for single precision, the distance from 1 to the next f32.

@@ -12,7 +12,7 @@ use crate::nn::kernels::packed_memory::Packer;
 use crate::nn::kernels::processor::Processor;
 use crate::nn::layer::initializer::{Initializer, ParameterKind};
 use crate::nn::layer::packed::Packed;
-use crate::nn::layer::{Backward, Forward, Layer, Operation, ParameterSpec};
+use crate::nn::layer::{Backward, Forward, Layer, ParameterSpec};
 
 /// Rows [rows, steps, features] to rows [rows, steps, directions · units] or, without `sequences`,
 /// to the last state of each direction, [rows, directions · units].
@@ -387,10 +387,6 @@ impl Layer for Recurrent {
             }
             std::mem::swap(&mut above, &mut below);
         }
-    }
-
-    fn operation(&self) -> Operation {
-        Operation::Packed
     }
 
     fn pack(&self, packer: &mut Packer<'_>) -> Option<Box<dyn Packed>> {

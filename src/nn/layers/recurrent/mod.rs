@@ -27,13 +27,12 @@ use serde_json::{Map, Value};
 use cell::Kind;
 use layer::Recurrent;
 
-use crate::nn::architecture::shortest;
 use crate::nn::base::error::Error;
 use crate::nn::base::lengths::LengthRule;
 use crate::nn::base::shape::Shape;
 use crate::nn::kernels::activation::Activation;
 use crate::nn::layer::initializer::Initializer;
-use crate::nn::layer::settings::Settings;
+use crate::nn::layer::settings::{Settings, shortest};
 use crate::nn::layer::spec::{Built, LayerType, Rank, Site, Spec};
 
 /// Most layers of a stack.

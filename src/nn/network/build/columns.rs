@@ -9,7 +9,7 @@ use crate::nn::base::error::{Error, nearest};
 use crate::nn::base::lengths::Lengths;
 use crate::nn::base::shape::Shape;
 use crate::nn::layer::Source;
-use crate::nn::layers::Select;
+use crate::nn::layers::{ConcatSpec, Select};
 
 impl Builder<'_> {
     /// The columns of the named features, or of all that are not levels.
@@ -136,7 +136,8 @@ impl Builder<'_> {
                  [\"column\"]}, and join what comes of them by concat.",
             ));
         }
-        self.concat(spec, &slots)
+        let joined = LayerSpec::new(ConcatSpec).named(spec.name());
+        Ok(self.build(&joined, &slots, None)?.0)
     }
 
     fn unknown_feature(&self, spec: &LayerSpec, name: &str) -> Error {

@@ -8,13 +8,14 @@ use std::collections::{HashMap, HashSet};
 use super::{Network, Node, Parameter};
 use crate::nn::architecture::input::{InputFeature, InputForm};
 use crate::nn::architecture::parse::MAX_LAYERS;
-use crate::nn::architecture::resolve::Head;
-use crate::nn::architecture::{Architecture, LayerKind, LayerSpec};
+use crate::nn::architecture::{Architecture, LayerSpec};
 use crate::nn::base::error::Error;
 use crate::nn::base::lengths::{Lengths, Steps};
 use crate::nn::base::shape::Shape;
 use crate::nn::kernels::activation::Activation;
+use crate::nn::layer::head::Head;
 use crate::nn::layer::{Layer, Source, Wanted};
+use crate::nn::layers::{ConcatSpec, DenseSpec, InputSpec};
 
 /// What a layer of the architecture gives to its readers.
 #[derive(Debug, Clone)]
@@ -66,12 +67,10 @@ impl Network {
         }
         let mut builder = Builder::new(inputs)?;
         for layer in &architecture.layers {
-            if let LayerKind::Input {
-                features: Some(names),
-            } = &layer.kind
-            {
-                builder.named.extend(names.iter().cloned());
-            }
+            let names = layer
+                .get::<InputSpec>()
+                .and_then(|input| input.features.as_ref());
+            builder.named.extend(names.into_iter().flatten().cloned());
         }
         let edges = architecture.edges()?;
         let last = edges.len() - 1;
@@ -90,7 +89,7 @@ impl Network {
         }
         if members > 1 {
             builder.prefix.clear();
-            let mut join = LayerSpec::new(LayerKind::Concat).named("members");
+            let mut join = LayerSpec::new(ConcatSpec).named("members");
             builder.add(&mut join, outputs, false, None)?;
         }
         builder.finish(architecture, head, memory_limit)
@@ -108,7 +107,6 @@ struct Builder<'a> {
     widths: Vec<usize>,
     parameters: Vec<Parameter>,
     parameter_count: usize,
-    output_activation: Activation,
     /// Features that input layers name.
     named: HashSet<String>,
     /// What stands before the names of the member that is being built.
@@ -165,7 +163,6 @@ impl<'a> Builder<'a> {
             widths: Vec::new(),
             parameters: Vec::new(),
             parameter_count: 0,
-            output_activation: Activation::Linear,
             named: HashSet::new(),
             prefix: String::new(),
         })
@@ -276,6 +273,17 @@ impl<'a> Builder<'a> {
                 })
                 .collect();
         }
+        let output_activation = match head {
+            Head::Regression { .. } => Activation::Linear,
+            _ => {
+                architecture
+                    .layers
+                    .last()
+                    .and_then(LayerSpec::get::<DenseSpec>)
+            }
+            .and_then(|output| output.activation)
+            .unwrap_or_default(),
+        };
         Ok(Network {
             architecture,
             head,
@@ -283,7 +291,7 @@ impl<'a> Builder<'a> {
             nodes: self.nodes,
             widths: self.widths,
             parameters: self.parameters,
-            output_activation: self.output_activation,
+            output_activation,
         })
     }
 }
