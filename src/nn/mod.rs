@@ -37,9 +37,10 @@ pub use layers::{ActivationSpec, ConcatSpec, DenseSpec, DropoutSpec, EmbeddingSp
 pub use network::flattened::Flattened;
 pub use network::widen::widen;
 pub use network::{Network, Node, NodeTime, Parameter, Workspace};
-pub use predict::predictor::{Predictor, Scratch};
+pub use predict::{Predictor, Scratch};
+pub use threads::aside::{Aside, aside};
 pub(crate) use threads::parallel;
-pub use threads::parallel::{Aside, Crew, aside};
+pub use threads::parallel::Crew;
 #[cfg(feature = "pg")]
 pub(crate) use threads::signals;
 pub use train::loss::{Loss, LossSpec};

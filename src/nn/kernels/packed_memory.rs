@@ -9,9 +9,7 @@ use std::fmt;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
-use super::activation::Activation;
-use super::packed_dense::PackedDense;
-use super::packing::{Line, Packing, ZEROS, lines};
+use super::packing::{Line, ZEROS};
 use super::vector::LANES;
 use crate::nn::base::error::Error;
 use crate::nn::base::stop::{Pace, Stop};
@@ -148,6 +146,11 @@ impl<'a> Packer<'a> {
         self
     }
 
+    /// Asked whether to go on.
+    pub(in crate::nn) fn stop(&self) -> &'a dyn Stop {
+        self.pace.stop()
+    }
+
     /// Whether it is to end: what was given out then is worth nothing.
     pub(in crate::nn) fn is_stopped(&self) -> bool {
         self.pace.is_stopped()
@@ -236,31 +239,6 @@ impl<'a> Packer<'a> {
         self.values(range.len(), |own, values| {
             values.copy_from_slice(&own[range]);
         })
-    }
-
-    /// A dense layer of `n` outputs and `k` inputs; `fill` gives it each input's weights.
-    pub(in crate::nn) fn dense(
-        &mut self,
-        n: usize,
-        k: usize,
-        activation: Activation,
-        fill: impl FnOnce(&[f32], &mut Packing<'_>),
-    ) -> PackedDense {
-        let (weights, biases) = lines(n, k);
-        // Taken out while the lines are given out; its count of work may begin anew.
-        let pace = Pace::new(self.pace.stop());
-        let lines = self.lines(weights + biases, |own, lines| {
-            let (weight, bias) = lines.split_at_mut(weights);
-            let mut packing = Packing {
-                weight,
-                bias,
-                n,
-                k,
-                pace: Some(&pace),
-            };
-            fill(own, &mut packing);
-        });
-        PackedDense::from_lines(lines, n, k, activation)
     }
 
     /// Bytes given out so far.

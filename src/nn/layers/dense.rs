@@ -9,12 +9,13 @@ use crate::nn::base::error::Error;
 use crate::nn::base::lengths::LengthRule;
 use crate::nn::base::shape::Shape;
 use crate::nn::kernels::activation::Activation;
+use crate::nn::kernels::dot_products::DotProducts;
 use crate::nn::kernels::matrix::{matrix, matrix_mut, multiply_paced, strided};
 use crate::nn::kernels::packed_dense::PackedDense;
 use crate::nn::kernels::packed_memory::Packer;
+use crate::nn::kernels::processor::Processor;
+use crate::nn::kernels::product::{Left, Product, Right, Start, padded};
 use crate::nn::kernels::row_sums::add_rows;
-use crate::nn::kernels::small_product::{Left, Right, padded};
-use crate::nn::kernels::training_product::{DotProducts, Start, TrainingProduct};
 use crate::nn::kernels::transpose::transpose;
 use crate::nn::layer::head::Head;
 use crate::nn::layer::initializer::{Initializer, ParameterKind};
@@ -260,7 +261,7 @@ impl Layer for Dense {
         for_blocks(&pass.inputs, pass.rows, self.steps, |begin, count, x| {
             let output = &mut pass.output[begin * self.units..][..count * self.units];
             match kernel {
-                Kernel::Tiles => TrainingProduct {
+                Kernel::Tiles => Product {
                     rows: count,
                     inner: self.width,
                     columns: self.units,
@@ -279,8 +280,9 @@ impl Layer for Dense {
                     },
                     relu,
                     c: output,
+                    c_row: self.units,
                 }
-                .compute(pass.pace),
+                .compute(Processor::detect(), pass.pace),
                 Kernel::Dots => DotProducts {
                     rows: count,
                     inner: self.width,
@@ -291,7 +293,7 @@ impl Layer for Dense {
                     bias: if self.use_bias { bias } else { &[] },
                     c: output,
                 }
-                .compute(pass.pace),
+                .compute(Processor::detect(), pass.pace),
                 Kernel::Blas => {
                     let mut beta = 0.0;
                     if self.use_bias {
@@ -327,7 +329,7 @@ impl Layer for Dense {
             for_blocks(&pass.inputs, pass.rows, self.steps, |begin, count, x| {
                 let gradient = &pass.gradient[begin * self.units..][..count * self.units];
                 if is_small {
-                    TrainingProduct {
+                    Product {
                         rows: self.units,
                         inner: count,
                         columns: self.width,
@@ -343,8 +345,9 @@ impl Layer for Dense {
                         start: Start::Result,
                         relu: false,
                         c: weight,
+                        c_row: self.width,
                     }
-                    .compute(pass.pace);
+                    .compute(Processor::detect(), pass.pace);
                 } else {
                     let gradient = matrix(gradient, count, self.units);
                     let x = strided(x.data, count, x.width, x.stride);
@@ -358,7 +361,7 @@ impl Layer for Dense {
         }
         if let Some((target, add)) = pass.input_gradients.get(0) {
             if is_small {
-                TrainingProduct {
+                Product {
                     rows: count,
                     inner: self.units,
                     columns: self.width,
@@ -374,8 +377,9 @@ impl Layer for Dense {
                     start: if add { Start::Result } else { Start::Zero },
                     relu: false,
                     c: target,
+                    c_row: self.width,
                 }
-                .compute(pass.pace);
+                .compute(Processor::detect(), pass.pace);
             } else {
                 let gradient = matrix(pass.gradient, count, self.units);
                 let w = matrix(weight, self.units, self.width);

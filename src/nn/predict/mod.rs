@@ -2,3 +2,8 @@
 
 mod layout;
 pub mod predictor;
+mod scratch;
+mod step;
+
+pub use predictor::Predictor;
+pub use scratch::Scratch;

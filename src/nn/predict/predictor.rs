@@ -1,19 +1,15 @@
 //! A network ready to predict: weights packed, buffers laid out, nothing left to decide a call.
 
-use std::ops::{Deref, DerefMut};
-
 use super::layout::{Home, Layout, Place, place_of};
+use super::scratch::{Buffer, Scratch, Taken};
+use super::step::{Action, Step, pack, starts, working};
 use crate::memory;
 use crate::nn::base::error::Error;
-use crate::nn::base::lengths::Steps;
 use crate::nn::base::stop::{Never, Pace, Stop, VALUE};
 use crate::nn::kernels::activation::Activation;
-use crate::nn::kernels::packed_dense::PackedDense;
 use crate::nn::kernels::packed_memory::{Keep, Packer, SharedWeights};
-use crate::nn::kernels::vector::LANES;
-use crate::nn::layer::packed::{Packed, PackedInputs, PackedPass};
 use crate::nn::layer::{Operation, Source, View};
-use crate::nn::network::{Network, Node};
+use crate::nn::network::Network;
 
 /// Rows taken through all layers before the next ones' turn, so that they stay in cache.
 const TILE: usize = 64;
@@ -43,74 +39,6 @@ pub struct Predictor {
     output_activation: Activation,
     /// What holds the packed weights, if it is not the steps.
     shared: Option<SharedWeights>,
-}
-
-/// The buffers of one caller; see [`Predictor::scratch`].
-#[derive(Debug)]
-pub struct Scratch {
-    /// Rows that it has room for.
-    tile: usize,
-    buffers: Vec<Buffer>,
-    /// Working memory of the packed layers.
-    working: Buffer,
-}
-
-/// Values that begin where a cache line does: a vector that straddles two costs the kernels twice.
-#[derive(Debug, Default)]
-struct Buffer {
-    memory: Box<[f32]>,
-    /// Where in the memory, which never moves, a cache line begins.
-    begin: usize,
-}
-
-impl Buffer {
-    /// At least so many zeros. The system gives a page of them when it is first touched, so that a
-    /// connection that computes a row does not pay for a tile: zeros of a type aligned to cache
-    /// lines would all be written here.
-    fn new(values: usize) -> Self {
-        let memory = vec![0.0; values.next_multiple_of(LANES) + LANES].into_boxed_slice();
-        let begin = memory.as_ptr().align_offset(LANES * size_of::<f32>());
-        Self { memory, begin }
-    }
-}
-
-impl Deref for Buffer {
-    type Target = [f32];
-
-    #[inline]
-    fn deref(&self) -> &[f32] {
-        &self.memory[self.begin..]
-    }
-}
-
-impl DerefMut for Buffer {
-    #[inline]
-    fn deref_mut(&mut self) -> &mut [f32] {
-        &mut self.memory[self.begin..]
-    }
-}
-
-#[derive(Debug)]
-struct Step {
-    action: Action,
-    sources: Vec<Place>,
-    target: Place,
-    /// Which steps of the target's rows are there.
-    steps: Steps,
-    /// The same of each source.
-    source_steps: Vec<Steps>,
-    /// Work of a row beside what its layer counts: the values that are read and written.
-    work: usize,
-}
-
-#[derive(Debug)]
-enum Action {
-    /// The product, applied to so many steps of a row.
-    Dense(PackedDense, usize),
-    /// Sources side by side; those that are computed in place are not among them. Holds the first
-    /// column of each.
-    Copy(Vec<usize>),
-    Layer(Box<dyn Packed>),
 }
 
 impl Predictor {
@@ -491,125 +419,4 @@ impl Predictor {
             width: place.width,
         }
     }
-}
-
-/// A buffer that is out of the list, and comes back to it even where a look unwinds.
-struct Taken<'a> {
-    buffers: &'a mut [Buffer],
-    place: usize,
-    own: Buffer,
-}
-
-impl<'a> Taken<'a> {
-    #[inline]
-    fn from(buffers: &'a mut [Buffer], place: usize) -> Self {
-        let own = std::mem::take(&mut buffers[place]);
-        Self {
-            buffers,
-            place,
-            own,
-        }
-    }
-}
-
-impl Drop for Taken<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        self.buffers[self.place] = std::mem::take(&mut self.own);
-    }
-}
-
-impl Step {
-    fn size_bytes(&self) -> usize {
-        let held = match &self.action {
-            Action::Dense(layer, _) => layer.size_bytes(),
-            Action::Layer(layer) => layer.size_bytes(),
-            Action::Copy(starts) => size_of_val(&starts[..]),
-        };
-        held + size_of::<Self>() + std::mem::size_of_val(&self.sources[..])
-    }
-
-    /// Writes `count` rows, `stride` apart, from the target's first column on.
-    #[expect(clippy::too_many_arguments, reason = "where to read and to write")]
-    #[inline]
-    fn run<'a>(
-        &self,
-        count: usize,
-        target: &mut [f32],
-        stride: usize,
-        (x, x_width): (&'a [f32], usize),
-        working: &mut [f32],
-        pace: &Pace<'_>,
-        rows: impl Fn(Place) -> View<'a>,
-    ) {
-        let width = self.target.width;
-        match &self.action {
-            Action::Dense(layer, 1) => {
-                let source = rows(self.sources[0]);
-                layer.forward_paced(source.data, source.stride, count, target, stride, pace);
-            }
-            Action::Dense(layer, steps) => {
-                let source = rows(self.sources[0]);
-                let (from, to) = (source.width / steps, width / steps);
-                if source.stride == source.width && stride == width {
-                    layer.forward_paced(source.data, from, count * steps, target, to, pace);
-                } else {
-                    for (r, row) in target.chunks_mut(stride).take(count).enumerate() {
-                        layer.forward_paced(source.row(r), from, *steps, row, to, pace);
-                    }
-                }
-            }
-            Action::Layer(layer) => layer.forward(PackedPass {
-                rows: count,
-                inputs: PackedInputs {
-                    views: &|input| rows(self.sources[input]),
-                    steps: &self.source_steps,
-                    x,
-                    x_width,
-                },
-                output: target,
-                stride,
-                scratch: working,
-                pace,
-            }),
-            Action::Copy(starts) => {
-                for (source, start) in self.sources.iter().zip(starts) {
-                    let source = rows(*source);
-                    for (r, row) in target.chunks_mut(stride).take(count).enumerate() {
-                        row[*start..][..source.width].copy_from_slice(source.row(r));
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Working memory of the steps for so many rows, in values.
-fn working(steps: &[Step], rows: usize) -> usize {
-    let each = steps.iter().map(|step| match &step.action {
-        Action::Layer(layer) => layer.scratch(rows),
-        _ => 0,
-    });
-    each.max().unwrap_or(0)
-}
-
-/// The node's layer in the form in which it predicts.
-fn pack(node: &Node, packer: &mut Packer<'_>) -> Result<Action, Error> {
-    let layer = node.layer();
-    if let Some((dense, steps)) = layer.pack_dense(packer) {
-        return Ok(Action::Dense(dense, steps));
-    }
-    layer.pack(packer).map(Action::Layer).ok_or_else(|| {
-        let label = format!("layer \"{}\"", node.name());
-        Error::layer(label, "cannot predict", "Report this.")
-    })
-}
-
-/// The first column of each when they stand side by side.
-fn starts(places: &[Place]) -> Vec<usize> {
-    let ends = places.iter().scan(0, |end, place| {
-        *end += place.width;
-        Some(*end - place.width)
-    });
-    ends.collect()
 }

@@ -9,28 +9,20 @@
 //! asks cheaply whether that is so, and only then lets them pause where they next look whether to
 //! go on.
 
-use std::cell::{Cell, RefCell};
-use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rayon::ThreadPool;
 
+pub use super::asking::Asking;
+use super::barrier::Barrier;
+use super::course::{Aborted, PAUSING, RUNNING, State, StopFlag};
 use crate::memory;
 use crate::nn::base::stop::Stop;
 
 /// How often the calling thread is asked whether to go on.
 const POLL: Duration = Duration::from_millis(2);
-/// How often one who waits for a thread aside looks whether it still computes.
-const PATIENCE: Duration = Duration::from_millis(100);
-/// Looks at a barrier before the processor is offered to others: some ten microseconds.
-const SPINS: u32 = 400;
-/// Offers of the processor before the thread sleeps, for a barrier that is long in coming.
-const YIELDS: u32 = 2000;
-/// How long such a sleep is.
-const NAP: Duration = Duration::from_micros(50);
-
 /// Threads that compute for whoever calls, who waits for them.
 #[derive(Clone, Copy, Debug)]
 pub struct Crew<'a> {
@@ -51,186 +43,6 @@ impl<'a> From<&'a ThreadPool> for Crew<'a> {
             threads: pool.current_num_threads(),
             wanted: || true,
         }
-    }
-}
-
-/// The training was aborted: the worker returns as soon as it sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Aborted;
-
-/// Keeps two values that different threads write from sharing a cache line (or the pair of
-/// lines that processors fetch together).
-#[derive(Debug, Default)]
-#[repr(align(128))]
-struct Apart<T>(T);
-
-/// A place in the computation that no worker leaves before all have reached it.
-#[derive(Debug)]
-pub struct Barrier {
-    workers: usize,
-    spins: u32,
-    arrived: Apart<AtomicUsize>,
-    generation: Apart<AtomicUsize>,
-    /// Shared with what computes for long between two looks.
-    state: Arc<State>,
-}
-
-/// Tells a computation that nobody waits for its result any more, or lets it pause; one by default
-/// does neither.
-#[derive(Clone, Debug, Default)]
-pub struct StopFlag(Option<Arc<State>>);
-
-impl Stop for StopFlag {
-    /// Whether to stop. A pause that is asked for is made here.
-    #[inline]
-    fn is_set(&self) -> bool {
-        self.0.as_ref().is_some_and(|state| state.look().is_err())
-    }
-}
-
-/// Whether workers go on, pause or stop.
-#[derive(Debug, Default)]
-struct State {
-    /// One of the constants below.
-    now: Apart<AtomicU8>,
-    /// Workers that pause.
-    paused: Mutex<usize>,
-    /// They are told here that the pause has ended, and whoever waits for them that they make it.
-    changed: Condvar,
-}
-
-const RUNNING: u8 = 0;
-const PAUSING: u8 = 1;
-const ABORTED: u8 = 2;
-
-impl State {
-    /// A worker's look: it goes on at once, after a pause, or not.
-    #[inline]
-    fn look(&self) -> Result<(), Aborted> {
-        match self.now.0.load(Ordering::Relaxed) {
-            RUNNING => Ok(()),
-            PAUSING => self.pause(),
-            _ => Err(Aborted),
-        }
-    }
-
-    #[cold]
-    fn pause(&self) -> Result<(), Aborted> {
-        let mut paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
-        *paused += 1;
-        self.changed.notify_all();
-        while self.now.0.load(Ordering::Relaxed) == PAUSING {
-            paused = self
-                .changed
-                .wait(paused)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-        *paused -= 1;
-        drop(paused);
-        self.look()
-    }
-
-    /// From one state to another, if it is in that; who waits for a change is told.
-    fn set(&self, from: u8, to: u8) {
-        // Under the lock, so that a worker that is about to wait does not miss it.
-        let _paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
-        let set = |now| (now == from).then_some(to);
-        let order = Ordering::Relaxed;
-        let _ = self.now.0.fetch_update(order, order, set);
-        self.changed.notify_all();
-    }
-
-    fn abort(&self) {
-        let _paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
-        self.now.0.store(ABORTED, Ordering::Relaxed);
-        self.changed.notify_all();
-    }
-
-    /// Waits, for a while at most, until as many workers pause as `enough` says; whether they do.
-    fn wait(&self, enough: impl Fn(usize) -> bool, time: Duration) -> bool {
-        let paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self
-            .changed
-            .wait_timeout_while(paused, time, |paused| !enough(*paused));
-        let (paused, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        enough(*paused)
-    }
-}
-
-/// Proof of having arrived, to wait with.
-#[derive(Debug)]
-#[must_use = "an arrival is to be waited for"]
-pub struct Arrival(usize);
-
-impl Barrier {
-    /// A barrier for so many workers.
-    pub fn new(workers: usize) -> Barrier {
-        // With more workers than processors the one waited for may need this very processor.
-        let processors = std::thread::available_parallelism().map_or(1, |count| count.get());
-        Barrier {
-            workers,
-            spins: if workers <= processors { SPINS } else { 0 },
-            arrived: Apart::default(),
-            generation: Apart::default(),
-            state: Arc::default(),
-        }
-    }
-
-    /// Says that this worker is there; it may do something else before it waits.
-    #[inline]
-    pub fn arrive(&self) -> Arrival {
-        let generation = self.generation.0.load(Ordering::Relaxed);
-        if self.arrived.0.fetch_add(1, Ordering::AcqRel) + 1 == self.workers {
-            self.arrived.0.store(0, Ordering::Relaxed);
-            self.generation
-                .0
-                .store(generation.wrapping_add(1), Ordering::Release);
-        }
-        Arrival(generation)
-    }
-
-    /// Waits for the others.
-    #[inline]
-    pub fn wait(&self, arrival: Arrival) -> Result<(), Aborted> {
-        let mut looks = 0;
-        loop {
-            self.check()?;
-            if self.generation.0.load(Ordering::Acquire) != arrival.0 {
-                return Ok(());
-            }
-            if looks < self.spins {
-                std::hint::spin_loop();
-            } else if looks < self.spins + YIELDS {
-                std::thread::yield_now();
-            } else {
-                std::thread::sleep(NAP);
-                continue;
-            }
-            looks += 1;
-        }
-    }
-
-    /// Arrives and waits.
-    #[inline]
-    pub fn meet(&self) -> Result<(), Aborted> {
-        let arrival = self.arrive();
-        self.wait(arrival)
-    }
-
-    /// Whether to go on. A pause that is asked for is made here.
-    #[inline]
-    pub fn check(&self) -> Result<(), Aborted> {
-        self.state.look()
-    }
-
-    /// The barrier's flag, for a computation to look at.
-    pub fn stop_flag(&self) -> StopFlag {
-        StopFlag(Some(self.state.clone()))
-    }
-
-    /// Makes every worker stop at its next look.
-    pub fn abort(&self) {
-        self.state.abort();
     }
 }
 
@@ -290,10 +102,9 @@ pub fn run<W: Send>(
             }
         }
     });
-    // Not a look of a worker: nobody is there who would end a pause.
-    match barrier.state.now.0.load(Ordering::Relaxed) {
-        ABORTED => Err(Aborted),
-        _ => Ok(()),
+    match barrier.state.is_aborted() {
+        true => Err(Aborted),
+        false => Ok(()),
     }
 }
 
@@ -334,43 +145,6 @@ pub fn for_each<S: Send, T: Send, E: Send>(
     }
 }
 
-/// The calling thread's own look: it asks the host, and remembers what it was told.
-pub struct Asking<'a> {
-    interrupted: RefCell<&'a mut dyn FnMut() -> bool>,
-    aborted: Cell<bool>,
-}
-
-impl<'a> Asking<'a> {
-    /// Asks by `interrupted`.
-    pub fn new(interrupted: &'a mut dyn FnMut() -> bool) -> Self {
-        Self {
-            interrupted: RefCell::new(interrupted),
-            aborted: Cell::new(false),
-        }
-    }
-
-    /// Whether it was told to stop before.
-    pub fn was_set(&self) -> bool {
-        self.aborted.get()
-    }
-}
-
-impl fmt::Debug for Asking<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Asking").finish_non_exhaustive()
-    }
-}
-
-impl Stop for Asking<'_> {
-    fn is_set(&self) -> bool {
-        if !self.aborted.get() {
-            let aborted = (self.interrupted.borrow_mut())();
-            self.aborted.set(aborted);
-        }
-        self.aborted.get()
-    }
-}
-
 fn share_out<S: Send, T: Send, E: Send>(
     crew: Crew<'_>,
     states: &mut [S],
@@ -405,60 +179,6 @@ fn share_out<S: Send, T: Send, E: Send>(
     run(crew, &barrier, states, work, || {}, interrupted)?;
     let failure = failure.into_inner().unwrap_or_else(PoisonError::into_inner);
     Ok(failure.map_or(Ok(()), |(_, error)| Err(error)))
-}
-
-/// Where the calling thread hands things over to one that works on them in their order.
-#[derive(Debug)]
-pub struct Aside<T> {
-    to: mpsc::Sender<T>,
-    done: mpsc::Receiver<T>,
-}
-
-impl<T> Aside<T> {
-    /// Hands over the next.
-    pub fn give(&self, thing: T) {
-        // A worker that is not there any more has panicked, which comes out at the end.
-        let _ = self.to.send(thing);
-    }
-
-    /// Waits for the first of those handed over that has not come back; none if the worker has
-    /// panicked.
-    pub fn take(&self) -> Option<T> {
-        loop {
-            match self.done.recv_timeout(PATIENCE) {
-                Ok(thing) => return Some(thing),
-                Err(mpsc::RecvTimeoutError::Disconnected) => return None,
-                Err(mpsc::RecvTimeoutError::Timeout) if memory::stuck() == 0 => {}
-                Err(mpsc::RecvTimeoutError::Timeout) => {
-                    memory::last_resort(0);
-                    std::process::abort();
-                }
-            }
-        }
-    }
-}
-
-/// Runs `body` on the calling thread while a thread of the pool does `work` on whatever `body`
-/// hands over. The thread has ended when this returns or unwinds, and a panic of its comes out
-/// here.
-pub fn aside<T: Send, R>(
-    pool: &ThreadPool,
-    mut work: impl FnMut(&mut T) + Send,
-    body: impl FnOnce(Aside<T>) -> R,
-) -> R {
-    let (to, things) = mpsc::channel::<T>();
-    let (back, done) = mpsc::channel();
-    pool.in_place_scope(|scope| {
-        scope.spawn(move |_| {
-            for mut thing in things {
-                work(&mut thing);
-                if back.send(thing).is_err() {
-                    return;
-                }
-            }
-        });
-        body(Aside { to, done })
-    })
 }
 
 /// The workers that have not finished.
@@ -514,13 +234,10 @@ struct Finished<'a>(&'a Unfinished<'a>);
 impl Drop for Finished<'_> {
     fn drop(&mut self) {
         let Finished(unfinished) = self;
-        let _paused = unfinished
-            .state
-            .paused
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        unfinished.count.fetch_sub(1, Ordering::Release);
-        unfinished.state.changed.notify_all();
+        let leave = || {
+            unfinished.count.fetch_sub(1, Ordering::Release);
+        };
+        unfinished.state.change(leave);
     }
 }
 
@@ -597,44 +314,6 @@ mod tests {
             let ran = for_each((&pool).into(), &mut sums, 0..1000, fail, &mut || true);
             assert_eq!(ran, Err(Aborted));
         }
-    }
-
-    #[test]
-    fn what_is_handed_over_comes_back_in_order() {
-        let doubled = aside(
-            &pool(1),
-            |number: &mut u32| *number *= 2,
-            |aside| {
-                (0..100).for_each(|number| aside.give(number));
-                (0..100).filter_map(|_| aside.take()).collect::<Vec<_>>()
-            },
-        );
-        assert_eq!(doubled, (0..100).map(|n| 2 * n).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn panics_end_the_thread_aside_and_come_out() {
-        let caught = std::panic::catch_unwind(|| {
-            let panics = |number: &mut u32| assert!(*number < 3, "the worker's panic");
-            aside(&pool(1), panics, |aside| {
-                (0..5).for_each(|number| aside.give(number));
-                while aside.take().is_some() {}
-            });
-        });
-        assert!(caught.is_err());
-        let worked = AtomicUsize::new(0);
-        let caught = std::panic::catch_unwind(|| {
-            let count = |_: &mut u32| {
-                worked.fetch_add(1, Ordering::Relaxed);
-            };
-            aside(&pool(1), count, |aside| {
-                aside.give(1);
-                aside.take();
-                panic!("the caller's panic");
-            });
-        });
-        assert!(caught.is_err());
-        assert_eq!(worked.load(Ordering::Relaxed), 1);
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod options;
 mod plan;
 mod rows;
 pub mod schedule;
+mod shared;
 mod trainer;
 mod worker;
 

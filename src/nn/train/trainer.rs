@@ -12,12 +12,14 @@ use super::options::TrainOptions;
 use super::plan::{Plan, VALIDATION_ROWS};
 use super::rows::{RowSource, Slice};
 use super::schedule::Schedule;
-use super::worker::{Shared, Stop, Worker};
+use super::shared::{Shared, Stop};
+use super::worker::Worker;
 use crate::memory;
 use crate::nn::base::error::Error;
 use crate::nn::kernels::blas;
 use crate::nn::network::Network;
-use crate::nn::threads::parallel::{self, Crew, StopFlag};
+use crate::nn::threads::course::StopFlag;
+use crate::nn::threads::parallel::{self, Crew};
 
 /// Rows that are asked for at once, at most, of a source that could hold more.
 const SLICE_ROWS: usize = 1 << 18;

@@ -12,104 +12,19 @@
 //! at which all arrive together takes 0.04. What waits there is for a processor that others use.
 
 use std::ops::Range;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::augment::Varied;
-use super::loss::Loss;
 use super::optimizer::{OptimizerState, Update, add_penalties};
-use super::options::TrainOptions;
-use super::plan::{NORM_BLOCK, Plan, VALIDATION_ROWS, share};
+use super::plan::{NORM_BLOCK, VALIDATION_ROWS, share};
 use super::rows::{Gathered, Slice, Which};
 use super::schedule::Schedule;
+use super::shared::{Shard, Shared, Stop, read, worker_range, write};
 use crate::nn::base::random::{Random, stream};
 use crate::nn::kernels::processor::{Processor, Task};
-use crate::nn::network::{Network, Workspace};
-use crate::nn::threads::parallel::{Aborted, Barrier};
+use crate::nn::network::Workspace;
 
 /// Parameters that are gone through between two looks.
 const PIECE: usize = 1 << 20;
-
-/// What all workers of a training share.
-pub(super) struct Shared<'a> {
-    pub network: &'a Network,
-    pub options: &'a TrainOptions,
-    pub loss: &'a Loss,
-    pub plan: Plan,
-    pub barrier: Barrier,
-    shards: Vec<RwLock<Shard>>,
-    /// Each worker's range as it was last updated.
-    updated: Vec<RwLock<Updated>>,
-}
-
-/// The gradients of a shard, and what its rows contribute to the batch's loss.
-#[derive(Debug)]
-struct Shard {
-    gradients: Vec<f32>,
-    loss: f64,
-    /// Of each member of the network, what its rows weigh.
-    weights: Vec<f64>,
-}
-
-#[derive(Debug)]
-struct Updated {
-    parameters: Vec<f32>,
-    /// Squared norms of the gradients, one a block of parameters.
-    norms: Vec<f64>,
-}
-
-impl<'a> Shared<'a> {
-    pub fn new(
-        network: &'a Network,
-        options: &'a TrainOptions,
-        loss: &'a Loss,
-        plan: Plan,
-        workers: usize,
-    ) -> Shared<'a> {
-        let count = network.parameter_count();
-        let shard = || Shard {
-            gradients: vec![0.0; count],
-            loss: 0.0,
-            weights: vec![0.0; network.members()],
-        };
-        let updated = |worker| {
-            let length = worker_range(count, worker, workers).len();
-            let norms = vec![0.0; length.div_ceil(NORM_BLOCK)];
-            let parameters = if workers == 1 {
-                Vec::new()
-            } else {
-                vec![0.0; length]
-            };
-            RwLock::new(Updated { parameters, norms })
-        };
-        Shared {
-            network,
-            options,
-            loss,
-            barrier: Barrier::new(workers),
-            shards: (0..plan.shards).map(|_| RwLock::new(shard())).collect(),
-            updated: (0..workers).map(updated).collect(),
-            plan,
-        }
-    }
-
-    /// Values and targets of a row.
-    pub fn row_widths(&self) -> (usize, usize) {
-        (self.network.input_width(), self.loss.targets())
-    }
-}
-
-/// Why a worker stopped before the end of its slice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stop {
-    Aborted,
-    NotFinite,
-}
-
-impl From<Aborted> for Stop {
-    fn from(_: Aborted) -> Stop {
-        Stop::Aborted
-    }
-}
 
 /// A worker with its buffers; nothing is allocated while it computes.
 pub(super) struct Worker {
@@ -139,12 +54,6 @@ pub(super) struct Worker {
     /// Loss and weight of each of its blocks of validation rows.
     pub validated: Vec<(f64, f64)>,
     pub stopped: Option<Stop>,
-}
-
-/// The range of a worker, cut at the blocks of the norm.
-fn worker_range(parameters: usize, worker: usize, workers: usize) -> Range<usize> {
-    let blocks = share(parameters.div_ceil(NORM_BLOCK), worker, workers);
-    (blocks.start * NORM_BLOCK).min(parameters)..(blocks.end * NORM_BLOCK).min(parameters)
 }
 
 impl Worker {
@@ -550,14 +459,4 @@ fn common(one: &Range<usize>, other: &Range<usize>) -> Range<usize> {
 /// A range counted from the start of another that holds it.
 fn within(part: &Range<usize>, whole: &Range<usize>) -> Range<usize> {
     part.start - whole.start..part.end - whole.start
-}
-
-/// A worker that panicked while it held a lock has aborted the training, so nobody goes on with
-/// what it left.
-fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
-    lock.read().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
-    lock.write().unwrap_or_else(PoisonError::into_inner)
 }

@@ -6,7 +6,9 @@
 use super::Convolution;
 use crate::nn::base::stop::Pace;
 use crate::nn::kernels::processor::Processor;
-use crate::nn::kernels::vector::{LANES, Vector, VectorTask, load, store, unrolled, with_constant};
+use crate::nn::kernels::vector::{
+    LANES, Vector, VectorTask, even, load, store, unrolled, with_constant,
+};
 
 /// Most planes of a tile.
 const PLANES: usize = 6;
@@ -17,19 +19,15 @@ impl Convolution {
     pub fn pack_for_input_gradient(&self, weight: &[f32], packed: &mut [f32]) {
         let (rows, columns) = (self.rows.kernel, self.columns.kernel);
         let planes = self.channels * columns;
-        let tiles = planes.div_ceil(PLANES);
         let mut places = packed.iter_mut();
         for row in 0..rows {
-            let mut first = 0;
-            for t in 0..tiles {
-                let end = first + planes / tiles + usize::from(t < planes % tiles);
+            for tile in even(planes, PLANES) {
                 for weight in weight.chunks_exact(self.taps()).take(self.filters) {
-                    for (plane, place) in (first..end).zip(places.by_ref()) {
+                    for (plane, place) in tile.clone().zip(places.by_ref()) {
                         let (channel, column) = (plane / columns, plane % columns);
                         *place = weight[(channel * rows + row) * columns + column];
                     }
                 }
-                first = end;
             }
         }
     }
@@ -78,24 +76,18 @@ impl VectorTask for InputGradient<'_> {
         let positions = self.convolution.positions();
         let columns = self.convolution.columns.kernel;
         let plane_size = self.convolution.plane_rows.len() * self.convolution.columns.output;
-        let panels = positions.div_ceil(LANES);
-        let tiles = panels.div_ceil(V::PANELS);
         let planes = self.convolution.channels * columns;
-        let plane_tiles = planes.div_ceil(PLANES);
         let mut weight = self.packed.as_ptr();
         let unfolded = self.unfolded.as_mut_ptr();
         for row in 0..self.convolution.rows.kernel {
-            let mut plane = 0;
-            for l in 0..plane_tiles {
-                let tile_planes = planes / plane_tiles + usize::from(l < planes % plane_tiles);
-                if self.pace.spend(tile_planes * positions * filters) {
+            for tile_planes in even(planes, PLANES) {
+                if self.pace.spend(tile_planes.len() * positions * filters) {
                     return;
                 }
                 // Of the first channel and column.
-                let place = plane * plane_size + taps[row * columns];
-                let mut panel = 0;
-                for t in 0..tiles {
-                    let tile_panels = panels / tiles + usize::from(t < panels % tiles);
+                let place = tile_planes.start * plane_size + taps[row * columns];
+                for panels in even(positions.div_ceil(LANES), V::PANELS) {
+                    let panel = panels.start;
                     // SAFETY: the slices were checked.
                     unsafe {
                         let tile = Tile {
@@ -107,13 +99,13 @@ impl VectorTask for InputGradient<'_> {
                             plane_size,
                             width: positions - panel * LANES,
                         };
-                        with_constant!(tile_panels, P in 1..=V::PANELS => tile.panels::<V, P>(tile_planes));
+                        with_constant!(panels.len(), P in 1..=V::PANELS => {
+                            tile.panels::<V, P>(tile_planes.len());
+                        });
                     }
-                    panel += tile_panels;
                 }
                 // SAFETY: all tiles together read filters · taps weights.
-                weight = unsafe { weight.add(filters * tile_planes) };
-                plane += tile_planes;
+                weight = unsafe { weight.add(filters * tile_planes.len()) };
             }
         }
     }

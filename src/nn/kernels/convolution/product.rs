@@ -3,7 +3,9 @@
 use super::Convolution;
 use crate::nn::base::stop::Pace;
 use crate::nn::kernels::processor::Processor;
-use crate::nn::kernels::vector::{LANES, Vector, VectorTask, load, store, unrolled, with_constant};
+use crate::nn::kernels::vector::{
+    LANES, Vector, VectorTask, even, load, store, unrolled, with_constant,
+};
 
 /// Taps multiplied before the next tile's turn, so that their values stay in the first cache.
 const BLOCK: usize = 256;
@@ -60,20 +62,17 @@ impl VectorTask for Product<'_> {
             filters, ref taps, ..
         } = *self.convolution;
         let positions = self.convolution.positions();
-        let panels = positions.div_ceil(LANES);
-        let tiles = panels.div_ceil(V::PANELS);
-        let blocks = filters.div_ceil(FILTERS);
         for (part, block) in taps.chunks(BLOCK).enumerate() {
-            let mut panel = 0;
-            for t in 0..tiles {
-                // Tiles of even size: small ones are slow.
-                let tile_panels = panels / tiles + usize::from(t < panels % tiles);
-                if self.pace.spend(tile_panels * LANES * block.len() * filters) {
+            for panels in even(positions.div_ceil(LANES), V::PANELS) {
+                if self
+                    .pace
+                    .spend(panels.len() * LANES * block.len() * filters)
+                {
                     return;
                 }
-                let mut filter = 0;
-                for b in 0..blocks {
-                    let tile_filters = filters / blocks + usize::from(b < filters % blocks);
+                let panel = panels.start;
+                for tile_filters in even(filters, FILTERS) {
+                    let filter = tile_filters.start;
                     // SAFETY: the slices were checked; vectors may read SLACK values beyond.
                     unsafe {
                         let tile = Tile {
@@ -94,11 +93,11 @@ impl VectorTask for Product<'_> {
                             resume: part > 0,
                             relu: self.relu && (part + 1) * BLOCK >= taps.len(),
                         };
-                        with_constant!(tile_panels, P in 1..=V::PANELS => tile.panels::<V, P>(tile_filters));
+                        with_constant!(panels.len(), P in 1..=V::PANELS => {
+                            tile.panels::<V, P>(tile_filters.len());
+                        });
                     }
-                    filter += tile_filters;
                 }
-                panel += tile_panels;
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::Convolution;
 use crate::nn::base::stop::Pace;
 use crate::nn::kernels::processor::Processor;
-use crate::nn::kernels::vector::{LANES, Vector, VectorTask, unrolled, with_constant};
+use crate::nn::kernels::vector::{LANES, Vector, VectorTask, even, unrolled, with_constant};
 
 /// Most filters of a tile.
 const FILTERS: usize = 6;
@@ -95,21 +95,15 @@ impl VectorTask for WeightGradient<'_> {
             filters, ref taps, ..
         } = *self.convolution;
         let positions = self.convolution.positions();
-        let blocks = filters.div_ceil(FILTERS);
-        let tiles = taps.len().div_ceil(V::PANELS);
         let mut lanes = [0.0; LANES * FILTERS * 4];
-        let mut filter = 0;
-        for b in 0..blocks {
-            let tile_filters = filters / blocks + usize::from(b < filters % blocks);
-            let mut tap = 0;
-            for t in 0..tiles {
-                let tile_taps = taps.len() / tiles + usize::from(t < taps.len() % tiles);
-                if self
-                    .pace
-                    .spend(tile_filters * tile_taps * positions * self.images)
-                {
+        for tile_filters in even(filters, FILTERS) {
+            let filter = tile_filters.start;
+            for tile_taps in even(taps.len(), V::PANELS) {
+                let work = tile_filters.len() * tile_taps.len() * positions * self.images;
+                if self.pace.spend(work) {
                     return;
                 }
+                let tap = tile_taps.start;
                 // SAFETY: the slices were checked.
                 unsafe {
                     let tile = Tile {
@@ -124,11 +118,11 @@ impl VectorTask for WeightGradient<'_> {
                         target_stride: taps.len(),
                         lanes: lanes.as_mut_ptr(),
                     };
-                    with_constant!(tile_taps, T in 1..=V::PANELS => tile.taps::<V, T>(tile_filters));
+                    with_constant!(tile_taps.len(), T in 1..=V::PANELS => {
+                        tile.taps::<V, T>(tile_filters.len());
+                    });
                 }
-                tap += tile_taps;
             }
-            filter += tile_filters;
         }
     }
 }

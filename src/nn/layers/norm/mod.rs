@@ -6,6 +6,7 @@ mod channels;
 mod group;
 pub(in crate::nn) mod group_norm;
 pub(in crate::nn) mod layer_norm;
+mod packed;
 pub(in crate::nn) mod rms_norm;
 
 use std::borrow::Cow;

@@ -7,7 +7,7 @@ use super::order::{Order, Places};
 use super::weights::{Direction, Weights};
 use crate::nn::base::stop::Pace;
 use crate::nn::kernels::matrix::{matrix_mut, multiply_paced, strided};
-use crate::nn::kernels::packed_dense::Panels;
+use crate::nn::kernels::packed_product::Panels;
 use crate::nn::kernels::processor::{Processor, Task};
 
 /// What a forward pass left, one step after the other.

@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use super::cell::Kind;
 use crate::nn::kernels::activation::Activation;
-use crate::nn::kernels::packed_dense::{PackedDense, Panels};
+use crate::nn::kernels::packed_dense::PackedDense;
 use crate::nn::kernels::packed_memory::Packer;
+use crate::nn::kernels::packed_product::Panels;
 use crate::nn::kernels::packing::Packing;
 
 /// One direction of one layer of a stack.

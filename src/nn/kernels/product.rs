@@ -1,15 +1,25 @@
-//! Products of small matrices, such as one head's of attention, with a fixed order of each sum.
+//! Products of matrices that stay in the cache, with a fixed order of each sum: those of a training
+//! step's small layers, of one head's attention.
+//!
+//! At 64 rows × 64 inputs × 64 outputs half of a call of BLAS is not the product: it checks, copies
+//! its factors and finds its kernel anew each time. Here a tile of the result stays in registers
+//! while factors are read where they lie, and what follows the product is done to the tile: a bias
+//! or what the result held to start from, a relu at the end.
 //!
 //! An element is one accumulator with fused multiply-adds in the order of the inner index, whatever
 //! the tile it is computed in, so that its bits depend neither on the processor nor on the other
-//! rows and columns. Columns come in panels of sixteen; whoever calls pads them.
+//! rows and columns.
+//!
+//! The packed product that predicts ([`packed_product`](super::packed_product)) and the convolutions
+//! have tiles of their own: their factors lie in another order, and in each the way to the next
+//! factor is what its inner loop's speed hangs on.
 
 use super::processor::Processor;
-use super::vector::{LANES, Vector, VectorTask, tile_rows, unrolled, with_constant};
+use super::vector::{LANES, Vector, VectorTask, even, tile_rows, unrolled, with_constant};
 use crate::nn::base::stop::{Pace, WORK};
 
 /// Rows of a part of a large product.
-pub(in crate::nn) const PART_ROWS: usize = 48;
+const PART_ROWS: usize = 48;
 
 /// The next multiple of the sixteen lanes.
 pub(in crate::nn) fn padded(columns: usize) -> usize {
@@ -36,17 +46,29 @@ pub(in crate::nn) struct Right<'a> {
     pub row: usize,
 }
 
-/// A product `c = a · b`, or `c += a · b` if `add`.
+/// What a sum begins with.
+#[derive(Clone, Copy)]
+pub(in crate::nn) enum Start<'a> {
+    Zero,
+    /// What the result holds.
+    Result,
+    /// A value a column.
+    Bias(&'a [f32]),
+}
+
+/// A product `c = a · b`.
 pub(in crate::nn) struct Product<'a> {
     /// Rows of `a` and `c`.
     pub rows: usize,
     /// Columns of `a`, rows of `b`.
     pub inner: usize,
-    /// Columns of `b` and `c`, a multiple of sixteen.
+    /// Columns of `b` and `c`.
     pub columns: usize,
     pub a: Left<'a>,
     pub b: Right<'a>,
-    pub add: bool,
+    pub start: Start<'a>,
+    /// Whether negative results become zero.
+    pub relu: bool,
     pub c: &'a mut [f32],
     /// Distance from a row of `c` to the next.
     pub c_row: usize,
@@ -56,7 +78,7 @@ impl Product<'_> {
     /// Computes it, in parts if it is large, with a look before each.
     ///
     /// # Panics
-    /// If a slice is too short, rows of `c` overlap, or the columns are no multiple of sixteen.
+    /// If a slice is too short, or rows of `c` overlap.
     #[inline]
     pub fn compute(self, processor: Processor, pace: &Pace<'_>) {
         if self.rows == 0 || self.columns == 0 {
@@ -79,7 +101,6 @@ impl Product<'_> {
                 Product {
                     rows: rows.len(),
                     inner: inner.len(),
-                    columns: self.columns,
                     a: Left {
                         data: &self.a.data[rows.start * self.a.row + inner.start * self.a.step..],
                         ..self.a
@@ -88,9 +109,13 @@ impl Product<'_> {
                         data: &self.b.data[inner.start * self.b.row..],
                         ..self.b
                     },
-                    add: self.add || inner.start > 0,
+                    start: match inner.start {
+                        0 => self.start,
+                        _ => Start::Result,
+                    },
+                    relu: self.relu && inner.end == self.inner,
                     c: &mut self.c[rows.start * self.c_row..],
-                    c_row: self.c_row,
+                    ..self
                 }
                 .compute_part(processor);
             }
@@ -100,10 +125,6 @@ impl Product<'_> {
     #[inline]
     fn compute_part(self, processor: Processor) {
         let (last_row, last_inner) = (self.rows - 1, self.inner.max(1) - 1);
-        assert!(
-            self.columns.is_multiple_of(LANES),
-            "columns in whole panels"
-        );
         assert!(last_row == 0 || self.c_row >= self.columns, "rows overlap");
         assert!(
             last_row * self.c_row + self.columns <= self.c.len(),
@@ -115,6 +136,9 @@ impl Product<'_> {
                     && last_inner * self.b.row + self.columns <= self.b.data.len(),
             "rows beyond the factors"
         );
+        if let Start::Bias(bias) = self.start {
+            assert!(bias.len() >= self.columns, "a bias for each column");
+        }
         processor.run_vectors(self);
     }
 }
@@ -122,28 +146,42 @@ impl Product<'_> {
 impl VectorTask for Product<'_> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
-        let panels = self.columns / LANES;
-        for panel in (0..panels).step_by(V::PANELS) {
-            let count = V::PANELS.min(panels - panel);
-            // SAFETY: the panels lie within the matrices, whose sizes `compute` checked.
+        let c = self.c.as_mut_ptr();
+        let mut column = 0;
+        while column < self.columns {
+            let panels = (self.columns - column).div_ceil(LANES).min(V::PANELS);
+            let width = (self.columns - column).min(panels * LANES);
+            let tile = Tile {
+                inner: self.inner,
+                a: self.a.data.as_ptr(),
+                a_row: self.a.row,
+                a_step: self.a.step,
+                b: self.b.data.as_ptr().wrapping_add(column),
+                b_row: self.b.row,
+                c: c.wrapping_add(column),
+                c_row: self.c_row,
+                bias: match self.start {
+                    Start::Bias(bias) => Some(bias[column..].as_ptr()),
+                    _ => None,
+                },
+                add: matches!(self.start, Start::Result),
+                relu: self.relu,
+                last: width - (panels - 1) * LANES,
+            };
+            // SAFETY: columns of the product, whose sizes `compute` checked.
             unsafe {
-                let tile = Tile {
-                    inner: self.inner,
-                    a: self.a.data.as_ptr(),
-                    a_row: self.a.row,
-                    a_step: self.a.step,
-                    b: self.b.data.as_ptr().wrapping_add(panel * LANES),
-                    b_row: self.b.row,
-                    c: self.c.as_mut_ptr().add(panel * LANES),
-                    c_row: self.c_row,
-                    add: self.add,
-                };
-                with_constant!(count, P in 1..=V::PANELS => tile.rows::<V, P>(self.rows));
+                if width == panels * LANES {
+                    with_constant!(panels, P in 1..=V::PANELS => tile.rows::<V, P, false>(self.rows));
+                } else {
+                    with_constant!(panels, P in 1..=V::PANELS => tile.rows::<V, P, true>(self.rows));
+                }
             }
+            column += width;
         }
     }
 }
 
+/// A tile's place in the product, and what is done to it.
 #[derive(Clone, Copy)]
 struct Tile {
     inner: usize,
@@ -154,20 +192,22 @@ struct Tile {
     b_row: usize,
     c: *mut f32,
     c_row: usize,
+    bias: Option<*const f32>,
     add: bool,
+    relu: bool,
+    /// Columns of the last panel.
+    last: usize,
 }
 
 impl Tile {
-    /// So many rows, from the tile's on.
+    /// So many rows of P panels, the last of which is not whole if PART.
     #[inline(always)]
-    unsafe fn rows<V: Vector, const P: usize>(mut self, rows: usize) {
-        let tiles = rows.div_ceil(const { tile_rows::<V>(P) });
-        for t in 0..tiles {
-            // Tiles of even size: a last one of a single row would be slow.
-            let height = rows / tiles + usize::from(t < rows % tiles);
+    unsafe fn rows<V: Vector, const P: usize, const PART: bool>(mut self, rows: usize) {
+        for tile in even(rows, const { tile_rows::<V>(P) }) {
+            let height = tile.len();
             // SAFETY: the caller's.
             unsafe {
-                with_constant!(height, R in 1..=tile_rows::<V>(P) => self.compute::<V, R, P>());
+                with_constant!(height, R in 1..=tile_rows::<V>(P) => self.compute::<V, R, P, PART>());
             }
             // After the last one they may point beyond the matrices, and are not used.
             self.a = self.a.wrapping_add(height * self.a_row);
@@ -177,14 +217,21 @@ impl Tile {
 
     /// R rows by P panels, all of their accumulators in registers.
     #[inline(always)]
-    unsafe fn compute<V: Vector, const R: usize, const P: usize>(self) {
+    unsafe fn compute<V: Vector, const R: usize, const P: usize, const PART: bool>(self) {
         // SAFETY: the rows and panels of the tile lie within the matrices.
         unsafe {
             let mut sums = [[V::splat(0.0); P]; R];
-            if self.add {
+            if let Some(bias) = self.bias {
+                unrolled!(p in 0..P => {
+                    let bias: V = self.load::<V, P, PART>(bias, p);
+                    unrolled!(r in 0..R => {
+                        sums[r][p] = bias;
+                    });
+                });
+            } else if self.add {
                 unrolled!(r in 0..R => {
                     unrolled!(p in 0..P => {
-                        sums[r][p] = V::load(self.c.add(r * self.c_row + p * LANES));
+                        sums[r][p] = self.load::<V, P, PART>(self.c.add(r * self.c_row), p);
                     });
                 });
             }
@@ -192,7 +239,7 @@ impl Tile {
             for _ in 0..self.inner {
                 let mut right = [V::splat(0.0); P];
                 unrolled!(p in 0..P => {
-                    right[p] = V::load(b.add(p * LANES));
+                    right[p] = self.load::<V, P, PART>(b, p);
                 });
                 unrolled!(r in 0..R => {
                     let left = V::splat(*a.add(r * self.a_row));
@@ -206,9 +253,33 @@ impl Tile {
             }
             unrolled!(r in 0..R => {
                 unrolled!(p in 0..P => {
-                    sums[r][p].store(self.c.add(r * self.c_row + p * LANES));
+                    let sum = if self.relu { sums[r][p].relu() } else { sums[r][p] };
+                    let to = self.c.add(r * self.c_row + p * LANES);
+                    if PART && p + 1 == P {
+                        sum.store_first(to, self.last);
+                    } else {
+                        sum.store(to);
+                    }
                 });
             });
+        }
+    }
+
+    /// A panel's values from those of the first.
+    #[inline(always)]
+    unsafe fn load<V: Vector, const P: usize, const PART: bool>(
+        &self,
+        from: *const f32,
+        panel: usize,
+    ) -> V {
+        // SAFETY: the panel lies within the matrix.
+        unsafe {
+            let from = from.add(panel * LANES);
+            if PART && panel + 1 == P {
+                V::load_first(from, self.last)
+            } else {
+                V::load(from)
+            }
         }
     }
 }
