@@ -1,79 +1,52 @@
 //! Neural networks: architecture, layers, losses and their training.
+//!
+//! The rooms, from the lowest to the highest; each uses those before it alone:
+//! [`base`] (errors, shapes, random numbers), `threads`, [`kernels`] (loops over numbers),
+//! [`layer`] (what a layer is), `layers` (a file each), [`architecture`] (networks as they are
+//! written), [`network`] (networks as they are computed), `predict` and `train`.
 
-pub mod activation;
-mod activation_backward;
 pub mod architecture;
-mod architecture_adapt;
-mod architecture_parse;
-mod architecture_resolve;
-pub mod blas;
-pub mod convolution;
-mod copy_rows;
-mod dropout_mask;
-mod epoch_order;
-pub mod error;
-mod flattened;
-pub mod initializer;
-mod input;
-pub mod kernel;
-mod layer_types;
-pub mod layers;
-mod lengths;
-pub mod loss;
-pub mod math;
-pub mod matrix;
+pub mod base;
+pub mod kernels;
+pub mod layer;
+mod layers;
 pub mod network;
-mod network_build;
-pub mod optimizer;
-mod output_range;
-pub mod packed;
-mod packed_memory;
-mod packing;
-pub(crate) mod parallel;
-pub mod predictor;
-mod predictor_layout;
-pub mod processor;
-pub mod random;
-mod reduction;
-mod row_sums;
-pub mod schedule;
-mod settings;
-mod shape;
-pub(crate) mod signals;
-mod small_product;
-mod stop;
-pub mod trainer;
-mod training_product;
-mod transpose;
-mod vector;
-mod widen;
+mod predict;
+mod threads;
+pub mod train;
 
-pub use activation::Activation;
-pub use architecture::{Architecture, DenseSpec, LayerKind, LayerSpec};
-pub use architecture_resolve::Head;
-pub use error::{Error, RowsError};
-pub use flattened::Flattened;
-pub use initializer::{Initializer, ParameterKind};
-pub use input::{InputFeature, InputForm};
-pub use layer_types::{Built, Rank, Site, Spec};
-pub use layers::{Operation, Source};
-pub use lengths::{LengthRule, Padding, Window};
-pub use loss::{Loss, LossSpec};
+pub use architecture::input::{InputFeature, InputForm};
+pub use architecture::output_range::OutputRange;
+pub use architecture::{Architecture, LayerSpec};
+pub use base::error::{Error, RowsError};
+pub use base::lengths::{LengthRule, Padding, Window};
+pub use base::random::{self, Random};
+pub use base::shape::Shape;
+pub(crate) use base::stop::NAME;
+pub use base::stop::{Never, Pace, Stop};
+pub use kernels::activation::Activation;
+pub use kernels::packed_memory::SharedWeights;
+pub use kernels::packing::PACKING_VERSION;
+pub use kernels::{activation, blas, convolution, math, matrix, packed_dense as kernel, processor};
+pub use layer::head::Head;
+pub use layer::initializer::{Initializer, ParameterKind};
+pub use layer::settings::Settings;
+pub use layer::spec::{Built, Rank, Site, Spec};
+pub use layer::{Operation, Source};
+pub use layers::{ActivationSpec, ConcatSpec, DenseSpec, DropoutSpec, EmbeddingSpec, InputSpec};
+pub use network::flattened::Flattened;
+pub use network::widen::widen;
 pub use network::{Network, Node, NodeTime, Parameter, Workspace};
-pub use optimizer::{OptimizerSpec, OptimizerState};
-pub use output_range::OutputRange;
-pub use packed_memory::SharedWeights;
-pub use packing::PACKING_VERSION;
-pub use parallel::{Aside, Crew, aside};
-pub use predictor::{Predictor, Scratch};
-pub use random::Random;
-pub use schedule::ScheduleSpec;
-pub use settings::Settings;
-pub use shape::Shape;
-pub(crate) use stop::NAME;
-pub use stop::{Never, Pace, Stop};
-pub use trainer::{
+pub use predict::{Predictor, Scratch};
+pub use threads::aside::{Aside, aside};
+pub(crate) use threads::parallel;
+pub use threads::parallel::Crew;
+#[cfg(feature = "pg")]
+pub(crate) use threads::signals;
+pub use train::loss::{Loss, LossSpec};
+pub use train::optimizer::{self, OptimizerSpec, OptimizerState};
+pub use train::schedule::ScheduleSpec;
+pub use train::{
     Augmentation, EpochReport, Loaded, RowSource, TrainOptions, Trained, VALIDATION_ROWS, Watcher,
     train, training_bytes,
 };
-pub use widen::widen;

@@ -9,7 +9,7 @@ use crate::features::{
     self, Column, Dictionary, RawRows, Reaching, Scale, Target, TargetRequest, Task, Values,
     is_plain_number, refuse_threshold,
 };
-use crate::nn::{LayerKind, Network};
+use crate::nn::{DenseSpec, LayerSpec, Network};
 
 /// What the arguments and options say of the target.
 pub(super) fn target_request(job: &Job<'_>) -> Result<TargetRequest, Error> {
@@ -288,7 +288,7 @@ pub(super) fn set_quantile_outputs(target: &mut Target, options: &Options) -> Re
 /// given keeps what that says.
 pub(super) fn start_at_the_prior(network: &Network, target: &Target, parameters: &mut [f32]) {
     let last = network.architecture().layers.last();
-    if let Some(LayerKind::Output(output) | LayerKind::Dense(output)) = last.map(|l| &l.kind)
+    if let Some(output) = last.and_then(LayerSpec::get::<DenseSpec>)
         && output.bias_initializer.is_some()
     {
         return;

@@ -12,6 +12,8 @@ mod options;
 mod rename;
 mod sequence;
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 pub use error::Error;
@@ -23,7 +25,9 @@ use crate::features::{
     positive_by_name,
 };
 use crate::memory;
-use crate::nn::{Activation, Architecture, LayerKind, LayerSpec, Network, Pace, Stop};
+use crate::nn::{
+    Activation, Architecture, DenseSpec, EmbeddingSpec, LayerSpec, Network, Pace, Stop,
+};
 use crate::training::read_architecture;
 
 /// What `neural.import_weights` is given.
@@ -159,10 +163,10 @@ fn own_vocabularies(
         let readers = architecture.first_readers(&feature.name, features.features.len() == 1);
         for layer in &mut architecture.layers {
             let reads = |reader: &LayerSpec| reader.name == layer.name;
-            let LayerKind::Embedding { vocabulary, .. } = &mut layer.kind else {
+            let Some(embedding) = layer.get::<EmbeddingSpec>() else {
                 continue;
             };
-            match *vocabulary {
+            match embedding.vocabulary {
                 Some(given) if readers.iter().any(reads) && given < levels.len() + 2 => {
                     if given != levels.len() {
                         return Err(Error::invalid(
@@ -177,7 +181,10 @@ fn own_vocabularies(
                              their order.",
                         ));
                     }
-                    *vocabulary = None;
+                    layer.kind = Arc::new(EmbeddingSpec {
+                        vocabulary: None,
+                        ..*embedding
+                    });
                 }
                 _ => {}
             }
@@ -341,10 +348,10 @@ fn positive_remark(options: &Options, target: &Target, units: usize) -> Option<R
 
 /// The outputs of a regression as its last layer has them.
 fn written_outputs(architecture: &Architecture) -> usize {
-    match architecture.layers.last().map(|layer| &layer.kind) {
-        Some(LayerKind::Output(dense)) => dense.units.unwrap_or(1),
-        Some(LayerKind::Dense(dense))
-            if matches!(dense.activation, None | Some(Activation::Linear)) =>
+    let last = architecture.layers.last();
+    match last.and_then(LayerSpec::get::<DenseSpec>) {
+        Some(dense)
+            if dense.is_output || matches!(dense.activation, None | Some(Activation::Linear)) =>
         {
             dense.units.unwrap_or(1)
         }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::layout::Layout;
 use super::rename::Renamed;
-use crate::nn::{Architecture, LayerKind, LayerSpec, NAME, Pace};
+use crate::nn::{Architecture, EmbeddingSpec, LayerSpec, NAME, Pace};
 
 /// The features' descriptions with the settings of sequences that are not given, but follow from the
 /// shapes of the first weights behind them.
@@ -70,10 +70,8 @@ fn complete(
     match kind {
         "embedding" => {
             let vectors = shape("weight").and_then(|shape| shape.first().copied());
-            let own = match layer.kind {
-                LayerKind::Embedding { vocabulary, .. } => vocabulary,
-                _ => None,
-            };
+            let own = layer.get::<EmbeddingSpec>();
+            let own = own.and_then(|embedding| embedding.vocabulary);
             set("vocabulary", vectors.filter(|_| own.is_none()));
         }
         "rnn" | "lstm" | "gru" => {
@@ -99,9 +97,7 @@ fn complete(
                 _ => None,
             };
             let mut settings = Map::new();
-            if let LayerKind::Typed(spec) = &layer.kind {
-                spec.write(&mut settings);
-            }
+            layer.kind.write(&mut settings);
             let groups = settings.get("groups").and_then(Value::as_u64).unwrap_or(1);
             set(
                 "features",

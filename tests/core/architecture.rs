@@ -1,7 +1,8 @@
 //! Architectures as users write them: what is understood, and what each fault is answered with.
 
 use pg_neural::nn::{
-    Activation, Architecture, Error, Head, InputFeature, LayerKind, Network, Operation, Source,
+    Activation, Architecture, DenseSpec, DropoutSpec, Error, Head, InputFeature, Network,
+    Operation, Source,
 };
 
 const BINARY: Head = Head::Binary;
@@ -121,10 +122,9 @@ fn the_output_layer_is_appended_unless_the_last_dense_layer_is_one() {
     let text = r#"{"type": "dense", "units": 1, "activation": "sigmoid"}"#;
     let network = build_for(text, Head::Regression { outputs: 1 }).unwrap();
     assert_eq!(network.output_activation(), Activation::Linear);
-    let Operation::Dense { activation, .. } = network.nodes()[1].operation() else {
-        panic!()
-    };
-    assert_eq!(activation, Activation::Sigmoid);
+    let output = network.architecture().layers.last().unwrap();
+    let output = output.get::<DenseSpec>().unwrap();
+    assert_eq!(output.activation, Some(Activation::Sigmoid));
 }
 
 #[test]
@@ -210,7 +210,7 @@ fn dropout_is_put_behind_hidden_layers_or_its_rate_replaced() {
     let own = parse(r#"{"type": "dense", "units": 4}, {"type": "dropout", "rate": 0.5}"#).unwrap();
     let own = own.resolve(BINARY).unwrap().with_dropout(0.25).unwrap();
     assert_eq!(own.layers.len(), 3);
-    assert_eq!(own.layers[1].kind, LayerKind::Dropout { rate: 0.25 });
+    assert_eq!(own.layers[1].get::<DropoutSpec>().unwrap().rate, 0.25);
 }
 
 #[test]

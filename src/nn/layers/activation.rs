@@ -1,15 +1,95 @@
 //! An activation as a layer of its own; no parameters.
 
-use super::{Backward, Forward, Layer, Operation};
-use crate::nn::activation::Activation;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::nn::base::error::Error;
+use crate::nn::base::lengths::LengthRule;
+use crate::nn::kernels::activation::Activation;
+use crate::nn::kernels::packed_memory::Packer;
+use crate::nn::layer::packed::{Packed, PackedPass};
+use crate::nn::layer::settings::Settings;
+use crate::nn::layer::spec::{Built, LayerType, Rank, Site, Spec};
+use crate::nn::layer::{Backward, Forward, Layer};
+
+/// The type `activation`.
+pub(in crate::nn) const ACTIVATION: LayerType = LayerType {
+    name: "activation",
+    aliases: &[],
+    settings: &["activation"],
+    rank: Rank::Any,
+    read: |_, settings| {
+        let activation = settings.activation()?;
+        Ok(Arc::new(ActivationSpec(
+            activation.ok_or_else(|| settings.missing("activation"))?,
+        )))
+    },
+};
+
+/// The type as its users name it by an activation's class (`ReLU`, `LeakyReLU`), which has settings
+/// of its own.
+pub(in crate::nn) fn of_class(name: &str) -> Option<&'static LayerType> {
+    const fn class(settings: &'static [&'static str]) -> LayerType {
+        LayerType {
+            settings,
+            read: |_, settings| match Activation::parse(&settings.type_as_written()) {
+                Ok(class) => Ok(Arc::new(ActivationSpec(
+                    settings.activation_of_class(class)?,
+                ))),
+                Err(_) => Err(settings.missing("activation")),
+            },
+            ..ACTIVATION
+        }
+    }
+    static PLAIN: LayerType = class(&[]);
+    static LEAKY_RELU: LayerType = class(&["negative_slope"]);
+    static GELU: LayerType = class(&["approximate"]);
+    Some(match Activation::parse(name).ok()? {
+        Activation::LeakyRelu(_) => &LEAKY_RELU,
+        Activation::Gelu => &GELU,
+        _ => &PLAIN,
+    })
+}
+
+/// Settings of an activation by itself.
+#[derive(Debug, Clone)]
+pub struct ActivationSpec(pub Activation);
+
+impl Spec for ActivationSpec {
+    fn type_name(&self) -> &'static str {
+        ACTIVATION.name
+    }
+
+    fn is_elementwise(&self) -> bool {
+        true
+    }
+
+    fn write(&self, settings: &mut Map<String, Value>) {
+        Settings::write_activation(self.0, settings);
+    }
+
+    fn build(&self, site: &Site<'_>) -> Result<Built, Error> {
+        let shape = site.one()?;
+        Ok(Built::Layer {
+            layer: Box::new(ActivationLayer {
+                activation: self.0,
+                width: shape.size(),
+                slice: shape.step_size(),
+            }),
+            shape,
+            lengths: LengthRule::Keep,
+        })
+    }
+}
 
 /// Rows [rows, width] to rows of the same shape.
-#[derive(Debug)]
-pub(crate) struct ActivationLayer {
-    pub activation: Activation,
-    pub width: usize,
+#[derive(Clone, Copy, Debug)]
+struct ActivationLayer {
+    activation: Activation,
+    width: usize,
     /// Length of the slices that a softmax adds up to one: a step, or the whole row.
-    pub slice: usize,
+    slice: usize,
 }
 
 impl Layer for ActivationLayer {
@@ -38,10 +118,30 @@ impl Layer for ActivationLayer {
         pass.input_gradients.put(0, |i| pass.gradient[i]);
     }
 
-    fn operation(&self) -> Operation {
-        Operation::Activation {
-            activation: self.activation,
-            width: self.slice,
+    fn pack(&self, _: &mut Packer<'_>) -> Option<Box<dyn Packed>> {
+        Some(Box::new(*self))
+    }
+}
+
+impl Packed for ActivationLayer {
+    fn size_bytes(&self) -> usize {
+        0
+    }
+
+    fn forward(&self, pass: PackedPass<'_>) {
+        let (input, width) = (pass.inputs.view(0), self.width);
+        let rows = pass.output.chunks_mut(pass.stride).take(pass.rows);
+        for (row, output) in rows.enumerate() {
+            output[..width].copy_from_slice(input.row(row));
+        }
+        if pass.stride == width {
+            let output = &mut pass.output[..pass.rows * width];
+            self.activation.apply_paced(output, self.slice, pass.pace);
+        } else {
+            for output in pass.output.chunks_mut(pass.stride).take(pass.rows) {
+                self.activation
+                    .apply_paced(&mut output[..width], self.slice, pass.pace);
+            }
         }
     }
 }

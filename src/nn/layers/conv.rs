@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::ParameterSpec;
 use super::windows::KERNEL;
-use crate::nn::activation::Activation;
-use crate::nn::initializer::{Initializer, ParameterKind};
-use crate::nn::lengths::Window;
-use crate::nn::{Error, Settings, Site};
+use crate::nn::base::error::Error;
+use crate::nn::base::lengths::Window;
+use crate::nn::kernels::activation::Activation;
+use crate::nn::layer::ParameterSpec;
+use crate::nn::layer::initializer::{Initializer, ParameterKind};
+use crate::nn::layer::settings::Settings;
+use crate::nn::layer::spec::Site;
 
 /// Most values of a filter, and most values that a row's windows take when they are laid out.
 pub(super) const MAX_LAID_OUT: usize = 1 << 26;

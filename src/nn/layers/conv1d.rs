@@ -12,16 +12,17 @@ use serde_json::{Map, Value};
 
 use super::conv::{Filters, MAX_LAID_OUT, SETTINGS};
 use super::windows::KERNEL;
-use super::{Backward, Forward, Inputs, Layer, Operation, ParameterSpec};
-use crate::nn::activation::Activation;
-use crate::nn::kernel::PackedDense;
-use crate::nn::layer_types::{Built, LayerType, Rank, Site, Spec};
-use crate::nn::lengths::{LengthRule, Window};
-use crate::nn::matrix::{Matrix, matrix, multiply_paced, strided, strided_mut};
-use crate::nn::packed::{Packed, PackedPass};
-use crate::nn::packed_memory::Packer;
-use crate::nn::shape::Shape;
-use crate::nn::{Error, Settings};
+use crate::nn::base::error::Error;
+use crate::nn::base::lengths::{LengthRule, Window};
+use crate::nn::base::shape::Shape;
+use crate::nn::kernels::activation::Activation;
+use crate::nn::kernels::matrix::{Matrix, matrix, multiply_paced, strided, strided_mut};
+use crate::nn::kernels::packed_dense::PackedDense;
+use crate::nn::kernels::packed_memory::Packer;
+use crate::nn::layer::packed::{Packed, PackedPass};
+use crate::nn::layer::settings::Settings;
+use crate::nn::layer::spec::{Built, LayerType, Rank, Site, Spec};
+use crate::nn::layer::{Backward, Forward, Inputs, Layer, ParameterSpec};
 
 /// The type `conv1d`.
 pub(in crate::nn) const CONV1D: LayerType = LayerType {
@@ -351,10 +352,6 @@ impl Layer for Conv1d {
                 bias.iter_mut().zip(step).for_each(|(bias, g)| *bias += g);
             }
         }
-    }
-
-    fn operation(&self) -> Operation {
-        Operation::Packed
     }
 
     fn pack(&self, packer: &mut Packer<'_>) -> Option<Box<dyn Packed>> {

@@ -2,7 +2,7 @@
 //!
 //! `y[filter] = activation(bias + Σ weight[filter][channel][i][j] · x[channel][row + i][column + j])`,
 //! for each group of channels and filters by itself. All passes are those of
-//! [`crate::nn::convolution`], so that training and predicting give the same bits.
+//! [`crate::nn::kernels::convolution`], so that training and predicting give the same bits.
 
 use std::sync::Arc;
 
@@ -10,17 +10,18 @@ use serde_json::{Map, Value};
 
 use super::conv::{Filters, MAX_LAID_OUT, SETTINGS};
 use super::windows::KERNEL;
-use super::{Backward, Forward, Layer, Operation, ParameterSpec};
-use crate::nn::activation::Activation;
-use crate::nn::convolution::{Axis, Convolution, bias_gradient};
-use crate::nn::layer_types::{Built, LayerType, Rank, Site, Spec};
-use crate::nn::lengths::LengthRule;
-use crate::nn::packed::{Packed, PackedPass};
-use crate::nn::packed_memory::{Packer, Values};
-use crate::nn::processor::Processor;
-use crate::nn::shape::Shape;
-use crate::nn::stop::{Pace, VALUE};
-use crate::nn::{Error, Settings};
+use crate::nn::base::error::Error;
+use crate::nn::base::lengths::LengthRule;
+use crate::nn::base::shape::Shape;
+use crate::nn::base::stop::{Pace, VALUE};
+use crate::nn::kernels::activation::Activation;
+use crate::nn::kernels::convolution::{Axis, Convolution, bias_gradient};
+use crate::nn::kernels::packed_memory::{Packer, Values};
+use crate::nn::kernels::processor::Processor;
+use crate::nn::layer::packed::{Packed, PackedPass};
+use crate::nn::layer::settings::Settings;
+use crate::nn::layer::spec::{Built, LayerType, Rank, Site, Spec};
+use crate::nn::layer::{Backward, Forward, Layer, ParameterSpec};
 
 /// The type `conv2d`.
 pub(in crate::nn) const CONV2D: LayerType = LayerType {
@@ -286,10 +287,6 @@ impl Layer for Conv2d {
                 }
             }
         }
-    }
-
-    fn operation(&self) -> Operation {
-        Operation::Packed
     }
 
     fn pack(&self, packer: &mut Packer<'_>) -> Option<Box<dyn Packed>> {

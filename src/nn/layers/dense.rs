@@ -1,25 +1,187 @@
-//! The dense layer, `activation(x · Wᵀ + b)`; parameters and layout as in `torch.nn.Linear`.
+//! The dense layer, `activation(x · Wᵀ + b)`; parameters and layout as in `torch.nn.Linear`. Of a
+//! sequence it takes each step alike.
 
-use super::{Backward, Forward, Inputs, Layer, Operation, ParameterSpec, View};
-use crate::nn::activation::Activation;
-use crate::nn::initializer::{Initializer, ParameterKind};
-use crate::nn::matrix::{matrix, matrix_mut, multiply_paced, strided};
-use crate::nn::row_sums::add_rows;
-use crate::nn::small_product::{Left, Right, padded};
-use crate::nn::training_product::{DotProducts, Start, TrainingProduct};
-use crate::nn::transpose::transpose;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::nn::base::error::Error;
+use crate::nn::base::lengths::LengthRule;
+use crate::nn::base::shape::Shape;
+use crate::nn::kernels::activation::Activation;
+use crate::nn::kernels::dot_products::DotProducts;
+use crate::nn::kernels::matrix::{matrix, matrix_mut, multiply_paced, strided};
+use crate::nn::kernels::packed_dense::PackedDense;
+use crate::nn::kernels::packed_memory::Packer;
+use crate::nn::kernels::processor::Processor;
+use crate::nn::kernels::product::{Left, Product, Right, Start, padded};
+use crate::nn::kernels::row_sums::add_rows;
+use crate::nn::kernels::transpose::transpose;
+use crate::nn::layer::head::Head;
+use crate::nn::layer::initializer::{Initializer, ParameterKind};
+use crate::nn::layer::settings::Settings;
+use crate::nn::layer::spec::{Built, LayerType, Rank, Site, Spec};
+use crate::nn::layer::{Backward, Forward, Inputs, Layer, ParameterSpec, View};
+
+/// The type `dense`.
+pub(in crate::nn) const DENSE: LayerType = LayerType {
+    name: "dense",
+    aliases: &["linear"],
+    settings: SETTINGS,
+    rank: Rank::Any,
+    read: |_, settings| DenseSpec::read(settings, false),
+};
+
+/// The type `output`.
+pub(in crate::nn) const OUTPUT: LayerType = LayerType {
+    name: "output",
+    aliases: &[],
+    settings: SETTINGS,
+    rank: Rank::Any,
+    read: |_, settings| DenseSpec::read(settings, true),
+};
+
+const SETTINGS: &[&str] = &[
+    "units",
+    "activation",
+    "use_bias",
+    "kernel_initializer",
+    "bias_initializer",
+];
+
+/// Settings of a dense layer.
+#[derive(Debug, Clone)]
+pub struct DenseSpec {
+    /// Whether it is written as the one that ends the network, whose units and activation follow
+    /// from the task.
+    pub is_output: bool,
+    /// Number of outputs; only an output layer may leave it to the task.
+    pub units: Option<usize>,
+    /// Activation; `None`: linear, or for an output layer what the task needs.
+    pub activation: Option<Activation>,
+    /// Whether a bias is added.
+    pub use_bias: bool,
+    /// How the weights start; `None`: the training's initializer.
+    pub kernel_initializer: Option<Initializer>,
+    /// How the biases start; `None`: as the training's initializer has it.
+    pub bias_initializer: Option<Initializer>,
+}
+
+impl DenseSpec {
+    /// The layer that ends a network, all of it left to the task.
+    pub fn output() -> Self {
+        DenseSpec {
+            is_output: true,
+            units: None,
+            activation: None,
+            use_bias: true,
+            kernel_initializer: None,
+            bias_initializer: None,
+        }
+    }
+
+    fn read(settings: &Settings<'_>, is_output: bool) -> Result<Arc<dyn Spec>, Error> {
+        let units = settings.count("units")?;
+        if !is_output && units.is_none() {
+            return Err(settings.missing("units"));
+        }
+        Ok(Arc::new(DenseSpec {
+            is_output,
+            units,
+            activation: settings.activation()?,
+            use_bias: settings.flag("use_bias")?.unwrap_or(true),
+            kernel_initializer: settings.initializer("kernel_initializer")?,
+            bias_initializer: settings.initializer("bias_initializer")?,
+        }))
+    }
+}
+
+impl Spec for DenseSpec {
+    fn type_name(&self) -> &'static str {
+        match self.is_output {
+            true => OUTPUT.name,
+            false => DENSE.name,
+        }
+    }
+
+    /// Each step alike; an output is a row's.
+    fn keeps_shape(&self) -> bool {
+        !self.is_output
+    }
+
+    fn write(&self, settings: &mut Map<String, Value>) {
+        if let Some(units) = self.units {
+            settings.insert("units".into(), units.into());
+        }
+        if let Some(activation) = self.activation {
+            Settings::write_activation(activation, settings);
+        }
+        if !self.use_bias {
+            settings.insert("use_bias".into(), false.into());
+        }
+        if let Some(initializer) = self.kernel_initializer {
+            settings.insert("kernel_initializer".into(), initializer.name().into());
+        }
+        if let Some(initializer) = self.bias_initializer {
+            settings.insert("bias_initializer".into(), initializer.name().into());
+        }
+    }
+
+    fn build(&self, site: &Site<'_>) -> Result<Built, Error> {
+        let input = site.one()?;
+        let units = self.units.unwrap_or(1);
+        let shape = match (input, site.head) {
+            (Shape::Vector(_), _) => Shape::Vector(units),
+            (Shape::Sequence { steps, .. }, None) => Shape::Sequence {
+                steps,
+                features: units,
+            },
+            (Shape::Sequence { .. }, Some(_)) => {
+                return Err(site.error(
+                    format!("is the output and reads {input}, but the task is a row's"),
+                    "Put a layer before it that leaves the steps: flatten, global_avg_pool, \
+                     select_step, or a recurrent layer without \"return_sequences\".",
+                ));
+            }
+            (Shape::Image { .. }, _) => {
+                return Err(site.error(
+                    format!("reads {input}, but takes a vector"),
+                    "Put {\"type\": \"flatten\"} or {\"type\": \"global_avg_pool\"} before it.",
+                ));
+            }
+        };
+        let activation = match site.head {
+            None | Some(Head::Regression { .. }) => self.activation.unwrap_or_default(),
+            // The loss wants logits, so the activation of classes is left to the caller.
+            Some(_) => Activation::Linear,
+        };
+        Ok(Built::Layer {
+            layer: Box::new(Dense {
+                steps: input.steps(),
+                width: input.step_size(),
+                units,
+                activation,
+                use_bias: self.use_bias,
+                kernel_initializer: self.kernel_initializer,
+                bias_initializer: self.bias_initializer,
+            }),
+            shape,
+            lengths: LengthRule::Keep,
+        })
+    }
+}
 
 /// Rows [rows, steps, width] to rows [rows, steps, units].
 #[derive(Debug)]
-pub(crate) struct Dense {
+struct Dense {
     /// Steps of a row; a vector is one.
-    pub steps: usize,
-    pub width: usize,
-    pub units: usize,
-    pub activation: Activation,
-    pub use_bias: bool,
-    pub kernel_initializer: Option<Initializer>,
-    pub bias_initializer: Option<Initializer>,
+    steps: usize,
+    width: usize,
+    units: usize,
+    activation: Activation,
+    use_bias: bool,
+    kernel_initializer: Option<Initializer>,
+    bias_initializer: Option<Initializer>,
 }
 
 /// Up to this width a layer is computed by tiles: its factors stay in the caches, which wider ones
@@ -99,7 +261,7 @@ impl Layer for Dense {
         for_blocks(&pass.inputs, pass.rows, self.steps, |begin, count, x| {
             let output = &mut pass.output[begin * self.units..][..count * self.units];
             match kernel {
-                Kernel::Tiles => TrainingProduct {
+                Kernel::Tiles => Product {
                     rows: count,
                     inner: self.width,
                     columns: self.units,
@@ -118,8 +280,9 @@ impl Layer for Dense {
                     },
                     relu,
                     c: output,
+                    c_row: self.units,
                 }
-                .compute(pass.pace),
+                .compute(Processor::detect(), pass.pace),
                 Kernel::Dots => DotProducts {
                     rows: count,
                     inner: self.width,
@@ -130,7 +293,7 @@ impl Layer for Dense {
                     bias: if self.use_bias { bias } else { &[] },
                     c: output,
                 }
-                .compute(pass.pace),
+                .compute(Processor::detect(), pass.pace),
                 Kernel::Blas => {
                     let mut beta = 0.0;
                     if self.use_bias {
@@ -166,7 +329,7 @@ impl Layer for Dense {
             for_blocks(&pass.inputs, pass.rows, self.steps, |begin, count, x| {
                 let gradient = &pass.gradient[begin * self.units..][..count * self.units];
                 if is_small {
-                    TrainingProduct {
+                    Product {
                         rows: self.units,
                         inner: count,
                         columns: self.width,
@@ -182,8 +345,9 @@ impl Layer for Dense {
                         start: Start::Result,
                         relu: false,
                         c: weight,
+                        c_row: self.width,
                     }
-                    .compute(pass.pace);
+                    .compute(Processor::detect(), pass.pace);
                 } else {
                     let gradient = matrix(gradient, count, self.units);
                     let x = strided(x.data, count, x.width, x.stride);
@@ -197,7 +361,7 @@ impl Layer for Dense {
         }
         if let Some((target, add)) = pass.input_gradients.get(0) {
             if is_small {
-                TrainingProduct {
+                Product {
                     rows: count,
                     inner: self.units,
                     columns: self.width,
@@ -213,8 +377,9 @@ impl Layer for Dense {
                     start: if add { Start::Result } else { Start::Zero },
                     relu: false,
                     c: target,
+                    c_row: self.width,
                 }
-                .compute(pass.pace);
+                .compute(Processor::detect(), pass.pace);
             } else {
                 let gradient = matrix(pass.gradient, count, self.units);
                 let w = matrix(weight, self.units, self.width);
@@ -225,17 +390,15 @@ impl Layer for Dense {
         }
     }
 
-    fn operation(&self) -> Operation {
-        Operation::Dense {
-            steps: self.steps,
-            weight: 0..self.weights(),
-            bias: self
-                .use_bias
-                .then(|| self.weights()..self.weights() + self.units),
-            width: self.width,
-            units: self.units,
-            activation: self.activation,
-        }
+    fn pack_dense(&self, packer: &mut Packer<'_>) -> Option<(PackedDense, usize)> {
+        let dense = packer.dense(self.units, self.width, self.activation, |own, packing| {
+            let (weight, bias) = own.split_at(self.weights());
+            packing.rows(weight, 0, self.width);
+            if self.use_bias {
+                packing.bias(&bias[..self.units]);
+            }
+        });
+        Some((dense, self.steps))
     }
 }
 

@@ -1,13 +1,68 @@
 //! Inverted dropout, as in `torch.nn.Dropout`: in training each value is zero with probability
 //! `rate` and otherwise scaled by 1 / (1 - rate); outside training nothing happens.
 
-use super::{Backward, Forward, Layer, Operation};
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::nn::base::error::Error;
+use crate::nn::base::lengths::LengthRule;
+use crate::nn::layer::settings::shortest;
+use crate::nn::layer::spec::{Built, LayerType, Rank, Site, Spec};
+use crate::nn::layer::{Backward, Forward, Layer, Operation};
+
+/// The type `dropout`.
+pub(in crate::nn) const DROPOUT: LayerType = LayerType {
+    name: "dropout",
+    aliases: &[],
+    settings: &["rate"],
+    rank: Rank::Any,
+    read: |_, settings| {
+        let rate = settings.rate("rate")?;
+        Ok(Arc::new(DropoutSpec {
+            rate: rate.ok_or_else(|| settings.missing("rate"))?,
+        }))
+    },
+};
+
+/// Settings of a dropout layer.
+#[derive(Debug, Clone)]
+pub struct DropoutSpec {
+    /// Probability of a zero, in [0, 1).
+    pub rate: f32,
+}
+
+impl Spec for DropoutSpec {
+    fn type_name(&self) -> &'static str {
+        DROPOUT.name
+    }
+
+    fn is_elementwise(&self) -> bool {
+        true
+    }
+
+    fn write(&self, settings: &mut Map<String, Value>) {
+        settings.insert("rate".into(), shortest(self.rate).into());
+    }
+
+    fn build(&self, site: &Site<'_>) -> Result<Built, Error> {
+        let shape = site.one()?;
+        Ok(Built::Layer {
+            layer: Box::new(Dropout {
+                rate: self.rate,
+                width: shape.size(),
+            }),
+            shape,
+            lengths: LengthRule::Keep,
+        })
+    }
+}
 
 /// Rows [rows, width] to rows of the same shape.
 #[derive(Debug)]
-pub(crate) struct Dropout {
-    pub rate: f32,
-    pub width: usize,
+struct Dropout {
+    rate: f32,
+    width: usize,
 }
 
 impl Layer for Dropout {

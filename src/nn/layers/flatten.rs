@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::nn::Error;
-use crate::nn::layer_types::{Built, LayerType, Rank, Site, Spec};
-use crate::nn::shape::Shape;
+use crate::nn::base::error::Error;
+use crate::nn::base::shape::Shape;
+use crate::nn::layer::spec::{Built, LayerType, Rank, Site, Spec};
 
 /// The type `flatten`.
 pub(in crate::nn) const FLATTEN: LayerType = LayerType {

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::pooling::larger;
-use super::{Backward, Forward, Layer, Operation};
-use crate::nn::layer_types::{Built, LayerType, Rank, Site, Spec};
-use crate::nn::lengths::LengthRule;
-use crate::nn::packed::{Packed, PackedPass};
-use crate::nn::packed_memory::Packer;
-use crate::nn::processor::{Processor, Task};
-use crate::nn::shape::Shape;
-use crate::nn::{Error, Settings};
+use crate::nn::base::error::Error;
+use crate::nn::base::lengths::LengthRule;
+use crate::nn::base::shape::Shape;
+use crate::nn::kernels::packed_memory::Packer;
+use crate::nn::kernels::processor::{Processor, Task};
+use crate::nn::layer::packed::{Packed, PackedPass};
+use crate::nn::layer::settings::Settings;
+use crate::nn::layer::spec::{Built, LayerType, Rank, Site, Spec};
+use crate::nn::layer::{Backward, Forward, Layer};
 
 /// PyTorch's adaptive pooling to one value is the same.
 const SETTINGS: &[&str] = &["output_size"];
@@ -229,10 +230,6 @@ impl Layer for GlobalPool {
                 }
             }
         }
-    }
-
-    fn operation(&self) -> Operation {
-        Operation::Packed
     }
 
     fn pack(&self, _: &mut Packer<'_>) -> Option<Box<dyn Packed>> {

@@ -1,13 +1,13 @@
 //! A linear map of tokens, `x · Wᵀ + b`, as a part of a larger layer.
 
-use super::ParameterSpec;
-use crate::nn::Activation;
-use crate::nn::initializer::{Initializer, ParameterKind};
-use crate::nn::kernel::PackedDense;
-use crate::nn::matrix::{matrix, matrix_mut, multiply_paced};
-use crate::nn::packed_memory::Packer;
-use crate::nn::row_sums::add_rows;
-use crate::nn::stop::Pace;
+use crate::nn::base::stop::Pace;
+use crate::nn::kernels::activation::Activation;
+use crate::nn::kernels::matrix::{matrix, matrix_mut, multiply_paced};
+use crate::nn::kernels::packed_dense::PackedDense;
+use crate::nn::kernels::packed_memory::Packer;
+use crate::nn::kernels::row_sums::add_rows;
+use crate::nn::layer::ParameterSpec;
+use crate::nn::layer::initializer::{Initializer, ParameterKind};
 
 /// Where the weight, [outputs, inputs], and behind it the bias lie in a layer's parameters.
 #[derive(Clone, Copy, Debug)]

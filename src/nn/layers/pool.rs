@@ -10,14 +10,15 @@ use serde_json::{Map, Value};
 
 use super::pooling::{Plane, Take};
 use super::windows::POOL;
-use super::{Backward, Forward, Layer, Operation};
-use crate::nn::convolution::Axis;
-use crate::nn::layer_types::{Built, LayerType, Rank, Site, Spec};
-use crate::nn::lengths::{LengthRule, Padding, Window};
-use crate::nn::packed::{Packed, PackedPass};
-use crate::nn::packed_memory::Packer;
-use crate::nn::shape::Shape;
-use crate::nn::{Error, Settings};
+use crate::nn::base::error::Error;
+use crate::nn::base::lengths::{LengthRule, Padding, Window};
+use crate::nn::base::shape::Shape;
+use crate::nn::kernels::convolution::Axis;
+use crate::nn::kernels::packed_memory::Packer;
+use crate::nn::layer::packed::{Packed, PackedPass};
+use crate::nn::layer::settings::Settings;
+use crate::nn::layer::spec::{Built, LayerType, Rank, Site, Spec};
+use crate::nn::layer::{Backward, Forward, Layer};
 
 const SETTINGS: &[&str] = &["pool_size", "strides", "padding"];
 
@@ -258,10 +259,6 @@ impl Layer for Pool {
                 pass.scratch,
             );
         }
-    }
-
-    fn operation(&self) -> Operation {
-        Operation::Packed
     }
 
     fn pack(&self, _: &mut Packer<'_>) -> Option<Box<dyn Packed>> {

@@ -4,8 +4,8 @@
 //! one feature wide. What does not lie on the plane is no candidate for the largest value. Ties go
 //! to the window's first value, in rows then columns, as in PyTorch; NaN is larger than any number.
 
-use crate::nn::convolution::Axis;
-use crate::nn::processor::{Processor, Task};
+use crate::nn::kernels::convolution::Axis;
+use crate::nn::kernels::processor::{Processor, Task};
 
 /// What is taken of a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,13 +8,13 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value};
 
-use super::{Backward, Forward, Layer, Operation, ParameterSpec};
-use crate::nn::Error;
-use crate::nn::initializer::ParameterKind;
-use crate::nn::layer_types::{Built, LayerType, Rank, Site, Spec};
-use crate::nn::lengths::LengthRule;
-use crate::nn::packed::{Packed, PackedPass};
-use crate::nn::packed_memory::{Packer, Values};
+use crate::nn::base::error::Error;
+use crate::nn::base::lengths::LengthRule;
+use crate::nn::kernels::packed_memory::{Packer, Values};
+use crate::nn::layer::initializer::ParameterKind;
+use crate::nn::layer::packed::{Packed, PackedPass};
+use crate::nn::layer::spec::{Built, LayerType, Rank, Site, Spec};
+use crate::nn::layer::{Backward, Forward, Layer, ParameterSpec};
 
 /// The type `positional_encoding`.
 pub(in crate::nn) const POSITIONAL_ENCODING: LayerType = LayerType {
@@ -129,10 +129,6 @@ impl Layer for PositionalEncoding {
         }
         let gradient = &*pass.gradient;
         pass.input_gradients.put(0, |i| gradient[i]);
-    }
-
-    fn operation(&self) -> Operation {
-        Operation::Packed
     }
 
     fn pack(&self, packer: &mut Packer<'_>) -> Option<Box<dyn Packed>> {

@@ -8,15 +8,15 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::{Backward, Forward, Layer, Operation, ParameterSpec};
-use crate::nn::Error;
-use crate::nn::initializer::ParameterKind;
-use crate::nn::layer_types::{Built, LayerType, Rank, Site, Spec};
-use crate::nn::lengths::LengthRule;
-use crate::nn::packed::{Packed, PackedPass};
-use crate::nn::packed_memory::{Packer, Values};
-use crate::nn::reduction::sum_of_pairs;
-use crate::nn::shape::Shape;
+use crate::nn::base::error::Error;
+use crate::nn::base::lengths::LengthRule;
+use crate::nn::base::shape::Shape;
+use crate::nn::kernels::packed_memory::{Packer, Values};
+use crate::nn::kernels::reduction::sum_of_pairs;
+use crate::nn::layer::initializer::ParameterKind;
+use crate::nn::layer::packed::{Packed, PackedPass};
+use crate::nn::layer::spec::{Built, LayerType, Rank, Site, Spec};
+use crate::nn::layer::{Backward, Forward, Layer, ParameterSpec};
 
 /// PyTorch's default of what the slopes are at first.
 const START: f32 = 0.25;
@@ -169,10 +169,6 @@ impl Layer for Prelu {
                 false => weight[self.slope(place)] * upper[i],
             }
         });
-    }
-
-    fn operation(&self) -> Operation {
-        Operation::Packed
     }
 
     fn pack(&self, packer: &mut Packer<'_>) -> Option<Box<dyn Packed>> {

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use crate::nn::layer_types::{Built, LayerType, Rank, Site, Spec};
-use crate::nn::shape::Shape;
-use crate::nn::{Error, Settings};
+use crate::nn::base::error::Error;
+use crate::nn::base::shape::Shape;
+use crate::nn::layer::settings::Settings;
+use crate::nn::layer::spec::{Built, LayerType, Rank, Site, Spec};
 
 /// The type `reshape`.
 pub(in crate::nn) const RESHAPE: LayerType = LayerType {

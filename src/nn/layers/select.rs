@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use super::{Backward, Forward, Layer, Operation};
+use crate::nn::layer::{Backward, Forward, Layer, Operation};
 
 /// Rows of the network's input to rows [rows, width].
 #[derive(Debug)]
-pub(crate) struct Select {
+pub(in crate::nn) struct Select {
     pub ranges: Vec<Range<usize>>,
     pub width: usize,
 }

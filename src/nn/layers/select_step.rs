@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::{Backward, Forward, Layer, Operation};
-use crate::nn::Error;
-use crate::nn::layer_types::{Built, LayerType, Rank, Site, Spec};
-use crate::nn::lengths::LengthRule;
-use crate::nn::packed::{Packed, PackedPass};
-use crate::nn::packed_memory::Packer;
-use crate::nn::settings::Settings;
-use crate::nn::shape::Shape;
+use crate::nn::base::error::Error;
+use crate::nn::base::lengths::LengthRule;
+use crate::nn::base::shape::Shape;
+use crate::nn::kernels::packed_memory::Packer;
+use crate::nn::layer::packed::{Packed, PackedPass};
+use crate::nn::layer::settings::Settings;
+use crate::nn::layer::spec::{Built, LayerType, Rank, Site, Spec};
+use crate::nn::layer::{Backward, Forward, Layer};
 
 /// The type `select_step`.
 pub(in crate::nn) const SELECT_STEP: LayerType = LayerType {
@@ -119,10 +119,6 @@ impl Layer for SelectStep {
                 target.iter_mut().zip(gradient).for_each(|(t, g)| *t += g);
             }
         }
-    }
-
-    fn operation(&self) -> Operation {
-        Operation::Packed
     }
 
     fn pack(&self, _: &mut Packer<'_>) -> Option<Box<dyn Packed>> {

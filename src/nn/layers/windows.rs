@@ -2,9 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::nn::lengths::{Padding, Window};
-use crate::nn::shape::Shape;
-use crate::nn::{Error, Settings, Site};
+use crate::nn::base::error::Error;
+use crate::nn::base::lengths::{Padding, Window};
+use crate::nn::base::shape::Shape;
+use crate::nn::layer::settings::Settings;
+use crate::nn::layer::spec::Site;
 
 /// What differs between layers with windows.
 pub(super) struct Names {

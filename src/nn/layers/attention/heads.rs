@@ -8,10 +8,10 @@
 
 use super::panels::{in_panels, left, pack, right, to_panels, transpose, transposed};
 use super::softmax::{Softmax, SoftmaxBackward};
-use crate::nn::dropout_mask::DropoutMask;
-use crate::nn::processor::Processor;
-use crate::nn::small_product::{Product, padded};
-use crate::nn::stop::Pace;
+use crate::nn::base::stop::Pace;
+use crate::nn::kernels::processor::Processor;
+use crate::nn::kernels::product::{Product, Start, padded};
+use crate::nn::layers::dropout_mask::DropoutMask;
 
 /// Queries whose scores are computed at once, at most.
 const BLOCK: usize = 64;
@@ -112,7 +112,8 @@ impl Heads {
                     columns,
                     a: left(key, stride),
                     b: right(queries, columns),
-                    add: false,
+                    start: Start::Zero,
+                    relu: false,
                     c: scores,
                     c_row: columns,
                 }
@@ -136,7 +137,8 @@ impl Heads {
                         columns: width,
                         a: transposed(scores, columns),
                         b: value,
-                        add: false,
+                        start: Start::Zero,
+                        relu: false,
                         c,
                         c_row,
                     }
@@ -208,7 +210,8 @@ impl Heads {
                         columns,
                         a: left(a, stride),
                         b: right(b, columns),
-                        add: false,
+                        start: Start::Zero,
+                        relu: false,
                         c,
                         c_row: columns,
                     }
@@ -233,7 +236,8 @@ impl Heads {
                         columns: width,
                         a: transposed(slopes, columns),
                         b: keys,
-                        add: false,
+                        start: Start::Zero,
+                        relu: false,
                         c,
                         c_row,
                     }
@@ -253,7 +257,12 @@ impl Heads {
                             columns: width,
                             a: left(a, columns),
                             b,
-                            add: first > 0,
+                            start: if first > 0 {
+                                Start::Result
+                            } else {
+                                Start::Zero
+                            },
+                            relu: false,
                             c,
                             c_row,
                         }
@@ -285,8 +294,8 @@ pub(in crate::nn::layers) fn take<'a>(scratch: &mut &'a mut [f32], length: usize
 #[cfg(test)]
 mod tests {
     use super::{Heads, Processor, RowPass};
-    use crate::nn::Random;
-    use crate::nn::stop::Pace;
+    use crate::nn::base::random::Random;
+    use crate::nn::base::stop::Pace;
 
     /// One row's context, with these instructions.
     fn attend(heads: Heads, qkv: &[f32], there: usize, processor: Processor) -> Vec<u32> {

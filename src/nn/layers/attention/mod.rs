@@ -15,13 +15,13 @@ use serde_json::{Map, Value};
 pub(super) use heads::{Heads, take};
 pub(super) use self_attention::{PackedAttention, SelfAttention, Tokens};
 
-use super::{Backward, Forward, Layer, Operation, ParameterSpec, View};
-use crate::nn::Error;
-use crate::nn::architecture::shortest;
-use crate::nn::layer_types::{Built, LayerType, Rank, Site, Spec};
-use crate::nn::lengths::LengthRule;
-use crate::nn::packed::{Packed, PackedPass};
-use crate::nn::packed_memory::Packer;
+use crate::nn::base::error::Error;
+use crate::nn::base::lengths::LengthRule;
+use crate::nn::kernels::packed_memory::Packer;
+use crate::nn::layer::packed::{Packed, PackedPass};
+use crate::nn::layer::settings::shortest;
+use crate::nn::layer::spec::{Built, LayerType, Rank, Site, Spec};
+use crate::nn::layer::{Backward, Forward, Layer, ParameterSpec, View};
 
 /// The type `multi_head_attention`.
 pub(in crate::nn) const MULTI_HEAD_ATTENTION: LayerType = LayerType {
@@ -163,10 +163,6 @@ impl Layer for MultiHeadAttention {
             let beta = if add { 1.0 } else { 0.0 };
             self.0.input_gradient(tokens, qkv_gradient, beta, target);
         }
-    }
-
-    fn operation(&self) -> Operation {
-        Operation::Packed
     }
 
     fn pack(&self, packer: &mut Packer<'_>) -> Option<Box<dyn Packed>> {

@@ -1,7 +1,7 @@
 //! A head's values as factors of small products: as they stand among the other heads', or copied to
 //! rows of whole panels, or transposed.
 
-use crate::nn::small_product::{Left, Right, padded};
+use crate::nn::kernels::product::{Left, Right, padded};
 
 /// A left factor, row by row.
 pub(super) fn left(data: &[f32], row: usize) -> Left<'_> {

@@ -2,16 +2,16 @@
 //! then each row's heads, then the projection of what they found.
 
 use super::heads::{Heads, RowPass, take};
-use crate::nn::Activation;
-use crate::nn::dropout_mask::DropoutMask;
-use crate::nn::initializer::Initializer;
-use crate::nn::kernel::PackedDense;
-use crate::nn::layers::ParameterSpec;
+use crate::nn::base::random::Random;
+use crate::nn::base::stop::Pace;
+use crate::nn::kernels::activation::Activation;
+use crate::nn::kernels::packed_dense::PackedDense;
+use crate::nn::kernels::packed_memory::Packer;
+use crate::nn::kernels::processor::Processor;
+use crate::nn::layer::ParameterSpec;
+use crate::nn::layer::initializer::Initializer;
+use crate::nn::layers::dropout_mask::DropoutMask;
 use crate::nn::layers::linear::Linear;
-use crate::nn::packed_memory::Packer;
-use crate::nn::processor::Processor;
-use crate::nn::random::Random;
-use crate::nn::stop::Pace;
 
 /// The sizes of self-attention, and where its parameters lie in its layer's.
 #[derive(Clone, Debug)]

@@ -1,10 +1,10 @@
 //! Softmax over transposed scores, `[key][query]`, and its gradient: sixteen queries at a time, down
 //! the keys.
 
-use crate::nn::dropout_mask::DropoutMask;
-use crate::nn::math;
-use crate::nn::processor::Task;
-use crate::nn::stop::Pace;
+use crate::nn::base::stop::Pace;
+use crate::nn::kernels::math;
+use crate::nn::kernels::processor::Task;
+use crate::nn::layers::dropout_mask::DropoutMask;
 
 /// Queries of a step.
 const LANES: usize = 16;

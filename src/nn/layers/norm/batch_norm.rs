@@ -16,17 +16,18 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::channels::{Channels, GradientRows, InputRows, Rows};
+use super::packed::{NormRow, PackedNorm};
 use super::{Affine, NormSettings, is_keras, parameter};
-use crate::nn::Error;
-use crate::nn::architecture::shortest;
-use crate::nn::initializer::ParameterKind;
-use crate::nn::layer_types::{Built, LayerType, Rank, Site, Spec};
-use crate::nn::layers::{Backward, Forward, Layer, Operation, ParameterSpec};
-use crate::nn::lengths::LengthRule;
-use crate::nn::packed::{Packed, PackedPass};
-use crate::nn::packed_memory::{Packer, Values};
-use crate::nn::processor::{Processor, Task};
-use crate::nn::shape::Shape;
+use crate::nn::base::error::Error;
+use crate::nn::base::lengths::LengthRule;
+use crate::nn::base::shape::Shape;
+use crate::nn::kernels::packed_memory::Packer;
+use crate::nn::kernels::processor::{Processor, Task};
+use crate::nn::layer::initializer::ParameterKind;
+use crate::nn::layer::packed::Packed;
+use crate::nn::layer::settings::shortest;
+use crate::nn::layer::spec::{Built, LayerType, Rank, Site, Spec};
+use crate::nn::layer::{Backward, Forward, Layer, ParameterSpec};
 
 /// PyTorch's default.
 const MOMENTUM: f32 = 0.1;
@@ -191,10 +192,6 @@ impl Layer for BatchNorm {
         Processor::detect().run(BackwardTask { layer: self, pass });
     }
 
-    fn operation(&self) -> Operation {
-        Operation::Packed
-    }
-
     fn pack(&self, packer: &mut Packer<'_>) -> Option<Box<dyn Packed>> {
         let count = self.channels.count;
         let fill = |own: &[f32], values: &mut [f32]| {
@@ -210,10 +207,12 @@ impl Layer for BatchNorm {
                 *term = (bias - f64::from(running.mean[channel]) * factor) as f32;
             }
         };
-        Some(Box::new(PackedBatchNorm {
-            factors_and_terms: packer.values(2 * count, fill),
-            channels: self.channels,
-            size: self.size,
+        Some(Box::new(PackedNorm {
+            norm: FactorsAndTerms {
+                channels: self.channels,
+                size: self.size,
+            },
+            values: packer.values(2 * count, fill),
         }))
     }
 }
@@ -364,39 +363,22 @@ impl Task for BackwardTask<'_> {
 
 /// `x · factor + term`, a factor and a term for each channel.
 #[derive(Debug)]
-struct PackedBatchNorm {
-    factors_and_terms: Values,
+struct FactorsAndTerms {
     channels: Channels,
     size: usize,
 }
 
-impl Packed for PackedBatchNorm {
-    fn size_bytes(&self) -> usize {
-        self.factors_and_terms.own_bytes()
+impl NormRow for FactorsAndTerms {
+    fn size(&self) -> usize {
+        self.size
     }
 
-    fn forward(&self, pass: PackedPass<'_>) {
-        Processor::detect().run(PackedTask { layer: self, pass });
-    }
-}
-
-struct PackedTask<'a, 'p> {
-    layer: &'a PackedBatchNorm,
-    pass: PackedPass<'p>,
-}
-
-impl Task for PackedTask<'_, '_> {
     #[inline(always)]
-    fn run(self) {
-        let (layer, pass) = (self.layer, self.pass);
-        let input = pass.inputs.view(0);
-        let (factors, terms) = layer.factors_and_terms.split_at(layer.channels.count);
-        for row in 0..pass.rows {
-            let y = &mut pass.output[row * pass.stride..][..layer.size];
-            y.copy_from_slice(input.row(row));
-            layer.channels.map(y, |channel, _, x| {
-                x.mul_add(factors[channel], terms[channel])
-            });
-        }
+    fn row(&self, values: &[f32], x: &[f32], _: impl Fn() -> usize, y: &mut [f32]) {
+        let (factors, terms) = values.split_at(self.channels.count);
+        y.copy_from_slice(x);
+        self.channels.map(y, |channel, _, x| {
+            x.mul_add(factors[channel], terms[channel])
+        });
     }
 }

@@ -1,7 +1,7 @@
 //! Statistics of each channel over the rows of a batch.
 
-use crate::nn::layers::{Inputs, View};
-use crate::nn::reduction::{sum, sum_of_pairs};
+use crate::nn::kernels::reduction::{sum, sum_of_pairs};
+use crate::nn::layer::{Inputs, View};
 
 /// Channels whose sums are taken at the same time where they lie side by side.
 const LANES: usize = 16;

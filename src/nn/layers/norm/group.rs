@@ -5,7 +5,7 @@
 //! `torch.nn.LayerNorm` and `torch.nn.GroupNorm`. With g = ∂L/∂y · weight and
 //! z = (x - mean) / √(variance + ε), ∂L/∂x = (g - mean(g) - z · mean(g · z)) / √(variance + ε).
 
-use crate::nn::reduction::{sum, sum_of_pairs};
+use crate::nn::kernels::reduction::{sum, sum_of_pairs};
 
 /// Where the values that are normalised together lie: `runs` runs of `length` values, `stride`
 /// apart.
@@ -271,8 +271,8 @@ impl Slope {
 #[cfg(test)]
 mod tests {
     use super::{Affine, Group};
-    use crate::nn::Random;
-    use crate::nn::processor::{Processor, Task};
+    use crate::nn::base::random::Random;
+    use crate::nn::kernels::processor::{Processor, Task};
 
     struct Forward<'a>(Group, &'a [f32], &'a mut [f32], bool);
 

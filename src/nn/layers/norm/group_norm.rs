@@ -8,15 +8,16 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::packed::{NormRow, PackedNorm};
 use super::{Group, NormSettings};
-use crate::nn::Error;
-use crate::nn::layer_types::{Built, LayerType, Rank, Site, Spec};
-use crate::nn::layers::{Backward, Forward, Layer, Operation, ParameterSpec};
-use crate::nn::lengths::LengthRule;
-use crate::nn::packed::{Packed, PackedPass};
-use crate::nn::packed_memory::{Packer, Values};
-use crate::nn::processor::{Processor, Task};
-use crate::nn::shape::Shape;
+use crate::nn::base::error::Error;
+use crate::nn::base::lengths::LengthRule;
+use crate::nn::base::shape::Shape;
+use crate::nn::kernels::packed_memory::Packer;
+use crate::nn::kernels::processor::{Processor, Task};
+use crate::nn::layer::packed::Packed;
+use crate::nn::layer::spec::{Built, LayerType, Rank, Site, Spec};
+use crate::nn::layer::{Backward, Forward, Layer, ParameterSpec};
 
 /// Keras's default; PyTorch has none.
 const GROUPS: usize = 32;
@@ -122,7 +123,7 @@ impl Sizes {
 }
 
 /// Rows to rows of the same shape.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct GroupNorm {
     settings: NormSettings,
     sizes: Sizes,
@@ -150,15 +151,10 @@ impl Layer for GroupNorm {
         Processor::detect().run(BackwardTask { layer: self, pass });
     }
 
-    fn operation(&self) -> Operation {
-        Operation::Packed
-    }
-
     fn pack(&self, packer: &mut Packer<'_>) -> Option<Box<dyn Packed>> {
-        Some(Box::new(PackedGroupNorm {
-            settings: self.settings,
-            sizes: self.sizes,
-            parameters: packer.copy_all(),
+        Some(Box::new(PackedNorm {
+            norm: *self,
+            values: packer.copy_all(),
         }))
     }
 }
@@ -219,43 +215,17 @@ impl Task for BackwardTask<'_> {
     }
 }
 
-#[derive(Debug)]
-struct PackedGroupNorm {
-    settings: NormSettings,
-    sizes: Sizes,
-    parameters: Values,
-}
-
-impl Packed for PackedGroupNorm {
-    fn size_bytes(&self) -> usize {
-        self.parameters.own_bytes()
+impl NormRow for GroupNorm {
+    fn size(&self) -> usize {
+        self.sizes.size()
     }
 
-    fn forward(&self, pass: PackedPass<'_>) {
-        Processor::detect().run(PackedTask { layer: self, pass });
-    }
-}
-
-struct PackedTask<'a, 'p> {
-    layer: &'a PackedGroupNorm,
-    pass: PackedPass<'p>,
-}
-
-impl Task for PackedTask<'_, '_> {
     #[inline(always)]
-    fn run(self) {
-        let (layer, pass) = (self.layer, self.pass);
-        let affine = layer
-            .settings
-            .affine(&layer.parameters, layer.sizes.channels);
-        let input = pass.inputs.view(0);
-        for row in 0..pass.rows {
-            let y = &mut pass.output[row * pass.stride..][..layer.sizes.size()];
-            let x = input.row(row);
-            for (channel, at, group) in layer.sizes.groups(pass.inputs.steps(0, row)) {
-                let affine = affine.from(channel);
-                group.forward(&x[at..], affine, layer.settings.epsilon, &mut y[at..]);
-            }
+    fn row(&self, values: &[f32], x: &[f32], there: impl Fn() -> usize, y: &mut [f32]) {
+        let affine = self.settings.affine(values, self.sizes.channels);
+        for (channel, at, group) in self.sizes.groups(there()) {
+            let affine = affine.from(channel);
+            group.forward(&x[at..], affine, self.settings.epsilon, &mut y[at..]);
         }
     }
 }

@@ -10,14 +10,15 @@ use serde_json::{Map, Value};
 
 use super::NormSettings;
 use super::group::{Affine, Group, Moments};
-use crate::nn::Error;
-use crate::nn::layer_types::{Built, LayerType, Rank, Site, Spec};
-use crate::nn::layers::{Backward, Forward, Layer, Operation, ParameterSpec};
-use crate::nn::lengths::LengthRule;
-use crate::nn::packed::{Packed, PackedPass};
-use crate::nn::packed_memory::{Packer, Values};
-use crate::nn::processor::{Processor, Task};
-use crate::nn::shape::Shape;
+use super::packed::{NormRow, PackedNorm};
+use crate::nn::base::error::Error;
+use crate::nn::base::lengths::LengthRule;
+use crate::nn::base::shape::Shape;
+use crate::nn::kernels::packed_memory::Packer;
+use crate::nn::kernels::processor::{Processor, Task};
+use crate::nn::layer::packed::Packed;
+use crate::nn::layer::spec::{Built, LayerType, Rank, Site, Spec};
+use crate::nn::layer::{Backward, Forward, Layer, ParameterSpec};
 
 /// The type `layer_norm`.
 pub(in crate::nn) const LAYER_NORM: LayerType = LayerType {
@@ -49,15 +50,21 @@ impl Spec for LayerNormSpec {
     }
 }
 
-/// Rows [rows, steps, width] to rows of the same shape.
-#[derive(Debug)]
-pub(super) struct LayerNorm {
+/// What it does to a step, and how many there are.
+#[derive(Clone, Copy, Debug)]
+struct Sizes {
     settings: NormSettings,
     /// Whether the mean is taken off; else values are only divided by the root of their mean
     /// square.
     centred: bool,
     steps: usize,
     width: usize,
+}
+
+/// Rows [rows, steps, width] to rows of the same shape.
+#[derive(Debug)]
+pub(super) struct LayerNorm {
+    sizes: Sizes,
     /// The shape of what is normalised together, and of the weight.
     normalised: Vec<usize>,
 }
@@ -81,10 +88,12 @@ impl LayerNorm {
         };
         Ok(Built::Layer {
             layer: Box::new(LayerNorm {
-                settings,
-                centred,
-                steps: shape.steps(),
-                width: shape.step_size(),
+                sizes: Sizes {
+                    settings,
+                    centred,
+                    steps: shape.steps(),
+                    width: shape.step_size(),
+                },
                 normalised,
             }),
             shape,
@@ -95,16 +104,16 @@ impl LayerNorm {
 
 impl Layer for LayerNorm {
     fn parameters(&self) -> Vec<ParameterSpec> {
-        self.settings.parameters(&self.normalised)
+        self.sizes.settings.parameters(&self.normalised)
     }
 
     /// The moments of each step.
     fn saved_per_row(&self) -> usize {
-        2 * self.steps
+        2 * self.sizes.steps
     }
 
     fn products(&self) -> usize {
-        4 * self.steps * self.width
+        4 * self.sizes.size()
     }
 
     fn forward(&self, pass: Forward<'_>) {
@@ -115,35 +124,23 @@ impl Layer for LayerNorm {
         Processor::detect().run(BackwardTask { layer: self, pass });
     }
 
-    fn operation(&self) -> Operation {
-        Operation::Packed
-    }
-
     fn pack(&self, packer: &mut Packer<'_>) -> Option<Box<dyn Packed>> {
-        Some(Box::new(PackedLayerNorm {
-            settings: self.settings,
-            centred: self.centred,
-            steps: self.steps,
-            width: self.width,
-            parameters: packer.copy_all(),
+        Some(Box::new(PackedNorm {
+            norm: self.sizes,
+            values: packer.copy_all(),
         }))
     }
 }
 
-/// Normalises a step. To be inlined into a task.
-#[inline(always)]
-fn normalise(
-    centred: bool,
-    width: usize,
-    x: &[f32],
-    affine: Affine<'_>,
-    epsilon: f32,
-    y: &mut [f32],
-) -> Moments {
-    let group = Group::run(width);
-    match centred {
-        true => group.forward(x, affine, epsilon, y),
-        false => group.forward_uncentred(x, affine, epsilon, y),
+impl Sizes {
+    /// Normalises a step. To be inlined into a task.
+    #[inline(always)]
+    fn normalise(self, x: &[f32], affine: Affine<'_>, y: &mut [f32]) -> Moments {
+        let group = Group::run(self.width);
+        match self.centred {
+            true => group.forward(x, affine, self.settings.epsilon, y),
+            false => group.forward_uncentred(x, affine, self.settings.epsilon, y),
+        }
     }
 }
 
@@ -155,18 +152,16 @@ struct ForwardTask<'a> {
 impl Task for ForwardTask<'_> {
     #[inline(always)]
     fn run(self) {
-        let (layer, pass) = (self.layer, self.pass);
+        let (layer, pass) = (self.layer.sizes, self.pass);
         let affine = layer.settings.affine(pass.parameters, layer.width);
         let input = pass.inputs.view(0);
-        let size = layer.steps * layer.width;
-        let rows = pass.output.chunks_exact_mut(size);
+        let rows = pass.output.chunks_exact_mut(layer.size());
         let rows = rows.zip(pass.saved.chunks_exact_mut(2 * layer.steps));
         for (row, (output, saved)) in rows.enumerate() {
             let steps = input.row(row).chunks_exact(layer.width);
             let steps = steps.zip(output.chunks_exact_mut(layer.width));
             for ((x, y), saved) in steps.zip(saved.chunks_exact_mut(2)) {
-                let epsilon = layer.settings.epsilon;
-                let moments = normalise(layer.centred, layer.width, x, affine, epsilon, y);
+                let moments = layer.normalise(x, affine, y);
                 saved.copy_from_slice(&moments);
             }
         }
@@ -181,7 +176,7 @@ struct BackwardTask<'a> {
 impl Task for BackwardTask<'_> {
     #[inline(always)]
     fn run(self) {
-        let (layer, mut pass) = (self.layer, self.pass);
+        let (layer, mut pass) = (self.layer.sizes, self.pass);
         let width = layer.width;
         let group = Group::run(width);
         let weight = layer.settings.affine(pass.parameters, width).weight;
@@ -212,43 +207,17 @@ impl Task for BackwardTask<'_> {
     }
 }
 
-#[derive(Debug)]
-struct PackedLayerNorm {
-    settings: NormSettings,
-    centred: bool,
-    steps: usize,
-    width: usize,
-    parameters: Values,
-}
-
-impl Packed for PackedLayerNorm {
-    fn size_bytes(&self) -> usize {
-        self.parameters.own_bytes()
+impl NormRow for Sizes {
+    fn size(&self) -> usize {
+        self.steps * self.width
     }
 
-    fn forward(&self, pass: PackedPass<'_>) {
-        Processor::detect().run(PackedTask { layer: self, pass });
-    }
-}
-
-struct PackedTask<'a, 'p> {
-    layer: &'a PackedLayerNorm,
-    pass: PackedPass<'p>,
-}
-
-impl Task for PackedTask<'_, '_> {
     #[inline(always)]
-    fn run(self) {
-        let (layer, pass) = (self.layer, self.pass);
-        let affine = layer.settings.affine(&layer.parameters, layer.width);
-        let input = pass.inputs.view(0);
-        for row in 0..pass.rows {
-            let output = &mut pass.output[row * pass.stride..][..layer.steps * layer.width];
-            let steps = input.row(row).chunks_exact(layer.width);
-            for (x, y) in steps.zip(output.chunks_exact_mut(layer.width)) {
-                let epsilon = layer.settings.epsilon;
-                normalise(layer.centred, layer.width, x, affine, epsilon, y);
-            }
+    fn row(&self, values: &[f32], x: &[f32], _: impl Fn() -> usize, y: &mut [f32]) {
+        let affine = self.settings.affine(values, self.width);
+        let steps = x.chunks_exact(self.width);
+        for (x, y) in steps.zip(y.chunks_exact_mut(self.width)) {
+            self.normalise(x, affine, y);
         }
     }
 }

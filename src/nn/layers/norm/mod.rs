@@ -6,6 +6,7 @@ mod channels;
 mod group;
 pub(in crate::nn) mod group_norm;
 pub(in crate::nn) mod layer_norm;
+mod packed;
 pub(in crate::nn) mod rms_norm;
 
 use std::borrow::Cow;
@@ -14,11 +15,10 @@ use serde_json::{Map, Value};
 
 pub(super) use group::{Affine, AffineGradient, Group};
 
-use super::ParameterSpec;
-use crate::nn::Error;
-use crate::nn::architecture::shortest;
-use crate::nn::initializer::ParameterKind;
-use crate::nn::settings::Settings;
+use crate::nn::base::error::Error;
+use crate::nn::layer::ParameterSpec;
+use crate::nn::layer::initializer::ParameterKind;
+use crate::nn::layer::settings::{Settings, shortest};
 
 /// Added to a variance, PyTorch's default.
 pub(super) const EPSILON: f32 = 1e-5;

@@ -9,9 +9,9 @@ use serde_json::{Map, Value};
 
 use super::layer_norm::LayerNorm;
 use super::{NormSettings, is_keras};
-use crate::nn::Error;
-use crate::nn::architecture::shortest;
-use crate::nn::layer_types::{Built, LayerType, Rank, Site, Spec};
+use crate::nn::base::error::Error;
+use crate::nn::layer::settings::shortest;
+use crate::nn::layer::spec::{Built, LayerType, Rank, Site, Spec};
 
 /// PyTorch's default for single precision, the distance from 1 to the next f32.
 const EPSILON: f32 = f32::EPSILON;

@@ -5,10 +5,10 @@ use std::marker::PhantomData;
 use super::cell::{Cell, Kind, StepBackward, with_cell};
 use super::order::{Order, Places};
 use super::weights::{Direction, Weights};
-use crate::nn::kernel::Panels;
-use crate::nn::matrix::{matrix_mut, multiply_paced, strided};
-use crate::nn::processor::{Processor, Task};
-use crate::nn::stop::Pace;
+use crate::nn::base::stop::Pace;
+use crate::nn::kernels::matrix::{matrix_mut, multiply_paced, strided};
+use crate::nn::kernels::packed_product::Panels;
+use crate::nn::kernels::processor::{Processor, Task};
 
 /// What a forward pass left, one step after the other.
 pub(super) struct Left<'a> {

@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 
-use crate::nn::Activation;
+use crate::nn::kernels::activation::Activation;
 
 /// The kinds of cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,8 +5,8 @@ use std::marker::PhantomData;
 use super::cell::{Cell, Kind, StepForward, with_cell};
 use super::order::{Order, Places};
 use super::weights::{Direction, StepProducts};
-use crate::nn::processor::{Processor, Task};
-use crate::nn::stop::Pace;
+use crate::nn::base::stop::Pace;
+use crate::nn::kernels::processor::{Processor, Task};
 
 /// Where the values of the steps are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@
 //! ```
 
 use super::cell::{Cell, Piece, StepBackward, StepForward};
-use crate::nn::Activation;
+use crate::nn::kernels::activation::Activation;
 
 /// The columns hold n, r, z and what r is multiplied by.
 pub(super) struct Gru;

@@ -6,13 +6,13 @@ use super::forward::{self, Buffers, Keep};
 use super::order::{Order, Places};
 use super::packed::PackedRecurrent;
 use super::weights::Direction;
-use crate::nn::Activation;
-use crate::nn::initializer::{Initializer, ParameterKind};
-use crate::nn::layers::{Backward, Forward, Layer, Operation, ParameterSpec};
-use crate::nn::packed::Packed;
-use crate::nn::packed_memory::Packer;
-use crate::nn::processor::Processor;
-use crate::nn::random::Random;
+use crate::nn::base::random::Random;
+use crate::nn::kernels::activation::Activation;
+use crate::nn::kernels::packed_memory::Packer;
+use crate::nn::kernels::processor::Processor;
+use crate::nn::layer::initializer::{Initializer, ParameterKind};
+use crate::nn::layer::packed::Packed;
+use crate::nn::layer::{Backward, Forward, Layer, ParameterSpec};
 
 /// Rows [rows, steps, features] to rows [rows, steps, directions · units] or, without `sequences`,
 /// to the last state of each direction, [rows, directions · units].
@@ -387,10 +387,6 @@ impl Layer for Recurrent {
             }
             std::mem::swap(&mut above, &mut below);
         }
-    }
-
-    fn operation(&self) -> Operation {
-        Operation::Packed
     }
 
     fn pack(&self, packer: &mut Packer<'_>) -> Option<Box<dyn Packed>> {

@@ -10,7 +10,7 @@
 //! PyTorch's activation is tanh; Keras allows others.
 
 use super::cell::{Cell, Piece, StepBackward, StepForward};
-use crate::nn::Activation;
+use crate::nn::kernels::activation::Activation;
 
 /// The columns hold i, f, g, o; kept are cell' and activation(cell').
 pub(super) struct Lstm;

@@ -27,13 +27,13 @@ use serde_json::{Map, Value};
 use cell::Kind;
 use layer::Recurrent;
 
-use crate::nn::architecture::shortest;
-use crate::nn::initializer::Initializer;
-use crate::nn::layer_types::{Built, LayerType, Rank, Site, Spec};
-use crate::nn::lengths::LengthRule;
-use crate::nn::settings::Settings;
-use crate::nn::shape::Shape;
-use crate::nn::{Activation, Error};
+use crate::nn::base::error::Error;
+use crate::nn::base::lengths::LengthRule;
+use crate::nn::base::shape::Shape;
+use crate::nn::kernels::activation::Activation;
+use crate::nn::layer::initializer::Initializer;
+use crate::nn::layer::settings::{Settings, shortest};
+use crate::nn::layer::spec::{Built, LayerType, Rank, Site, Spec};
 
 /// Most layers of a stack.
 const MAX_LAYERS: usize = 100;

@@ -4,10 +4,10 @@ use super::forward::{Buffers, Keep, Pass};
 use super::layer::{Recurrent, clear_empty};
 use super::order::Order;
 use super::weights::{Direction, StepProduct, StepProducts};
-use crate::nn::kernel::PackedDense;
-use crate::nn::packed::{Packed, PackedPass};
-use crate::nn::packed_memory::Packer;
-use crate::nn::processor::Processor;
+use crate::nn::kernels::packed_dense::PackedDense;
+use crate::nn::kernels::packed_memory::Packer;
+use crate::nn::kernels::processor::Processor;
+use crate::nn::layer::packed::{Packed, PackedPass};
 
 /// A stack with its weights packed.
 ///
@@ -150,13 +150,14 @@ impl Packed for PackedRecurrent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::layers::Layer;
-    use crate::nn::layers::View;
+    use crate::nn::base::lengths::{Lengths, Steps};
+    use crate::nn::base::random::Random;
+    use crate::nn::base::stop::Pace;
+    use crate::nn::kernels::activation::Activation;
+    use crate::nn::layer::Layer;
+    use crate::nn::layer::View;
+    use crate::nn::layer::packed::PackedInputs;
     use crate::nn::layers::recurrent::cell::Kind;
-    use crate::nn::lengths::{Lengths, Steps};
-    use crate::nn::packed::PackedInputs;
-    use crate::nn::stop::Pace;
-    use crate::nn::{Activation, Random};
 
     /// The last states of rows that tell their lengths in a first column.
     fn states(packed: &PackedRecurrent, x: &[f32], rows: usize) -> Vec<u32> {

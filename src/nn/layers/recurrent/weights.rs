@@ -3,10 +3,11 @@
 use std::ops::Range;
 
 use super::cell::Kind;
-use crate::nn::Activation;
-use crate::nn::kernel::{PackedDense, Panels};
-use crate::nn::packed_memory::Packer;
-use crate::nn::packing::Packing;
+use crate::nn::kernels::activation::Activation;
+use crate::nn::kernels::packed_dense::PackedDense;
+use crate::nn::kernels::packed_memory::Packer;
+use crate::nn::kernels::packed_product::Panels;
+use crate::nn::kernels::packing::Packing;
 
 /// One direction of one layer of a stack.
 #[derive(Debug, Clone, Copy)]

@@ -5,17 +5,17 @@ use super::packed::{PackedBlock, PackedNorm};
 use super::residual::{
     Activate, ActivateBackward, AddAndNorm, Masked, Norm, NormBackward, NormTokens,
 };
-use crate::nn::Activation;
-use crate::nn::dropout_mask::DropoutMask;
-use crate::nn::initializer::ParameterKind;
-use crate::nn::layers::ParameterSpec;
+use crate::nn::base::random::Random;
+use crate::nn::base::stop::Pace;
+use crate::nn::kernels::activation::Activation;
+use crate::nn::kernels::packed_memory::Packer;
+use crate::nn::kernels::processor::Processor;
+use crate::nn::layer::ParameterSpec;
+use crate::nn::layer::initializer::ParameterKind;
 use crate::nn::layers::attention::{Heads, SelfAttention, Tokens, take};
+use crate::nn::layers::dropout_mask::DropoutMask;
 use crate::nn::layers::linear::Linear;
 use crate::nn::layers::norm::{Affine, AffineGradient, parameter};
-use crate::nn::packed_memory::Packer;
-use crate::nn::processor::Processor;
-use crate::nn::random::Random;
-use crate::nn::stop::Pace;
 
 /// A block's sizes and settings, and where its parameters lie in its layer's.
 #[derive(Debug)]

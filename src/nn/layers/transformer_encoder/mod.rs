@@ -22,14 +22,14 @@ use self::block::{Block, BlockPass};
 use self::packed::PackedEncoder;
 use super::attention::{Heads, Tokens, side_by_side, take};
 use super::norm::EPSILON;
-use super::{Backward, Forward, Layer, Operation, ParameterSpec};
-use crate::nn::architecture::shortest;
-use crate::nn::layer_types::{Built, LayerType, Rank, Site, Spec};
-use crate::nn::lengths::LengthRule;
-use crate::nn::packed::Packed;
-use crate::nn::packed_memory::Packer;
-use crate::nn::settings::Settings;
-use crate::nn::{Activation, Error};
+use crate::nn::base::error::Error;
+use crate::nn::base::lengths::LengthRule;
+use crate::nn::kernels::activation::Activation;
+use crate::nn::kernels::packed_memory::Packer;
+use crate::nn::layer::packed::Packed;
+use crate::nn::layer::settings::{Settings, shortest};
+use crate::nn::layer::spec::{Built, LayerType, Rank, Site, Spec};
+use crate::nn::layer::{Backward, Forward, Layer, ParameterSpec};
 
 /// The width of the dense layers, as a multiple of the features.
 const FEED_FORWARD: usize = 4;
@@ -257,10 +257,6 @@ impl Layer for TransformerEncoder {
                     .for_each(|(target, g)| *target += g);
             }
         }
-    }
-
-    fn operation(&self) -> Operation {
-        Operation::Packed
     }
 
     fn pack(&self, packer: &mut Packer<'_>) -> Option<Box<dyn Packed>> {

@@ -2,12 +2,12 @@
 
 use super::block::NormPlace;
 use super::residual::{AddAndNorm, Norm, NormTokens};
-use crate::nn::kernel::PackedDense;
+use crate::nn::base::stop::Pace;
+use crate::nn::kernels::packed_dense::PackedDense;
+use crate::nn::kernels::packed_memory::Values;
+use crate::nn::kernels::processor::Processor;
+use crate::nn::layer::packed::{Packed, PackedPass};
 use crate::nn::layers::attention::{Heads, PackedAttention, take};
-use crate::nn::packed::{Packed, PackedPass};
-use crate::nn::packed_memory::Values;
-use crate::nn::processor::Processor;
-use crate::nn::stop::Pace;
 
 /// A block with its parameters packed.
 #[derive(Debug)]

@@ -1,10 +1,10 @@
 //! What happens to each token between the products of a block, in one go over the token.
 
-use crate::nn::Activation;
-use crate::nn::dropout_mask::DropoutMask;
+use crate::nn::base::stop::{Pace, VALUE};
+use crate::nn::kernels::activation::Activation;
+use crate::nn::kernels::processor::Task;
+use crate::nn::layers::dropout_mask::DropoutMask;
 use crate::nn::layers::norm::{Affine, AffineGradient, Group};
-use crate::nn::processor::Task;
-use crate::nn::stop::{Pace, VALUE};
 
 /// A layer norm, and where its weight and its bias are.
 #[derive(Clone, Copy)]

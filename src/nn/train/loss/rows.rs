@@ -1,0 +1,304 @@
+//! The sum of a loss over rows, and its slopes.
+
+use super::{Form, Loss};
+use crate::nn::kernels::math;
+use crate::nn::kernels::processor::{Processor, Task};
+
+/// Rows of one logit that are computed together.
+const LANES: usize = 16;
+
+impl Loss {
+    pub(super) fn sum(
+        &self,
+        logits: &[f32],
+        y: &[f32],
+        weight: Option<&[f32]>,
+        rows: usize,
+        dlogits: Option<&mut [f32]>,
+    ) -> f64 {
+        let mut total = 0.0;
+        Processor::detect().run(SumRows {
+            loss: self,
+            logits,
+            y,
+            weight,
+            rows,
+            dlogits,
+            total: &mut total,
+        });
+        total
+    }
+
+    /// [`Loss::sum`] within a task.
+    #[inline(always)]
+    fn sum_inlined(
+        &self,
+        logits: &[f32],
+        y: &[f32],
+        weight: Option<&[f32]>,
+        rows: usize,
+        mut dlogits: Option<&mut [f32]>,
+    ) -> f64 {
+        if let Form::Sigmoid = self.form {
+            return self.sum_of_sigmoids(&logits[..rows], &y[..rows], weight, dlogits);
+        }
+        let targets = self.targets();
+        let mut total = 0.0;
+        for row in 0..rows {
+            let here = row * self.units..(row + 1) * self.units;
+            let weight = weight.map_or(1.0, |weight| weight[row]);
+            let gradient = match &mut dlogits {
+                Some(dlogits) => &mut dlogits[here.clone()],
+                None => &mut [],
+            };
+            let y = &y[row * targets..][..targets];
+            total += f64::from(weight) * self.row(&logits[here], y, weight, gradient);
+            gradient
+                .iter_mut()
+                .for_each(|slope| *slope = worth_learning(*slope, weight));
+        }
+        total
+    }
+
+    /// The sum over rows of one logit each: sixteen rows as one vector.
+    #[inline(always)]
+    fn sum_of_sigmoids(
+        &self,
+        z: &[f32],
+        y: &[f32],
+        weight: Option<&[f32]>,
+        mut dlogits: Option<&mut [f32]>,
+    ) -> f64 {
+        // What falls to each class of a label of the first and of the second class.
+        let shares = [0, 1].map(|class| [0, 1].map(|k| self.share(k, class, 2)));
+        let mut total = 0.0;
+        for start in (0..z.len()).step_by(LANES) {
+            let count = LANES.min(z.len() - start);
+            let (mut logits, mut labels, mut weights) = ([0.0; LANES], [0.0; LANES], [1.0; LANES]);
+            logits[..count].copy_from_slice(&z[start..start + count]);
+            labels[..count].copy_from_slice(&y[start..start + count]);
+            if let Some(weight) = weight {
+                weights[..count].copy_from_slice(&weight[start..start + count]);
+            }
+            let (mut losses, mut slopes) = ([0.0; LANES], [0.0; LANES]);
+            for i in 0..LANES {
+                let [negative, positive] = if labels[i] >= 1.0 {
+                    shares[1]
+                } else {
+                    shares[0]
+                };
+                let (loss, slope) = sigmoid(logits[i], negative, positive);
+                losses[i] = weights[i] * loss;
+                slopes[i] = weights[i] * worth_learning(slope, 1.0);
+            }
+            if let Some(dlogits) = &mut dlogits {
+                dlogits[start..start + count].copy_from_slice(&slopes[..count]);
+            }
+            for &loss in &losses[..count] {
+                total += f64::from(loss);
+            }
+        }
+        total
+    }
+
+    /// The unweighted loss of a row; its weighted gradient if there is room for it.
+    #[inline(always)]
+    fn row(&self, p: &[f32], y: &[f32], weight: f32, gradient: &mut [f32]) -> f64 {
+        match &self.form {
+            Form::Mse => each(p, |i| y[i], weight, gradient, |d| (d * d, 2.0 * d)),
+            Form::Mae => each(p, |i| y[i], weight, gradient, |d| (d.abs(), sign(d))),
+            Form::Huber { delta } => each(
+                p,
+                |i| y[i],
+                weight,
+                gradient,
+                |d| {
+                    if d.abs() <= *delta {
+                        (0.5 * d * d, d)
+                    } else {
+                        (delta * (d.abs() - 0.5 * delta), delta * sign(d))
+                    }
+                },
+            ),
+            Form::Quantile { quantiles } => {
+                let scale = 1.0 / p.len() as f32;
+                let mut total = 0.0;
+                for (i, (p, q)) in p.iter().zip(quantiles).enumerate() {
+                    let d = y[0] - p;
+                    total += f64::from((q * d).max((q - 1.0) * d));
+                    if let Some(gradient) = gradient.get_mut(i) {
+                        // At zero PyTorch's max gives the mean of both slopes.
+                        let slope = if d > 0.0 {
+                            -q
+                        } else if d < 0.0 {
+                            1.0 - q
+                        } else {
+                            0.5 - q
+                        };
+                        *gradient = weight * scale * slope;
+                    }
+                }
+                total * f64::from(scale)
+            }
+            Form::Sigmoid | Form::Sigmoids => {
+                let scale = 1.0 / p.len() as f32;
+                let mut total = 0.0;
+                for (k, (z, y)) in p.iter().zip(y).enumerate() {
+                    let even = 0.5 * self.smoothing;
+                    let positive = y * (1.0 - self.smoothing) + even;
+                    let negative = (1.0 - y) * (1.0 - self.smoothing) + even;
+                    let (loss, slope) = sigmoid(*z, negative, positive * self.class_weight(k));
+                    total += f64::from(loss);
+                    if let Some(gradient) = gradient.get_mut(k) {
+                        *gradient = weight * scale * slope;
+                    }
+                }
+                total * f64::from(scale)
+            }
+            Form::Softmax => self.softmax(p, self.class(y[0]), weight, gradient),
+        }
+    }
+
+    /// The cross-entropy of one logit a class.
+    #[inline(always)]
+    fn softmax(&self, z: &[f32], class: usize, weight: f32, gradient: &mut [f32]) -> f64 {
+        let max = z.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let mut sum = 0.0;
+        if gradient.is_empty() {
+            for z in z {
+                sum += f64::from(math::exp(z - max));
+            }
+        } else {
+            for (gradient, z) in gradient.iter_mut().zip(z) {
+                *gradient = math::exp(z - max);
+                sum += f64::from(*gradient);
+            }
+        }
+        let ln_sum = sum.ln();
+        let nll = |k: usize| ln_sum - (f64::from(z[k]) - f64::from(max));
+        let (mut loss, mut shares) = (0.0, 0.0_f32);
+        if self.smoothing == 0.0 {
+            shares = self.share(class, class, z.len());
+            loss = f64::from(shares) * nll(class);
+        } else {
+            for k in 0..z.len() {
+                let share = self.share(k, class, z.len());
+                loss += f64::from(share) * nll(k);
+                shares += share;
+            }
+        }
+        // Each class's share s_k pulls: the gradient is p_k Σs - s_k.
+        let scale = (f64::from(shares) / sum) as f32;
+        for (k, gradient) in gradient.iter_mut().enumerate() {
+            *gradient = weight * (*gradient * scale - self.share(k, class, z.len()));
+        }
+        loss
+    }
+
+    /// The part of a label of `class` that falls to class `k`, times that class's weight.
+    #[inline(always)]
+    fn share(&self, k: usize, class: usize, classes: usize) -> f32 {
+        let own = if k == class {
+            1.0 - self.smoothing
+        } else {
+            0.0
+        };
+        (own + self.smoothing / classes as f32) * self.class_weight(k)
+    }
+}
+
+/// [`Loss::sum`], compiled for the processor's vectors.
+struct SumRows<'a> {
+    loss: &'a Loss,
+    logits: &'a [f32],
+    y: &'a [f32],
+    weight: Option<&'a [f32]>,
+    rows: usize,
+    dlogits: Option<&'a mut [f32]>,
+    total: &'a mut f64,
+}
+
+impl Task for SumRows<'_> {
+    #[inline(always)]
+    fn run(self) {
+        *self.total =
+            self.loss
+                .sum_inlined(self.logits, self.y, self.weight, self.rows, self.dlogits);
+    }
+}
+
+/// The slope of a row of that weight, or 0 where nothing can be learnt from it.
+///
+/// A row that the network is sure of, and right about, has a slope like e⁻⁸⁰. Times a weight or two
+/// of the network that is a number too small for single precision to hold in full, and processors
+/// take some hundred cycles for each multiplication of those: measured with a network 20-64-64-1 on
+/// classes that can be told apart, the fifth epoch took three times as long as the first. A step
+/// that divides by the root of the squared slopes, as Adam's does, adds 1e-8 to it.
+#[inline(always)]
+fn worth_learning(slope: f32, weight: f32) -> f32 {
+    const LEAST: f32 = 1e-20;
+    if slope.abs() < LEAST * weight {
+        0.0
+    } else {
+        slope
+    }
+}
+
+/// The cross-entropy of two classes from the logit `z` of the positive one, and its slope, where
+/// these shares of the label fall to each.
+#[inline(always)]
+fn sigmoid(z: f32, negative: f32, positive: f32) -> (f32, f32) {
+    let magnitude = z.abs();
+    let tail = math::exp(-magnitude);
+    // softplus(-|z|); -ln σ(z) = softplus(-z), and -ln(1 - σ(z)) = softplus(z).
+    let softplus = math::ln_1p_exp(-magnitude);
+    let loss = positive * (0.5 * (magnitude - z) + softplus)
+        + negative * (0.5 * (magnitude + z) + softplus);
+    let above = 1.0 / (1.0 + tail);
+    let below = tail * above;
+    let (p, rest) = if z >= 0.0 {
+        (above, below)
+    } else {
+        (below, above)
+    };
+    (loss, negative * p - positive * rest)
+}
+
+/// Mean over a row's outputs of a function of the error, and its gradient.
+#[inline(always)]
+fn each(
+    p: &[f32],
+    y: impl Fn(usize) -> f32,
+    weight: f32,
+    gradient: &mut [f32],
+    f: impl Fn(f32) -> (f32, f32),
+) -> f64 {
+    let scale = 1.0 / p.len() as f32;
+    let mut total = 0.0;
+    for (i, p) in p.iter().enumerate() {
+        let (value, slope) = f(p - y(i));
+        total += f64::from(value);
+        if let Some(gradient) = gradient.get_mut(i) {
+            *gradient = weight * scale * slope;
+        }
+    }
+    total * f64::from(scale)
+}
+
+fn sign(x: f32) -> f32 {
+    if x == 0.0 { 0.0 } else { x.signum() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slope_is_nothing_only_where_it_is_small_for_the_rows_weight() {
+        assert_eq!(worth_learning(-1e-21, 1.0), 0.0);
+        assert_eq!(worth_learning(-1e-19, 1.0), -1e-19);
+        assert_eq!(worth_learning(1e-21, 1e-10), 1e-21);
+        assert_eq!(worth_learning(0.0, 0.0), 0.0);
+        assert!(worth_learning(f32::NAN, 1.0).is_nan());
+    }
+}

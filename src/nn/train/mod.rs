@@ -1,0 +1,19 @@
+//! Training.
+
+mod augment;
+mod epoch_order;
+pub mod loss;
+pub mod optimizer;
+mod options;
+mod plan;
+mod rows;
+pub mod schedule;
+mod shared;
+mod trainer;
+mod worker;
+
+pub use augment::Augmentation;
+pub use options::TrainOptions;
+pub use plan::VALIDATION_ROWS;
+pub use rows::{Loaded, RowSource};
+pub use trainer::{EpochReport, Trained, Watcher, train, training_bytes};

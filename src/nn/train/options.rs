@@ -1,0 +1,160 @@
+//! How to train.
+
+use super::augment::Augmentation;
+use super::loss::LossSpec;
+use super::optimizer::{OptimizerSpec, OptimizerState};
+use super::schedule::ScheduleSpec;
+use crate::nn::base::error::Error;
+use crate::nn::network::Network;
+
+/// How to train a network. [`Default`] gives one constant learning rate and no regularisation.
+#[derive(Clone, Debug)]
+pub struct TrainOptions {
+    /// Passes over the rows, at least 1 (default 10).
+    pub epochs: usize,
+    /// Rows of a step, at least 1 (default 256); the last step of an epoch takes what is left.
+    pub batch_size: usize,
+    /// The learning rate that the schedule multiplies, more than 0 (default 0.001).
+    pub learning_rate: f64,
+    /// The optimizer (default Adam).
+    pub optimizer: OptimizerSpec,
+    /// The loss.
+    pub loss: LossSpec,
+    /// How the learning rate changes (default: not at all).
+    pub schedule: ScheduleSpec,
+    /// How long the learning rate first grows linearly: a share of all steps when less than 1,
+    /// else a number of epochs (default 0).
+    pub warmup: f64,
+    /// Gradients longer than this (Euclidean norm over all parameters, penalties included) are
+    /// scaled to it, as by `torch.nn.utils.clip_grad_norm_` (default: none are).
+    pub gradient_clip: Option<f64>,
+    /// Factor of the sum of absolute weights. Penalties act on the gradients; reported losses
+    /// are without them.
+    pub l1: f64,
+    /// Factor of the sum of squared weights.
+    pub l2: f64,
+    /// Decoupled weight decay: in each step weights lose this share times the learning rate.
+    pub weight_decay: f64,
+    /// Whether `l1`, `l2` and `weight_decay` also act on biases, as PyTorch's optimizers do when
+    /// given all parameters (default: they do not).
+    pub decay_biases: bool,
+    /// Epochs without a lower validation loss after which training ends; 0: never.
+    pub early_stopping: usize,
+    /// Whether the weights of the epoch with the lowest validation loss are returned, rather
+    /// than the last ones.
+    pub restore_best: bool,
+    /// Whether each epoch takes the rows in another random order (default: yes).
+    pub shuffle: bool,
+    /// Share of a class that is spread evenly over all classes (default 0).
+    pub label_smoothing: f32,
+    /// Weight of each class, in the order of the class indexes.
+    pub class_weights: Option<Vec<f32>>,
+    /// How the images among the features are varied each time they are trained on.
+    pub augment: Vec<Augmentation>,
+    /// What all random choices follow from.
+    pub seed: u64,
+    /// Threads that compute, as far as the pool has them (default 1). The result does not
+    /// depend on it.
+    pub threads: usize,
+    /// The state to go on from. One of another optimizer or network is an error.
+    pub optimizer_state: Option<OptimizerState>,
+    /// Whether the state after the last step is returned.
+    pub keep_optimizer_state: bool,
+}
+
+impl Default for TrainOptions {
+    fn default() -> Self {
+        TrainOptions {
+            epochs: 10,
+            batch_size: 256,
+            learning_rate: 0.001,
+            optimizer: OptimizerSpec::default(),
+            loss: LossSpec::Mse,
+            schedule: ScheduleSpec::Constant,
+            warmup: 0.0,
+            gradient_clip: None,
+            l1: 0.0,
+            l2: 0.0,
+            weight_decay: 0.0,
+            decay_biases: false,
+            early_stopping: 0,
+            restore_best: false,
+            shuffle: true,
+            label_smoothing: 0.0,
+            class_weights: None,
+            augment: Vec::new(),
+            seed: 0,
+            threads: 1,
+            optimizer_state: None,
+            keep_optimizer_state: false,
+        }
+    }
+}
+
+impl TrainOptions {
+    /// Checks every option that can be judged without the rows.
+    pub fn check(&self, network: &Network) -> Result<(), Error> {
+        let at_least_1 = [("epochs", self.epochs), ("batch_size", self.batch_size)];
+        for (name, value) in at_least_1 {
+            if value == 0 {
+                return Err(out_of_range(name, 0.0, "at least 1"));
+            }
+        }
+        if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
+            return Err(out_of_range(
+                "learning_rate",
+                self.learning_rate,
+                "more than 0",
+            ));
+        }
+        let not_negative = [
+            ("warmup", self.warmup),
+            ("l1", self.l1),
+            ("l2", self.l2),
+            ("weight_decay", self.weight_decay),
+        ];
+        for (name, value) in not_negative {
+            if !(value >= 0.0 && value.is_finite()) {
+                return Err(out_of_range(name, value, "at least 0"));
+            }
+        }
+        if let Some(clip) = self.gradient_clip
+            && !(clip > 0.0 && clip.is_finite())
+        {
+            return Err(out_of_range("gradient_clip", clip, "more than 0"));
+        }
+        if let Some(image) = self
+            .augment
+            .iter()
+            .find(|image| image.end() > network.input_width())
+        {
+            return Err(Error::option(
+                format!("the image to vary ends at input {}", image.end()),
+                format!("The network has {} inputs.", network.input_width()),
+            ));
+        }
+        let found = self
+            .optimizer
+            .out_of_range()
+            .or(self.schedule.out_of_range());
+        if let Some((name, value, range)) = found {
+            return Err(out_of_range(name, value, range));
+        }
+        if let Some(state) = &self.optimizer_state
+            && !state.fits(&self.optimizer, network.parameter_count())
+        {
+            return Err(Error::option(
+                "the optimizer's state is that of another optimizer or network",
+                "Use the optimizer it was kept from, or start without it.",
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn out_of_range(name: &str, value: f64, range: &str) -> Error {
+    Error::option(
+        format!("{name} is {value}"),
+        format!("{name} must be {range}."),
+    )
+}
