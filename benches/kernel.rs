@@ -4,6 +4,8 @@
 //! Both compute x · weightᵀ for the same matrices; OpenBLAS gets neither bias nor activation. A time
 //! is the least of several samples: what else the machine does only adds to it.
 
+#![expect(unsafe_code, reason = "BLAS, to compare with")]
+
 use std::ffi::c_int;
 use std::hint::black_box;
 use std::time::Instant;

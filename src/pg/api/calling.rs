@@ -28,9 +28,8 @@ macro_rules! entry_points {
         pub unsafe extern "C-unwind" fn $name(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
             // SAFETY: called by fmgr with a frame of this function.
             let result = unsafe {
-                interrupt::go_on()
-                    .and_then(|()| Site::get(fcinfo, $pinned, $answer))
-                    .and_then(|site| $body(site, fcinfo))
+                interrupt::go_on();
+                Site::get(fcinfo, $pinned, $answer).and_then(|site| $body(site, fcinfo))
             };
             match result {
                 Ok(datum) => datum,
