@@ -10,6 +10,8 @@
 //! What is refused nevertheless goes to the host's last resort ([`set_last_resort`]), which does not
 //! return; a thread of its workers stands still there, and the host finds it [`stuck`].
 
+#![expect(unsafe_code, reason = "an allocator, and mappings by the system")]
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ffi::c_void;
 use std::ptr::null_mut;

@@ -114,11 +114,7 @@ impl<'a> Pieces<'a> {
 /// The values as a file has them.
 fn little_endian(values: &[f32]) -> Cow<'_, [u8]> {
     if cfg!(target_endian = "little") {
-        // SAFETY: any bytes of numbers are bytes, as many as the slice has.
-        let bytes = unsafe {
-            std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), size_of_val(values))
-        };
-        return Cow::Borrowed(bytes);
+        return Cow::Borrowed(bytemuck::cast_slice(values));
     }
     values
         .iter()

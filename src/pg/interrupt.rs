@@ -76,13 +76,18 @@ unsafe extern "C-unwind" {
     fn geterrcode() -> c_int;
 }
 
-/// The same once a row, where work has begun before: at most times a look at a flag.
+/// The same once a row, where work has begun before: at most times a look at a flag. Raises the error
+/// itself, so that nothing of it is carried through every row.
 #[inline]
-pub(crate) fn go_on() -> Result<()> {
-    match memory::is_short() {
-        true => begin(memory::SMALL).map(drop),
-        false => Ok(()),
+pub(crate) fn go_on() {
+    if memory::is_short() {
+        go_on_short();
     }
+}
+
+#[cold]
+fn go_on_short() {
+    begin(memory::SMALL).map(drop).or_raise();
 }
 
 use crate::nn::Stop;

@@ -1,5 +1,7 @@
 //! Everything that touches PostgreSQL.
 
+#![expect(unsafe_code, reason = "PostgreSQL's functions and structures")]
+
 pub(crate) mod access;
 mod api;
 pub(crate) mod attempt;

@@ -4,6 +4,8 @@
 //! A run is one statement in a connection of its own, whose process may take so much more of the
 //! address space than it has. The runs are the same each time; `PGN_REFUSED_RUNS` says how many.
 
+#![expect(unsafe_code, reason = "ends a process of the test's server")]
+
 use std::collections::BTreeMap;
 use std::env;
 use std::fs;

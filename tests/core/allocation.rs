@@ -1,3 +1,4 @@
+#![expect(unsafe_code, reason = "an allocator that counts")]
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 

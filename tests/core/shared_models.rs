@@ -1,6 +1,8 @@
 //! Models in files that processes map: the same results as from memory of one's own, whatever
 //! becomes of the files.
 
+#![expect(unsafe_code, reason = "calls of the system")]
+
 use std::convert::Infallible;
 use std::ffi::CString;
 use std::fs::{self, File, FileTimes, OpenOptions};

@@ -31,6 +31,8 @@
 //!
 //! What is in memory and was not written to is what was checked.
 
+#![expect(unsafe_code, reason = "files mapped into memory")]
+
 use std::fs::{File, FileTimes};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::ops::Range;

@@ -13,7 +13,8 @@ use serde_json::{Map, Value, json};
 use crate::nn::layer::spec::{Rank, Spec};
 use crate::nn::layers;
 
-pub use self::parse::MAX_MEMBERS;
+/// Most networks side by side.
+pub const MAX_MEMBERS: usize = 64;
 
 /// A network's layers in the order they are computed.
 #[derive(Debug, Clone, PartialEq)]

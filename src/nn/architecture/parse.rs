@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Architecture, LayerSpec};
+use super::{Architecture, LayerSpec, MAX_MEMBERS};
 use crate::nn::base::error::{Error, nearest};
 use crate::nn::layer::settings::{Settings, clip};
 use crate::nn::layer::spec::LayerType;
@@ -12,8 +12,6 @@ use crate::nn::layers::{self, InputSpec, LAYER_TYPES};
 pub const MAX_TEXT: usize = 1 << 20;
 /// Most layers of a network.
 pub const MAX_LAYERS: usize = 1000;
-/// Most networks side by side.
-pub const MAX_MEMBERS: usize = 64;
 /// Longest name of a layer in bytes.
 pub const MAX_NAME: usize = 200;
 

@@ -1,5 +1,10 @@
 //! Loops over numbers, compiled for each processor, with the same bits on all of them.
 
+#![expect(
+    unsafe_code,
+    reason = "vector instructions, and pointers that leave a loop no checks"
+)]
+
 pub mod activation;
 pub mod blas;
 pub mod convolution;

@@ -222,6 +222,22 @@ impl<'a> Panels<'a> {
             "rows of the output overlap"
         );
         let each = self.n.saturating_mul(self.k);
+        let work = rows.saturating_mul(each);
+        if work <= WORK {
+            if !pace.spend(work) {
+                let (x, out) = (x.as_ptr(), &mut *out);
+                self.processor.run_vectors(Product {
+                    layer: self,
+                    x,
+                    stride,
+                    rows,
+                    out,
+                    out_stride,
+                    pace: None,
+                });
+            }
+            return;
+        }
         for part in pace.parts(rows, each, PART_ROWS) {
             let product = Product {
                 layer: self,

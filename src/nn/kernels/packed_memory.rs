@@ -32,11 +32,7 @@ impl SharedWeights {
 
     /// All lines; none where the bytes do not begin at one.
     fn lines(&self) -> &[Line] {
-        // SAFETY: a line is sixteen f32, any bits of which are valid.
-        match unsafe { (*self.0).as_ref().align_to::<Line>() } {
-            ([], lines, []) => lines,
-            _ => &[],
-        }
+        bytemuck::try_cast_slice((*self.0).as_ref()).unwrap_or_default()
     }
 }
 
@@ -95,9 +91,7 @@ impl Deref for Values {
 
     #[inline]
     fn deref(&self) -> &[f32] {
-        // SAFETY: a line is sixteen f32 and nothing else.
-        let (_, values, _) = unsafe { self.lines.align_to::<f32>() };
-        &values[..self.count]
+        &bytemuck::cast_slice(&self.lines)[..self.count]
     }
 }
 
@@ -198,9 +192,7 @@ impl<'a> Packer<'a> {
         }
         fill(&self.parameters[self.own.clone()], &mut memory);
         if let Some(keep) = keep {
-            // SAFETY: a line is sixteen f32 and nothing else; any f32 is four bytes.
-            let (_, bytes, _) = unsafe { memory.align_to::<u8>() };
-            for piece in bytes.chunks(PIECE) {
+            for piece in bytemuck::cast_slice(&memory).chunks(PIECE) {
                 if self.pace.spend_values(piece.len()) {
                     break;
                 }
@@ -217,9 +209,7 @@ impl<'a> Packer<'a> {
         fill: impl FnOnce(&[f32], &mut [f32]),
     ) -> Values {
         let lines = self.lines(count.div_ceil(LANES), |own, lines| {
-            // SAFETY: a line is sixteen f32, any bits of which are valid.
-            let (_, values, _) = unsafe { lines.align_to_mut::<f32>() };
-            fill(own, &mut values[..count]);
+            fill(own, &mut bytemuck::cast_slice_mut(lines)[..count]);
         });
         Values { lines, count }
     }

@@ -3,6 +3,8 @@
 //! Up to [`NARROW`] outputs: `[n][k / 16]` lines, filled up with zeros. Else sixteen outputs are a
 //! panel, four panels a group, and the weights lie as `[group][k][panel of the group]` lines.
 
+use bytemuck::{Pod, Zeroable};
+
 use super::vector::LANES;
 use crate::nn::base::stop::Pace;
 
@@ -18,6 +20,11 @@ pub(in crate::nn) const GROUP: usize = 4;
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
 pub(in crate::nn) struct Line(pub [f32; LANES]);
+
+// SAFETY: zeros are sixteen f32.
+unsafe impl Zeroable for Line {}
+// SAFETY: sixteen f32 fill it to the last byte, and any bits are valid ones.
+unsafe impl Pod for Line {}
 
 pub(in crate::nn) const ZEROS: Line = Line([0.0; LANES]);
 
@@ -55,8 +62,7 @@ impl<'a> Packing<'a> {
     /// When there is less memory than [`Packing::memory`].
     pub fn new(memory: &'a mut [f32], n: usize, k: usize) -> (Self, &'a mut [f32]) {
         let (memory, rest) = memory.split_at_mut(Self::memory(n, k));
-        // SAFETY: a line is sixteen f32, any bits of which are valid.
-        let (_, memory, _) = unsafe { memory.align_to_mut::<Line>() };
+        let (_, memory, _) = bytemuck::pod_align_to_mut::<f32, Line>(memory);
         let (weights, biases) = lines(n, k);
         let (weight, memory) = memory.split_at_mut(weights);
         let bias = &mut memory[..biases];

@@ -2,9 +2,9 @@
 
 use std::fmt::Debug;
 
+use super::pass::View;
 use crate::nn::base::lengths::Steps;
 use crate::nn::base::stop::Pace;
-use crate::nn::layer::View;
 
 /// A layer ready to predict.
 ///

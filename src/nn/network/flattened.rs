@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::Network;
+use super::graph::Network;
 use crate::nn::architecture::input::{InputFeature, InputForm};
 use crate::nn::base::error::Error;
 use crate::nn::base::shape::Shape;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::{Network, Node};
+use super::graph::{Network, Node};
 use crate::nn::base::random::Random;
 use crate::nn::base::stop::{Never, Pace, Stop};
 use crate::nn::layer::{Backward, Forward, InputGradients, Inputs};

@@ -8,9 +8,9 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use super::graph::{Network, Node};
 use crate::nn::base::error::Error;
 use crate::nn::layer::{Operation, Source};
-use crate::nn::network::{Network, Node};
 
 /// Where a value of a step comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -1,5 +1,7 @@
 //! Threads that take no signals: those of a host process are for its own.
 
+#![expect(unsafe_code, reason = "the C library's signal masks")]
+
 use std::mem::MaybeUninit;
 
 /// Runs `action` with every signal blocked. Threads that it starts inherit the mask, and never run

@@ -94,7 +94,6 @@ pub fn training_bytes(network: &Network, options: &TrainOptions) -> usize {
 /// and of the watcher, [`Error::Library`] where OpenBLAS is missing, [`Error::NotFinite`] when a
 /// loss or a parameter is no number any more, [`Error::Refused`] where memory for the workers is
 /// refused, and [`Error::Interrupted`].
-#[allow(clippy::too_many_arguments)]
 pub fn train<'a>(
     network: &Network,
     parameters: Vec<f32>,

@@ -16,8 +16,8 @@ use crate::pg::reader;
 macro_rules! entry_points {
     ($($name:ident, $info:ident, $pinned:literal, $answer:expr, $body:ident;)*) => {$(
         raw_function!($name, $info, |fcinfo| {
-            let result = interrupt::go_on()
-                .and_then(|()| Site::get(fcinfo, $pinned, $answer))
+            interrupt::go_on();
+            let result = Site::get(fcinfo, $pinned, $answer)
                 .and_then(|site| $body(site, fcinfo));
             match result {
                 Ok(datum) => datum,

@@ -30,6 +30,7 @@
 //! | 256 to 256, 3 × 3, 4 × 4 | 100 | 71 | 71 | 96 | 95 | 75 |
 
 mod axis;
+mod bias_gradient;
 mod input_gradient;
 mod product;
 mod unfold;
@@ -38,7 +39,7 @@ mod weight_gradient;
 use super::vector::LANES;
 
 pub use axis::Axis;
-pub use weight_gradient::bias_gradient;
+pub use bias_gradient::bias_gradient;
 
 /// Values after the end of an unfolded image that a vector may read, and nothing uses.
 const SLACK: usize = LANES;

@@ -3,7 +3,7 @@
 
 use std::arch::aarch64::*;
 
-use super::{LANES, Vector};
+use super::lanes::{LANES, Vector};
 
 /// NEON: four registers.
 #[derive(Clone, Copy)]

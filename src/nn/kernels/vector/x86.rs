@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{LANES, Vector};
+use super::lanes::{LANES, Vector};
 
 /// The lower four lanes' sum, halves onto halves.
 #[inline(always)]

@@ -18,6 +18,7 @@ mod lstm;
 mod order;
 mod packed;
 mod rnn;
+mod stack;
 mod weights;
 
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use cell::Kind;
-use layer::Recurrent;
+use stack::Recurrent;
 
 use crate::nn::base::error::Error;
 use crate::nn::base::lengths::LengthRule;

@@ -1,8 +1,8 @@
 //! Recurrent layers in prediction: the steps of the training's forward pass, nothing kept.
 
 use super::forward::{Buffers, Keep, Pass};
-use super::layer::{Recurrent, clear_empty};
 use super::order::Order;
+use super::stack::{Recurrent, clear_empty};
 use super::weights::{Direction, StepProduct, StepProducts};
 use crate::nn::kernels::packed_dense::PackedDense;
 use crate::nn::kernels::packed_memory::Packer;

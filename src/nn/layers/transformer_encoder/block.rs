@@ -1,9 +1,8 @@
 //! One block, in training.
 
-use super::EncoderSpec;
 use super::packed::{PackedBlock, PackedNorm};
 use super::residual::{
-    Activate, ActivateBackward, AddAndNorm, Masked, Norm, NormBackward, NormTokens,
+    Activate, ActivateBackward, AddAndNorm, Masked, Norm, NormBackward, NormPlace, NormTokens,
 };
 use crate::nn::base::random::Random;
 use crate::nn::base::stop::Pace;
@@ -15,7 +14,23 @@ use crate::nn::layer::initializer::ParameterKind;
 use crate::nn::layers::attention::{Heads, SelfAttention, Tokens, take};
 use crate::nn::layers::dropout_mask::DropoutMask;
 use crate::nn::layers::linear::Linear;
-use crate::nn::layers::norm::{Affine, AffineGradient, parameter};
+use crate::nn::layers::norm::parameter;
+
+/// The width of the dense layers, as a multiple of the features.
+const FEED_FORWARD: usize = 4;
+
+/// The settings of a transformer encoder.
+#[derive(Clone, Debug)]
+pub(super) struct EncoderSpec {
+    pub heads: usize,
+    pub feed_forward: Option<usize>,
+    pub layers: Option<usize>,
+    pub activation: Activation,
+    pub norm_first: bool,
+    pub dropout: f32,
+    pub use_bias: bool,
+    pub epsilon: f32,
+}
 
 /// A block's sizes and settings, and where its parameters lie in its layer's.
 #[derive(Debug)]
@@ -29,39 +44,6 @@ pub(super) struct Block {
     norm_first: bool,
     dropout: f32,
     epsilon: f32,
-}
-
-/// Where the weight of a norm and, behind it, its bias lie.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct NormPlace {
-    start: usize,
-    width: usize,
-    use_bias: bool,
-}
-
-impl NormPlace {
-    fn end(self) -> usize {
-        self.start + self.width * if self.use_bias { 2 } else { 1 }
-    }
-
-    pub fn affine(self, parameters: &[f32]) -> Affine<'_> {
-        let (weight, bias) = parameters[self.start..self.end()].split_at(self.width);
-        Affine {
-            weight: Some(weight),
-            bias: self.use_bias.then_some(bias),
-        }
-    }
-
-    fn gradient(self, parameters: Option<&mut [f32]>) -> AffineGradient<'_> {
-        let Some(parameters) = parameters else {
-            return AffineGradient::default();
-        };
-        let (weight, bias) = parameters[self.start..self.end()].split_at_mut(self.width);
-        AffineGradient {
-            weight: Some(weight),
-            bias: self.use_bias.then_some(bias),
-        }
-    }
 }
 
 /// What a block's pass is over.
@@ -92,7 +74,7 @@ impl Block {
     pub fn new(spec: &EncoderSpec, heads: Heads, start: usize) -> Self {
         let (features, use_bias) = (heads.features, spec.use_bias);
         let feed_forward = spec.feed_forward;
-        let hidden = feed_forward.unwrap_or(features.saturating_mul(super::FEED_FORWARD));
+        let hidden = feed_forward.unwrap_or(features.saturating_mul(FEED_FORWARD));
         let attention = SelfAttention::new(heads, spec.dropout, use_bias, start);
         let linear1 = Linear {
             start: attention.end(),

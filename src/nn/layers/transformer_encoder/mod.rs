@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use self::block::{Block, BlockPass};
+use self::block::{Block, BlockPass, EncoderSpec};
 use self::packed::PackedEncoder;
 use super::attention::{Heads, Tokens, side_by_side, take};
 use super::norm::EPSILON;
@@ -31,8 +31,6 @@ use crate::nn::layer::settings::{Settings, shortest};
 use crate::nn::layer::spec::{Built, LayerType, Rank, Site, Spec};
 use crate::nn::layer::{Backward, Forward, Layer, ParameterSpec};
 
-/// The width of the dense layers, as a multiple of the features.
-const FEED_FORWARD: usize = 4;
 /// Most blocks of a layer.
 const MAX_BLOCKS: usize = 100;
 
@@ -53,19 +51,6 @@ pub(in crate::nn) const TRANSFORMER_ENCODER: LayerType = LayerType {
     rank: Rank::Sequence,
     read: |_, settings| Ok(Arc::new(EncoderSpec::read(settings)?)),
 };
-
-/// The settings of a transformer encoder.
-#[derive(Clone, Debug)]
-struct EncoderSpec {
-    heads: usize,
-    feed_forward: Option<usize>,
-    layers: Option<usize>,
-    activation: Activation,
-    norm_first: bool,
-    dropout: f32,
-    use_bias: bool,
-    epsilon: f32,
-}
 
 impl EncoderSpec {
     fn read(settings: &Settings<'_>) -> Result<Self, Error> {

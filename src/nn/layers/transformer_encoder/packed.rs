@@ -1,7 +1,6 @@
 //! The encoder ready to predict: row by row, over the steps that are there.
 
-use super::block::NormPlace;
-use super::residual::{AddAndNorm, Norm, NormTokens};
+use super::residual::{AddAndNorm, Norm, NormPlace, NormTokens};
 use crate::nn::base::stop::Pace;
 use crate::nn::kernels::packed_dense::PackedDense;
 use crate::nn::kernels::packed_memory::Values;

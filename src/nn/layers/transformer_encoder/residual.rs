@@ -13,6 +13,39 @@ pub(super) struct Norm<'a> {
     pub epsilon: f32,
 }
 
+/// Where the weight of a norm and, behind it, its bias lie.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NormPlace {
+    pub start: usize,
+    pub width: usize,
+    pub use_bias: bool,
+}
+
+impl NormPlace {
+    pub fn end(self) -> usize {
+        self.start + self.width * if self.use_bias { 2 } else { 1 }
+    }
+
+    pub fn affine(self, parameters: &[f32]) -> Affine<'_> {
+        let (weight, bias) = parameters[self.start..self.end()].split_at(self.width);
+        Affine {
+            weight: Some(weight),
+            bias: self.use_bias.then_some(bias),
+        }
+    }
+
+    pub fn gradient(self, parameters: Option<&mut [f32]>) -> AffineGradient<'_> {
+        let Some(parameters) = parameters else {
+            return AffineGradient::default();
+        };
+        let (weight, bias) = parameters[self.start..self.end()].split_at_mut(self.width);
+        AffineGradient {
+            weight: Some(weight),
+            bias: self.use_bias.then_some(bias),
+        }
+    }
+}
+
 /// Drops of a dense layer's values what the mask says, adds a residual, and norms the sum.
 pub(super) struct AddAndNorm<'a> {
     pub pace: &'a Pace<'a>,

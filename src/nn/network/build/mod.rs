@@ -5,7 +5,7 @@ mod columns;
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Network, Node, Parameter};
+use super::graph::{Network, Node, Parameter};
 use crate::nn::architecture::input::{InputFeature, InputForm};
 use crate::nn::architecture::parse::MAX_LAYERS;
 use crate::nn::architecture::{Architecture, LayerSpec};
