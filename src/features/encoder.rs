@@ -6,10 +6,10 @@ use std::ops::Range;
 use hashbrown::HashTable;
 
 use super::encoder_arrays::ArrayPlan;
-use super::encoder_numbers::{Lanes, Numbers, Scale};
 use super::hash::hash;
 use super::number_key::number_key;
-use super::target_fit::is_plain_number;
+use super::numeric::encode::{Lanes, Numbers, Scale};
+use super::target::fit::is_plain_number;
 use super::{
     Arrays, Block, Dictionary, Error, Feature, FeatureSet, Fitted, MISSING, Origin, Real, Values,
 };

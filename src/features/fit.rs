@@ -4,8 +4,8 @@ use super::fit_arrays::fit_array;
 use super::gather::{Gathered, gather, identifiers, wrong_kind};
 use super::number_like::{NumberLike, looks_like_numbers};
 use super::request::{CategoricalSettings, Encoding, Missing, NumericSettings};
+use super::rows::statistics::{Moments, quantile};
 use super::set::{MAX_VECTORS, MAX_WIDTH};
-use super::statistics::{Moments, quantile};
 use super::{
     ArrayShape, BitMask, Column, Dictionary, Error, Feature, FeatureSet, Fitted, LeftOut, Origin,
     Profile, RawRows, Request, Scale, Treatment,

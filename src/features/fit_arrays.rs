@@ -1,9 +1,9 @@
 //! Fitting of columns that hold many numbers.
 
-use super::elements::{Elements, Place};
 use super::fit::usable;
 use super::request_arrays::{ChannelStatistic, MAX_INPUTS, MAX_TOKENS, MAX_VECTOR};
-use super::statistics::quantile;
+use super::rows::elements::{Elements, Place};
+use super::rows::statistics::quantile;
 use super::{
     ArrayShape, Column, DEFAULT_STEPS, Error, Fitted, ImageSettings, Origin, Precision, Scale,
     SequenceSettings, Tokens, Treatment, VectorSettings,

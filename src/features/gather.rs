@@ -1,8 +1,8 @@
 //! The pass over the rows in which everything is gathered that fitting needs of a column.
 
-use super::block::pass;
-use super::elements::{Elements, row_mean};
-use super::statistics::{Moments, Range, Sample};
+use super::rows::block::pass;
+use super::rows::elements::{Elements, row_mean};
+use super::rows::statistics::{Moments, Range, Sample};
 use super::{
     ArrayShape, BitMask, Block, Column, Dictionary, Error, Kind, MISSING, Origin, RawRows, Real,
     Request, Values,

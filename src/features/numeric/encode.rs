@@ -2,13 +2,13 @@
 
 use std::hint::black_box;
 
-use super::Fitted;
-use super::encoder::LIMIT;
+use crate::features::encoder::LIMIT;
+use crate::features::fitted::Fitted;
 use crate::nn::processor::{Processor, Task};
 
 /// What is done to the numbers of one feature.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Scale {
+pub(in crate::features) struct Scale {
     center: f64,
     factor: f64,
     /// 1 / clip², 0 without a clip.
@@ -21,7 +21,7 @@ pub(super) struct Scale {
 
 impl Scale {
     /// That of a feature; of one that is no number, which nobody asks for, nothing is done.
-    pub(super) fn new(treatment: &Fitted) -> Scale {
+    pub(in crate::features) fn new(treatment: &Fitted) -> Scale {
         let mut scale = Scale {
             center: 0.0,
             factor: 1.0,
@@ -65,7 +65,7 @@ impl Scale {
 
     /// The encoding of any number.
     #[inline]
-    pub(super) fn number(&self, value: f64) -> f32 {
+    pub(in crate::features) fn number(&self, value: f64) -> f32 {
         if value.is_finite() {
             self.finite(value)
         } else if value.is_nan() {
@@ -78,7 +78,7 @@ impl Scale {
     }
 
     /// [`Scale::number`] of each value, as many as there is room for.
-    pub(super) fn column(&self, values: &[f64], encoded: &mut [f32]) {
+    pub(in crate::features) fn column(&self, values: &[f64], encoded: &mut [f32]) {
         Processor::detect().run(Column {
             scale: self,
             values,
@@ -132,7 +132,7 @@ impl Task for Column<'_> {
 /// The scales of features setting by setting, so that neighbouring ones are encoded as a vector.
 /// What stands at features that are no numbers is never read.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Lanes {
+pub(in crate::features) struct Lanes {
     center: Box<[f64]>,
     factor: Box<[f64]>,
     bend: Box<[f32]>,
@@ -142,7 +142,7 @@ pub(super) struct Lanes {
 }
 
 impl Lanes {
-    pub(super) fn new<'a>(scales: impl Iterator<Item = &'a Scale> + Clone) -> Lanes {
+    pub(in crate::features) fn new<'a>(scales: impl Iterator<Item = &'a Scale> + Clone) -> Lanes {
         Lanes {
             center: scales.clone().map(|scale| scale.center).collect(),
             factor: scales.clone().map(|scale| scale.factor).collect(),
@@ -156,7 +156,7 @@ impl Lanes {
     /// Encodes `count` neighbouring features of rows, whose inputs begin at `offset` of rows of
     /// `out`, `width` apart. Rows that are too short are left alone.
     #[inline]
-    pub(super) fn encode<'a>(
+    pub(in crate::features) fn encode<'a>(
         &self,
         (first, count): (usize, usize),
         rows: impl Iterator<Item = Numbers<'a>>,

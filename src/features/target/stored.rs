@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::class_index::ClassIndex;
-use super::error::unknown;
-use super::fitted::is_false;
-use super::target_fit::is_plain_number;
-use super::{Error, Kind, Origin, Scale};
+use super::fit::is_plain_number;
+use crate::features::column::{Kind, Origin};
+use crate::features::error::{Error, unknown};
+use crate::features::fitted::is_false;
+use crate::features::request::Scale;
 use crate::nn::Head;
 
 /// Most classes, labels or outputs of a target.

@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use super::block::pass;
 use super::class_index::ClassIndex;
-use super::error::unknown;
-use super::fit::usable;
-use super::number_key::{integer, number, number_key};
+use super::labels::Labels;
 use super::positive_class::{positive_by_name, rarer};
-use super::statistics::{Moments, Sample, quantile};
-use super::{
-    BitMask, Column, Dictionary, Error, Kind, Labels, MAX_CLASSES, MISSING, Origin, OutputScale,
-    RawRows, Scale, Target, TargetRequest, Task,
-};
+use super::stored::{MAX_CLASSES, OutputScale, Target, TargetRequest, Task};
+use crate::features::column::{Column, Kind, Origin};
+use crate::features::error::{Error, unknown};
+use crate::features::fit::usable;
+use crate::features::number_key::{integer, number, number_key};
+use crate::features::request::Scale;
+use crate::features::rows::block::{RawRows, pass};
+use crate::features::rows::dictionary::{Dictionary, MISSING};
+use crate::features::rows::mask::BitMask;
+use crate::features::rows::statistics::{Moments, Sample, quantile};
 
 /// An integer target with at most so many distinct values is taken for classes.
 const FEW: usize = 20;

@@ -1,6 +1,6 @@
 //! Rows one behind the other, as they are read, and their turning into columns.
 
-use super::{Block, Values};
+use super::block::{Block, Values};
 
 /// Rows turned at once: their cells stay in the processor's nearest cache, column after column.
 const TURNED_ROWS: usize = 64;

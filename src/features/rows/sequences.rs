@@ -4,8 +4,10 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::block::pass;
-use super::{BitMask, Block, Error, Kind, RawRows, Values};
+use super::block::{Block, RawRows, Values, pass};
+use super::mask::BitMask;
+use crate::features::column::Kind;
+use crate::features::error::Error;
 
 /// Longest sequence unless `sequence_length` says otherwise.
 pub const DEFAULT_STEPS: usize = 1000;

@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use super::{Arrays, Error, Kind};
+use super::arrays::Arrays;
+use crate::features::column::Kind;
+use crate::features::error::Error;
 
 /// The values of one column.
 #[derive(Clone, Debug, PartialEq)]
@@ -286,7 +288,7 @@ impl Block {
     }
 
     /// The numbers of a column.
-    pub(super) fn numbers(&self, column: usize) -> Result<&[f64], Error> {
+    pub(in crate::features) fn numbers(&self, column: usize) -> Result<&[f64], Error> {
         match self.columns.get(column) {
             Some(Values::Number(values)) => values.get(..self.rows).ok_or_else(short),
             _ => Err(Error::invalid(format!(
@@ -296,7 +298,7 @@ impl Block {
     }
 
     /// The whole numbers of a column.
-    pub(super) fn integers(&self, column: usize) -> Result<&[i64], Error> {
+    pub(in crate::features) fn integers(&self, column: usize) -> Result<&[i64], Error> {
         match self.columns.get(column) {
             Some(Values::Integer(values)) => values.get(..self.rows).ok_or_else(short),
             _ => Err(Error::invalid(format!(
@@ -307,7 +309,7 @@ impl Block {
 
     /// The number in a row of a column of numbers, whole or not.
     #[inline]
-    pub(super) fn number(&self, column: usize, row: usize) -> Result<f64, Error> {
+    pub(in crate::features) fn number(&self, column: usize, row: usize) -> Result<f64, Error> {
         let values = self.columns.get(column);
         values.and_then(|values| values.number(row)).ok_or_else(|| {
             Error::invalid(format!("column {column} of the rows does not hold numbers"))
@@ -315,7 +317,7 @@ impl Block {
     }
 
     /// The codes of a column.
-    pub(super) fn codes(&self, column: usize) -> Result<&[u32], Error> {
+    pub(in crate::features) fn codes(&self, column: usize) -> Result<&[u32], Error> {
         match self.columns.get(column) {
             Some(Values::Category(codes)) => codes.get(..self.rows).ok_or_else(short),
             _ => Err(Error::invalid(format!(
@@ -325,7 +327,7 @@ impl Block {
     }
 
     /// The arrays of a column in full precision.
-    pub(super) fn number_arrays(&self, column: usize) -> Result<&Arrays<f64>, Error> {
+    pub(in crate::features) fn number_arrays(&self, column: usize) -> Result<&Arrays<f64>, Error> {
         match self.columns.get(column) {
             Some(Values::Numbers(arrays)) if arrays.len() >= self.rows => Ok(arrays),
             _ => Err(Error::invalid(format!(
@@ -335,7 +337,7 @@ impl Block {
     }
 
     /// The arrays of codes of a column.
-    pub(super) fn code_arrays(&self, column: usize) -> Result<&Arrays<u32>, Error> {
+    pub(in crate::features) fn code_arrays(&self, column: usize) -> Result<&Arrays<u32>, Error> {
         match self.columns.get(column) {
             Some(Values::Labels(arrays)) if arrays.len() >= self.rows => Ok(arrays),
             _ => Err(Error::invalid(format!(

@@ -1,14 +1,16 @@
 //! Targets that are arrays: several numbers a row, or the labels that apply to it.
 
-use super::block::pass;
-use super::target_fit::{
+use super::fit::{
     UNSCALED, no_dictionary, not_a_number, refuse_positive_class, refuse_scale, refuse_threshold,
     threshold,
 };
-use super::{
-    BitMask, Column, Dictionary, Error, Kind, MAX_CLASSES, Origin, RawRows, Scale, Target,
-    TargetRequest, Task,
-};
+use super::stored::{MAX_CLASSES, Target, TargetRequest, Task};
+use crate::features::column::{Column, Kind, Origin};
+use crate::features::error::Error;
+use crate::features::request::Scale;
+use crate::features::rows::block::{RawRows, pass};
+use crate::features::rows::dictionary::Dictionary;
+use crate::features::rows::mask::BitMask;
 
 impl Target {
     /// [`find`](Target::find) for a column of arrays. Numbers are outputs of a regression, truth

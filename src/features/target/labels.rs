@@ -1,8 +1,11 @@
 //! From raw target values to what the network learns.
 
-use super::number_key::{integer, number};
-use super::target_fit::UNSCALED;
-use super::{Block, Dictionary, Error, OutputScale, Target, Values};
+use super::fit::UNSCALED;
+use super::stored::{OutputScale, Target};
+use crate::features::error::Error;
+use crate::features::number_key::{integer, number};
+use crate::features::rows::block::{Block, Values};
+use crate::features::rows::dictionary::Dictionary;
 
 impl Target {
     /// What turns raw target values into labels.

@@ -2,7 +2,7 @@
 
 use hashbrown::HashTable;
 
-use super::hash::hash;
+use crate::features::hash::hash;
 
 /// The code of a NULL.
 pub const MISSING: u32 = u32::MAX;

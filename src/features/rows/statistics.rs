@@ -3,7 +3,7 @@
 //! Everything depends on the values and their order only, never on how the rows were cut into
 //! blocks, so that a training from memory and one from a file fit the same numbers.
 
-use super::hash::mix;
+use crate::features::hash::mix;
 use crate::nn::processor::{Processor, Task};
 
 /// Values gathered before they enter the running sums.
@@ -37,7 +37,7 @@ fn larger(a: f64, b: f64) -> f64 {
 
 /// The extremes of values, infinite ones included, and how many are none.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Range {
+pub(in crate::features) struct Range {
     pub low: f64,
     pub high: f64,
     /// NaN values, which are in neither.
@@ -169,7 +169,7 @@ impl Task for FindMoments<'_> {
 /// Mean and squared deviations are taken within chunks of 256 values and joined by the formula of
 /// Chan, Golub and LeVeque (1979), which neither overflows nor cancels.
 #[derive(Clone, Debug)]
-pub(super) struct Moments {
+pub(in crate::features) struct Moments {
     chunk: Vec<f64>,
     count: f64,
     mean: f64,
@@ -281,7 +281,7 @@ impl Moments {
 /// Which of `total` training rows are sampled: all, or one from each of `size` equal stretches,
 /// at a place that a hash chooses so that no period in the data is hit.
 #[derive(Clone, Debug)]
-pub(super) struct Sample {
+pub(in crate::features) struct Sample {
     total: u64,
     size: u64,
     cell: u64,
@@ -331,7 +331,7 @@ impl Sample {
 
 /// The quantile of sorted values, interpolated linearly as numpy and scikit-learn do;
 /// `None` without values.
-pub(super) fn quantile<T: Copy + Into<f64>>(sorted: &[T], q: f64) -> Option<f64> {
+pub(in crate::features) fn quantile<T: Copy + Into<f64>>(sorted: &[T], q: f64) -> Option<f64> {
     let last = sorted.len().checked_sub(1)?;
     let place = q * last as f64;
     let below = (place.floor() as usize).min(last);

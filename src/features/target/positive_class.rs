@@ -1,6 +1,6 @@
 //! Which of two classes is the positive one.
 
-use super::number_key::number_key;
+use crate::features::number_key::number_key;
 
 /// Names whose opposite says which of the two is meant, the positive one first.
 const OPPOSITES: [[&str; 2]; 4] = [["true", "false"], ["t", "f"], ["yes", "no"], ["y", "n"]];

@@ -1,8 +1,9 @@
 //! Statistics of the numbers within arrays, in one pass: of each place of a vector, each channel
 //! of an image, each feature of a sequence.
 
+use super::arrays::Real;
 use super::statistics::Sample;
-use super::{ArrayShape, Real};
+use crate::features::column::ArrayShape;
 
 /// Numbers that a sample of arrays holds, at most, as far as it must not get too small.
 const SAMPLE: usize = 1 << 20;
@@ -13,7 +14,7 @@ const SAMPLE_LEAST: usize = 64;
 
 /// The statistics of the places, one after the other; missing numbers are in none of them.
 #[derive(Clone, Debug)]
-pub(super) struct Elements {
+pub(in crate::features) struct Elements {
     shape: ArrayShape,
     places: Vec<Place>,
     /// Most steps of a sequence.
@@ -28,7 +29,7 @@ pub(super) struct Elements {
 /// The statistics of one place. Sums are relative to its first value, so that large numbers close
 /// together keep their digits.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(in crate::features) struct Place {
     count: u64,
     first: f64,
     sum: f64,
@@ -192,7 +193,7 @@ impl Elements {
 }
 
 /// The mean of an array's finite numbers; NaN if there are none.
-pub(super) fn row_mean<T: Real>(array: &[T]) -> f64 {
+pub(in crate::features) fn row_mean<T: Real>(array: &[T]) -> f64 {
     let (mut sum, mut count) = (0.0, 0_u32);
     for value in array
         .iter()

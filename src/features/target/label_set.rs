@@ -1,6 +1,6 @@
 //! Several labels as one text.
 
-use super::Target;
+use super::stored::Target;
 
 impl Target {
     /// The labels whose probability reaches the threshold, written as an array literal of

@@ -1,10 +1,13 @@
 //! A regression's scale where the network cannot say every number.
 
-use super::block::pass;
-use super::fit::usable;
-use super::statistics::Moments;
-use super::target_fit::UNSCALED;
-use super::{BitMask, Error, OutputScale, RawRows, Scale, Target};
+use super::fit::UNSCALED;
+use super::stored::{OutputScale, Target};
+use crate::features::error::Error;
+use crate::features::fit::usable;
+use crate::features::request::Scale;
+use crate::features::rows::block::{RawRows, pass};
+use crate::features::rows::mask::BitMask;
+use crate::features::rows::statistics::Moments;
 use crate::nn::OutputRange;
 
 /// How far beyond the range a scaled value may be for the sake of rounding.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::number_key::number_key;
+use crate::features::number_key::number_key;
 
 /// The places of a target's classes.
 #[derive(Clone, Debug)]

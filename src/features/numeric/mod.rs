@@ -1,0 +1,3 @@
+//! Columns of numbers.
+
+pub(super) mod encode;
