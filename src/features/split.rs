@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use super::error::Error;
 use super::hash::{hash, mix};
-use super::rows::block::{Block, RawRows, Values, pass};
+use super::rows::block::{Block, RawRows, pass};
 use super::rows::mask::BitMask;
+use super::rows::values::Values;
 use super::target::labels::Labels;
 use crate::nn::random::{Random, stream};
 

@@ -2,13 +2,77 @@
 
 use std::hint::black_box;
 
-use crate::features::encoder::LIMIT;
-use crate::features::fitted::Fitted;
+use crate::features::error::Error;
+use crate::features::scales::clip::{LIMIT, bend, bent};
+use crate::features::treatment::{Encodes, Strip};
 use crate::nn::processor::{Processor, Task};
+
+/// Encodes the numbers of one feature.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::features) struct NumericEncoder {
+    pub scaler: Scaler,
+    /// Whether a second input tells a missing value.
+    pub indicator: bool,
+}
+
+impl NumericEncoder {
+    /// Of numbers with this center and divisor, a clip, stand-ins for a missing value and for the two
+    /// infinities, the negative one first, and an indicator.
+    pub fn new(
+        (center, divisor): (f64, f64),
+        clip: Option<f64>,
+        [missing, low, high]: [f64; 3],
+        indicator: bool,
+    ) -> NumericEncoder {
+        let mut scaler = Scaler {
+            center,
+            factor: 1.0 / divisor,
+            bend: bend(clip),
+            ..Scaler::NONE
+        };
+        scaler.missing = scaler.finite(missing);
+        scaler.low = scaler.finite(low);
+        scaler.high = scaler.finite(high);
+        NumericEncoder { scaler, indicator }
+    }
+}
+
+impl Encodes for NumericEncoder {
+    #[inline]
+    fn number(&self, value: f64, row: &mut [f32], offset: usize) {
+        if !self.indicator {
+            if let Some(x) = row.get_mut(offset) {
+                *x = self.scaler.number(value);
+            }
+        } else if let Some([x, indicator]) = row.get_mut(offset..offset + 2) {
+            *x = self.scaler.number(value);
+            *indicator = f32::from(u8::from(value.is_nan()));
+        }
+    }
+
+    fn strip(&self, strip: Strip<'_>) -> Result<(), Error> {
+        let offset = strip.inputs.start;
+        let values = &strip.block.numbers(strip.column)?[strip.rows];
+        let encoded = &mut strip.numbers[..values.len()];
+        self.scaler.column(values, encoded);
+        let slices = strip.out.chunks_exact_mut(strip.width);
+        if self.indicator {
+            for (row, (&x, value)) in slices.zip(encoded.iter().zip(values)) {
+                row[offset] = x;
+                row[offset + 1] = f32::from(u8::from(value.is_nan()));
+            }
+        } else {
+            for (row, &x) in slices.zip(encoded.iter()) {
+                row[offset] = x;
+            }
+        }
+        Ok(())
+    }
+}
 
 /// What is done to the numbers of one feature.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::features) struct Scale {
+pub(in crate::features) struct Scaler {
     center: f64,
     factor: f64,
     /// 1 / clip², 0 without a clip.
@@ -19,36 +83,16 @@ pub(in crate::features) struct Scale {
     high: f32,
 }
 
-impl Scale {
-    /// That of a feature; of one that is no number, which nobody asks for, nothing is done.
-    pub(in crate::features) fn new(treatment: &Fitted) -> Scale {
-        let mut scale = Scale {
-            center: 0.0,
-            factor: 1.0,
-            bend: 0.0,
-            missing: 0.0,
-            low: 0.0,
-            high: 0.0,
-        };
-        if let Fitted::Numeric {
-            center,
-            divisor,
-            missing,
-            low,
-            high,
-            clip,
-            ..
-        } = treatment
-        {
-            scale.center = *center;
-            scale.factor = 1.0 / divisor;
-            scale.bend = clip.map_or(0.0, |clip| (1.0 / (clip * clip)) as f32);
-            scale.missing = scale.finite(*missing);
-            scale.low = scale.finite(*low);
-            scale.high = scale.finite(*high);
-        }
-        scale
-    }
+impl Scaler {
+    /// What does nothing: that of a feature that is no number, which nobody asks for.
+    pub const NONE: Scaler = Scaler {
+        center: 0.0,
+        factor: 1.0,
+        bend: 0.0,
+        missing: 0.0,
+        low: 0.0,
+        high: 0.0,
+    };
 
     /// The encoding of a finite number. Only operations that IEEE 754 rounds exactly, so that it
     /// has the same bits on every processor.
@@ -59,13 +103,13 @@ impl Scale {
         if self.bend == 0.0 {
             z
         } else {
-            z / (1.0 + z * z * self.bend).sqrt()
+            bent(z, self.bend)
         }
     }
 
     /// The encoding of any number.
     #[inline]
-    pub(in crate::features) fn number(&self, value: f64) -> f32 {
+    fn number(&self, value: f64) -> f32 {
         if value.is_finite() {
             self.finite(value)
         } else if value.is_nan() {
@@ -77,8 +121,8 @@ impl Scale {
         }
     }
 
-    /// [`Scale::number`] of each value, as many as there is room for.
-    pub(in crate::features) fn column(&self, values: &[f64], encoded: &mut [f32]) {
+    /// [`Scaler::number`] of each value, as many as there is room for.
+    fn column(&self, values: &[f64], encoded: &mut [f32]) {
         Processor::detect().run(Column {
             scale: self,
             values,
@@ -86,16 +130,12 @@ impl Scale {
         });
     }
 
-    /// [`Scale::number`] without branches.
+    /// [`Scaler::number`] without branches.
     #[inline(always)]
     fn select<const BENT: bool>(&self, value: f64) -> f32 {
         let z = (((value - self.center) * self.factor) as f32).clamp(-LIMIT, LIMIT);
         // Without a bend the division would be by one, and exact.
-        let scaled = if BENT {
-            z / (1.0 + z * z * self.bend).sqrt()
-        } else {
-            z
-        };
+        let scaled = if BENT { bent(z, self.bend) } else { z };
         let x = if value == f64::INFINITY {
             self.high
         } else {
@@ -111,7 +151,7 @@ impl Scale {
 }
 
 struct Column<'a> {
-    scale: &'a Scale,
+    scale: &'a Scaler,
     values: &'a [f64],
     encoded: &'a mut [f32],
 }
@@ -142,7 +182,7 @@ pub(in crate::features) struct Lanes {
 }
 
 impl Lanes {
-    pub(in crate::features) fn new<'a>(scales: impl Iterator<Item = &'a Scale> + Clone) -> Lanes {
+    pub fn new<'a>(scales: impl Iterator<Item = &'a Scaler> + Clone) -> Lanes {
         Lanes {
             center: scales.clone().map(|scale| scale.center).collect(),
             factor: scales.clone().map(|scale| scale.factor).collect(),
@@ -156,7 +196,7 @@ impl Lanes {
     /// Encodes `count` neighbouring features of rows, whose inputs begin at `offset` of rows of
     /// `out`, `width` apart. Rows that are too short are left alone.
     #[inline]
-    pub(in crate::features) fn encode<'a>(
+    pub fn encode<'a>(
         &self,
         (first, count): (usize, usize),
         rows: impl Iterator<Item = Numbers<'a>>,
@@ -268,7 +308,7 @@ impl LaneSlices<'_> {
         let missing = &self.missing[begin..][..count];
         let (low, high) = (&self.low[begin..][..count], &self.high[begin..][..count]);
         for i in 0..count {
-            let scale = Scale {
+            let scale = Scaler {
                 center: center[i],
                 factor: factor[i],
                 bend: bend[i],

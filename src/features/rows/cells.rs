@@ -1,6 +1,7 @@
 //! Rows one behind the other, as they are read, and their turning into columns.
 
-use super::block::{Block, Values};
+use super::block::Block;
+use super::values::Values;
 
 /// Rows turned at once: their cells stay in the processor's nearest cache, column after column.
 const TURNED_ROWS: usize = 64;

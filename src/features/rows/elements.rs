@@ -120,6 +120,11 @@ impl Elements {
         }
     }
 
+    /// The shape of the arrays.
+    pub fn shape(&self) -> ArrayShape {
+        self.shape
+    }
+
     /// Whether an array is of the shape.
     pub fn fits<T>(&self, array: &[T]) -> bool {
         match self.shape {

@@ -8,3 +8,4 @@ pub(super) mod elements;
 pub(super) mod mask;
 pub(super) mod sequences;
 pub(super) mod statistics;
+pub(super) mod values;

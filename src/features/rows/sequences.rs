@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::block::{Block, RawRows, Values, pass};
+use super::block::{Block, RawRows, pass};
 use super::mask::BitMask;
+use super::values::Values;
 use crate::features::column::Kind;
 use crate::features::error::Error;
 

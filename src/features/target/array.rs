@@ -1,29 +1,20 @@
 //! Targets that are arrays: several numbers a row, or the labels that apply to it.
 
-use super::fit::{
-    UNSCALED, no_dictionary, not_a_number, refuse_positive_class, refuse_scale, refuse_threshold,
-    threshold,
+use super::given::{
+    Given, not_a_number, refuse_positive_class, refuse_scale, refuse_threshold, threshold,
 };
-use super::stored::{MAX_CLASSES, Target, TargetRequest, Task};
-use crate::features::column::{Column, Kind, Origin};
+use super::stored::{MAX_CLASSES, OutputScale, Target, Task};
+use crate::features::column::{Kind, Origin};
 use crate::features::error::Error;
-use crate::features::request::Scale;
-use crate::features::rows::block::{RawRows, pass};
-use crate::features::rows::dictionary::Dictionary;
 use crate::features::rows::mask::BitMask;
+use crate::features::scales::rule::Scale;
 
 impl Target {
     /// [`find`](Target::find) for a column of arrays. Numbers are outputs of a regression, truth
     /// values and texts labels; numbers that are all 0 or 1 are labels where the request says
     /// classification.
-    pub(super) fn find_array(
-        request: &TargetRequest,
-        column: &Column,
-        position: usize,
-        dictionary: Option<&Dictionary>,
-        rows: &mut dyn RawRows,
-        interrupted: &mut dyn FnMut() -> bool,
-    ) -> Result<Target, Error> {
+    pub(super) fn find_array(given: &mut Given<'_>) -> Result<Target, Error> {
+        let (request, column) = (given.request, given.column);
         let is_regression = match request.task {
             Some(task) => task == Task::Regression,
             None => column.kind == Kind::Numbers && column.origin != Origin::Boolean,
@@ -31,13 +22,13 @@ impl Target {
         if is_regression {
             refuse_positive_class(request)?;
             refuse_threshold(request.threshold)?;
-            let outputs = length(column, position, rows, interrupted, |_| true)?;
+            let outputs = length(given, |_| true)?;
             return Ok(Target::Regression {
                 column: column.name.clone(),
                 sql_type: column.sql_type.clone(),
                 origin: column.origin,
                 scale: request.scale.unwrap_or(Scale::Standard),
-                outputs: vec![UNSCALED; outputs],
+                outputs: vec![OutputScale::NONE; outputs],
                 array: true,
                 quantiles: Vec::new(),
             });
@@ -52,11 +43,10 @@ impl Target {
         }
         let labels: Vec<String> = if column.kind == Kind::Numbers {
             let is_truth = |value: f64| value == 0.0 || value == 1.0;
-            let labels = length(column, position, rows, interrupted, is_truth)?;
+            let labels = length(given, is_truth)?;
             (1..=labels).map(|place| place.to_string()).collect()
         } else {
-            let dictionary = dictionary.ok_or_else(|| no_dictionary(column))?;
-            distinct(column, position, dictionary, rows, interrupted)?
+            distinct(given)?
         };
         Ok(Target::Labels {
             column: column.name.clone(),
@@ -71,15 +61,10 @@ impl Target {
 }
 
 /// The one length of all rows' arrays, every number of which must be allowed.
-fn length(
-    column: &Column,
-    position: usize,
-    rows: &mut dyn RawRows,
-    interrupted: &mut dyn FnMut() -> bool,
-    allowed: impl Fn(f64) -> bool,
-) -> Result<usize, Error> {
+fn length(given: &mut Given<'_>, allowed: impl Fn(f64) -> bool) -> Result<usize, Error> {
+    let (column, position) = (given.column, given.position);
     let mut length = None;
-    pass(rows, interrupted, |_, block| {
+    given.each(|block| {
         let arrays = block.number_arrays(position)?;
         for row in 0..block.rows {
             let values = arrays.get(row).unwrap_or_default();
@@ -123,16 +108,11 @@ fn length(
 }
 
 /// The distinct texts of all rows' arrays, in C collation.
-fn distinct(
-    column: &Column,
-    position: usize,
-    dictionary: &Dictionary,
-    rows: &mut dyn RawRows,
-    interrupted: &mut dyn FnMut() -> bool,
-) -> Result<Vec<String>, Error> {
+fn distinct(given: &mut Given<'_>) -> Result<Vec<String>, Error> {
+    let (column, position, dictionary) = (given.column, given.position, given.dictionary()?);
     let mut seen = BitMask::new(dictionary.len(), false);
     let mut overflow = false;
-    pass(rows, interrupted, |_, block| {
+    given.each(|block| {
         let arrays = block.code_arrays(position)?;
         for &code in arrays.iter().flatten() {
             overflow |= code as usize >= dictionary.len();

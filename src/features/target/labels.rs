@@ -1,11 +1,11 @@
 //! From raw target values to what the network learns.
 
-use super::fit::UNSCALED;
 use super::stored::{OutputScale, Target};
 use crate::features::error::Error;
 use crate::features::number_key::{integer, number};
-use crate::features::rows::block::{Block, Values};
+use crate::features::rows::block::Block;
 use crate::features::rows::dictionary::Dictionary;
+use crate::features::rows::values::Values;
 
 impl Target {
     /// What turns raw target values into labels.
@@ -22,7 +22,9 @@ impl Target {
             } => {
                 let form = match array {
                     true => LabelForm::Numbers(outputs.clone()),
-                    false => LabelForm::Number(outputs.first().copied().unwrap_or(UNSCALED)),
+                    false => {
+                        LabelForm::Number(outputs.first().copied().unwrap_or(OutputScale::NONE))
+                    }
                 };
                 return Ok(Labels {
                     column: column.clone(),

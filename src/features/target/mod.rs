@@ -2,7 +2,9 @@
 
 pub(super) mod array;
 pub(super) mod class_index;
+pub(super) mod find;
 pub(super) mod fit;
+pub(super) mod given;
 pub(super) mod label_set;
 pub(super) mod labels;
 pub(super) mod positive_class;

@@ -1,13 +1,11 @@
 //! A regression's scale where the network cannot say every number.
 
-use super::fit::UNSCALED;
 use super::stored::{OutputScale, Target};
 use crate::features::error::Error;
-use crate::features::fit::usable;
-use crate::features::request::Scale;
 use crate::features::rows::block::{RawRows, pass};
 use crate::features::rows::mask::BitMask;
 use crate::features::rows::statistics::Moments;
+use crate::features::scales::rule::{Scale, usable};
 use crate::nn::OutputRange;
 
 /// How far beyond the range a scaled value may be for the sake of rounding.
@@ -82,7 +80,7 @@ impl Target {
                     center: 0.0,
                     divisor: usable(moments.deviation()),
                 },
-                false => UNSCALED,
+                false => OutputScale::NONE,
             });
             let scales: Vec<OutputScale> = scales.collect();
             *outputs = match (*array, scales.first()) {

@@ -3,11 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::class_index::ClassIndex;
-use super::fit::is_plain_number;
-use crate::features::column::{Kind, Origin};
+use crate::features::column::{Kind, Origin, is_plain_number};
 use crate::features::error::{Error, unknown};
-use crate::features::fitted::is_false;
-use crate::features::request::Scale;
+use crate::features::scales::rule::Scale;
 use crate::nn::Head;
 
 /// Most classes, labels or outputs of a target.
@@ -66,6 +64,14 @@ pub struct OutputScale {
     pub divisor: f64,
 }
 
+impl OutputScale {
+    /// That of an output which is learnt as it comes.
+    pub(super) const NONE: OutputScale = OutputScale {
+        center: 0.0,
+        divisor: 1.0,
+    };
+}
+
 /// The target of a version.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "task", rename_all = "snake_case")]
@@ -84,7 +90,7 @@ pub enum Target {
         outputs: Vec<OutputScale>,
         /// Whether a row's target is an array with a number for each output. Without, all outputs
         /// are of one number: it, or quantiles of it.
-        #[serde(default, skip_serializing_if = "is_false")]
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         array: bool,
         /// Which quantile each output is of, if they are; each in (0, 1). Version 0.1 did not keep
         /// them.
@@ -112,7 +118,7 @@ pub enum Target {
         counts: Vec<u64>,
         /// Of two classes with an output each: whether a file has the outputs in the order of the
         /// classes. Else the positive one's is the last, as it is in memory.
-        #[serde(default, skip_serializing_if = "is_false")]
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         outputs_as_classes: bool,
     },
     /// Labels, any number of which apply to a row.
