@@ -4,7 +4,8 @@
 use std::hint::black_box;
 
 use pg_neural::features::{
-    BitMask, Block, Column, Encoder, MemoryRows, Numbers, Origin, Values, fit, parse_requests,
+    BitMask, Block, Column, Encoder, FitRows, MemoryRows, Numbers, Origin, Values, fit,
+    parse_requests,
 };
 use serde_json::{Map, json};
 
@@ -34,12 +35,14 @@ fn encoder(features: usize, scale: &str) -> Encoder {
     let fitted = fit(
         &requests,
         &columns,
-        &dictionaries,
-        &mut rows,
-        &mask,
         &[],
-        None,
-        &mut || false,
+        &mut FitRows {
+            rows: &mut rows,
+            is_training: &mask,
+            dictionaries: &dictionaries,
+            crew: None,
+            interrupted: &mut || false,
+        },
     );
     fitted.expect("a fit").set.encoder()
 }

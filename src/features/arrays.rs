@@ -1,182 +1,161 @@
-//! The arrays of a column, as they come from the query or a temporary file.
+//! What the treatments of arrays have in common where they are fitted or told.
 
-/// A number of an array, in the precision in which the array is held: images, and what is no more
-/// precise, in single precision, all others in double, as scaling a number may bring out its last
-/// digits.
-pub trait Real: Copy + std::fmt::Debug + PartialEq {
-    /// What stands for a number that is missing.
-    const NAN: Self;
+use serde_json::{Map, Value};
 
-    /// Rounded to single precision.
-    fn single(self) -> f32;
+use super::column::{ArrayShape, Column};
+use super::error::Error;
+use super::gather::gathered::Gathered;
+use super::rows::elements::{Elements, Place};
+use super::scales::rule::{Scale, Seen};
+use super::settings::bad;
+use super::treatment::{Site, Told, TreatmentType};
 
-    /// The same number.
-    fn double(self) -> f64;
-
-    /// The arrays, where they are held in single precision.
-    fn singles(arrays: &mut Arrays<Self>) -> Option<&mut Arrays<f32>>;
-}
-
-impl Real for f32 {
-    const NAN: f32 = f32::NAN;
-
-    #[inline(always)]
-    fn single(self) -> f32 {
-        self
-    }
-
-    #[inline(always)]
-    fn double(self) -> f64 {
-        f64::from(self)
-    }
-
-    fn singles(arrays: &mut Arrays<f32>) -> Option<&mut Arrays<f32>> {
-        Some(arrays)
-    }
-}
-
-impl Real for f64 {
-    const NAN: f64 = f64::NAN;
-
-    #[inline(always)]
-    fn single(self) -> f32 {
-        self as f32
-    }
-
-    #[inline(always)]
-    fn double(self) -> f64 {
-        self
-    }
-
-    fn singles(_: &mut Arrays<f64>) -> Option<&mut Arrays<f32>> {
-        None
-    }
-}
-
-/// One array a row, all of them one after the other.
+/// The statistics of a column's arrays and their shape; nothing of a column of another kind.
 ///
-/// A row without an array (NULL) has an empty one; within an array of numbers NaN stands for a NULL
-/// element.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Arrays<T = f32> {
-    values: Vec<T>,
-    /// Where each row's values end in `values`.
-    ends: Vec<usize>,
-}
-
-impl<T> Default for Arrays<T> {
-    fn default() -> Self {
-        Arrays {
-            values: Vec::new(),
-            ends: Vec::new(),
-        }
+/// # Errors
+/// A column without any array.
+pub(super) fn elements<'a>(site: &Site<'a>) -> Result<Option<(&'a Elements, ArrayShape)>, Error> {
+    let Gathered::Array(arrays) = site.gathered else {
+        return Ok(None);
+    };
+    match arrays.elements.as_deref() {
+        Some(elements) => Ok(Some((elements, elements.shape()))),
+        None => Err(Error::invalid(format!(
+            "column \"{}\" has no value in any row",
+            site.column.name
+        ))
+        .with_hint("Leave it out of the query, or ignore it in features.")),
     }
 }
 
-impl<T: Copy> Arrays<T> {
-    /// No rows.
-    pub fn new() -> Self {
-        Arrays::default()
+/// Refuses more inputs than a column can have.
+///
+/// # Errors
+/// They are more.
+pub(super) fn check_inputs(column: &Column, inputs: usize, most: usize) -> Result<(), Error> {
+    if inputs <= most {
+        return Ok(());
     }
+    Err(Error::invalid(format!(
+        "column \"{}\" gives {inputs} inputs, and at most {most} are possible",
+        column.name
+    ))
+    .with_hint(
+        "Make the arrays smaller in the query, the images with \"resize\", the sequences with \
+         \"length\".",
+    ))
+}
 
-    /// How many rows there are.
-    pub fn len(&self) -> usize {
-        self.ends.len()
+/// What is subtracted from the numbers of one place, and what they are divided by.
+pub(super) fn location(scale: Scale, place: &Place, sorted: &[f64]) -> (f64, f64) {
+    let (low, high) = match place.count() {
+        0 => (0.0, 0.0),
+        _ => (place.low, place.high),
+    };
+    scale.fit(&Seen {
+        low,
+        high,
+        moments: (!place.overflows()).then(|| (place.mean(), place.deviation())),
+        middle: 0.5 * low + 0.5 * high,
+        sorted,
+    })
+}
+
+/// The settings that remain without those that say which feature it is and, of numbers that are
+/// scaled, without those that stand for what would be fitted.
+///
+/// # Errors
+/// A column that cannot be treated so, or a setting that asks for a fit.
+pub(super) fn own_settings(
+    told: &Told<'_>,
+    treatment: &TreatmentType,
+    is_scaled: bool,
+) -> Result<Map<String, Value>, Error> {
+    let column = told.column;
+    let mut own = told.settings.clone();
+    let apart: &[&str] = match is_scaled {
+        true => &["name", "sql_type", "type", "mean", "std"],
+        false => &["name", "sql_type", "type"],
+    };
+    own.retain(|key, _| !apart.contains(&key.as_str()));
+    let fitted = ["scale", "clip"]
+        .into_iter()
+        .find_map(|key| Some((key, own.get(key)?)));
+    if let (Some((key, value)), true) = (fitted, is_scaled) {
+        let wanted = "no value: there are no rows to fit it on; give \"mean\" and \"std\"";
+        return Err(bad(column, key, value, wanted));
     }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+    if !(treatment.takes)(column.origin) {
+        return Err(Error::type_mismatch(
+            format!(
+                "feature \"{}\" of type {} cannot be treated as \"{}\"",
+                column.name, column.sql_type, treatment.name
+            ),
+            "Leave out \"sql_type\", or name an array; an image may be bytea.",
+        ));
     }
+    Ok(own)
+}
 
-    /// The values of a row.
-    #[inline]
-    pub fn get(&self, row: usize) -> Option<&[T]> {
-        let end = *self.ends.get(row)?;
-        self.values.get(self.end_before(row)..end)
+/// The scale that goes with the numbers that are told.
+pub(super) fn told_scale(settings: &Map<String, Value>) -> Scale {
+    match settings.contains_key("mean") || settings.contains_key("std") {
+        true => Scale::Standard,
+        false => Scale::None,
     }
+}
 
-    /// The rows in their order.
-    pub fn iter(&self) -> impl Iterator<Item = &[T]> {
-        (0..self.len()).map_while(|row| self.get(row))
-    }
-
-    /// Adds a row.
-    pub fn push(&mut self, values: &[T]) {
-        self.values.extend_from_slice(values);
-        self.close();
-    }
-
-    /// All values, behind which a row's can be written; the row counts once it is
-    /// [closed](Arrays::close), and starts at [`start`](Arrays::start).
-    pub fn open(&mut self) -> &mut Vec<T> {
-        &mut self.values
-    }
-
-    /// Where the values of the row begin that is being written.
-    pub fn start(&self) -> usize {
-        self.ends.last().copied().unwrap_or(0)
-    }
-
-    /// Ends the row that was written.
-    pub fn close(&mut self) {
-        self.ends.push(self.values.len());
-    }
-
-    /// Forgets the rows and keeps the memory.
-    pub fn clear(&mut self) {
-        self.values.clear();
-        self.ends.clear();
-    }
-
-    /// Bytes of memory they take.
-    pub fn memory(&self) -> usize {
-        size_of::<T>() * self.values.capacity() + size_of::<usize>() * self.ends.capacity()
-    }
-
-    /// Bytes that the rows fill.
-    pub fn bytes(&self) -> usize {
-        size_of::<T>() * self.values.len() + size_of::<usize>() * self.ends.len()
-    }
-
-    /// Adds `count` rows of others from `first` on; `None`, and nothing is added, if there are not
-    /// so many.
-    pub(super) fn append(&mut self, from: &Arrays<T>, first: usize, count: usize) -> Option<()> {
-        let ends = from.ends.get(first..first.checked_add(count)?)?;
-        let start = from.end_before(first);
-        let shift = self.values.len();
-        let end = ends.last().copied().unwrap_or(start);
-        self.values.extend_from_slice(from.values.get(start..end)?);
-        self.ends.extend(ends.iter().map(|end| end - start + shift));
-        Some(())
-    }
-
-    /// Adds the rows of others at these places, as far as they are there.
-    pub fn pick(&mut self, from: &Arrays<T>, places: impl Iterator<Item = usize>) {
-        for row in places.filter_map(|place| from.get(place)) {
-            self.push(row);
-        }
-    }
-
-    /// Whether the arrays at two places have values that are the same, one by one.
-    pub(super) fn same(
-        &self,
-        place: usize,
-        other: &Arrays<T>,
-        other_place: usize,
-        same: impl Fn(&T, &T) -> bool,
-    ) -> bool {
-        match (self.get(place), other.get(other_place)) {
-            (Some(these), Some(those)) => {
-                these.len() == those.len() && these.iter().zip(those).all(|(a, b)| same(a, b))
+/// A setting without which nothing says how large the feature is.
+///
+/// # Errors
+/// It is not there.
+pub(super) fn needed(
+    value: Option<usize>,
+    setting: &str,
+    most: usize,
+    column: &Column,
+) -> Result<usize, Error> {
+    value.ok_or_else(|| {
+        let what = match setting {
+            "length" => {
+                "It is the number of elements of a vector, and of a sequence the most steps that a \
+                         call gives; longer ones are cut to the newest."
             }
-            _ => false,
-        }
-    }
+            _ => "It is how many whole numbers, from 0 on, the embedding has vectors for.",
+        };
+        Error::invalid(format!(
+            "feature \"{}\" needs \"{setting}\", a number from 1 to {most}",
+            column.name
+        ))
+        .with_hint(what)
+    })
+}
 
-    fn end_before(&self, row: usize) -> usize {
-        row.checked_sub(1)
-            .and_then(|before| self.ends.get(before).copied())
-            .unwrap_or(0)
-    }
+/// What is subtracted and divided by: none, one number, or one for each of `count`.
+///
+/// # Errors
+/// What is neither.
+pub(super) fn lines(
+    settings: &Map<String, Value>,
+    count: usize,
+    column: &Column,
+) -> Result<(Vec<f64>, Vec<f64>), Error> {
+    let numbers = |key: &str, none: f64, allowed: fn(f64) -> bool| {
+        let number = |value: &Value| value.as_f64().filter(|&x| x.abs() <= 1e30 && allowed(x));
+        let given = match settings.get(key) {
+            None | Some(Value::Null) => return Ok(vec![none; count]),
+            Some(Value::Array(list)) if list.len() == count => {
+                list.iter().map(number).collect::<Option<Vec<f64>>>()
+            }
+            Some(value) => number(value).map(|number| vec![number; count]),
+        };
+        given.ok_or_else(|| {
+            let wanted = format!("a number, or a list of {count}");
+            bad(column, key, &settings[key], &wanted)
+        })
+    };
+    Ok((
+        numbers("mean", 0.0, |_| true)?,
+        numbers("std", 1.0, |x| x > 1e-30)?,
+    ))
 }

@@ -81,6 +81,11 @@ impl Origin {
         )
     }
 
+    /// Whether a value of this family is an array of numbers or of truth values.
+    pub fn is_numbers(self) -> bool {
+        matches!(self, Origin::NumberArray | Origin::BooleanArray)
+    }
+
     /// The storage of this family unless a request says otherwise.
     pub fn kind(self) -> Kind {
         if self.is_number() {
@@ -91,6 +96,14 @@ impl Origin {
             Kind::Category
         }
     }
+}
+
+/// Whether values of this family can be learnt as they are.
+pub fn is_plain_number(origin: Origin) -> bool {
+    matches!(
+        origin,
+        Origin::Integer | Origin::Float | Origin::Numeric | Origin::Boolean
+    )
 }
 
 /// The shape that all arrays of a column have.

@@ -1,8 +1,13 @@
 //! A feature: a column of the training query, how it is treated, and how it was distributed.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 
-use super::{ArrayShape, Fitted, Kind, Origin, Precision};
+use super::column::{ArrayShape, Column, Kind, Origin};
+use super::profile::Profile;
+use super::rows::dictionary::Dictionary;
+use super::rows::sequences::Steps;
+use super::treatments::Fitted;
 use crate::nn::InputForm;
 
 /// One feature column.
@@ -21,68 +26,67 @@ pub struct Feature {
     pub profile: Profile,
 }
 
-/// How a feature was distributed among the training rows, so that drift can be told later.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Profile {
-    /// Nothing is known.
-    #[default]
-    None,
-    /// Of a number; of many numbers a row of their mean.
-    Deciles {
-        /// Minimum, the nine deciles, maximum; empty when every value was missing.
-        deciles: Vec<f64>,
-        /// Training rows without a value.
-        missing: u64,
-        /// Training rows.
-        rows: u64,
-    },
-    /// Of a category: training rows a level, then of other levels, then missing.
-    Levels(Vec<u64>),
-}
-
 impl Feature {
     /// Inputs of the network it fills.
     pub fn width(&self) -> usize {
-        self.treatment.width()
+        self.treatment.learnt().width()
     }
 
     /// The shape of its arrays, if it is used and holds arrays.
     pub fn shape(&self) -> Option<ArrayShape> {
-        self.treatment.shape()
+        self.treatment.learnt().shape()
     }
 
     /// As what the network reads it.
-    pub(super) fn form(&self) -> InputForm {
-        self.treatment.form()
+    pub fn form(&self) -> InputForm {
+        self.treatment.learnt().form()
     }
 
     /// How its raw values are stored: what [`Encoder`](super::Encoder) method takes them.
     pub fn kind(&self) -> Kind {
-        match &self.treatment {
-            Fitted::Numeric { .. } => Kind::Number,
-            Fitted::OneHot { .. } | Fitted::Index { .. } => Kind::Category,
-            Fitted::Vector {
-                precision: Precision::Double,
-                ..
-            }
-            | Fitted::Sequence {
-                precision: Precision::Double,
-                ..
-            } => Kind::Numbers,
-            Fitted::Vector { .. } | Fitted::Image { .. } | Fitted::Sequence { .. } => Kind::Array,
-            Fitted::Ignored { .. } => self.origin.kind(),
-        }
+        self.treatment.learnt().kind(self.origin)
+    }
+
+    /// Whether it has arrays whose numbers are scaled, each by itself.
+    pub fn is_scaled_array(&self) -> bool {
+        self.treatment.learnt().is_scaled_array()
     }
 
     /// The levels of a category that is used.
     pub fn levels(&self) -> Option<&[String]> {
-        self.treatment.levels()
+        self.treatment.learnt().levels()
     }
 
-    /// Whether the feature may be one of the steps of sequences.
-    pub(super) fn fits_a_step(&self) -> bool {
-        self.treatment.fits_a_step()
+    /// The dictionary to read its texts with: what must keep its code however many other texts come
+    /// first is in it from the start.
+    pub fn dictionary(&self) -> Dictionary {
+        self.treatment.learnt().dictionary()
+    }
+
+    /// Why the network does not see it, if it does not.
+    pub fn reason(&self) -> Option<&str> {
+        self.treatment.learnt().reason()
+    }
+
+    /// Whether the network sees it.
+    pub fn is_used(&self) -> bool {
+        self.reason().is_none()
+    }
+
+    /// The name of its treatment, as the `features` argument takes it.
+    pub fn treatment_name(&self) -> &'static str {
+        self.treatment.learnt().treatment().name
+    }
+
+    /// Its column, with the shape of its arrays as the network sees them.
+    pub(super) fn column(&self) -> Column {
+        Column {
+            name: self.name.clone(),
+            sql_type: self.sql_type.clone(),
+            kind: self.kind(),
+            origin: self.origin,
+            shape: self.shape(),
+        }
     }
 
     /// Checks that it could have been fitted.
@@ -91,16 +95,41 @@ impl Feature {
     /// What is wrong with it, by its name.
     pub(super) fn validate(&self) -> Result<(), String> {
         let fault = |what: &str| format!("feature {:?} {what}", self.name);
-        self.treatment.check().map_err(fault)?;
-        match (&self.profile, self.levels()) {
-            (Profile::None, _) => Ok(()),
-            (Profile::Deciles { deciles, .. }, None)
-                if matches!(deciles.len(), 0 | 11) && deciles.iter().all(|d| d.is_finite()) =>
-            {
-                Ok(())
-            }
-            (Profile::Levels(counts), Some(levels)) if counts.len() == levels.len() + 2 => Ok(()),
-            _ => Err(fault("has a profile that does not fit its treatment")),
+        let learnt = self.treatment.learnt();
+        learnt.check().map_err(fault)?;
+        match self.profile.fits(learnt.counts()) {
+            true => Ok(()),
+            false => Err(fault("has a profile that does not fit its treatment")),
         }
+    }
+
+    /// Its treatment in a few words, for a notice: `age: numeric, standard`.
+    pub fn describe(&self) -> String {
+        format!("{}: {}", self.name, self.treatment.learnt().words())
+    }
+
+    /// What whoever may call the model may see: name, type and treatment, of arrays the shape that
+    /// a caller must give, of the features of `steps` what makes sequences of them; without
+    /// anything else that was fitted.
+    pub fn public(&self, steps: Option<&Steps>) -> Map<String, Value> {
+        let mut map = Map::new();
+        map.insert("name".to_owned(), json!(self.name));
+        map.insert("type".to_owned(), json!(self.sql_type));
+        map.insert("treatment".to_owned(), json!(self.treatment_name()));
+        if let Some(steps) = steps {
+            map.insert("sequence".to_owned(), json!(steps));
+        }
+        self.treatment.learnt().describe_shape(&mut map);
+        map
+    }
+
+    /// What the owner sees: [`public`](Feature::public) with scales, ranges, levels and the reason
+    /// why it is left out.
+    pub fn owned(&self, steps: Option<&Steps>) -> Map<String, Value> {
+        let mut map = self.public(steps);
+        if let Value::Object(more) = self.treatment.learnt().describe() {
+            map.extend(more);
+        }
+        map
     }
 }

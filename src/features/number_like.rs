@@ -1,6 +1,7 @@
 //! Texts that look like numbers.
 
-use super::{Dictionary, quote_identifier};
+use super::quoting::quote_identifier;
+use super::rows::dictionary::Dictionary;
 
 /// Share of a column's values that look like numbers, from which on the column does.
 const SHARE: f64 = 0.9;

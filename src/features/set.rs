@@ -1,9 +1,15 @@
 //! The features of one stored version.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::fitted::output;
-use super::{Error, Feature, Fitted, LeftOut, Profile, Steps};
+use super::error::Error;
+use super::feature::Feature;
+use super::ignored::Ignored;
+use super::left_out::LeftOut;
+use super::profile::Profile;
+use super::rows::sequences::Steps;
+use super::treatments::Fitted;
 use crate::nn::{Augmentation, InputFeature, InputForm};
 
 /// Most feature columns: PostgreSQL's own limit of a table's columns.
@@ -11,9 +17,9 @@ pub const MAX_FEATURES: usize = 1600;
 /// Most columns that all versions of a model together leave out.
 const MAX_LEFT_OUT: usize = 10 * MAX_FEATURES;
 /// Most inputs that all features may have together.
-pub(super) const MAX_WIDTH: usize = 1 << 20;
+const MAX_WIDTH: usize = 1 << 20;
 /// Most numbers that all vectors may have together, so that their scales stay small beside a model.
-pub(super) const MAX_VECTORS: usize = 1 << 18;
+const MAX_VECTORS: usize = 1 << 18;
 /// What an architecture calls the only input of a set of sequences.
 pub const STEPS_INPUT: &str = "steps";
 /// The layout of the JSON this release writes.
@@ -67,16 +73,9 @@ impl FeatureSet {
             ))
             .with_hint("Set option \"sequence_length\", or leave features out."));
         }
-        if let Some(feature) = self.features.iter().find(|f| !f.fits_a_step()) {
-            let (what, hint) = match feature.treatment {
-                Fitted::Index { .. } => (
-                    "an embedding",
-                    "Give it {\"type\": \"categorical\", \"encoding\": \"one_hot\"} in features.",
-                ),
-                _ => (
-                    feature.treatment_name(),
-                    "Say \"ignore\" of it in features, or leave it out of the query.",
-                ),
+        for feature in &self.features {
+            let Some((what, hint)) = feature.treatment.learnt().step_fault() else {
+                continue;
             };
             return Err(Error::invalid(format!(
                 "feature \"{}\" is treated as {what}, which a step of a sequence cannot have",
@@ -134,9 +133,7 @@ impl FeatureSet {
                     ..own
                 },
                 None => Feature {
-                    treatment: Fitted::Ignored {
-                        reason: "it is not in the query".to_owned(),
-                    },
+                    treatment: Ignored::because("it is not in the query").into(),
                     profile: Profile::None,
                     ..known.clone()
                 },
@@ -195,26 +192,7 @@ impl FeatureSet {
         let mut offset = 0;
         let mut found = Vec::new();
         for feature in &self.features {
-            if let Fitted::Image {
-                geometry,
-                augment: Some(augment),
-                ..
-            } = &feature.treatment
-            {
-                let [channels, height, width] = output(geometry);
-                let [rows, columns] = augment.reach(height, width);
-                found.push(Augmentation {
-                    offset,
-                    channels,
-                    height,
-                    width,
-                    horizontal: augment.horizontal,
-                    vertical: augment.vertical,
-                    rows,
-                    columns,
-                    fill: feature.black(),
-                });
-            }
+            found.extend(feature.treatment.learnt().augmentation(offset));
             offset += feature.width();
         }
         found
@@ -223,23 +201,30 @@ impl FeatureSet {
     /// The categories for which the treatments, not the architecture, ask for an embedding, each
     /// with its width: what `Architecture::with_embeddings` wants.
     pub fn embeddings(&self) -> Vec<(String, usize)> {
-        self.features
-            .iter()
-            .filter_map(|feature| match feature.treatment {
-                Fitted::Index {
-                    units: Some(units), ..
-                } => Some((feature.name.clone(), units)),
-                _ => None,
+        let features = self.features.iter();
+        features
+            .filter_map(|feature| {
+                let units = feature.treatment.learnt().embedding()?;
+                Some((feature.name.clone(), units))
             })
             .collect()
+    }
+
+    /// The features whose levels an embedding reads, each with how many levels it has.
+    pub fn embedded_levels(&self) -> impl Iterator<Item = (&str, usize)> {
+        let features = self.features.iter();
+        features.filter_map(|feature| match &feature.treatment {
+            Fitted::Index(index) => Some((feature.name.as_str(), index.levels.len())),
+            _ => None,
+        })
     }
 
     /// Says of the features with so many levels that their embeddings came with vectors for the
     /// levels alone.
     pub fn embed_levels_alone(&mut self, counts: &[usize]) {
         for feature in &mut self.features {
-            if let Fitted::Index { levels, exact, .. } = &mut feature.treatment {
-                *exact = counts.contains(&levels.len());
+            if let Fitted::Index(index) = &mut feature.treatment {
+                index.exact = counts.contains(&index.levels.len());
             }
         }
     }
@@ -250,7 +235,7 @@ impl FeatureSet {
         self.features
             .iter()
             .any(|feature| match &feature.treatment {
-                Fitted::Index { levels, exact, .. } => *exact && levels.len() == count,
+                Fitted::Index(index) => index.exact && index.levels.len() == count,
                 _ => false,
             })
     }
@@ -278,22 +263,56 @@ impl FeatureSet {
             feature.validate().map_err(Error::Damaged)?;
         }
         if let Some(steps) = &self.steps
-            && (steps.length == 0
-                || self.step_width() == 0
-                || !self.features.iter().all(Feature::fits_a_step))
+            && (steps.length == 0 || self.step_width() == 0 || { self.features.iter() }
+                .any(|feature| feature.treatment.learnt().step_fault().is_some()))
         {
             return Err(Error::Damaged("its sequences cannot be".to_owned()));
         }
-        let vectors = self
-            .features
-            .iter()
-            .map(|feature| match &feature.treatment {
-                Fitted::Vector { center, .. } => center.len(),
-                _ => 0,
-            });
-        if self.width() > MAX_WIDTH || vectors.sum::<usize>() > MAX_VECTORS {
+        let features = self.features.iter();
+        let scales: usize = features.map(|f| f.treatment.learnt().scales()).sum();
+        if self.width() > MAX_WIDTH || scales > MAX_VECTORS {
             return Err(Error::Damaged("too many inputs".to_owned()));
         }
         Ok(())
+    }
+
+    /// Refuses more inputs than a model can have, while the user can still do something about it.
+    ///
+    /// # Errors
+    /// They are more.
+    pub(super) fn check_inputs(features: &[Feature]) -> Result<(), Error> {
+        let inputs = features.iter().map(Feature::width).sum::<usize>();
+        let scales = features.iter().map(|f| f.treatment.learnt().scales()).sum();
+        for (what, total, most) in [
+            ("features", inputs, MAX_WIDTH),
+            ("vectors", scales, MAX_VECTORS),
+        ] {
+            if total > most {
+                return Err(Error::invalid(format!(
+                    "the {what} give {total} inputs together, and at most {most} are possible"
+                ))
+                .with_hint("Ignore some of them in features, or make their arrays smaller."));
+            }
+        }
+        Ok(())
+    }
+
+    /// What whoever may call the model may see: an array of names, types and treatments in call
+    /// order, without anything that was fitted; those of a sequence's steps with its length and
+    /// the columns that told sequences apart and ordered their steps.
+    pub fn public_json(&self) -> Value {
+        let features = self.features.iter();
+        features
+            .map(|feature| Value::Object(feature.public(self.steps.as_ref())))
+            .collect()
+    }
+
+    /// What the owner sees: [`public_json`](FeatureSet::public_json) with scales, ranges, levels
+    /// and the reasons for what is left out.
+    pub fn owner_json(&self) -> Value {
+        let features = self.features.iter();
+        features
+            .map(|feature| Value::Object(feature.owned(self.steps.as_ref())))
+            .collect()
     }
 }

@@ -2,9 +2,12 @@
 
 use std::collections::HashMap;
 
-use super::block::pass;
+use super::error::Error;
 use super::hash::{hash, mix};
-use super::{BitMask, Block, Error, Labels, RawRows, Values};
+use super::rows::block::{Block, RawRows, pass};
+use super::rows::mask::BitMask;
+use super::rows::values::Values;
+use super::target::labels::Labels;
 use crate::nn::random::{Random, stream};
 
 /// How the rows held out are chosen. Positions are columns of the blocks.

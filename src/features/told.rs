@@ -2,11 +2,14 @@
 
 use serde_json::{Map, Value};
 
-use super::error::unknown;
-use super::request::{bad, known_settings, levels};
-use super::{
-    Column, Error, Feature, FeatureSet, Fitted, MAX_FEATURES, MAX_LEVELS, Origin, Profile, Scale,
-};
+use super::column::{Column, Origin};
+use super::error::{Error, unknown};
+use super::feature::Feature;
+use super::profile::Profile;
+use super::set::{FeatureSet, MAX_FEATURES};
+use super::settings::bad;
+use super::treatment::Told;
+use super::treatments::{self, Known};
 
 /// The SQL types a feature may be said to have, with their usual short names and their family.
 const TYPES: &[(&str, &str, Origin)] = &[
@@ -45,9 +48,6 @@ pub fn told_type(name: &str) -> Option<(&'static str, Origin)> {
         .find(|(name, short, _)| [*name, *short].contains(&lower.as_str()))
         .map(|(name, _, origin)| (*name, *origin))
 }
-
-/// How many deviations from the mean an infinity counts as.
-const FAR: f64 = 1e6;
 
 const HINT: &str = "Give an array in call order, such as [{\"name\": \"age\", \"type\": \
                     \"numeric\"}, {\"name\": \"purpose\", \"type\": \"categorical\", \"levels\": \
@@ -112,50 +112,29 @@ fn feature(
         ),
     };
     let (name, treatment) = (text("name")?, text("type")?);
-    let treatment = treatment.to_ascii_lowercase();
-    let mut column = match treatment.as_str() {
-        "numeric" => Column::new(name, "double precision", Origin::Float),
-        "categorical" => Column::new(name, "text", Origin::Text),
-        "vector" | "image" | "sequence" => Column::new(name, "real[]", Origin::NumberArray),
-        _ => {
-            return Err(unknown(
-                &format!("type of feature \"{name}\":"),
-                &treatment,
-                ["numeric", "categorical", "vector", "image", "sequence"],
-            ));
-        }
+    let Some((known, mut column)) = treatments::find(treatment).and_then(|known| {
+        let (sql_type, origin) = known.of.told_as?;
+        Some((known, Column::new(name, sql_type, origin)))
+    }) else {
+        let mut can_be_told: Vec<&Known> = treatments::all();
+        can_be_told.retain(|known| known.of.told_as.is_some());
+        return Err(unknown(
+            &format!("type of feature \"{name}\":"),
+            &treatment.to_ascii_lowercase(),
+            can_be_told.iter().map(|known| known.of.name),
+        ));
     };
     sql_type(settings, &mut column)?;
-    let fitted = match treatment.as_str() {
-        "numeric" if !column.origin.is_number() => {
-            return Err(Error::type_mismatch(
-                format!(
-                    "feature \"{name}\" of type {} is not a number",
-                    column.sql_type
-                ),
-                "Give it another \"sql_type\", or the type \"categorical\".",
-            ));
-        }
-        "numeric" => numeric(settings, &column)?,
-        "categorical" => categorical(settings, &column, embedding(name).is_some())?,
-        array => match Fitted::told_array(array, settings, &column, embedding(name)) {
-            Some(fitted) => fitted?,
-            None => {
-                return Err(Error::type_mismatch(
-                    format!(
-                        "feature \"{name}\" of type {} cannot be treated as \"{array}\"",
-                        column.sql_type
-                    ),
-                    "Leave out \"sql_type\", or name an array; an image may be bytea.",
-                ));
-            }
-        },
-    };
+    let treatment = (known.told)(&Told {
+        settings,
+        column: &column,
+        embedded: embedding(name),
+    })?;
     Ok(Feature {
         name: column.name,
         sql_type: column.sql_type,
         origin: column.origin,
-        treatment: fitted,
+        treatment,
         profile: Profile::None,
     })
 }
@@ -178,123 +157,4 @@ fn sql_type(settings: &Map<String, Value>, column: &mut Column) -> Result<(), Er
     };
     *column = Column::new(std::mem::take(&mut column.name), name, origin);
     Ok(())
-}
-
-fn numeric(settings: &Map<String, Value>, column: &Column) -> Result<Fitted, Error> {
-    let known = [
-        "name",
-        "type",
-        "sql_type",
-        "mean",
-        "std",
-        "missing",
-        "indicator",
-    ];
-    known_settings(settings, column, &known)?;
-    let number = |key: &str| match settings.get(key) {
-        None | Some(Value::Null) => Ok(None),
-        Some(value) => match value.as_f64().filter(|x| x.abs() <= 1e30) {
-            Some(number) => Ok(Some(number)),
-            None => Err(bad(column, key, value, "a number")),
-        },
-    };
-    let (mean, std) = (number("mean")?, number("std")?);
-    if let Some(value) = settings
-        .get("std")
-        .filter(|_| std.is_some_and(|std| std < 1e-30))
-    {
-        return Err(bad(column, "std", value, "a number above 0"));
-    }
-    let (center, divisor) = (mean.unwrap_or(0.0), std.unwrap_or(1.0));
-    let indicator = match settings.get("indicator") {
-        None | Some(Value::Null) => false,
-        Some(Value::Bool(wanted)) => *wanted,
-        Some(other) => return Err(bad(column, "indicator", other, "true or false")),
-    };
-    Ok(Fitted::Numeric {
-        scale: match (mean, std) {
-            (None, None) => Scale::None,
-            _ => Scale::Standard,
-        },
-        center,
-        divisor,
-        missing: number("missing")?.unwrap_or(center),
-        low: center - FAR * divisor,
-        high: center + FAR * divisor,
-        indicator,
-        clip: None,
-    })
-}
-
-fn categorical(
-    settings: &Map<String, Value>,
-    column: &Column,
-    by_architecture: bool,
-) -> Result<Fitted, Error> {
-    let known = [
-        "name", "type", "sql_type", "levels", "encoding", "other", "units",
-    ];
-    known_settings(settings, column, &known)?;
-    let wanted = format!("a list of 1 to {MAX_LEVELS} distinct texts");
-    let levels = match settings.get("levels") {
-        Some(Value::Array(list)) => levels(list, column, &wanted)?,
-        other => {
-            let given = other.unwrap_or(&Value::Null);
-            return Err(bad(column, "levels", given, &wanted));
-        }
-    };
-    let embedding = match settings.get("encoding") {
-        None => by_architecture,
-        Some(Value::String(name)) => match name.to_ascii_lowercase().as_str() {
-            "one_hot" if by_architecture => {
-                return Err(bad(
-                    column,
-                    "encoding",
-                    &settings["encoding"],
-                    "\"embedding\", since an embedding layer reads it",
-                ));
-            }
-            "one_hot" => false,
-            "embedding" => true,
-            _ => return Err(unknown("encoding", name, ["one_hot", "embedding"])),
-        },
-        Some(other) => {
-            let wanted = "\"one_hot\" or \"embedding\"";
-            return Err(bad(column, "encoding", other, wanted));
-        }
-    };
-    let other = match settings.get("other") {
-        None | Some(Value::Null) => false,
-        Some(Value::Bool(wanted)) => *wanted,
-        Some(value) => return Err(bad(column, "other", value, "true or false")),
-    };
-    let units = match settings.get("units") {
-        None | Some(Value::Null) => None,
-        Some(value) => match value.as_u64().filter(|units| (1..=4096).contains(units)) {
-            Some(units) => Some(units as usize),
-            None => return Err(bad(column, "units", value, "a number from 1 to 4096")),
-        },
-    };
-    if !embedding {
-        return match settings.get("units") {
-            Some(value) if units.is_some() => {
-                let wanted = "no value unless \"encoding\" is \"embedding\"";
-                Err(bad(column, "units", value, wanted))
-            }
-            _ => Ok(Fitted::OneHot {
-                levels,
-                exact: !other,
-            }),
-        };
-    }
-    if !by_architecture && units.is_none() {
-        let wanted =
-            "the length of the embedding's vectors, which no layer of the architecture reads";
-        return Err(bad(column, "units", &Value::Null, wanted));
-    }
-    Ok(Fitted::Index {
-        levels,
-        units: units.filter(|_| !by_architecture),
-        exact: false,
-    })
 }

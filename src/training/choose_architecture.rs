@@ -6,9 +6,9 @@ use super::defaults;
 use super::error::Error;
 use super::job::Job;
 use super::plan::Plan;
-use crate::features::{ArrayShape, Column, STEPS_INPUT, Treatment};
+use crate::features::{ArrayShape, Column, STEPS_INPUT};
 use crate::models;
-use crate::nn::{Architecture, Head};
+use crate::nn::{Architecture, Head, Rank};
 
 /// The architecture asked for: JSON, a shipped one's name, the default or, for a warm start, that
 /// of the deployed version.
@@ -39,13 +39,13 @@ pub(super) fn architecture_for(plan: &Plan) -> Result<Architecture, Error> {
     if plan.sequence.is_some() {
         return default_architecture(&[(STEPS_INPUT, Reading::Sequence)]);
     }
-    let reading = |treatment: &Treatment| match treatment {
-        Treatment::Image(_) => Reading::Image,
-        Treatment::Sequence(_) => Reading::Sequence,
-        _ => Reading::Column,
+    let reading = |rank: Rank| match rank {
+        Rank::Image => Reading::Image,
+        Rank::Sequence => Reading::Sequence,
+        Rank::Any => Reading::Column,
     };
     let features: Vec<(&str, Reading)> = (plan.features.iter().zip(&plan.requests))
-        .map(|(column, request)| (column.name.as_str(), reading(&request.treatment)))
+        .map(|(column, request)| (column.name.as_str(), reading(request.rank())))
         .collect();
     default_architecture(&features)
 }

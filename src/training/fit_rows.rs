@@ -5,9 +5,10 @@ use super::error::Error;
 use super::job::Job;
 use super::options::{Options, ValidationSplit};
 use crate::features::{
-    self, BitMask, DEFAULT_STEPS, FeatureSet, Fit, Fitted, LeftOut, Profile, RawRows, Split, Steps,
+    self, BitMask, DEFAULT_STEPS, FeatureSet, Fit, FitRows, Ignored, LeftOut, Profile, RawRows,
+    Split, Steps,
 };
-use crate::nn::Architecture;
+use crate::nn::{Architecture, InputForm};
 
 /// How rows are held out.
 pub(super) fn split_of(job: &Job<'_>) -> Split {
@@ -90,14 +91,7 @@ pub(super) fn fit_features(
     let mut fit = match job.previous.filter(|_| job.warm_start()) {
         Some(previous) => {
             let kept = previous.features.used();
-            let set = features::refresh_profiles(
-                &kept,
-                job.dictionaries,
-                rows,
-                mask,
-                Some(job.crew),
-                stop,
-            )?;
+            let set = features::refresh_profiles(&kept, &mut fit_rows(job, rows, mask, stop))?;
             match &job.options.add_features {
                 None => Fit {
                     set,
@@ -110,12 +104,8 @@ pub(super) fn fit_features(
         None => features::fit(
             &job.plan.requests,
             &job.plan.features,
-            job.dictionaries,
-            rows,
-            mask,
             &embedded(job, architecture),
-            Some(job.crew),
-            stop,
+            &mut fit_rows(job, rows, mask, stop),
         )?,
     };
     match steps {
@@ -139,21 +129,15 @@ fn add_features(
     let fitted = features::fit(
         &plan.requests,
         &plan.features,
-        job.dictionaries,
-        rows,
-        mask,
         &[],
-        Some(job.crew),
-        stop,
+        &mut fit_rows(job, rows, mask, stop),
     )?;
     let mut set = kept;
     let known = set.features.len();
     for feature in fitted.set.features.into_iter().skip(known) {
-        let problem = match feature.treatment {
-            Fitted::Ignored { ref reason } => {
-                format!("names column \"{}\", but {reason}", feature.name)
-            }
-            Fitted::Numeric { .. } | Fitted::OneHot { .. } | Fitted::Vector { .. } => {
+        let problem = match (feature.reason(), feature.form()) {
+            (Some(reason), _) => format!("names column \"{}\", but {reason}", feature.name),
+            (None, InputForm::Numbers(_)) => {
                 set.features.push(feature);
                 continue;
             }
@@ -186,9 +170,25 @@ fn leave_out_unread(architecture: &Architecture, fit: &mut Fit) {
         if feature.is_used() && !architecture.reads(&feature.name) {
             let reason = "no layer of the architecture reads it".to_owned();
             fit.left_out.push(LeftOut::new(&feature.name, &reason));
-            feature.treatment = Fitted::Ignored { reason };
+            feature.treatment = Ignored::because(reason).into();
             feature.profile = Profile::None;
         }
+    }
+}
+
+/// The rows that the features are fitted on.
+fn fit_rows<'a>(
+    job: &'a Job<'_>,
+    rows: &'a mut dyn RawRows,
+    is_training: &'a BitMask,
+    interrupted: &'a mut dyn FnMut() -> bool,
+) -> FitRows<'a> {
+    FitRows {
+        rows,
+        is_training,
+        dictionaries: job.dictionaries,
+        crew: Some(job.crew),
+        interrupted,
     }
 }
 

@@ -6,8 +6,8 @@ use super::choose_architecture::{architecture_for, read_architecture};
 use super::error::Error;
 use super::options::{Options, ValidationSplit, nearest};
 use crate::features::{
-    ArrayShape, Column, Dictionary, Feature, FeatureSet, Fitted, Intake, Kind, Origin, Request,
-    TargetRequest, Task, Treatment, features_argument, parse_requests, quote_identifier,
+    ArrayShape, Column, Dictionary, Feature, FeatureSet, IgnoreSettings, Intake, Kind, Origin,
+    Request, TargetRequest, Task, Treatment, features_argument, parse_requests, quote_identifier,
     storage_kind, target_kind,
 };
 use crate::nn::Rank;
@@ -238,7 +238,7 @@ impl Plan {
                     ),
                 });
             }
-            request.treatment = Treatment::Ignore;
+            request.treatment = Treatment::Ignore(IgnoreSettings);
         }
         let mut dictionaries = Vec::with_capacity(columns.len() + 1);
         for (column, request) in columns.iter_mut().zip(&requests) {
@@ -248,7 +248,7 @@ impl Plan {
                 None => storage_kind(request, column.origin),
             };
             dictionaries.push((column.kind == Kind::Category).then(|| match fitted {
-                Some(feature) => Dictionary::with_levels(feature.levels().unwrap_or_default()),
+                Some(feature) => feature.dictionary(),
                 None => request.dictionary(),
             }));
         }
@@ -398,10 +398,8 @@ impl Plan {
                 None => architecture.input_rank(&column.name),
             };
             request.set_rank(column.origin, rank);
-            if let (Treatment::Sequence(settings), Some(vocabulary)) =
-                (&mut request.treatment, embedded)
-            {
-                settings.vocabulary = vocabulary.or(settings.vocabulary);
+            if let Some(Some(vocabulary)) = embedded {
+                request.set_vocabulary(vocabulary);
             }
         }
         Ok(())
@@ -417,18 +415,11 @@ impl Plan {
             }
             let fitted = kept.and_then(|set| set.features.get(set.position(&column.name)?));
             let is_scaled = match fitted {
-                Some(feature) => {
-                    matches!(
-                        feature.treatment,
-                        Fitted::Vector { .. } | Fitted::Sequence { .. }
-                    )
+                Some(feature) => feature.is_scaled_array(),
+                None => {
+                    let request = self.requests.get(at);
+                    request.is_some_and(Request::is_scaled_array)
                 }
-                None => self.requests.get(at).is_some_and(|request| {
-                    matches!(
-                        request.treatment,
-                        Treatment::Vector(_) | Treatment::Sequence(_)
-                    )
-                }),
             };
             if is_scaled {
                 column.kind = Kind::Numbers;

@@ -9,7 +9,7 @@ use super::known;
 use super::layout::{self, Arrangement, Flatten, Layout};
 use super::rename::{Renamed, norm_layer, shown};
 use crate::artifact::{Tensor, TensorFile};
-use crate::features::{FeatureSet, Fitted};
+use crate::features::FeatureSet;
 use crate::nn::{Network, Pace, Parameter, ParameterKind};
 
 /// Tensors of one fault that a message names.
@@ -176,23 +176,16 @@ fn has_other_bias(parameter: &Parameter, by_name: &HashMap<&str, &Tensor<'_>>) -
         })
 }
 
-/// The numbers of levels of the features that are embedded.
-fn embedded(features: &FeatureSet) -> impl Iterator<Item = usize> {
-    { features.features.iter() }.filter_map(|feature| match &feature.treatment {
-        Fitted::Index { levels, .. } => Some(levels.len()),
-        _ => None,
-    })
-}
-
 /// Whether a tensor of this shape holds the vectors of an embedding's levels alone.
 fn is_padded(parameter: &Parameter, shape: &[usize], features: &FeatureSet) -> bool {
     let ([rows, units], [expected_rows, expected_units]) = (shape, parameter.shape.as_slice())
     else {
         return false;
     };
-    parameter.kind == ParameterKind::Embedding
-        && units == expected_units
-        && embedded(features).any(|levels| levels == *rows && levels + 2 == *expected_rows)
+    parameter.kind == ParameterKind::Embedding && units == expected_units && {
+        features.embedded_levels()
+    }
+    .any(|(_, levels)| levels == *rows && levels + 2 == *expected_rows)
 }
 
 /// The shape that messages say a parameter has: of an embedding, without the two vectors that the

@@ -21,8 +21,7 @@ pub use error::Error;
 use self::options::Options;
 use crate::artifact::{Model, TensorFile, in_order_of_classes, reorder};
 use crate::features::{
-    FeatureSet, Fitted, MAX_CLASSES, Origin, OutputScale, Profile, Scale, Target, Task,
-    positive_by_name,
+    FeatureSet, MAX_CLASSES, Origin, OutputScale, Profile, Scale, Target, Task, positive_by_name,
 };
 use crate::memory;
 use crate::nn::{
@@ -156,26 +155,21 @@ fn own_vocabularies(
     mut architecture: Architecture,
     features: &FeatureSet,
 ) -> Result<Architecture, Error> {
-    for feature in &features.features {
-        let Fitted::Index { levels, .. } = &feature.treatment else {
-            continue;
-        };
-        let readers = architecture.first_readers(&feature.name, features.features.len() == 1);
+    for (name, levels) in features.embedded_levels() {
+        let readers = architecture.first_readers(name, features.features.len() == 1);
         for layer in &mut architecture.layers {
             let reads = |reader: &LayerSpec| reader.name == layer.name;
             let Some(embedding) = layer.get::<EmbeddingSpec>() else {
                 continue;
             };
             match embedding.vocabulary {
-                Some(given) if readers.iter().any(reads) && given < levels.len() + 2 => {
-                    if given != levels.len() {
+                Some(given) if readers.iter().any(reads) && given < levels + 2 => {
+                    if given != levels {
                         return Err(Error::invalid(
                             format!(
-                                "layer \"{}\" has a vocabulary of {given}, but feature \"{}\" has \
-                                 {} levels",
+                                "layer \"{}\" has a vocabulary of {given}, but feature \"{name}\" \
+                                 has {levels} levels",
                                 layer.name.as_deref().unwrap_or_default(),
-                                feature.name,
-                                levels.len()
                             ),
                             "Give the feature a level for each of the embedding's vectors, in \
                              their order.",

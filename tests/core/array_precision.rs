@@ -1,21 +1,13 @@
 //! In which precision the numbers of arrays are scaled.
 
-use pg_neural::features::{
-    Arrays, Block, Column, Feature, FeatureSet, Fitted, Intake, Kind, Origin, Profile, Values,
-};
+use pg_neural::features::{Arrays, Block, FeatureSet, Intake, Kind, Values};
 use serde_json::{Value, json};
 
 fn told(treatment: &str, settings: &Value) -> FeatureSet {
-    let column = Column::new("x", "double precision[]", Origin::NumberArray);
-    let treatment = Fitted::told_array(treatment, settings.as_object().unwrap(), &column, None);
-    FeatureSet::new(vec![Feature {
-        name: column.name,
-        sql_type: column.sql_type,
-        origin: column.origin,
-        treatment: treatment.unwrap().unwrap(),
-        profile: Profile::None,
-    }])
-    .unwrap()
+    let mut feature = json!({"name": "x", "type": treatment, "sql_type": "double precision[]"});
+    let settings = settings.as_object().unwrap().clone();
+    feature.as_object_mut().unwrap().extend(settings);
+    FeatureSet::told(&json!([feature]), &|_, _| None).unwrap()
 }
 
 /// The same features as a version of 0.1 has them, which says nothing of a precision.

@@ -2,7 +2,8 @@
 
 use pg_neural::artifact::{Error, Model, TensorFile, TensorSource};
 use pg_neural::features::{
-    Feature, FeatureSet, Fitted, Origin, OutputScale, Profile, Scale, Target,
+    Feature, FeatureSet, Ignored, Index, Numeric, OneHot, Origin, OutputScale, Profile, Scale,
+    Target,
 };
 use pg_neural::nn::{
     Architecture, Head, Initializer, InputFeature, Network, OptimizerSpec, OptimizerState, Random,
@@ -17,7 +18,7 @@ fn features() -> FeatureSet {
         treatment,
         profile,
     };
-    let numeric = Fitted::Numeric {
+    let numeric = Numeric {
         scale: Scale::Standard,
         center: 0.1 + 0.2,
         divisor: 1.0 / 3.0,
@@ -26,7 +27,8 @@ fn features() -> FeatureSet {
         high: 1e300,
         indicator: true,
         clip: Some(4.0),
-    };
+    }
+    .into();
     let deciles = Profile::Deciles {
         deciles: (0..11).map(|i| f64::from(i) / 7.0).collect(),
         missing: 3,
@@ -38,28 +40,31 @@ fn features() -> FeatureSet {
         feature(
             "purpose",
             Origin::Text,
-            Fitted::OneHot {
+            OneHot {
                 levels: levels(),
                 exact: false,
-            },
+            }
+            .into(),
             Profile::None,
         ),
         feature(
             "branch",
             Origin::Text,
-            Fitted::Index {
+            Index {
                 levels: levels(),
                 units: Some(2),
                 exact: false,
-            },
+            }
+            .into(),
             Profile::Levels(vec![1, 2, 3, 4, 5]),
         ),
         feature(
             "id",
             Origin::Uuid,
-            Fitted::Ignored {
+            Ignored {
                 reason: "unique".into(),
-            },
+            }
+            .into(),
             Profile::None,
         ),
     ])

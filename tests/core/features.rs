@@ -1,8 +1,8 @@
 //! Features: fitting, encoding and what is left out.
 
 use pg_neural::features::{
-    BitMask, Block, Column, Dictionary, Error, FeatureSet, Fitted, MISSING, MemoryRows, Numbers,
-    Origin, Profile, Values, fit, parse_requests, storage_kind,
+    BitMask, Block, Column, Dictionary, Error, FeatureSet, FitRows, Fitted, MISSING, MemoryRows,
+    Numbers, Numeric, Origin, Profile, Values, fit, parse_requests, storage_kind,
 };
 use pg_neural::nn::Crew;
 use serde_json::{Value, json};
@@ -63,12 +63,14 @@ impl Table {
         let fitted = fit(
             &requests,
             &self.columns,
-            &self.dictionaries,
-            &mut MemoryRows::new(self.block.clone()),
-            mask,
             embedded,
-            None,
-            &mut never(),
+            &mut FitRows {
+                rows: &mut MemoryRows::new(self.block.clone()),
+                is_training: mask,
+                dictionaries: &self.dictionaries,
+                crew: None,
+                interrupted: &mut never(),
+            },
         )?;
         Ok((fitted.set, fitted.left_out))
     }
@@ -257,15 +259,17 @@ fn all_threads_together_fit_the_bits_of_one() {
             let fitted = fit(
                 &requests,
                 &table.columns,
-                &table.dictionaries,
-                &mut MemoryRows::new(table.block.clone()),
-                &mask,
                 &[],
-                threads.map(|threads| Crew {
-                    threads,
-                    ..Crew::from(&pool)
-                }),
-                &mut never(),
+                &mut FitRows {
+                    rows: &mut MemoryRows::new(table.block.clone()),
+                    is_training: &mask,
+                    dictionaries: &table.dictionaries,
+                    crew: threads.map(|threads| Crew {
+                        threads,
+                        ..Crew::from(&pool)
+                    }),
+                    interrupted: &mut never(),
+                },
             )
             .unwrap();
             (serde_json::to_string(&fitted.set).unwrap(), fitted.left_out)
@@ -302,7 +306,7 @@ fn constants_and_identifiers_are_left_out_unless_named() {
     let ignored: Vec<&str> = set
         .features
         .iter()
-        .filter(|f| matches!(f.treatment, Fitted::Ignored { .. }))
+        .filter(|f| matches!(f.treatment, Fitted::Ignored(_)))
         .map(|f| f.name.as_str())
         .collect();
     assert_eq!(ignored, ["id", "constant", "empty", "name", "same"]);
@@ -413,12 +417,14 @@ fn an_interruption_ends_the_fit() {
     let fitted = fit(
         &requests,
         &table.columns,
-        &table.dictionaries,
-        &mut rows,
-        &mask,
         &[],
-        None,
-        &mut || true,
+        &mut FitRows {
+            rows: &mut rows,
+            is_training: &mask,
+            dictionaries: &table.dictionaries,
+            crew: None,
+            interrupted: &mut || true,
+        },
     );
     assert!(matches!(fitted, Err(Error::Interrupted)));
     assert!(
@@ -504,9 +510,9 @@ fn a_large_table_is_sampled_the_same_however_it_is_stored() {
     let values: Vec<f64> = (0..n).map(|i| f64::from(i % 1000)).collect();
     let table = Table::default().number("x", Origin::Float, &values);
     let (set, _) = table.fit(json!({})).unwrap();
-    let Fitted::Numeric {
+    let Fitted::Numeric(Numeric {
         center, divisor, ..
-    } = set.features[0].treatment
+    }) = set.features[0].treatment
     else {
         panic!("not numeric");
     };

@@ -1,8 +1,8 @@
 //! Columns that hold many numbers: taking in, fitting, encoding.
 
 use pg_neural::features::{
-    Arrays, BitMask, Block, Column, Error, FeatureSet, Fitted, Intake, MemoryRows, Origin, Profile,
-    Tokens, Values, fit, parse_requests,
+    Arrays, BitMask, Block, Column, Error, FeatureSet, FitRows, Fitted, Intake, MemoryRows, Origin,
+    Profile, Tokens, Values, fit, parse_requests,
 };
 use pg_neural::nn::{InputForm, Rank};
 use serde_json::{Value, json};
@@ -101,12 +101,14 @@ impl OneColumn {
         let set = fit(
             &requests,
             &[column],
-            &[None],
-            &mut MemoryRows::new(block.clone()),
-            &BitMask::new(block.rows, true),
             &embedded,
-            None,
-            &mut || false,
+            &mut FitRows {
+                rows: &mut MemoryRows::new(block.clone()),
+                is_training: &BitMask::new(block.rows, true),
+                dictionaries: &[None],
+                crew: None,
+                interrupted: &mut || false,
+            },
         )?
         .set;
         let width = set.width();
@@ -201,10 +203,10 @@ fn scales_of_vectors_are_those_of_numbers() {
         }
     }
     let (set, _) = vectors.fit(Value::Null).unwrap();
-    let Fitted::Vector { scale, clip, .. } = &set.features[0].treatment else {
+    let Fitted::Vector(vector) = &set.features[0].treatment else {
         panic!("an array is a vector unless told otherwise")
     };
-    assert_eq!((scale.name(), *clip), ("robust", Some(3.0)));
+    assert_eq!((vector.scale.name(), vector.clip), ("robust", Some(3.0)));
 }
 
 #[test]
@@ -915,44 +917,40 @@ fn how_rows_are_cut_into_blocks_does_not_change_what_is_fitted() {
         })
         .collect();
     firsts.sort_by(f32::total_cmp);
-    let Fitted::Sequence { center, length, .. } = &set.features[0].treatment else {
+    let Fitted::Sequence(fitted) = &set.features[0].treatment else {
         panic!("a sequence")
     };
     let middle = f64::from(firsts[firsts.len() / 2]);
-    assert_eq!((*length, center[0]), (5, middle));
+    assert_eq!((fitted.length, fitted.center[0]), (5, middle));
 }
 
 #[test]
 fn what_is_told_needs_no_rows() {
-    let told = |origin, treatment: &str, settings: Value, embedded| {
-        let column = Column::new("x", "real[]", origin);
-        Fitted::told_array(treatment, settings.as_object().unwrap(), &column, embedded)
+    let told = |sql_type: &str, treatment: &str, settings: Value, embedded| {
+        let mut feature = json!({"name": "x", "type": treatment, "sql_type": sql_type});
+        let settings = settings.as_object().unwrap().clone();
+        feature.as_object_mut().unwrap().extend(settings);
+        let set = FeatureSet::told(&json!([feature]), &|_, _| embedded);
+        set.map(|mut set| set.features.remove(0).treatment)
     };
-    let array = Origin::NumberArray;
-    let Some(Ok(Fitted::Vector {
-        center, divisor, ..
-    })) = told(
-        array,
-        "vector",
-        json!({"name": "x", "length": 2, "mean": [1, 2], "std": 4}),
-        None,
-    )
-    else {
+    let array = "real[]";
+    let settings = json!({"length": 2, "mean": [1, 2], "std": 4});
+    let Ok(Fitted::Vector(vector)) = told(array, "vector", settings, None) else {
         panic!("a vector")
     };
+    let (center, divisor) = (vector.center, vector.divisor);
     assert_eq!((center, divisor), (vec![1.0, 2.0], vec![4.0, 4.0]));
-    let settings = json!({"type": "image", "shape": [3, 4, 4], "mean": [0.1, 0.2, 0.3]});
-    let Some(Ok(Fitted::Image { scale, mean, .. })) = told(Origin::Bytes, "image", settings, None)
-    else {
+    let settings = json!({"shape": [3, 4, 4], "mean": [0.1, 0.2, 0.3]});
+    let Ok(Fitted::Image(image)) = told("bytea", "image", settings, None) else {
         panic!("an image")
     };
-    assert_eq!((scale, mean.len()), (255.0, 3));
-    let Some(Ok(Fitted::Sequence { tokens, .. })) =
+    assert_eq!((image.scale, image.mean.len()), (255.0, 3));
+    let Ok(Fitted::Sequence(sequence)) =
         told(array, "sequence", json!({"length": 5}), Some(Some(9)))
     else {
         panic!("a sequence")
     };
-    assert_eq!(tokens.map(Tokens::vocabulary), Some(9));
+    assert_eq!(sequence.tokens.map(Tokens::vocabulary), Some(9));
     for (treatment, settings, embedded, fault) in [
         ("vector", json!({}), None, "\"length\""),
         (
@@ -987,11 +985,11 @@ fn what_is_told_needs_no_rows() {
             "\"lenght\"",
         ),
     ] {
-        let error = told(array, treatment, settings, embedded)
-            .unwrap()
-            .unwrap_err();
+        let error = told(array, treatment, settings, embedded).unwrap_err();
         assert!(error.to_string().contains(fault), "{error}");
     }
-    assert!(told(Origin::Float, "vector", json!({"length": 2}), None).is_none());
-    assert!(told(array, "numeric", json!({}), None).is_none());
+    for (sql_type, treatment) in [("real", "vector"), (array, "numeric"), ("bytea", "vector")] {
+        let error = told(sql_type, treatment, json!({"length": 2}), None).unwrap_err();
+        assert!(matches!(error, Error::Type { .. }), "{error}");
+    }
 }

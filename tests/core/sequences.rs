@@ -3,8 +3,8 @@
 
 use pg_neural::artifact::Model;
 use pg_neural::features::{
-    self, BitMask, Block, DEFAULT_STEPS, Dictionary, Fitted, MISSING, MemoryRows, Origin, RawRows,
-    SequenceRows, Sequences, Split, Target, Values,
+    self, BitMask, Block, DEFAULT_STEPS, Dictionary, Fitted, MISSING, MemoryRows, Numeric, Origin,
+    RawRows, SequenceRows, Sequences, Split, Target, Values,
 };
 use pg_neural::nn::{self, Crew, Predictor, Random};
 use pg_neural::training::{Arguments, Error, Given, Job, Options, Outcome, Plan, run};
@@ -288,7 +288,8 @@ fn the_newest_steps_of_a_long_sequence_are_learnt_from() {
     let model = training.run(&data).unwrap();
     let newest = |c: &Customer| c.usage[c.usage.len().saturating_sub(4)..].to_vec();
     let values: Vec<f64> = data.iter().flat_map(newest).collect();
-    let Fitted::Numeric { low, high, .. } = model.model.features.features[0].treatment else {
+    let Fitted::Numeric(Numeric { low, high, .. }) = model.model.features.features[0].treatment
+    else {
         panic!("not numeric");
     };
     assert_eq!(low, values.iter().copied().fold(f64::INFINITY, f64::min));
@@ -324,7 +325,7 @@ fn scales_are_those_of_the_sequences_trained_on() {
     let mut training = Training::new().options(json!({"validation_split": "held_out"}));
     let outcome = training.run(&data).unwrap();
     assert_eq!((outcome.rows_trained, outcome.rows_validated), (80, 20));
-    let Fitted::Numeric { high, .. } = outcome.model.features.features[0].treatment else {
+    let Fitted::Numeric(Numeric { high, .. }) = outcome.model.features.features[0].treatment else {
         panic!("not numeric");
     };
     assert!(high < 1000.0, "{high}");

@@ -617,10 +617,11 @@ fn categories_are_embedded_and_levels_listed_when_asked_for() {
                     "levels": ["plane", "car"]}
     }));
     let model = training.run(&risk(600)).unwrap().model;
-    let Fitted::Index { levels, units, .. } = &model.features.features[2].treatment else {
+    let Fitted::Index(index) = &model.features.features[2].treatment else {
         panic!("{:?}", model.features.features[2].treatment);
     };
-    assert_eq!((levels.join(" ").as_str(), *units), ("plane car", Some(2)));
+    let levels = index.levels.join(" ");
+    assert_eq!((levels.as_str(), index.units), ("plane car", Some(2)));
     let layers = model.architecture.to_json()["layers"].clone();
     let layers = layers.as_array().unwrap();
     let embedding = layers.iter().find(|layer| layer["type"] == "embedding");

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::features::{Error, features_argument};
+use crate::features::column::{ArrayShape, Column};
+use crate::features::error::Error;
+use crate::features::quoting::features_argument;
 
 /// How the images of a column lie and are brought to one shape.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -28,6 +30,11 @@ impl Geometry {
     pub fn output(&self, [channels, height, width]: [usize; 3]) -> [usize; 3] {
         let [height, width] = self.crop.or(self.resize).unwrap_or([height, width]);
         [channels, height, width]
+    }
+
+    /// The shape that the network sees; nothing while that of the images is not known.
+    pub(super) fn seen(&self) -> [usize; 3] {
+        self.output(self.shape.unwrap_or_default())
     }
 
     /// The shape of an array of these dimensions.
@@ -89,13 +96,33 @@ impl Geometry {
     }
 }
 
+/// Channels, height and width of the images that a column holds.
+pub(super) fn stored_shape(column: &Column) -> Option<[usize; 3]> {
+    match column.shape {
+        Some(ArrayShape::Image {
+            channels,
+            height,
+            width,
+        }) => Some([channels, height, width]),
+        _ => None,
+    }
+}
+
+/// Refuses a shape that is written in another order than channels, height, width.
+pub(super) fn check_shape(column: &str, shape: [usize; 3]) -> Result<(), Error> {
+    match wrong_order(shape) {
+        true => Err(other_order(column, shape)),
+        false => Ok(()),
+    }
+}
+
 /// Whether a shape must have been meant as height × width × channels.
-pub(super) fn wrong_order([first, _, last]: [usize; 3]) -> bool {
+fn wrong_order([first, _, last]: [usize; 3]) -> bool {
     first > 4 && (1..=4).contains(&last)
 }
 
 /// The error about a shape in another order.
-pub(super) fn other_order(column: &str, [a, b, c]: [usize; 3]) -> Error {
+fn other_order(column: &str, [a, b, c]: [usize; 3]) -> Error {
     Error::invalid(format!(
         "the images of column \"{column}\" have the shape [{a}, {b}, {c}], which would be {a} \
          channels of {b} × {c} pixels"

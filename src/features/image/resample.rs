@@ -4,8 +4,8 @@
 //! PyTorch's `interpolate(mode="bilinear", antialias=True, align_corners=False)`. Sums have a
 //! fixed order, so that a pixel has the same bits on every processor.
 
-use super::Geometry;
-use crate::features::Error;
+use super::geometry::Geometry;
+use crate::features::error::Error;
 
 /// The values of an image as they lie in memory.
 #[derive(Clone, Copy)]

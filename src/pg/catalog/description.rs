@@ -3,7 +3,6 @@
 use serde_json::{Map, Value, json};
 
 use crate::artifact::Model;
-use crate::features::Fitted;
 use crate::nn::Network;
 use crate::pg::error::{Report, Result};
 
@@ -66,10 +65,7 @@ impl Description {
         let unused = features
             .features
             .iter()
-            .filter_map(|feature| match &feature.treatment {
-                Fitted::Ignored { reason } => Some((feature.name.clone(), reason.clone())),
-                _ => None,
-            });
+            .filter_map(|feature| Some((feature.name.clone(), feature.reason()?.to_owned())));
         let left_out: Map<String, Value> = features
             .left_out
             .iter()
