@@ -3,6 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use super::Resolved;
+use super::columns::chunk;
 use super::table::{Key, Table};
 use crate::memory;
 use crate::pg::error::{Report, Result};
@@ -28,15 +29,18 @@ pub(crate) fn load_pieces(version: &Resolved, mut take: impl FnMut(&[u8])) -> Re
     let mut length = 0;
     let table = Table::open(c"chunk")?;
     let mut hash = Sha256::new();
-    let mut scan = table.ordered_scan(c"chunk_pkey", &[Key::int8(1, version.version_id)])?;
+    let mut scan = table.ordered_scan(
+        c"chunk_pkey",
+        &[Key::int8(chunk::VERSION, version.version_id)],
+    )?;
     let mut expected = 0;
     while let Some(row) = scan.next() {
         interrupt::check();
-        if row.get::<i32>(2)? != expected {
+        if row.get::<i32>(chunk::NUMBER)? != expected {
             return Err(damaged(&format!("piece {expected} is missing")));
         }
         expected += 1;
-        row.with_bytes(3, |piece| {
+        row.with_bytes(chunk::BYTES, |piece| {
             if piece.len() > version.size - length {
                 return Err(damaged("it is longer than it was"));
             }

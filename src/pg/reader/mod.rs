@@ -5,6 +5,7 @@
 //! switches the user; what is seen is what the active snapshot sees.
 
 mod artifact;
+mod columns;
 mod model;
 mod reference;
 mod table;
@@ -84,7 +85,10 @@ pub(crate) fn resolve_sha256(sha256: &[u8]) -> Result<Resolved> {
     let _work = interrupt::begin(memory::SMALL)?;
     let table = Table::open(c"version")?;
     let mut denied = None;
-    let mut scan = table.scan(c"version_sha256_index", &[Key::bytes(4, sha256)])?;
+    let mut scan = table.scan(
+        c"version_sha256_index",
+        &[Key::bytes(columns::version::SHA256, sha256)],
+    )?;
     while let Some(row) = scan.next() {
         let version = VersionRow::read(&row)?;
         let Some(model) = model_by_id(version.model)? else {
