@@ -60,7 +60,8 @@ CREATE TABLE _neural.numbering (
 -- tables in any order, with the constraints already there. Every change is made under the lock of
 -- the model's row, by the functions of `src/pg/catalog`.
 --
--- `src/pg/reader` reads the columns of `model`, `model_grant`, `version` and `chunk` by their place.
+-- Columns of `model`, `model_grant`, `version` and `chunk` are read by their places, which
+-- `src/pg/reader/columns.rs` names.
 CREATE TABLE _neural.model (
     id bigint CONSTRAINT model_pkey PRIMARY KEY DEFAULT nextval('_neural.model_id'),
     name text COLLATE "C" NOT NULL CONSTRAINT model_name_key UNIQUE,

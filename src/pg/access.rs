@@ -3,6 +3,7 @@
 use pgrx::prelude::*;
 
 use super::error::{OrRaise, Report, Result};
+use super::own_table::columns::model_grant;
 use super::own_table::{Key, Table};
 use super::{holders, role};
 
@@ -53,10 +54,13 @@ impl Right {
 /// To whom a model was granted, PUBLIC and roles that are gone included.
 fn grantees(model: i64) -> Result<Vec<pg_sys::Oid>> {
     let table = Table::open(c"model_grant")?;
-    let mut scan = table.scan(c"model_grant_model_index", &[Key::int8(1, model)])?;
+    let mut scan = table.scan(
+        c"model_grant_model_index",
+        &[Key::int8(model_grant::MODEL, model)],
+    )?;
     let mut grantees = Vec::new();
     while let Some(row) = scan.next() {
-        grantees.push(row.get(2)?);
+        grantees.push(row.get(model_grant::GRANTEE)?);
     }
     Ok(grantees)
 }

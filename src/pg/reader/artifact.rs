@@ -6,6 +6,7 @@ use super::resolved::Resolved;
 use crate::memory;
 use crate::pg::error::{Report, Result};
 use crate::pg::interrupt;
+use crate::pg::own_table::columns::chunk;
 use crate::pg::own_table::{Key, Table};
 
 /// The artifact of a version, reassembled from its chunks and checked against its hash.
@@ -28,15 +29,18 @@ pub(crate) fn load_pieces(version: &Resolved, mut take: impl FnMut(&[u8])) -> Re
     let mut length = 0;
     let table = Table::open(c"chunk")?;
     let mut hash = Sha256::new();
-    let mut scan = table.ordered_scan(c"chunk_pkey", &[Key::int8(1, version.version_id)])?;
+    let mut scan = table.ordered_scan(
+        c"chunk_pkey",
+        &[Key::int8(chunk::VERSION, version.version_id)],
+    )?;
     let mut expected = 0;
     while let Some(row) = scan.next() {
         interrupt::check();
-        if row.get::<i32>(2)? != expected {
+        if row.get::<i32>(chunk::NUMBER)? != expected {
             return Err(damaged(&format!("piece {expected} is missing")));
         }
         expected += 1;
-        row.with_bytes(3, |piece| {
+        row.with_bytes(chunk::BYTES, |piece| {
             if piece.len() > version.size - length {
                 return Err(damaged("it is longer than it was"));
             }

@@ -13,7 +13,7 @@ mod version;
 use super::access::{Right, invoker};
 use super::error::{Report, Result};
 use super::interrupt;
-use super::own_table::{Key, Table};
+use super::own_table::{Key, Table, columns};
 use crate::hex::hex;
 use crate::memory;
 
@@ -61,7 +61,10 @@ pub(crate) fn resolve_sha256(sha256: &[u8]) -> Result<Resolved> {
     let _work = interrupt::begin(memory::SMALL)?;
     let table = Table::open(c"version")?;
     let mut denied = None;
-    let mut scan = table.scan(c"version_sha256_index", &[Key::bytes(4, sha256)])?;
+    let mut scan = table.scan(
+        c"version_sha256_index",
+        &[Key::bytes(columns::version::SHA256, sha256)],
+    )?;
     while let Some(row) = scan.next() {
         let version = VersionRow::read(&row)?;
         let Some(model) = model_by_id(version.model)? else {

@@ -5,6 +5,7 @@ use pgrx::prelude::*;
 use crate::pg::access::{Right, invoker};
 use crate::pg::error::{Report, Result};
 use crate::pg::interrupt;
+use crate::pg::own_table::columns::model as columns;
 use crate::pg::own_table::{Key, Row, Table};
 
 /// A row of `_neural.model`.
@@ -25,10 +26,10 @@ impl ModelRow {
 
     fn read(row: &Row<'_>) -> Result<Self> {
         Ok(Self {
-            id: row.get(1)?,
-            name: row.get(2)?,
-            owner: row.get(3)?,
-            deployed: row.optional(4),
+            id: row.get(columns::ID)?,
+            name: row.get(columns::NAME)?,
+            owner: row.get(columns::OWNER)?,
+            deployed: row.optional(columns::DEPLOYED),
         })
     }
 }
@@ -36,14 +37,14 @@ impl ModelRow {
 /// The model of that name, whatever the invoker's rights on it.
 pub(crate) fn find_model(name: &str) -> Result<Option<ModelRow>> {
     let table = Table::open(c"model")?;
-    let mut scan = table.scan(c"model_name_key", &[Key::text(2, name)])?;
+    let mut scan = table.scan(c"model_name_key", &[Key::text(columns::NAME, name)])?;
     scan.next().map(|row| ModelRow::read(&row)).transpose()
 }
 
 /// The model of that number, whatever the invoker's rights on it.
 pub(super) fn model_by_id(id: i64) -> Result<Option<ModelRow>> {
     let table = Table::open(c"model")?;
-    let mut scan = table.scan(c"model_pkey", &[Key::int8(1, id)])?;
+    let mut scan = table.scan(c"model_pkey", &[Key::int8(columns::ID, id)])?;
     scan.next().map(|row| ModelRow::read(&row)).transpose()
 }
 

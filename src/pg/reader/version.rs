@@ -6,6 +6,7 @@ use super::resolved::Resolved;
 use crate::pg::access::Right;
 use crate::pg::error::{Report, Result};
 use crate::pg::learnt_from::LearntFrom;
+use crate::pg::own_table::columns::{model, version as columns};
 use crate::pg::own_table::{Key, Row, Table};
 
 /// The columns of `_neural.version` that finding one takes.
@@ -20,22 +21,22 @@ pub(super) struct VersionRow {
 
 impl VersionRow {
     pub(super) fn read(row: &Row<'_>) -> Result<Self> {
-        let number = row.get(3)?;
-        let sha256 = row.with_bytes(4, |bytes| <[u8; 32]>::try_from(bytes))?;
-        let size = usize::try_from(row.get::<i64>(5)?);
+        let number = row.get(columns::NUMBER)?;
+        let sha256 = row.with_bytes(columns::SHA256, |bytes| <[u8; 32]>::try_from(bytes))?;
+        let size = usize::try_from(row.get::<i64>(columns::SIZE_BYTES)?);
         let (Ok(sha256), Ok(size)) = (sha256, size) else {
             return Err(Report::damaged(format!(
                 "the record of version {number} is damaged"
             )));
         };
         // Rows of a database that had no such column: each weight is multiplied at least once.
-        let products = match row.optional::<i64>(24) {
+        let products = match row.optional::<i64>(columns::PRODUCTS) {
             Some(products) => products,
-            None => row.get(13)?,
+            None => row.get(columns::PARAMETERS)?,
         };
         Ok(Self {
-            id: row.get(1)?,
-            model: row.get(2)?,
+            id: row.get(columns::ID)?,
+            model: row.get(columns::MODEL)?,
             number,
             sha256,
             size,
@@ -61,14 +62,17 @@ impl VersionRow {
 /// The version of that number among all models'.
 pub(super) fn find_version(id: i64) -> Result<Option<VersionRow>> {
     let table = Table::open(c"version")?;
-    let mut scan = table.scan(c"version_pkey", &[Key::int8(1, id)])?;
+    let mut scan = table.scan(c"version_pkey", &[Key::int8(columns::ID, id)])?;
     scan.next().map(|row| VersionRow::read(&row)).transpose()
 }
 
 /// The version that a model calls by that number.
 pub(super) fn find_version_number(model: i64, number: i32) -> Result<Option<VersionRow>> {
     let table = Table::open(c"version")?;
-    let keys = [Key::int8(2, model), Key::int4(3, number)];
+    let keys = [
+        Key::int8(columns::MODEL, model),
+        Key::int4(columns::NUMBER, number),
+    ];
     let mut scan = table.scan(c"version_number_key", &keys)?;
     scan.next().map(|row| VersionRow::read(&row)).transpose()
 }
@@ -77,8 +81,13 @@ pub(super) fn find_version_number(model: i64, number: i32) -> Result<Option<Vers
 /// stored where there was no such column.
 pub(crate) fn seen(resolved: &Resolved) -> Result<Option<Vec<u8>>> {
     let table = Table::open(c"version")?;
-    let mut scan = table.scan(c"version_pkey", &[Key::int8(1, resolved.version_id)])?;
-    Ok(scan.next().and_then(|row| row.optional::<Vec<u8>>(26)))
+    let mut scan = table.scan(
+        c"version_pkey",
+        &[Key::int8(columns::ID, resolved.version_id)],
+    )?;
+    Ok(scan
+        .next()
+        .and_then(|row| row.optional::<Vec<u8>>(columns::SEEN)))
 }
 
 /// The columns of tables that the versions of a model were trained from, those included that were
@@ -89,13 +98,13 @@ pub(crate) fn learnt_from(resolved: &Resolved) -> Result<Vec<LearntFrom>> {
         found.extend(origins.map_or_else(Vec::new, |JsonB(origins)| LearntFrom::all_from(origins)));
     };
     let table = Table::open(c"model")?;
-    let mut scan = table.scan(c"model_pkey", &[Key::int8(1, resolved.model_id)])?;
-    add(scan.next().and_then(|row| row.optional(8)));
+    let mut scan = table.scan(c"model_pkey", &[Key::int8(model::ID, resolved.model_id)])?;
+    add(scan.next().and_then(|row| row.optional(model::ORIGINS)));
     let table = Table::open(c"version")?;
-    let keys = [Key::int8(2, resolved.model_id)];
+    let keys = [Key::int8(columns::MODEL, resolved.model_id)];
     let mut scan = table.scan(c"version_number_key", &keys)?;
     while let Some(row) = scan.next() {
-        add(row.optional(28));
+        add(row.optional(columns::ORIGINS));
     }
     Ok(found)
 }

@@ -8,7 +8,7 @@ use pgrx::pg_sys::{self, Datum};
 use super::copy::Copying;
 use super::executor::enter;
 use super::lists;
-use super::score::Call;
+use super::scored_call::Call;
 use crate::memory;
 use crate::pg::error::{OrRaise, Report};
 use crate::pg::{interrupt, settings};

@@ -27,15 +27,15 @@ mod calls;
 mod conditions;
 mod copy;
 mod executor;
+mod fill;
 mod functions;
-mod gather;
 mod lists;
 mod node;
 mod parallel;
 mod places;
 mod rewrite;
-mod run;
-mod score;
+mod scored_call;
+mod stepwise;
 
 use pgrx::pg_sys;
 
@@ -49,7 +49,7 @@ static mut PREVIOUS: pg_sys::planner_hook_type = None;
 pub(crate) fn install() {
     node::register();
     functions::watch();
-    run::watch();
+    stepwise::watch();
     // SAFETY: `_PG_init` runs once, in the main thread.
     unsafe {
         PREVIOUS = pg_sys::planner_hook;

@@ -10,7 +10,7 @@ use super::batch::Batch;
 use super::calls::Call;
 use super::executor::{self, clear, passes, project, width};
 use super::parallel::{self, Counters};
-use super::{gather, lists};
+use super::{fill, lists};
 use crate::pg::in_context::in_context;
 
 const NAME: &CStr = c"NeuralScore";
@@ -259,7 +259,7 @@ unsafe extern "C-unwind" fn execute(
         loop {
             if (*batch).is_spent() {
                 clear(slot);
-                gather::gather(&mut *batch, state);
+                fill::fill(&mut *batch, state);
                 let before = (*batch).done();
                 pgrx_extern_c_guard(|| (*batch).score(context));
                 (*node.cast::<State>())

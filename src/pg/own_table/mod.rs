@@ -1,5 +1,7 @@
 //! A table of schema `_neural`, read by scans of its own.
 
+pub(crate) mod columns;
+
 use std::ffi::CStr;
 
 use pgrx::prelude::*;
@@ -264,7 +266,7 @@ impl Drop for Scan<'_> {
     }
 }
 
-/// The columns of a row, by their place from 1 as in `sql/01_schema.sql`.
+/// The columns of a row, by their places ([`columns`](columns)).
 pub(crate) struct Row<'s> {
     values: Vec<pg_sys::Datum>,
     nulls: Vec<bool>,
@@ -273,21 +275,17 @@ pub(crate) struct Row<'s> {
 
 impl Row<'_> {
     /// A column that may be NULL, or that the row is too old to have.
-    pub(crate) fn optional<T: FromDatum>(&self, column: usize) -> Option<T> {
+    pub(crate) fn optional<T: FromDatum>(&self, column: i16) -> Option<T> {
         // SAFETY: callers name the type that the column has in the extension's own schema.
         unsafe { T::from_datum(self.value(column)?, false) }
     }
 
-    pub(crate) fn get<T: FromDatum>(&self, column: usize) -> Result<T> {
+    pub(crate) fn get<T: FromDatum>(&self, column: i16) -> Result<T> {
         self.optional(column).ok_or_else(|| is_null(column))
     }
 
     /// Hands a bytea column to `action` without keeping a copy of it.
-    pub(crate) fn with_bytes<T>(
-        &self,
-        column: usize,
-        action: impl FnOnce(&[u8]) -> T,
-    ) -> Result<T> {
+    pub(crate) fn with_bytes<T>(&self, column: i16, action: impl FnOnce(&[u8]) -> T) -> Result<T> {
         let value = self.value(column).ok_or_else(|| is_null(column))?;
         // SAFETY: the column is a bytea of the current row. Detoasting makes a copy where it was
         // out of line, which is freed again.
@@ -304,13 +302,13 @@ impl Row<'_> {
     }
 
     /// What is there that is not NULL.
-    fn value(&self, column: usize) -> Option<pg_sys::Datum> {
-        let index = column.checked_sub(1)?;
+    fn value(&self, column: i16) -> Option<pg_sys::Datum> {
+        let index = usize::try_from(column).ok()?.checked_sub(1)?;
         let null = *self.nulls.get(index)?;
         self.values.get(index).filter(|_| !null).copied()
     }
 }
 
-fn is_null(column: usize) -> Report {
+fn is_null(column: i16) -> Report {
     Report::damaged(format!("column {column} of a catalog row is NULL"))
 }

@@ -5,16 +5,16 @@ use std::time::{Duration, Instant};
 
 use pgrx::pg_sys::{self, Datum, NodeTag};
 
-use super::batch::{Part, Run, ask_for_cells};
-use super::conditions;
-use super::copy::Copying;
-use super::executor::MemoryContextReset;
-use super::functions::{self, Function};
-use super::lists;
 use crate::hex::hex;
 use crate::memory;
 use crate::pg::call::{Answer, Rows, Site, answer};
 use crate::pg::error::Report;
+use crate::pg::scan::batch::{Part, Run, ask_for_cells};
+use crate::pg::scan::conditions;
+use crate::pg::scan::copy::Copying;
+use crate::pg::scan::executor::MemoryContextReset;
+use crate::pg::scan::functions::{self, Function};
+use crate::pg::scan::lists;
 use crate::pg::{interrupt, reader, settings};
 
 /// What is computed between two looks at whether the query was cancelled.

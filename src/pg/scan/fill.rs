@@ -12,7 +12,7 @@ use super::executor::{MemoryContextReset, next_row, project, slot_getsomeattrs_i
 ///
 /// # Safety
 /// The state of the node that the batch was made for.
-pub(super) unsafe fn gather(batch: &mut Batch, state: *mut pg_sys::PlanState) {
+pub(super) unsafe fn fill(batch: &mut Batch, state: *mut pg_sys::PlanState) {
     // SAFETY: the room for rows was made before; columns and arguments were planned for the slots
     // that the child and the projection return.
     unsafe {
