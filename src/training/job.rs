@@ -90,9 +90,8 @@ pub struct Outcome {
     pub rows_trained: usize,
     /// Rows, or sequences of them, held out.
     pub rows_validated: usize,
-    /// What is kept of the rows, so that a later version knows them again; nothing where an earlier
-    /// one did not tell its own.
-    pub seen: Option<Vec<u8>>,
+    /// What is kept of the rows, so that a later version knows them again: [`SeenRows`] as bytes.
+    pub seen: Vec<u8>,
     /// Seconds it took, reading the query not counted.
     pub seconds: f64,
 }

@@ -208,10 +208,7 @@ pub fn run(
     let seen = {
         let known = job.seen.filter(|_| job.warm_start());
         let identity = identity_of(job, &target, &labels, &encoder, known);
-        match known.is_some() || !job.warm_start() {
-            true => Some(sides.record(known, &identity, examples.rows, &mut stop)?),
-            false => None,
-        }
+        sides.record(job, known, &identity, examples.rows, &mut stop)?
     };
     let Sides {
         trained: mask,
@@ -461,7 +458,7 @@ pub fn run(
         metrics,
         rows_trained,
         rows_validated,
-        seen: seen.map(|seen| seen.to_bytes()),
+        seen: seen.to_bytes(),
         seconds: started.elapsed().as_secs_f64(),
     })
 }
@@ -513,6 +510,14 @@ fn keep_sides(
         return Ok((None, None));
     };
     let mut known_again = None;
+    let vouched_for = |told: &str| {
+        job.plan.flag.is_some().then(|| {
+            format!(
+                "the version that is gone on from does not tell {told} it was trained on: the \
+                 validation figures hold only if none of the rows held out is among them"
+            )
+        })
+    };
     match job.seen {
         Some(seen) => {
             let encoder = previous.features.used().block_encoder(job.dictionaries);
@@ -520,16 +525,18 @@ fn keep_sides(
             let again = sides.keep(job, seen, &identity, examples.rows, stop)?;
             known_again = Some(again);
             if sides.rows_validated() > 0 {
-                return Ok((None, known_again));
+                let warning = match seen.complete {
+                    true => None,
+                    false => vouched_for("all rows"),
+                };
+                return Ok((warning, known_again));
             }
         }
-        None if job.plan.flag.is_some() => {
-            let warning = "the version that is gone on from does not tell which rows it was trained \
-                           on: the validation figures hold only if none of the rows held out is \
-                           among them";
-            return Ok((Some(warning.into()), None));
+        None => {
+            if let Some(warning) = vouched_for("which rows") {
+                return Ok((Some(warning), None));
+            }
         }
-        None => {}
     }
     sides.train_on_all();
     let options = job.options;

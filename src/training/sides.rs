@@ -259,9 +259,11 @@ impl Sides {
         Ok(Twins { moved, met: 0 })
     }
 
-    /// What a version keeps of the examples, so that later ones know them again.
+    /// What a version keeps of the examples, so that later ones know them again; `earlier` is what the
+    /// version that is gone on from has kept, if one is.
     pub(super) fn record(
         &self,
+        job: &Job<'_>,
         earlier: Option<&SeenRows>,
         identity: &Identity<'_>,
         rows: &mut dyn RawRows,
@@ -274,8 +276,9 @@ impl Sides {
             number += 1;
         })?;
         seen.settle(number);
-        if let Some(earlier) = earlier {
-            seen.merge(earlier);
+        match earlier {
+            Some(earlier) => seen.merge(earlier),
+            None => seen.complete = !job.warm_start(),
         }
         Ok(seen)
     }

@@ -72,10 +72,14 @@ impl Met {
         }
         let label = resolved.label();
         let number = resolved.number;
-        if self.known == self.rows {
+        if self.known == self.rows || !self.seen.complete {
+            let others = match !self.seen.complete && self.trained < self.rows {
+                true => "; whether it was trained on the other rows is not known",
+                false => "",
+            };
             notice!(
                 "{} of {} rows are rows that version {number} of model \"{label}\" was trained on, or \
-                 copies of them: it does better on these than on others",
+                 copies of them: it does better on these than on others{others}",
                 self.trained,
                 self.rows
             );

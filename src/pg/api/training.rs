@@ -283,7 +283,7 @@ fn train_and_store(order: &Order<'_>) -> Result<(i32, Outcome, f64)> {
                 validation_loss: outcome.validation_loss.and_then(finite),
                 metrics: Some(outcome.metrics.clone()),
                 claimed: false,
-                seen: outcome.seen.clone(),
+                seen: Some(outcome.seen.clone()),
                 origins: Some(learnt_from::record(&outcome.model, &options, &sources)),
             },
             history: &outcome.history.iter().map(history_row).collect::<Vec<_>>(),
