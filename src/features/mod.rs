@@ -6,6 +6,7 @@
 //! passing over them in order, block by block, so that the result is the same from memory and from
 //! a file. A set's [`Encoder`] and [`BlockEncoder`] then write network inputs with the same bits.
 
+mod answer;
 mod arrays;
 mod block;
 mod cells;
@@ -49,6 +50,7 @@ mod told;
 mod told_arrays;
 mod type_name;
 
+pub use answer::{Answer, NoAnswer, positive_probability};
 pub use arrays::{Arrays, Real};
 pub use block::{Block, Blocks, MemoryRows, RawRows, Values, pass, rows_of_block};
 pub use cells::Cells;

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::error::Error;
 use super::job::Observer;
-use super::judge::{Judge, Truth, metrics_json, positive_probability};
+use super::judge::{Judge, Truth, metrics_json};
 use super::memory_source::{ExampleBlocks, Picked};
 use super::source::{Encoding, ExampleReader, SharedRows};
 use crate::features::{self, Arrays, BitMask, Block, Labels, Profile, Target};
@@ -289,12 +289,14 @@ fn score(target: &Target, outputs: &[f32]) -> f64 {
                 .map(|(i, &y)| target.decode(i, y));
             decoded.sum::<f64>() / outputs.len() as f64
         }
-        Target::Regression { .. } => target.decode(0, outputs.first().copied().unwrap_or(f32::NAN)),
-        Target::Classes { classes, .. } if classes.len() == 2 => positive_probability(outputs),
-        Target::Classes { .. } | Target::Labels { .. } => outputs
-            .iter()
-            .copied()
-            .map(f64::from)
-            .fold(f64::NEG_INFINITY, f64::max),
+        Target::Classes { classes, .. } if classes.len() > 2 => likeliest(outputs),
+        Target::Labels { .. } => likeliest(outputs),
+        Target::Regression { .. } | Target::Classes { .. } => target.value(outputs),
     }
+}
+
+/// The largest probability of a row.
+fn likeliest(outputs: &[f32]) -> f64 {
+    let outputs = outputs.iter().copied().map(f64::from);
+    outputs.fold(f64::NEG_INFINITY, f64::max)
 }

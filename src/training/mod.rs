@@ -28,7 +28,7 @@ pub use default_architecture::{Reading, default_architecture};
 pub use defaults::Arguments;
 pub use error::Error;
 pub use job::{Job, Observer, Outcome};
-pub use judge::{Judge, Truth, metrics_json, positive_probability};
+pub use judge::{Judge, Truth, metrics_json};
 pub(crate) use options::nearest;
 pub use options::{ClassWeights, Deploy, Options, ValidationSplit};
 pub use plan::{Given, Plan, Read, SequencePlan};

@@ -134,7 +134,7 @@ fn count_confusion(
     let mut counts = vec![0_i64; classes.len() * classes.len()];
     for_each_row(&decoded, &resolved, query, target, |outputs, actual| {
         if let Actual::Class(actual) = actual {
-            let pair = actual * classes.len() + decoded.class_index(outputs);
+            let pair = actual * classes.len() + decoded.target.predicted(outputs);
             if let Some(count) = counts.get_mut(pair) {
                 *count += 1;
             }

@@ -13,4 +13,4 @@ mod steps;
 
 pub use convert::Convert;
 pub use rows::Rows;
-pub use site::{Answer, Site};
+pub use site::Site;

@@ -11,8 +11,9 @@ use super::copy::Copying;
 use super::executor::MemoryContextReset;
 use super::functions::{self, Function};
 use super::lists;
+use crate::features::Answer;
 use crate::memory;
-use crate::pg::call::{Answer, Rows, Site, answer};
+use crate::pg::call::{Rows, Site, answer};
 use crate::pg::error::Report;
 use crate::pg::{interrupt, reader, settings};
 
@@ -403,10 +404,10 @@ impl Call {
                 }
                 let results = self.out.chunks_exact(outputs.max(1)).take(count);
                 for (i, result) in results.enumerate() {
-                    let model = site.model();
+                    let target = &site.model().target;
                     let value = match answer {
-                        Answer::Value => answer::number(model.value(result)),
-                        Answer::Class => match model.class(result) {
+                        Answer::Value => answer::number(target.value(result)),
+                        Answer::Class => match target.predicted_class(result) {
                             // A set of labels is a text of its own.
                             Cow::Owned(labels) => {
                                 let outer = pg_sys::MemoryContextSwitchTo(memory);
@@ -415,7 +416,7 @@ impl Call {
                                 text
                             }
                             Cow::Borrowed(name) => {
-                                let class = model.class_index(result);
+                                let class = target.predicted(result);
                                 match self.classes[class] {
                                     Some(text) => text,
                                     None => {
@@ -430,7 +431,7 @@ impl Call {
                         },
                         Answer::All => {
                             let outer = pg_sys::MemoryContextSwitchTo(memory);
-                            let array = answer::numbers(&model.all(result));
+                            let array = answer::numbers(&target.numbers(result));
                             pg_sys::MemoryContextSwitchTo(outer);
                             array
                         }
