@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::job::Job;
-use super::options::ValidationSplit;
+use super::option_values::ValidationSplit;
 use crate::features::{self, BitMask, FeatureSet, LeftOut, Target};
 use crate::nn::OutputRange;
 

@@ -3,7 +3,8 @@
 
 use super::error::Error;
 use super::job::Job;
-use super::options::{Options, ValidationSplit};
+use super::option_values::ValidationSplit;
+use super::options::Options;
 use crate::features::{
     self, BitMask, DEFAULT_STEPS, FeatureSet, Fit, Fitted, LeftOut, Profile, RawRows, Split, Steps,
 };

@@ -4,7 +4,9 @@ use serde_json::Value;
 
 use super::choose_architecture::{architecture_for, read_architecture};
 use super::error::Error;
-use super::options::{Options, ValidationSplit, nearest};
+use super::nearest::nearest;
+use super::option_values::ValidationSplit;
+use super::options::Options;
 use crate::features::{
     ArrayShape, Column, Dictionary, Feature, FeatureSet, Fitted, Intake, Kind, Origin, Request,
     TargetRequest, Task, Treatment, features_argument, parse_requests, quote_identifier,

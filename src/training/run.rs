@@ -103,7 +103,7 @@ pub fn run(
     let mut target = match job.previous.filter(|_| job.warm_start()) {
         Some(previous) => kept_target(job, previous, target_words, examples.each(), &mut stop)?,
         None => Target::find(
-            &target_request(job)?,
+            &target_request(job),
             &job.plan.target,
             target_at,
             target_words,
@@ -139,7 +139,7 @@ pub fn run(
     }
 
     // The target and the features by the rows that are trained on, and the network over them.
-    let reaching = reaching(job)?;
+    let reaching = reaching(job);
     let unfitted = target.clone();
     let mut refit = false;
     let (target, head, architecture, chosen_within, fit, twins) = loop {
@@ -258,7 +258,7 @@ pub fn run(
     let mut interrupted = || observer.interrupted();
     let stop = parallel::Asking::new(&mut interrupted);
     let start = || {
-        let initializer = defaults::initializer(job.options)?;
+        let initializer = job.options.initializer.unwrap_or_default();
         Ok::<_, Error>(network.initialise_until(job.arguments.seed, initializer, &stop)?)
     };
     let parameters = match job.previous.filter(|_| job.warm_start()) {
