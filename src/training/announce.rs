@@ -80,10 +80,10 @@ pub(super) fn announcement(job: &Job<'_>, learnt: &Learnt<'_>) -> Vec<String> {
         .filter(|feature| feature.is_used())
         .map(features::Feature::describe)
         .collect();
-    let split = if job.plan.flag.is_some() {
+    let split = if job.plan.at.flag.is_some() {
         "by the column named".to_string()
     } else {
-        let how = match (&job.options.validation_split, job.plan.group.is_some()) {
+        let how = match (&job.options.validation_split, job.plan.at.group.is_some()) {
             (_, true) => "by group",
             (Some(ValidationSplit::Random), _) => "random",
             (Some(ValidationSplit::Last), _) if job.sequences.is_some() => "the newest",

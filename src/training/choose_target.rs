@@ -42,7 +42,7 @@ pub(super) fn kept_target(
 ) -> Result<Target, Error> {
     let mut target = previous.target.clone();
     adopt_column(&mut target, &job.plan.target);
-    let (column, at) = (&job.plan.target, job.plan.target_at());
+    let (column, at) = (&job.plan.target, job.plan.at.target);
     if target.is_array() != column.kind.is_array() {
         return Err(other_form(previous));
     }

@@ -12,10 +12,10 @@ use crate::nn::Architecture;
 
 /// How rows are held out.
 pub(super) fn split_of(job: &Job<'_>) -> Split {
-    if let Some(position) = job.plan.flag {
+    if let Some(position) = job.plan.at.flag {
         return Split::Flag { position };
     }
-    if let Some(position) = job.plan.group {
+    if let Some(position) = job.plan.at.group {
         return Split::Group { position };
     }
     match job.options.validation_split {

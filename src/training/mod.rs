@@ -3,6 +3,7 @@
 
 mod announce;
 pub mod better;
+mod call_order;
 mod check;
 mod choose_architecture;
 mod choose_target;
@@ -19,13 +20,14 @@ mod option_values;
 mod options;
 mod plan;
 mod remarks;
+mod roles;
 mod run;
 mod seen;
 mod sides;
 mod source;
 
 pub use check::check;
-pub(crate) use choose_architecture::read_architecture;
+pub(crate) use default_architecture::read_architecture;
 pub use default_architecture::{Reading, default_architecture};
 pub use defaults::Arguments;
 pub use error::Error;
@@ -34,6 +36,7 @@ pub use judge::{Judge, Truth, metrics_json};
 pub(crate) use nearest::nearest;
 pub use option_values::{ClassWeights, Deploy, ValidationSplit};
 pub use options::Options;
-pub use plan::{Given, Plan, Read, SequencePlan};
+pub use plan::{Parts, Plan, Read};
+pub use roles::{Given, SequencePlan};
 pub use run::run;
 pub use seen::{Known, RowHashes, RowTruth, Seen, SeenRows, Side, features_hash, row_hash};

@@ -89,7 +89,7 @@ pub fn run(
     if rows.rows() == 0 {
         return Err(Error::NoRows("there are no rows to train on".into()));
     }
-    let target_at = job.plan.target_at();
+    let target_at = job.plan.at.target;
     let target_words = job.dictionaries.get(target_at).and_then(Option::as_ref);
     let mut stop = || observer.interrupted();
     let mut examples = Examples::new(job, rows, &mut stop)?;
@@ -128,7 +128,7 @@ pub fn run(
         warnings.extend(warning);
         known_again = again;
     }
-    if let Some(weight) = job.plan.weight {
+    if let Some(weight) = job.plan.at.weight {
         check_weights(
             weight,
             job.options,
@@ -322,7 +322,7 @@ pub fn run(
             .zip(feature_set.steps.as_ref().map(|steps| steps.length)),
         target: &write_target,
         targets: labels.targets(),
-        weight: job.plan.weight,
+        weight: job.plan.at.weight,
     };
     let fixed = fixed.saturating_add(folds.as_ref().map_or(0, Vec::len));
     let left = limit.saturating_sub(fixed);
@@ -490,8 +490,8 @@ fn identity_of<'a>(
         width: seen.map_or(encoder.width(), |seen| seen.rows.width()),
         target,
         labels,
-        target_at: job.plan.target_at(),
-        group: job.plan.group,
+        target_at: job.plan.at.target,
+        group: job.plan.at.group,
         sequences: job.sequences,
     }
 }
@@ -511,7 +511,7 @@ fn keep_sides(
     };
     let mut known_again = None;
     let vouched_for = |told: &str| {
-        job.plan.flag.is_some().then(|| {
+        job.plan.at.flag.is_some().then(|| {
             format!(
                 "the version that is gone on from does not tell {told} it was trained on: the \
                  validation figures hold only if none of the rows held out is among them"

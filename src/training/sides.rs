@@ -50,7 +50,7 @@ impl Sides {
         stop: &mut dyn FnMut() -> bool,
     ) -> Result<Sides, Error> {
         let (total, seed) = (examples.rows(), job.arguments.seed);
-        let labels = (labels, job.plan.target_at());
+        let labels = (labels, job.plan.at.target);
         Ok(if members > 1 && total > 1 && splits_nothing(job) {
             // Each member is trained on all rows but its own fold, and validated on that.
             Sides {
@@ -150,7 +150,7 @@ impl Sides {
             known.extend(groups.iter().map(|group| of_group[group]));
         }
         let learnt = |known: &Known| matches!(known, Known::Seen(Side::Trained | Side::Fold(_)));
-        if job.plan.flag.is_some() {
+        if job.plan.at.flag.is_some() {
             let flagged = (0..known.len()).filter(|&example| !self.trained.get(example));
             let (mut all, mut met) = (0, 0);
             for example in flagged {

@@ -228,7 +228,8 @@ impl<'a> Training<'a> {
         )?;
         let plan = self.plan(query, &options)?;
         let mut block = Block::new(plan.reads.iter().map(|read| read.kind));
-        let mut dictionaries: Vec<Option<Dictionary>> = plan.dictionaries.clone();
+        let dictionaries = plan.reads.iter().map(|read| read.dictionary.clone());
+        let mut dictionaries: Vec<Option<Dictionary>> = dictionaries.collect();
         for (i, read) in plan.reads.iter().enumerate() {
             let words = dictionaries[i].as_mut();
             match (&mut block.columns[i], &query.cells[read.place], words) {

@@ -207,7 +207,7 @@ fn train_and_store(order: &Order<'_>) -> Result<(i32, Outcome, f64)> {
         if let Some(sequence) = sequence {
             query.sort(&sequence.by, &sequence.order)?;
         }
-        let target = Some(plan.target_at());
+        let target = Some(plan.at.target);
         let table = read_table(query, &mut columns, target, sequence, memory / 2, &pool)?;
         plan.set_shapes(columns.iter().map(ColumnPlan::shape));
         Ok((plan, table, sources))
@@ -441,10 +441,9 @@ fn column_plans(
     };
     plan.reads
         .iter()
-        .zip(&plan.dictionaries)
         .zip(intakes)
         .enumerate()
-        .map(|(at, ((read, dictionary), intake))| {
+        .map(|(at, (read, intake))| {
             let type_oid = query.columns()[read.place].type_oid;
             let reader = Reader::for_type(type_oid);
             ColumnPlan {
@@ -455,7 +454,7 @@ fn column_plans(
                     .flatten(),
                 kind: read.kind,
                 hashed: read.hashed,
-                dictionary: dictionary.clone(),
+                dictionary: read.dictionary.clone(),
                 array: ArrayReader::for_type(type_oid).zip(intake),
             }
         })
