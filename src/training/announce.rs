@@ -30,9 +30,9 @@ pub(super) struct Learnt<'a> {
     pub(super) rows_validated: usize,
     pub(super) held_out: HeldOut,
     /// Of a target of classes, the validation rows of each.
-    pub(super) validated_counts: Option<Vec<u64>>,
+    pub(super) validated_counts: Option<&'a [u64]>,
     /// What the outputs are kept within, where the target's scale was chosen by it.
-    pub(super) chosen_within: Option<OutputRange>,
+    pub(super) chosen_within: Option<&'a OutputRange>,
     /// Of a warm start, how many examples the versions before are known to have met.
     pub(super) known_again: Option<usize>,
 }

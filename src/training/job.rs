@@ -41,6 +41,12 @@ impl Job<'_> {
     pub(super) fn warm_start(&self) -> bool {
         self.options.goes_on()
     }
+
+    /// The target's dictionary, if it is of texts.
+    pub(super) fn target_words(&self) -> Option<&Dictionary> {
+        let words = self.dictionaries.get(self.plan.at.target);
+        words.and_then(Option::as_ref)
+    }
 }
 
 /// Whoever watches a training: told of its progress, asked whether to go on.

@@ -3,6 +3,7 @@
 
 mod announce;
 pub mod better;
+mod build;
 mod call_order;
 mod check;
 mod choose_architecture;
@@ -10,6 +11,7 @@ mod choose_target;
 mod default_architecture;
 mod defaults;
 mod error;
+mod fit;
 mod fit_rows;
 mod job;
 mod judge;
@@ -18,13 +20,17 @@ mod memory_source;
 mod nearest;
 mod option_values;
 mod options;
+mod outcome;
 mod plan;
+mod read;
 mod remarks;
 mod roles;
 mod run;
 mod seen;
 mod sides;
 mod source;
+mod split;
+mod train;
 
 pub use check::check;
 pub(crate) use default_architecture::read_architecture;

@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use super::choose_architecture::splits_nothing;
 use super::error::Error;
-use super::fit_rows::split_of;
 use super::job::Job;
+use super::option_values::ValidationSplit;
 use super::seen::{
     Known, RowHashes, RowTruth, SeenRows, Side, features_hash, group_hash, row_hash,
 };
@@ -284,6 +284,24 @@ impl Sides {
     }
 }
 
+/// How rows are held out.
+fn split_of(job: &Job<'_>) -> Split {
+    if let Some(position) = job.plan.at.flag {
+        return Split::Flag { position };
+    }
+    if let Some(position) = job.plan.at.group {
+        return Split::Group { position };
+    }
+    match job.options.validation_split {
+        Some(ValidationSplit::Random) => Split::Random,
+        Some(ValidationSplit::Last) => match job.plan.sequence.as_ref().and_then(|s| s.newest) {
+            Some(position) => Split::Newest { position },
+            None => Split::Last,
+        },
+        _ => Split::Stratified,
+    }
+}
+
 /// Examples that are alike and were on different sides.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Twins {
@@ -330,18 +348,38 @@ pub(super) struct Example {
 /// What an example is told by: its encoded features and its target; of a sequence its first step,
 /// which stays when steps follow.
 pub(super) struct Identity<'a> {
-    pub(super) encoder: &'a BlockEncoder,
+    encoder: &'a BlockEncoder,
     /// Leading inputs that count.
-    pub(super) width: usize,
-    pub(super) target: &'a Target,
-    pub(super) labels: &'a Labels,
-    pub(super) target_at: usize,
+    width: usize,
+    target: &'a Target,
+    labels: &'a Labels,
+    target_at: usize,
     /// The column of the groups.
-    pub(super) group: Option<usize>,
-    pub(super) sequences: Option<&'a Sequences>,
+    group: Option<usize>,
+    sequences: Option<&'a Sequences>,
 }
 
-impl Identity<'_> {
+impl<'a> Identity<'a> {
+    /// What examples are told by: the inputs that the earlier versions knew them by, where there are
+    /// some, else all.
+    pub(super) fn new(
+        job: &Job<'a>,
+        target: &'a Target,
+        labels: &'a Labels,
+        encoder: &'a BlockEncoder,
+        seen: Option<&SeenRows>,
+    ) -> Identity<'a> {
+        Identity {
+            encoder,
+            width: seen.map_or(encoder.width(), |seen| seen.rows.width()),
+            target,
+            labels,
+            target_at: job.plan.at.target,
+            group: job.plan.at.group,
+            sequences: job.sequences,
+        }
+    }
+
     /// Calls `each` with every example in order.
     fn for_each(
         &self,
