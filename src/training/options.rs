@@ -255,6 +255,13 @@ mod tests {
         for bad in [
             json!([]),
             json!({"l1": -1}),
+            json!({"momentum": 1}),
+            json!({"gamma": 0}),
+            json!({"epsilon": 0}),
+            json!({"gradient_clip": 0}),
+            json!({"threshold": 1.5}),
+            json!({"loss": "mze"}),
+            json!({"target_scale": "wide"}),
             json!({"dropout": 1.0}),
             json!({"nesterov": 1}),
             json!({"quantiles": [0.9, 0.1]}),
