@@ -6,6 +6,7 @@
 //! passing over them in order, block by block, so that the result is the same from memory and from
 //! a file. A set's [`Encoder`] and [`BlockEncoder`] then write network inputs with the same bits.
 
+mod answer;
 mod arrays;
 mod category;
 mod column;
@@ -38,6 +39,7 @@ mod treatments;
 mod type_name;
 mod vector;
 
+pub use answer::{Answer, NoAnswer, positive_probability};
 pub use category::{CategoricalSettings, DEFAULT_LEVELS, Encoding, Index, MAX_LEVELS, OneHot};
 pub use column::{ArrayShape, Column, Kind, Origin, is_plain_number};
 pub use encoder::{BlockEncoder, Encoder};

@@ -21,6 +21,7 @@ pub use architecture::{Architecture, LayerSpec};
 pub use base::error::{Error, RowsError};
 pub use base::lengths::{LengthRule, Padding, Window};
 pub use base::random::{self, Random};
+pub use base::range::Range;
 pub use base::shape::Shape;
 pub(crate) use base::stop::NAME;
 pub use base::stop::{Never, Pace, Stop};

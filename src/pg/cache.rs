@@ -3,7 +3,6 @@
 //! A version's bytes never change, so an entry keyed by their hash cannot be stale. What a call
 //! site holds lives on when the cache lets it go.
 
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -12,13 +11,11 @@ use pgrx::pg_sys;
 
 use crate::artifact::Prepared;
 use crate::features::{Encoder, FeatureSet, Target};
-use crate::metrics;
 use crate::nn::Predictor;
 use crate::pg::error::Report;
 use crate::pg::reader::Resolved;
 use crate::pg::settings;
 use crate::pg::shared_models;
-use crate::training::positive_probability;
 
 /// A stored version, decoded.
 pub struct DecodedModel {
@@ -60,78 +57,6 @@ impl DecodedModel {
     /// Numbers that the network gives for a row.
     pub fn outputs(&self) -> usize {
         self.outputs
-    }
-
-    /// The one number of a row: a regression's value, or the positive class's probability.
-    #[inline]
-    pub fn value(&self, outputs: &[f32]) -> f64 {
-        match &self.target {
-            Target::Regression { .. } => self
-                .target
-                .decode(0, outputs.first().copied().unwrap_or(f32::NAN)),
-            Target::Classes { .. } | Target::Labels { .. } => positive_probability(outputs),
-        }
-    }
-
-    /// The place of the predicted class: by the threshold of two, the likeliest of more.
-    pub fn class_index(&self, outputs: &[f32]) -> usize {
-        match &self.target {
-            Target::Classes {
-                positive: Some(positive),
-                threshold,
-                ..
-            } => {
-                let is_positive = metrics::is_positive(positive_probability(outputs), *threshold);
-                if is_positive {
-                    *positive
-                } else {
-                    1 - *positive
-                }
-            }
-            _ => outputs
-                .iter()
-                .enumerate()
-                .max_by(|(i, a), (j, b)| a.total_cmp(b).then(j.cmp(i)))
-                .map_or(0, |(i, _)| i),
-        }
-    }
-
-    /// The predicted class; of several labels those predicted, as the text of an array; empty for
-    /// a regression.
-    pub fn class(&self, outputs: &[f32]) -> Cow<'_, str> {
-        if let Target::Labels { .. } = &self.target {
-            return self.target.label_set(outputs).into();
-        }
-        self.target
-            .classes()
-            .get(self.class_index(outputs))
-            .map_or("", String::as_str)
-            .into()
-    }
-
-    /// A probability for each class or label in their order, or each output of a regression.
-    pub fn all(&self, outputs: &[f32]) -> Vec<f64> {
-        match &self.target {
-            Target::Regression { .. } => outputs
-                .iter()
-                .enumerate()
-                .map(|(i, &output)| self.target.decode(i, output))
-                .collect(),
-            Target::Classes {
-                positive: Some(positive),
-                ..
-            } => {
-                let p = positive_probability(outputs);
-                if *positive == 0 {
-                    vec![p, 1.0 - p]
-                } else {
-                    vec![1.0 - p, p]
-                }
-            }
-            Target::Classes { .. } | Target::Labels { .. } => {
-                outputs.iter().copied().map(f64::from).collect()
-            }
-        }
     }
 }
 

@@ -10,20 +10,40 @@ use crate::pg::interrupt;
 use crate::pg::reader::Resolved;
 use crate::pg::rows::ResultColumn;
 
-/// Scores one row of a query's result after the other.
+/// Values that rows which are scored together have at most, their outputs counted: 1 MB.
+const VALUES: usize = 1 << 18;
+
+/// Scores the rows of a query's result, as many together as the network takes at a time.
 pub(crate) struct RowScorer<'a> {
     model: &'a DecodedModel,
     /// Of each feature that can be read its number, its place in the result, and how.
     columns: Vec<(usize, usize, Convert)>,
-    /// Of a sequence the newest steps, in a ring.
-    steps: Vec<f32>,
-    /// How many steps the sequence has had.
-    seen: usize,
-    /// The first of them.
-    first: Vec<f32>,
-    row: Vec<f32>,
+    steps: Steps,
+    /// Rows that wait to be scored, and how many they may be.
+    waiting: usize,
+    at_once: usize,
+    rows: Vec<f32>,
+    /// Where rows are sequences, the first step of each.
+    firsts: Vec<f32>,
     out: Vec<f32>,
     scratch: Scratch,
+}
+
+/// The steps of a sequence that is being read.
+struct Steps {
+    /// The newest, in a ring.
+    newest: Vec<f32>,
+    /// How many there were.
+    seen: usize,
+    first: Vec<f32>,
+}
+
+/// A row that was scored.
+pub(crate) struct Scored<'a> {
+    /// What it is told by: its encoded features, of a sequence those of its first step.
+    pub(crate) told_by: &'a [f32],
+    /// The network's outputs.
+    pub(crate) outputs: &'a [f32],
 }
 
 impl<'a> RowScorer<'a> {
@@ -45,36 +65,43 @@ impl<'a> RowScorer<'a> {
             .hint("Give a query that returns every feature of the model by name.")
         };
         let places = find_features(columns, model, resolved, missing)?;
+        let (width, outputs) = (model.features.width(), model.outputs());
+        let most = VALUES / (width + outputs).max(1);
+        let at_once = model.predictor.tile().min(most).max(1);
         Ok(RowScorer {
             model,
             columns: places,
-            steps: match model.features.steps {
-                Some(_) => vec![0.0; model.features.width() - 1],
-                None => Vec::new(),
+            steps: Steps {
+                newest: match model.features.steps {
+                    Some(_) => vec![0.0; width - 1],
+                    None => Vec::new(),
+                },
+                seen: 0,
+                first: Vec::new(),
             },
-            seen: 0,
-            first: Vec::new(),
-            row: vec![0.0; model.features.width()],
-            out: vec![0.0; model.outputs()],
+            waiting: 0,
+            at_once,
+            rows: vec![0.0; at_once * width],
+            firsts: Vec::new(),
+            out: vec![0.0; at_once * outputs],
             scratch: model.predictor.scratch_within(usize::MAX)?,
         })
     }
 
-    /// The network's outputs for a row of the result.
+    /// Takes a row of the result, for which there must be room.
     ///
     /// # Errors
     /// An array that its feature cannot take.
     ///
     /// # Safety
     /// `values` are of the types of the columns the scorer was made for.
-    pub(crate) unsafe fn outputs(
-        &mut self,
-        values: &[pg_sys::Datum],
-        nulls: &[bool],
-    ) -> Result<&[f32]> {
+    pub(crate) unsafe fn row(&mut self, values: &[pg_sys::Datum], nulls: &[bool]) -> Result<()> {
+        let width = self.model.features.width();
+        let row = &mut self.rows[self.waiting * width..][..width];
         // SAFETY: as the caller says.
-        unsafe { encode(&mut self.columns, values, nulls, self.model, &mut self.row)? };
-        Ok(self.forward())
+        unsafe { encode(&mut self.columns, values, nulls, self.model, row)? };
+        self.waiting += 1;
+        Ok(())
     }
 
     /// Takes a row of the result as the next step of a sequence, for a model of sequences.
@@ -83,58 +110,82 @@ impl<'a> RowScorer<'a> {
     /// An array that its feature cannot take.
     ///
     /// # Safety
-    /// As for [`outputs`](RowScorer::outputs).
+    /// As for [`row`](RowScorer::row).
     pub(crate) unsafe fn step(&mut self, values: &[pg_sys::Datum], nulls: &[bool]) -> Result<()> {
         let width = self.model.features.step_width();
-        let length = self.steps.len() / width;
-        let start = self.seen % length * width;
-        let step = &mut self.steps[start..start + width];
+        let Steps {
+            newest,
+            seen,
+            first,
+        } = &mut self.steps;
+        let start = *seen % (newest.len() / width) * width;
+        let step = &mut newest[start..start + width];
         // SAFETY: as the caller says.
         unsafe { encode(&mut self.columns, values, nulls, self.model, step)? };
-        if self.seen == 0 {
-            self.first.clear();
-            self.first.extend_from_slice(step);
+        if *seen == 0 {
+            first.clear();
+            first.extend_from_slice(step);
         }
-        self.seen += 1;
+        *seen += 1;
         Ok(())
     }
 
-    /// The network's outputs for the steps taken so far, which are forgotten.
-    pub(crate) fn sequence_outputs(&mut self) -> &[f32] {
+    /// Takes the steps so far as a sequence, for which there must be room.
+    pub(crate) fn sequence(&mut self) {
         let width = self.model.features.step_width();
-        let length = self.steps.len() / width;
-        let count = self.seen.min(length);
-        let (first, places) = self.row.split_at_mut(1);
-        first[0] = count as f32;
+        let whole = self.model.features.width();
+        let row = &mut self.rows[self.waiting * whole..][..whole];
+        let Steps {
+            newest,
+            seen,
+            first,
+        } = &mut self.steps;
+        let length = newest.len() / width;
+        let count = (*seen).min(length);
+        let (number, places) = row.split_at_mut(1);
+        number[0] = count as f32;
         places[count * width..].fill(0.0);
-        let newest = self.seen - count..self.seen;
-        for (step, place) in newest.zip(places.chunks_exact_mut(width)) {
+        for (step, place) in (*seen - count..*seen).zip(places.chunks_exact_mut(width)) {
             let start = step % length * width;
-            place.copy_from_slice(&self.steps[start..start + width]);
+            place.copy_from_slice(&newest[start..start + width]);
         }
-        self.seen = 0;
-        self.forward()
-    }
-
-    /// What the row scored last is told by: its encoded features, of a sequence those of its first
-    /// step.
-    pub(crate) fn told_by(&self) -> &[f32] {
-        match self.model.features.steps {
-            Some(_) => &self.first,
-            None => &self.row,
+        *seen = 0;
+        if self.waiting == 0 {
+            self.firsts.clear();
         }
+        self.firsts.extend_from_slice(first);
+        self.waiting += 1;
     }
 
-    /// The outputs for the row scored last.
-    pub(crate) fn last(&self) -> &[f32] {
-        &self.out
+    /// Forgets the steps so far.
+    pub(crate) fn forget_steps(&mut self) {
+        self.steps.seen = 0;
     }
 
-    fn forward(&mut self) -> &[f32] {
+    /// Whether there is no more room.
+    pub(crate) fn is_full(&self) -> bool {
+        self.waiting == self.at_once
+    }
+
+    /// Scores the rows that were taken, in their order, and makes room for others.
+    pub(crate) fn score(&mut self) -> impl Iterator<Item = Scored<'_>> {
+        let count = std::mem::take(&mut self.waiting);
         let predictor = &self.model.predictor;
-        let (row, scratch) = (&self.row, &mut self.scratch);
-        predictor.forward_until(&interrupt::Checks, row, 1, &mut self.out, scratch);
-        &self.out
+        predictor.forward_until(
+            &interrupt::Checks,
+            &self.rows,
+            count,
+            &mut self.out,
+            &mut self.scratch,
+        );
+        let features = &self.model.features;
+        let (told_by, width) = match features.steps {
+            Some(_) => (&self.firsts, features.step_width()),
+            None => (&self.rows, features.width()),
+        };
+        let outputs = self.out.chunks_exact(self.model.outputs());
+        let rows = told_by.chunks_exact(width).zip(outputs).take(count);
+        rows.map(|(told_by, outputs)| Scored { told_by, outputs })
     }
 }
 
@@ -173,7 +224,7 @@ pub(crate) fn find_features(
 /// An array that its feature cannot take.
 ///
 /// # Safety
-/// As for [`RowScorer::outputs`].
+/// As for [`RowScorer::row`].
 unsafe fn encode(
     columns: &mut [(usize, usize, Convert)],
     values: &[pg_sys::Datum],

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::job::Job;
-use super::options::ValidationSplit;
+use super::option_values::ValidationSplit;
 use crate::features::{self, BitMask, FeatureSet, LeftOut, Target};
 use crate::nn::OutputRange;
 
@@ -30,9 +30,9 @@ pub(super) struct Learnt<'a> {
     pub(super) rows_validated: usize,
     pub(super) held_out: HeldOut,
     /// Of a target of classes, the validation rows of each.
-    pub(super) validated_counts: Option<Vec<u64>>,
+    pub(super) validated_counts: Option<&'a [u64]>,
     /// What the outputs are kept within, where the target's scale was chosen by it.
-    pub(super) chosen_within: Option<OutputRange>,
+    pub(super) chosen_within: Option<&'a OutputRange>,
     /// Of a warm start, how many examples the versions before are known to have met.
     pub(super) known_again: Option<usize>,
 }
@@ -80,10 +80,10 @@ pub(super) fn announcement(job: &Job<'_>, learnt: &Learnt<'_>) -> Vec<String> {
         .filter(|feature| feature.is_used())
         .map(features::Feature::describe)
         .collect();
-    let split = if job.plan.flag.is_some() {
+    let split = if job.plan.at.flag.is_some() {
         "by the column named".to_string()
     } else {
-        let how = match (&job.options.validation_split, job.plan.group.is_some()) {
+        let how = match (&job.options.validation_split, job.plan.at.group.is_some()) {
             (_, true) => "by group",
             (Some(ValidationSplit::Random), _) => "random",
             (Some(ValidationSplit::Last), _) if job.sequences.is_some() => "the newest",

@@ -1,7 +1,7 @@
 //! What is checked before any row is read.
 
-use super::choose_architecture::read_architecture;
 use super::choose_target::same_task;
+use super::default_architecture::read_architecture;
 use super::defaults::{self, Arguments};
 use super::error::Error;
 use super::options::Options;

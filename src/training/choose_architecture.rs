@@ -1,14 +1,12 @@
 //! Which network is built: the one asked for, or the default for the rows, and how many members it
 //! has.
 
-use super::default_architecture::{Reading, default_architecture};
+use super::default_architecture::read_architecture;
 use super::defaults;
 use super::error::Error;
 use super::job::Job;
-use super::plan::Plan;
-use crate::features::{ArrayShape, Column, STEPS_INPUT};
-use crate::models;
-use crate::nn::{Architecture, Head, Rank};
+use crate::features::{ArrayShape, Column};
+use crate::nn::{Architecture, Head};
 
 /// The architecture asked for: JSON, a shipped one's name, the default or, for a warm start, that
 /// of the deployed version.
@@ -30,36 +28,8 @@ pub(super) fn wished_architecture(job: &Job<'_>) -> Result<Architecture, Error> 
     }
     match job.architecture {
         Some(given) => read_architecture(given),
-        None => architecture_for(job.plan),
+        None => job.plan.default_architecture(),
     }
-}
-
-/// The default for the plan's columns.
-pub(super) fn architecture_for(plan: &Plan) -> Result<Architecture, Error> {
-    if plan.sequence.is_some() {
-        return default_architecture(&[(STEPS_INPUT, Reading::Sequence)]);
-    }
-    let reading = |rank: Rank| match rank {
-        Rank::Image => Reading::Image,
-        Rank::Sequence => Reading::Sequence,
-        Rank::Any => Reading::Column,
-    };
-    let features: Vec<(&str, Reading)> = (plan.features.iter().zip(&plan.requests))
-        .map(|(column, request)| (column.name.as_str(), reading(request.rank())))
-        .collect();
-    default_architecture(&features)
-}
-
-/// The architecture that a training names or writes, not yet resolved for a task.
-pub(crate) fn read_architecture(given: &str) -> Result<Architecture, Error> {
-    let text = given.trim();
-    if text.starts_with(['{', '[']) {
-        return Ok(Architecture::parse(text)?);
-    }
-    let shipped = models::find(text).ok_or_else(|| Error::NoArchitecture {
-        name: text.to_string(),
-    })?;
-    Ok(Architecture::from_json(&shipped.architecture())?)
 }
 
 /// The architecture with nothing left open but the embeddings.

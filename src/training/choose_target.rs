@@ -6,35 +6,30 @@ use super::job::Job;
 use super::options::Options;
 use crate::artifact::Model;
 use crate::features::{
-    self, Column, Dictionary, RawRows, Reaching, Scale, Target, TargetRequest, Task, Values,
+    self, Column, Dictionary, RawRows, Reaching, Target, TargetRequest, Task, Values,
     is_plain_number, refuse_threshold,
 };
-use crate::nn::{DenseSpec, LayerSpec, Network};
+use crate::nn::{DenseSpec, LayerSpec, LossSpec, Network};
 
 /// What the arguments and options say of the target.
-pub(super) fn target_request(job: &Job<'_>) -> Result<TargetRequest, Error> {
-    Ok(TargetRequest {
+pub(super) fn target_request(job: &Job<'_>) -> TargetRequest {
+    TargetRequest {
         task: job.task,
         positive_class: job.options.positive_class.clone(),
-        scale: job
-            .options
-            .target_scale
-            .as_deref()
-            .map(Scale::parse)
-            .transpose()?,
+        scale: job.options.target_scale,
         threshold: job.options.threshold,
-    })
+    }
 }
 
 /// How a regression's scale is found where the network cannot say every number.
-pub(super) fn reaching(job: &Job<'_>) -> Result<Reaching, Error> {
+pub(super) fn reaching(job: &Job<'_>) -> Reaching {
     if job.previous.is_some() && job.warm_start() {
-        return Ok(Reaching::Kept);
+        return Reaching::Kept;
     }
-    Ok(match target_request(job)?.scale {
+    match job.options.target_scale {
         None => Reaching::Chosen,
         Some(scale) => Reaching::Asked(scale),
-    })
+    }
 }
 
 /// The target of the version that a warm start goes on from, once every row is known to fit it.
@@ -47,7 +42,7 @@ pub(super) fn kept_target(
 ) -> Result<Target, Error> {
     let mut target = previous.target.clone();
     adopt_column(&mut target, &job.plan.target);
-    let (column, at) = (&job.plan.target, job.plan.target_at());
+    let (column, at) = (&job.plan.target, job.plan.at.target);
     if target.is_array() != column.kind.is_array() {
         return Err(other_form(previous));
     }
@@ -263,10 +258,10 @@ pub(super) fn set_quantile_outputs(target: &mut Target, options: &Options) -> Re
         return Ok(());
     };
     let median = [0.5];
-    let is_quantile = |loss: &str| loss.eq_ignore_ascii_case("quantile");
+    let is_quantile = |loss: &LossSpec| matches!(loss, LossSpec::Quantile { .. });
     let quantiles = match &options.quantiles {
         Some(quantiles) => quantiles.as_slice(),
-        None if options.loss.as_deref().is_some_and(is_quantile) && !*array => &median,
+        None if options.loss.as_ref().is_some_and(is_quantile) && !*array => &median,
         None => return Ok(()),
     };
     if *array {

@@ -55,6 +55,18 @@ pub fn default_architecture(features: &[(&str, Reading)]) -> Result<Architecture
     Ok(Architecture::from_json(&written)?)
 }
 
+/// The architecture that a training names or writes, not yet resolved for a task.
+pub(crate) fn read_architecture(given: &str) -> Result<Architecture, Error> {
+    let text = given.trim();
+    if text.starts_with(['{', '[']) {
+        return Ok(Architecture::parse(text)?);
+    }
+    let shipped = models::find(text).ok_or_else(|| Error::NoArchitecture {
+        name: text.to_string(),
+    })?;
+    Ok(Architecture::from_json(&shipped.architecture())?)
+}
+
 fn shipped(name: &str) -> Result<Value, Error> {
     let found = models::find(name).ok_or_else(|| Error::NoArchitecture {
         name: name.to_owned(),

@@ -3,9 +3,11 @@
 use std::ops::RangeInclusive;
 
 use super::error::Error;
-use super::options::{ClassWeights, Options, nearest};
+use super::nearest::unknown;
+use super::option_values::{ClassWeights, ValidationSplit};
+use super::options::Options;
 use crate::features::Target;
-use crate::nn::{Head, Initializer, LossSpec, OptimizerSpec, ScheduleSpec, TrainOptions};
+use crate::nn::{Head, LossSpec, OptimizerSpec, ScheduleSpec, TrainOptions};
 
 /// The arguments of `neural.train` that steer the loop; `None`: the default.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -35,24 +37,6 @@ pub const MEMBERS_ROWS: RangeInclusive<usize> = 64..=10_000;
 /// The inputs that such a table may have, so that all members fit in little memory.
 pub const MEMBERS_INPUTS: usize = 500;
 
-const OPTIMIZERS: &[&str] = &["sgd", "rmsprop", "adagrad", "adam", "adamw"];
-const SCHEDULES: &[&str] = &[
-    "constant",
-    "step",
-    "exponential",
-    "cosine",
-    "one_cycle",
-    "reduce_on_plateau",
-];
-const LOSSES: &[&str] = &[
-    "mse",
-    "mae",
-    "huber",
-    "quantile",
-    "binary_crossentropy",
-    "categorical_crossentropy",
-];
-
 /// Rows a step: small tables need the steps, large ones the speed. About 2·√rows, as a power of
 /// two from 32 to 4096.
 fn batch_size(rows: usize) -> usize {
@@ -79,12 +63,7 @@ fn positive(name: &str, value: Option<i64>) -> Result<Option<usize>, Error> {
 pub fn validation_fraction(arguments: &Arguments, options: &Options) -> Result<f64, Error> {
     match arguments.validation {
         None => Ok(VALIDATION),
-        Some(_)
-            if matches!(
-                options.validation_split,
-                Some(super::options::ValidationSplit::Column(_))
-            ) =>
-        {
+        Some(_) if matches!(options.validation_split, Some(ValidationSplit::Column(_))) => {
             Err(Error::argument(
                 "validation",
                 "must be NULL when option \"validation_split\" names a column",
@@ -121,162 +100,120 @@ fn weight_decay(optimizer: &OptimizerSpec) -> f64 {
 
 /// The loss, with what belongs to it.
 pub fn loss(options: &Options, head: Head) -> Result<LossSpec, Error> {
-    let name = options.loss.as_deref().map(str::to_lowercase);
-    let name = name.as_deref().unwrap_or(match head {
-        Head::Regression { .. } if options.quantiles.is_some() => "quantile",
-        Head::Regression { .. } => "mse",
-        Head::Binary | Head::MultiLabel { .. } => "binary_crossentropy",
-        Head::Multiclass { .. } => "categorical_crossentropy",
-    });
-    let fits = match name {
-        "mse" | "mae" | "huber" | "quantile" => matches!(head, Head::Regression { .. }),
-        "binary_crossentropy" => matches!(head, Head::Binary | Head::MultiLabel { .. }),
-        "categorical_crossentropy" => matches!(head, Head::Binary | Head::Multiclass { .. }),
-        _ => return Err(unknown("loss", name, LOSSES)),
+    let is_number = matches!(head, Head::Regression { .. });
+    let mut loss = match (&options.loss, &options.quantiles) {
+        (Some(asked), _) => asked.clone(),
+        (None, Some(quantiles)) if is_number => LossSpec::Quantile {
+            quantiles: quantiles.iter().map(|&quantile| quantile as f32).collect(),
+        },
+        _ => LossSpec::default_for(head),
     };
-    if !fits {
+    if !loss.fits(head) {
+        let what = match head {
+            Head::Regression { .. } => "Numbers",
+            Head::MultiLabel { .. } => "Labels",
+            Head::Binary | Head::Multiclass { .. } => "Classes",
+        };
         return Err(Error::Value {
             name: "option \"loss\"".into(),
-            problem: format!("cannot be \"{name}\" for this target"),
-            hint: Some(match head {
-                Head::Regression { .. } => "Numbers take mse, mae, huber or quantile.".into(),
-                Head::MultiLabel { .. } => "Labels take binary_crossentropy.".into(),
-                _ => "Classes take binary_crossentropy or categorical_crossentropy.".into(),
-            }),
+            problem: format!("cannot be \"{}\" for this target", loss.name()),
+            hint: Some(format!("{what} take {}.", LossSpec::names_for(head))),
         });
     }
-    let only = |given: bool, option: &str, with: &str| {
-        if given && name != with {
+    match (&mut loss, options.delta) {
+        (LossSpec::Huber { delta }, Some(given)) => *delta = given as f32,
+        (_, Some(_)) => return Err(Error::option("delta", "goes with the loss huber only")),
+        _ => {}
+    }
+    match (&mut loss, &options.quantiles) {
+        (LossSpec::Quantile { quantiles }, Some(given)) => {
+            *quantiles = given.iter().map(|&quantile| quantile as f32).collect();
+        }
+        (_, Some(_)) => {
             return Err(Error::option(
-                option,
-                &format!("goes with the loss {with} only"),
+                "quantiles",
+                "goes with the loss quantile only",
             ));
         }
-        Ok(())
-    };
-    only(options.delta.is_some(), "delta", "huber")?;
-    only(options.quantiles.is_some(), "quantiles", "quantile")?;
-    if options
-        .label_smoothing
-        .is_some_and(|smoothing| smoothing > 0.0)
-        && matches!(head, Head::Regression { .. })
-    {
+        _ => {}
+    }
+    if options.label_smoothing.is_some_and(|share| share > 0.0) && is_number {
         return Err(Error::option("label_smoothing", "goes with classes only"));
     }
-    Ok(match name {
-        "mse" => LossSpec::Mse,
-        "mae" => LossSpec::Mae,
-        "huber" => LossSpec::Huber {
-            delta: options.delta.unwrap_or(1.0) as f32,
-        },
-        "quantile" => LossSpec::Quantile {
-            quantiles: options
-                .quantiles
-                .as_deref()
-                .unwrap_or(&[0.5])
-                .iter()
-                .map(|&quantile| quantile as f32)
-                .collect(),
-        },
-        "binary_crossentropy" => LossSpec::BinaryCrossentropy,
-        _ => LossSpec::CategoricalCrossentropy,
-    })
+    Ok(loss)
 }
 
 /// The optimizer with its settings, and the settings that are not its own refused.
 fn optimizer(arguments: &Arguments, options: &Options) -> Result<OptimizerSpec, Error> {
-    let name = arguments.optimizer.as_deref().map(str::to_lowercase);
-    let name = name.as_deref().unwrap_or("adamw");
-    if !OPTIMIZERS.contains(&name) {
-        return Err(unknown("optimizer", name, OPTIMIZERS));
-    }
-    let only = |given: bool, option: &str, with: &[&str]| {
-        if given && !with.contains(&name) {
-            let with = with.join(" and ");
-            return Err(Error::option(
-                option,
-                &format!("goes with the optimizers {with} only"),
-            ));
-        }
-        Ok(())
+    let name = arguments.optimizer.as_deref().unwrap_or("adamw");
+    let Some(mut optimizer) = OptimizerSpec::parse(name) else {
+        let known = OptimizerSpec::ALL.map(|optimizer| optimizer.name());
+        return Err(unknown("optimizer", &name.to_lowercase(), &known));
     };
-    only(options.momentum.is_some(), "momentum", &["sgd", "rmsprop"])?;
-    only(options.nesterov.is_some(), "nesterov", &["sgd"])?;
-    only(options.rho.is_some(), "rho", &["rmsprop"])?;
-    only(options.beta1.is_some(), "beta1", &["adam", "adamw"])?;
-    only(options.beta2.is_some(), "beta2", &["adam", "adamw"])?;
-    only(
-        options.epsilon.is_some(),
-        "epsilon",
-        &["rmsprop", "adagrad", "adam", "adamw"],
-    )?;
-    let (beta1, beta2) = (options.beta1.unwrap_or(0.9), options.beta2.unwrap_or(0.999));
-    let momentum = options.momentum.unwrap_or(0.0);
-    let epsilon = options.epsilon;
-    if options.nesterov == Some(true) && momentum == 0.0 {
-        return Err(Error::option("nesterov", "needs a momentum above 0"));
+    let only = |option: &str, with: &[&str]| {
+        let with = with.join(" and ");
+        Err(Error::option(
+            option,
+            &format!("goes with the optimizers {with} only"),
+        ))
+    };
+    for (option, given) in [
+        ("momentum", options.momentum),
+        ("rho", options.rho),
+        ("beta1", options.beta1),
+        ("beta2", options.beta2),
+        ("epsilon", options.epsilon),
+    ] {
+        let Some(given) = given else {
+            continue;
+        };
+        match number_of(&mut optimizer, option) {
+            Some(value) => *value = given,
+            None => {
+                let mut all = OptimizerSpec::ALL;
+                let takers = all.iter_mut().filter_map(|one| {
+                    let name = one.name();
+                    number_of(one, option).map(|_| name)
+                });
+                return only(option, &takers.collect::<Vec<_>>());
+            }
+        }
     }
-    Ok(match name {
-        "sgd" => OptimizerSpec::Sgd {
-            momentum,
-            nesterov: options.nesterov.unwrap_or(false),
-        },
-        "rmsprop" => OptimizerSpec::RmsProp {
-            rho: options.rho.unwrap_or(0.99),
-            momentum,
-            epsilon: epsilon.unwrap_or(1e-8),
-        },
-        "adagrad" => OptimizerSpec::Adagrad {
-            epsilon: epsilon.unwrap_or(1e-10),
-        },
-        "adam" => OptimizerSpec::Adam {
-            beta1,
-            beta2,
-            epsilon: epsilon.unwrap_or(1e-8),
-        },
-        _ => OptimizerSpec::AdamW {
-            beta1,
-            beta2,
-            epsilon: epsilon.unwrap_or(1e-8),
-        },
-    })
+    match (&mut optimizer, options.nesterov) {
+        (OptimizerSpec::Sgd { momentum, nesterov }, Some(given)) => {
+            if given && *momentum == 0.0 {
+                return Err(Error::option("nesterov", "needs a momentum above 0"));
+            }
+            *nesterov = given;
+        }
+        (_, Some(_)) => return only("nesterov", &["sgd"]),
+        _ => {}
+    }
+    Ok(optimizer)
 }
 
-fn schedule(options: &Options) -> Result<ScheduleSpec, Error> {
-    let name = options.schedule.as_deref().map(str::to_lowercase);
-    let name = name.as_deref().unwrap_or("cosine");
-    let gamma = options.gamma;
-    Ok(match name {
-        "constant" => ScheduleSpec::Constant,
-        "step" => ScheduleSpec::Step {
-            step_size: options.step_size.unwrap_or(10),
-            gamma: gamma.unwrap_or(0.1),
-        },
-        "exponential" => ScheduleSpec::Exponential {
-            gamma: gamma.unwrap_or(0.95),
-        },
-        "cosine" => ScheduleSpec::Cosine,
-        "one_cycle" => ScheduleSpec::OneCycle,
-        "reduce_on_plateau" => ScheduleSpec::ReduceOnPlateau {
-            gamma: gamma.unwrap_or(0.1),
-            patience: options.step_size.unwrap_or(10),
-        },
-        _ => return Err(unknown("schedule", name, SCHEDULES)),
-    })
+/// The number of this name among an optimizer's settings.
+fn number_of<'a>(optimizer: &'a mut OptimizerSpec, name: &str) -> Option<&'a mut f64> {
+    let mut numbers = optimizer.numbers().into_iter();
+    numbers.find_map(|(own, _, value)| (own == name).then_some(value))
 }
 
-/// How weights start.
-pub fn initializer(options: &Options) -> Result<Initializer, Error> {
-    match options.initializer.as_deref() {
-        None => Ok(Initializer::default()),
-        Some(name) => Initializer::parse(name).ok_or_else(|| {
-            unknown(
-                "initializer",
-                name,
-                &Initializer::ALL.map(Initializer::name),
-            )
-        }),
+/// The schedule with its settings.
+fn schedule(options: &Options) -> ScheduleSpec {
+    let mut schedule = options.schedule.unwrap_or(ScheduleSpec::Cosine);
+    let (factor, epochs) = match &mut schedule {
+        ScheduleSpec::Constant | ScheduleSpec::Cosine | ScheduleSpec::OneCycle => (None, None),
+        ScheduleSpec::Exponential { gamma } => (Some(gamma), None),
+        ScheduleSpec::Step { gamma, step_size } => (Some(gamma), Some(step_size)),
+        ScheduleSpec::ReduceOnPlateau { gamma, patience } => (Some(gamma), Some(patience)),
+    };
+    if let (Some(factor), Some(given)) = (factor, options.gamma) {
+        *factor = given;
     }
+    if let (Some(epochs), Some(given)) = (epochs, options.step_size) {
+        *epochs = given;
+    }
+    schedule
 }
 
 /// The weight of each class in the order of the network's labels: of two, negative and positive.
@@ -352,19 +289,12 @@ pub fn check(arguments: &Arguments, options: &Options) -> Result<(), Error> {
     check_learning_rate(arguments)?;
     validation_fraction(arguments, options)?;
     optimizer(arguments, options)?;
-    schedule(options)?;
-    initializer(options)?;
-    if let Some(name) = options.loss.as_deref()
-        && !LOSSES.contains(&name.to_lowercase().as_str())
-    {
-        return Err(unknown("loss", name, LOSSES));
-    }
     Ok(())
 }
 
 fn check_learning_rate(arguments: &Arguments) -> Result<(), Error> {
     match arguments.learning_rate {
-        Some(rate) if !(rate > 0.0 && rate.is_finite()) => {
+        Some(rate) if !TrainOptions::LEARNING_RATE.contains(rate) => {
             Err(Error::argument("learning_rate", "must be greater than 0"))
         }
         _ => Ok(()),
@@ -384,20 +314,12 @@ pub fn train_options(
     let epochs = given_epochs.unwrap_or_else(|| epochs(rows));
     check_learning_rate(arguments)?;
     let held_out = rows_validated > 0;
-    for (given, option) in [
-        (
-            options.early_stopping.is_some_and(|patience| patience > 0),
-            "early_stopping",
-        ),
-        (options.restore_best == Some(true), "restore_best"),
-    ] {
-        if given && !held_out {
-            return Err(Error::Value {
-                name: format!("option \"{option}\""),
-                problem: "needs validation rows".into(),
-                hint: Some("Hold some rows out with validation => 0.2.".into()),
-            });
-        }
+    if let (false, Some(option)) = (held_out, options.needs_validation()) {
+        return Err(Error::Value {
+            name: format!("option \"{option}\""),
+            problem: "needs validation rows".into(),
+            hint: Some("Hold some rows out with validation => 0.2.".into()),
+        });
     }
     let early_stopping = match (options.early_stopping, given_epochs) {
         (Some(patience), _) => patience,
@@ -415,7 +337,7 @@ pub fn train_options(
             .unwrap_or_else(|| learning_rate(&optimizer)),
         optimizer,
         loss: loss(options, head)?,
-        schedule: schedule(options)?,
+        schedule: schedule(options),
         warmup: options.warmup.unwrap_or(0.0),
         gradient_clip: options.gradient_clip,
         l1: options.l1.unwrap_or(0.0),
@@ -432,18 +354,4 @@ pub fn train_options(
         keep_optimizer_state: options.keep_optimizer.unwrap_or(false),
         ..TrainOptions::default()
     })
-}
-
-fn unknown(what: &str, name: &str, known: &[&str]) -> Error {
-    Error::Value {
-        name: format!("\"{name}\""),
-        problem: format!("is no {what} that is known"),
-        hint: Some(match nearest(name, known) {
-            Some(nearest) => format!(
-                "Perhaps you mean \"{nearest}\"; known are {}.",
-                known.join(", ")
-            ),
-            None => format!("Known are {}.", known.join(", ")),
-        }),
-    }
 }

@@ -1,77 +1,12 @@
-//! What is taken from the rows ahead of the loop: the side of the split each is on, that its weight
-//! is one, and how the features are treated.
+//! How the features are treated, by the rows that are trained on.
 
 use super::error::Error;
 use super::job::Job;
-use super::options::{Options, ValidationSplit};
 use crate::features::{
     self, BitMask, DEFAULT_STEPS, FeatureSet, Fit, FitRows, Ignored, LeftOut, Profile, RawRows,
-    Split, Steps,
+    Steps,
 };
 use crate::nn::{Architecture, InputForm};
-
-/// How rows are held out.
-pub(super) fn split_of(job: &Job<'_>) -> Split {
-    if let Some(position) = job.plan.flag {
-        return Split::Flag { position };
-    }
-    if let Some(position) = job.plan.group {
-        return Split::Group { position };
-    }
-    match job.options.validation_split {
-        Some(ValidationSplit::Random) => Split::Random,
-        Some(ValidationSplit::Last) => match job.plan.sequence.as_ref().and_then(|s| s.newest) {
-            Some(position) => Split::Newest { position },
-            None => Split::Last,
-        },
-        _ => Split::Stratified,
-    }
-}
-
-/// Checks that every row has a weight.
-///
-/// # Errors
-/// When one is NULL, negative or infinite, or none of those trained on is above 0.
-pub(super) fn check_weights(
-    position: usize,
-    options: &Options,
-    rows: &mut dyn RawRows,
-    is_training: &BitMask,
-    stop: &mut dyn FnMut() -> bool,
-) -> Result<(), Error> {
-    let (mut bad, mut some) = (false, false);
-    features::pass(rows, stop, |start, block| {
-        let weights = block.columns.get(position);
-        bad |= weights.is_none_or(|values| {
-            !values.all_numbers(|weight| weight >= 0.0 && weight <= f64::from(f32::MAX))
-        });
-        let counts = |row: usize| {
-            let weight = weights.and_then(|weights| weights.number(row));
-            is_training.get(start + row) && weight.is_some_and(|weight| weight > 0.0)
-        };
-        some = some || (0..block.rows).any(counts);
-        Ok(())
-    })?;
-    if bad {
-        let column = options.sample_weight.as_deref().unwrap_or_default();
-        return Err(Error::Value {
-            name: "option \"sample_weight\"".into(),
-            problem: format!(
-                "names column \"{column}\", which is NULL, negative or infinite in a row"
-            ),
-            hint: Some("Give every row a weight of at least 0.".into()),
-        });
-    }
-    if !some {
-        let column = options.sample_weight.as_deref().unwrap_or_default();
-        return Err(Error::Value {
-            name: "option \"sample_weight\"".into(),
-            problem: format!("names column \"{column}\", which is 0 in every training row"),
-            hint: Some("Give the rows that are to be learnt from a weight above 0.".into()),
-        });
-    }
-    Ok(())
-}
 
 /// The features with their treatments, fitted to the training rows or kept by a warm start. `mask`
 /// has the examples that are trained on.

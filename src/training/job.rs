@@ -41,6 +41,12 @@ impl Job<'_> {
     pub(super) fn warm_start(&self) -> bool {
         self.options.goes_on()
     }
+
+    /// The target's dictionary, if it is of texts.
+    pub(super) fn target_words(&self) -> Option<&Dictionary> {
+        let words = self.dictionaries.get(self.plan.at.target);
+        words.and_then(Option::as_ref)
+    }
 }
 
 /// Whoever watches a training: told of its progress, asked whether to go on.
@@ -90,9 +96,8 @@ pub struct Outcome {
     pub rows_trained: usize,
     /// Rows, or sequences of them, held out.
     pub rows_validated: usize,
-    /// What is kept of the rows, so that a later version knows them again; nothing where an earlier
-    /// one did not tell its own.
-    pub seen: Option<Vec<u8>>,
+    /// What is kept of the rows, so that a later version knows them again: [`SeenRows`] as bytes.
+    pub seen: Vec<u8>,
     /// Seconds it took, reading the query not counted.
     pub seconds: f64,
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::error::Error;
-use crate::features::Target;
+use crate::features::{Target, positive_probability};
 use crate::metrics::{Binary, MultiLabel, MultiOutput, Multiclass, Quantiles, Regression};
 
 /// What is true of a row.
@@ -81,8 +81,7 @@ impl<'a> Judge<'a> {
             }
             (Kind::Multiclass(metrics), Truth::Class(class)) => metrics.push(outputs, class)?,
             (Kind::Regression(metrics), Truth::Number(actual)) => {
-                let output = outputs.first().copied().unwrap_or(f32::NAN);
-                metrics.push(self.target.decode(0, output), actual);
+                metrics.push(self.target.value(outputs), actual);
             }
             (Kind::Outputs(metrics), Truth::Numbers(actual)) if actual.len() == outputs.len() => {
                 let pairs = outputs.iter().zip(actual).enumerate();
@@ -165,10 +164,4 @@ pub fn metrics_json(metrics: &[(Cow<'static, str>, Option<f64>)]) -> Value {
         .map(|(name, value)| (name.to_string(), value.map_or(Value::Null, Value::from)))
         .collect();
     Value::Object(map)
-}
-
-/// The positive class's probability: the only output of a sigmoid, the second of a softmax.
-#[inline]
-pub fn positive_probability(outputs: &[f32]) -> f64 {
-    outputs.last().copied().map_or(f64::NAN, f64::from)
 }

@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use super::error::Error;
 use super::job::Observer;
-use super::judge::{Judge, Truth, metrics_json, positive_probability};
+use super::judge::{Judge, Truth, metrics_json};
 use super::memory_source::{ExampleBlocks, Picked};
 use super::source::{Encoding, ExampleReader, SharedRows};
-use crate::features::{self, Arrays, BitMask, Block, Labels, Profile, Target};
+use crate::features::{self, Arrays, BitMask, Block, Profile, Target};
 use crate::nn::{Crew, Predictor, Scratch, Stop, parallel};
 
 /// Examples that are judged together, at most.
@@ -29,8 +29,6 @@ const SCORE_SAMPLE: usize = 65_536;
 pub(super) struct JudgeInput<'a> {
     pub(super) predictor: &'a Predictor,
     pub(super) target: &'a Target,
-    pub(super) labels: &'a Labels,
-    pub(super) target_at: usize,
     pub(super) encoding: &'a Encoding<'a>,
     pub(super) outputs: usize,
     /// Multiplications of an example.
@@ -140,7 +138,10 @@ fn note_truths(
 ) {
     if input.target.is_array() {
         for row in rows {
-            input.labels.actual(block, input.target_at, row, actual);
+            input
+                .encoding
+                .labels
+                .actual(block, input.encoding.target_at, row, actual);
             arrays.push(actual);
         }
     } else {
@@ -267,12 +268,16 @@ pub(super) fn judge_rows<'a>(
 
 /// What is true of a row.
 fn truth(input: &JudgeInput<'_>, block: &Block, row: usize) -> Truth<'static> {
-    match input.labels.class(block, input.target_at, row) {
+    match input
+        .encoding
+        .labels
+        .class(block, input.encoding.target_at, row)
+    {
         Some(class) => Truth::Class(class),
         None => Truth::Number(
             block
                 .columns
-                .get(input.target_at)
+                .get(input.encoding.target_at)
                 .and_then(|values| values.number(row))
                 .unwrap_or(f64::NAN),
         ),
@@ -289,12 +294,14 @@ fn score(target: &Target, outputs: &[f32]) -> f64 {
                 .map(|(i, &y)| target.decode(i, y));
             decoded.sum::<f64>() / outputs.len() as f64
         }
-        Target::Regression { .. } => target.decode(0, outputs.first().copied().unwrap_or(f32::NAN)),
-        Target::Classes { classes, .. } if classes.len() == 2 => positive_probability(outputs),
-        Target::Classes { .. } | Target::Labels { .. } => outputs
-            .iter()
-            .copied()
-            .map(f64::from)
-            .fold(f64::NEG_INFINITY, f64::max),
+        Target::Classes { classes, .. } if classes.len() > 2 => likeliest(outputs),
+        Target::Labels { .. } => likeliest(outputs),
+        Target::Regression { .. } | Target::Classes { .. } => target.value(outputs),
     }
+}
+
+/// The largest probability of a row.
+fn likeliest(outputs: &[f32]) -> f64 {
+    let outputs = outputs.iter().copied().map(f64::from);
+    outputs.fold(f64::NEG_INFINITY, f64::max)
 }

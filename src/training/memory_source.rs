@@ -101,7 +101,7 @@ impl MemorySource {
         let mut encoded = Encoded {
             rows: count,
             x: vec![0.0; count * encoding.width()],
-            y: vec![0.0; count * encoding.targets],
+            y: vec![0.0; count * encoding.targets()],
             weight: vec![0.0; weights],
             fold: Vec::new(),
         };
@@ -140,7 +140,7 @@ fn encode_blocks(
         Part {
             rows,
             x: take(&mut x, count * encoding.width()),
-            y: take(&mut y, count * encoding.targets),
+            y: take(&mut y, count * encoding.targets()),
             weight: match encoding.weight {
                 Some(_) => take(&mut weight, count),
                 None => &mut [],
@@ -155,7 +155,7 @@ fn encode_blocks(
                 .features
                 .encode_rows(block, rows.clone(), take(&mut x, rows.len() * width))?;
             targets.clear();
-            (encoding.target)(block, rows.clone(), targets)?;
+            encoding.write_targets(block, rows.clone(), targets)?;
             take(&mut y, targets.len()).copy_from_slice(targets);
             if let Some(Values::Number(weights)) =
                 encoding.weight.and_then(|at| block.columns.get(at))

@@ -3,51 +3,14 @@
 use serde_json::{Map, Value};
 
 use super::error::Error;
+use super::nearest::nearest;
+use super::option_values::{
+    ClassWeights, Deploy, ValidationSplit, at_most, boolean, class, class_weights, column, columns,
+    deploy, initializer, loss, number, quantiles, scale, schedule, validation_split, whole,
+};
+use crate::features::Scale;
 use crate::nn::architecture::MAX_MEMBERS;
-
-/// The known keys, in the order of the documentation.
-const KEYS: &[&str] = &[
-    "l1",
-    "l2",
-    "weight_decay",
-    "dropout",
-    "members",
-    "momentum",
-    "nesterov",
-    "rho",
-    "beta1",
-    "beta2",
-    "epsilon",
-    "schedule",
-    "gamma",
-    "step_size",
-    "warmup",
-    "gradient_clip",
-    "early_stopping",
-    "restore_best",
-    "shuffle",
-    "initializer",
-    "class_weights",
-    "sample_weight",
-    "label_smoothing",
-    "loss",
-    "delta",
-    "quantiles",
-    "target_scale",
-    "validation_split",
-    "validation_group",
-    "sequence_by",
-    "order_by",
-    "sequence_length",
-    "threshold",
-    "positive_class",
-    "deploy",
-    "warm_start",
-    "add_features",
-    "keep_optimizer",
-    "verbose",
-    "threads",
-];
+use crate::nn::{Initializer, LossSpec, OptimizerSpec, Range, ScheduleSpec, TrainOptions};
 
 /// Arguments of `neural.train` that are easily taken for options.
 const ARGUMENTS: &[&str] = &[
@@ -62,126 +25,118 @@ const ARGUMENTS: &[&str] = &[
     "seed",
 ];
 
-/// How the classes weigh in the loss.
-#[derive(Debug, Clone, PartialEq)]
-pub enum ClassWeights {
-    /// Inversely to their frequency among the training rows: rows / (classes · rows of the class).
-    Balanced,
-    /// By name; a class that is not named weighs 1.
-    Named(Vec<(String, f64)>),
+/// Declares the options, one a line: what it is for, its name, its type, and what reads its value.
+macro_rules! options {
+    ($($(#[$about:meta])+ $name:ident: $kind:ty = $read:expr;)+) => {
+        /// The options of `neural.train`; `None` is "not given".
+        #[derive(Debug, Clone, Default, PartialEq)]
+        pub struct Options {
+            $($(#[$about])+ pub $name: Option<$kind>,)+
+        }
+
+        impl Options {
+            /// The known keys, in the order of the documentation.
+            const KEYS: &[&str] = &[$(stringify!($name)),+];
+
+            /// Reads the values of keys that are all known; JSON null is "not given".
+            fn read(map: &Map<String, Value>) -> Result<Options, Error> {
+                let given = |key: &'static str| {
+                    map.get(key).filter(|value| !value.is_null()).map(|value| (key, value))
+                };
+                Ok(Options {
+                    $($name: match given(stringify!($name)) {
+                        Some((key, value)) => Some($read(key, value)?),
+                        None => None,
+                    },)+
+                })
+            }
+        }
+    };
 }
 
-/// Whether a new version becomes the deployed one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Deploy {
-    /// It does.
-    #[default]
-    Always,
-    /// It is stored only.
-    Never,
-    /// If it was judged better than the deployed one, or none is deployed.
-    IfBetter,
-}
-
-/// Which rows are held out.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum ValidationSplit {
-    /// By lot, each class in proportion (for regression: by lot).
-    #[default]
-    Stratified,
-    /// By lot.
-    Random,
-    /// The last rows in the query's order.
-    Last,
-    /// The rows in which this boolean column is true.
-    Column(String),
-}
-
-/// The options of `neural.train`; `None` is "not given".
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Options {
+options! {
     /// Factor of the sum of absolute weights.
-    pub l1: Option<f64>,
+    l1: f64 = number(TrainOptions::PENALTY);
     /// Factor of the sum of squared weights.
-    pub l2: Option<f64>,
+    l2: f64 = number(TrainOptions::PENALTY);
     /// Decoupled decay, in PyTorch's sense.
-    pub weight_decay: Option<f64>,
+    weight_decay: f64 = number(TrainOptions::PENALTY);
     /// Rate of the dropout after each hidden layer of the default architecture.
-    pub dropout: Option<f64>,
+    dropout: f64 = number(Range::BelowOne);
     /// How many networks are trained side by side; the prediction is the mean of theirs.
-    pub members: Option<usize>,
+    members: usize = at_most(MAX_MEMBERS);
     /// Momentum of `sgd` and `rmsprop`.
-    pub momentum: Option<f64>,
+    momentum: f64 = number(OptimizerSpec::SMOOTHING);
     /// Nesterov's form of momentum.
-    pub nesterov: Option<bool>,
+    nesterov: bool = boolean;
     /// Decay of `rmsprop`'s mean square.
-    pub rho: Option<f64>,
+    rho: f64 = number(OptimizerSpec::SMOOTHING);
     /// Decay of `adam`'s first moment.
-    pub beta1: Option<f64>,
+    beta1: f64 = number(OptimizerSpec::SMOOTHING);
     /// Decay of `adam`'s second moment.
-    pub beta2: Option<f64>,
+    beta2: f64 = number(OptimizerSpec::SMOOTHING);
     /// What keeps a denominator from zero.
-    pub epsilon: Option<f64>,
-    /// The learning rate's schedule.
-    pub schedule: Option<String>,
+    epsilon: f64 = number(OptimizerSpec::EPSILON);
+    /// The learning rate's schedule, its settings aside.
+    schedule: ScheduleSpec = schedule;
     /// Factor of the schedules that decay.
-    pub gamma: Option<f64>,
+    gamma: f64 = number(ScheduleSpec::GAMMA);
     /// Epochs between the steps of `step`, or of patience in `reduce_on_plateau`.
-    pub step_size: Option<usize>,
+    step_size: usize = whole(1);
     /// How long the learning rate first rises: below 1 a share of all steps, else epochs.
-    pub warmup: Option<f64>,
+    warmup: f64 = number(TrainOptions::WARMUP);
     /// Largest norm of the whole gradient.
-    pub gradient_clip: Option<f64>,
+    gradient_clip: f64 = number(TrainOptions::GRADIENT_CLIP);
     /// Epochs without a better validation loss after which training ends; 0 never.
-    pub early_stopping: Option<usize>,
+    early_stopping: usize = whole(0);
     /// Whether the weights of the best epoch are kept rather than the last one's.
-    pub restore_best: Option<bool>,
+    restore_best: bool = boolean;
     /// Whether each epoch has an order of its own.
-    pub shuffle: Option<bool>,
+    shuffle: bool = boolean;
     /// How weights start.
-    pub initializer: Option<String>,
+    initializer: Initializer = initializer;
     /// How the classes weigh.
-    pub class_weights: Option<ClassWeights>,
+    class_weights: ClassWeights = class_weights;
     /// The column that holds each row's weight.
-    pub sample_weight: Option<String>,
+    sample_weight: String = column;
     /// Share of the target spread evenly over the classes.
-    pub label_smoothing: Option<f64>,
-    /// The loss's name.
-    pub loss: Option<String>,
+    label_smoothing: f64 = number(LossSpec::LABEL_SMOOTHING);
+    /// The loss, its settings aside.
+    loss: LossSpec = loss;
     /// Where `huber` turns from square to straight.
-    pub delta: Option<f64>,
+    delta: f64 = number(LossSpec::DELTA);
     /// The quantiles of the quantile loss, one output each.
-    pub quantiles: Option<Vec<f64>>,
+    quantiles: Vec<f64> = quantiles;
     /// How a numeric target is scaled.
-    pub target_scale: Option<String>,
+    target_scale: Scale = scale;
     /// Which rows are held out.
-    pub validation_split: Option<ValidationSplit>,
+    validation_split: ValidationSplit = validation_split;
     /// The column whose values stay on one side of the split.
-    pub validation_group: Option<String>,
+    validation_group: String = column;
     /// The columns whose values tell sequences apart: rows that agree in all of them are the steps
     /// of one.
-    pub sequence_by: Option<Vec<String>>,
+    sequence_by: Vec<String> = columns;
     /// The columns by which the steps of a sequence are ordered, oldest first.
-    pub order_by: Option<Vec<String>>,
+    order_by: Vec<String> = columns;
     /// Most steps of a sequence.
-    pub sequence_length: Option<usize>,
+    sequence_length: usize = whole(1);
     /// The probability from which a row belongs to the positive class.
-    pub threshold: Option<f64>,
+    threshold: f64 = number(Range::Share);
     /// The class whose probability `predict` gives.
-    pub positive_class: Option<String>,
+    positive_class: String = class;
     /// Whether the new version is deployed.
-    pub deploy: Option<Deploy>,
+    deploy: Deploy = deploy;
     /// Whether training starts from the deployed version.
-    pub warm_start: Option<bool>,
+    warm_start: bool = boolean;
     /// The columns that become features beside those of the deployed version, whose weights the
     /// training starts from.
-    pub add_features: Option<Vec<String>>,
+    add_features: Vec<String> = columns;
     /// Whether the optimizer's state is kept in the version, for a warm start.
-    pub keep_optimizer: Option<bool>,
+    keep_optimizer: bool = boolean;
     /// Whether notices are given.
-    pub verbose: Option<bool>,
+    verbose: bool = boolean;
     /// Training threads, instead of the setting.
-    pub threads: Option<usize>,
+    threads: usize = whole(0);
 }
 
 impl Options {
@@ -202,83 +157,14 @@ impl Options {
                     hint: Some(format!("Write {key} => … in the call.")),
                 });
             }
-            if !KEYS.contains(&key.as_str()) {
+            if !Options::KEYS.contains(&key.as_str()) {
                 return Err(Error::UnknownOption {
                     key: key.clone(),
-                    nearest: nearest(key, KEYS),
+                    nearest: nearest(key, Options::KEYS),
                 });
             }
         }
-        let read = Reader { map };
-        let options = Options {
-            l1: read.number("l1", 0.0, f64::MAX)?,
-            l2: read.number("l2", 0.0, f64::MAX)?,
-            weight_decay: read.number("weight_decay", 0.0, f64::MAX)?,
-            dropout: read
-                .number("dropout", 0.0, 1.0)?
-                .map(below_one("dropout"))
-                .transpose()?,
-            members: match read.whole("members", 1)? {
-                Some(members) if members > MAX_MEMBERS => {
-                    return Err(Error::option(
-                        "members",
-                        &format!("must be at most {MAX_MEMBERS}"),
-                    ));
-                }
-                members => members,
-            },
-            momentum: read.number("momentum", 0.0, 1.0)?,
-            nesterov: read.boolean("nesterov")?,
-            rho: read.number("rho", 0.0, 1.0)?,
-            beta1: read
-                .number("beta1", 0.0, 1.0)?
-                .map(below_one("beta1"))
-                .transpose()?,
-            beta2: read
-                .number("beta2", 0.0, 1.0)?
-                .map(below_one("beta2"))
-                .transpose()?,
-            epsilon: read.number("epsilon", 0.0, f64::MAX)?,
-            schedule: read.name("schedule")?,
-            gamma: read.number("gamma", 0.0, 1.0)?,
-            step_size: read.whole("step_size", 1)?,
-            warmup: read.number("warmup", 0.0, f64::MAX)?,
-            gradient_clip: read.number("gradient_clip", f64::MIN_POSITIVE, f64::MAX)?,
-            early_stopping: read.whole("early_stopping", 0)?,
-            restore_best: read.boolean("restore_best")?,
-            shuffle: read.boolean("shuffle")?,
-            initializer: read.name("initializer")?,
-            class_weights: read.class_weights()?,
-            sample_weight: read.name("sample_weight")?,
-            label_smoothing: read
-                .number("label_smoothing", 0.0, 1.0)?
-                .map(below_one("label_smoothing"))
-                .transpose()?,
-            loss: read.name("loss")?,
-            delta: read.number("delta", f64::MIN_POSITIVE, f64::MAX)?,
-            quantiles: read.quantiles()?,
-            target_scale: read.name("target_scale")?,
-            validation_split: read
-                .name("validation_split")?
-                .map(|text| match text.as_str() {
-                    "stratified" => ValidationSplit::Stratified,
-                    "random" => ValidationSplit::Random,
-                    "last" => ValidationSplit::Last,
-                    _ => ValidationSplit::Column(text),
-                }),
-            validation_group: read.name("validation_group")?,
-            sequence_by: read.columns("sequence_by")?,
-            order_by: read.columns("order_by")?,
-            sequence_length: read.whole("sequence_length", 1)?,
-            threshold: read.number("threshold", 0.0, 1.0)?,
-            positive_class: read.class_name("positive_class")?,
-            deploy: read.deploy()?,
-            warm_start: read.boolean("warm_start")?,
-            add_features: read.columns("add_features")?,
-            keep_optimizer: read.boolean("keep_optimizer")?,
-            verbose: read.boolean("verbose")?,
-            threads: read.whole("threads", 0)?,
-        };
+        let options = Options::read(map)?;
         options.check_sequences()?;
         if options.add_features.is_some() && options.warm_start == Some(false) {
             return Err(Error::option(
@@ -292,6 +178,15 @@ impl Options {
     /// Whether the training goes on from the deployed version's weights.
     pub fn goes_on(&self) -> bool {
         self.warm_start == Some(true) || self.add_features.is_some()
+    }
+
+    /// The option given that needs rows held out, if one does.
+    pub(super) fn needs_validation(&self) -> Option<&'static str> {
+        match (self.early_stopping, self.restore_best) {
+            (Some(1..), _) => Some("early_stopping"),
+            (_, Some(true)) => Some("restore_best"),
+            _ => None,
+        }
     }
 
     /// Sequences need both, what tells them apart and what orders their steps.
@@ -341,192 +236,6 @@ impl Options {
     }
 }
 
-/// The known word most like `word`, if one is like it at all.
-pub(crate) fn nearest(word: &str, known: &[&str]) -> Option<String> {
-    let word = word.to_lowercase();
-    known
-        .iter()
-        .map(|k| (strsim::jaro_winkler(&word, k), *k))
-        .filter(|(likeness, _)| *likeness > 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, k)| k.to_string())
-}
-
-fn below_one(key: &'static str) -> impl Fn(f64) -> Result<f64, Error> {
-    move |value| {
-        if value < 1.0 {
-            Ok(value)
-        } else {
-            Err(Error::option(key, "must be less than 1"))
-        }
-    }
-}
-
-struct Reader<'a> {
-    map: &'a Map<String, Value>,
-}
-
-impl Reader<'_> {
-    /// The value of a key; JSON null is "not given".
-    fn get(&self, key: &str) -> Option<&Value> {
-        self.map.get(key).filter(|value| !value.is_null())
-    }
-
-    fn number(&self, key: &'static str, low: f64, high: f64) -> Result<Option<f64>, Error> {
-        let Some(value) = self.get(key) else {
-            return Ok(None);
-        };
-        match value.as_f64() {
-            Some(number) if (low..=high).contains(&number) => Ok(Some(number)),
-            Some(_) if high == f64::MAX && low > 0.0 => {
-                Err(Error::option(key, "must be a number greater than 0"))
-            }
-            Some(_) if high == f64::MAX => {
-                Err(Error::option(key, "must be a number of at least 0"))
-            }
-            Some(_) => Err(Error::option(
-                key,
-                &format!("must be between {low} and {high}"),
-            )),
-            None => Err(Error::option(key, "must be a number")),
-        }
-    }
-
-    fn whole(&self, key: &'static str, low: usize) -> Result<Option<usize>, Error> {
-        let Some(value) = self.get(key) else {
-            return Ok(None);
-        };
-        value
-            .as_u64()
-            .filter(|&number| number >= low as u64 && number <= u64::from(u32::MAX))
-            .map(|number| Some(number as usize))
-            .ok_or_else(|| Error::option(key, &format!("must be a whole number of at least {low}")))
-    }
-
-    fn deploy(&self) -> Result<Option<Deploy>, Error> {
-        match self.get("deploy") {
-            None => Ok(None),
-            Some(Value::Bool(true)) => Ok(Some(Deploy::Always)),
-            Some(Value::Bool(false)) => Ok(Some(Deploy::Never)),
-            Some(Value::String(text)) if text == "if_better" => Ok(Some(Deploy::IfBetter)),
-            Some(_) => Err(Error::option(
-                "deploy",
-                "must be true, false or \"if_better\"",
-            )),
-        }
-    }
-
-    fn boolean(&self, key: &'static str) -> Result<Option<bool>, Error> {
-        let Some(value) = self.get(key) else {
-            return Ok(None);
-        };
-        value
-            .as_bool()
-            .map(Some)
-            .ok_or_else(|| Error::option(key, "must be true or false"))
-    }
-
-    fn name(&self, key: &'static str) -> Result<Option<String>, Error> {
-        let Some(value) = self.get(key) else {
-            return Ok(None);
-        };
-        value
-            .as_str()
-            .map(|text| Some(text.to_string()))
-            .ok_or_else(|| Error::option(key, "must be a string"))
-    }
-
-    /// The name of a column, or a list of some.
-    fn columns(&self, key: &'static str) -> Result<Option<Vec<String>>, Error> {
-        let bad = || {
-            Error::option(
-                key,
-                "must be a column's name or a list of different columns' names",
-            )
-        };
-        let Some(value) = self.get(key) else {
-            return Ok(None);
-        };
-        let list = match value {
-            Value::Array(list) => list.as_slice(),
-            one => std::slice::from_ref(one),
-        };
-        let mut columns: Vec<String> = Vec::with_capacity(list.len());
-        for name in list {
-            match name.as_str() {
-                Some(name) if !columns.iter().any(|known| known == name) => {
-                    columns.push(name.to_owned());
-                }
-                _ => return Err(bad()),
-            }
-        }
-        if columns.is_empty() {
-            return Err(bad());
-        }
-        Ok(Some(columns))
-    }
-
-    /// A class may be written as the value it is in the table: `1`, `true`, `"bad"`.
-    fn class_name(&self, key: &'static str) -> Result<Option<String>, Error> {
-        match self.get(key) {
-            None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text.clone())),
-            Some(value @ (Value::Number(_) | Value::Bool(_))) => Ok(Some(value.to_string())),
-            Some(_) => Err(Error::option(key, "must be a class's name")),
-        }
-    }
-
-    fn class_weights(&self) -> Result<Option<ClassWeights>, Error> {
-        let bad = || {
-            Error::option(
-                "class_weights",
-                "must be \"balanced\" or an object from class to a weight of at least 0",
-            )
-        };
-        match self.get("class_weights") {
-            None => Ok(None),
-            Some(Value::String(text)) if text == "balanced" => Ok(Some(ClassWeights::Balanced)),
-            Some(Value::Object(map)) => map
-                .iter()
-                .map(|(class, weight)| match weight.as_f64() {
-                    Some(weight) if weight.is_finite() && weight >= 0.0 => {
-                        Ok((class.clone(), weight))
-                    }
-                    _ => Err(bad()),
-                })
-                .collect::<Result<Vec<_>, _>>()
-                .map(|weights| Some(ClassWeights::Named(weights))),
-            Some(_) => Err(bad()),
-        }
-    }
-
-    fn quantiles(&self) -> Result<Option<Vec<f64>>, Error> {
-        let bad = || {
-            Error::option(
-                "quantiles",
-                "must be a rising list of numbers between 0 and 1, both excluded",
-            )
-        };
-        let Some(value) = self.get("quantiles") else {
-            return Ok(None);
-        };
-        let list = match value {
-            Value::Array(list) => list.as_slice(),
-            one => std::slice::from_ref(one),
-        };
-        let quantiles: Vec<f64> = list
-            .iter()
-            .map(|q| q.as_f64().ok_or_else(bad))
-            .collect::<Result<_, _>>()?;
-        let inside = quantiles.iter().all(|&q| q > 0.0 && q < 1.0);
-        let rising = quantiles.windows(2).all(|pair| pair[0] < pair[1]);
-        if quantiles.is_empty() || quantiles.len() > 100 || !inside || !rising {
-            return Err(bad());
-        }
-        Ok(Some(quantiles))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -546,6 +255,13 @@ mod tests {
         for bad in [
             json!([]),
             json!({"l1": -1}),
+            json!({"momentum": 1}),
+            json!({"gamma": 0}),
+            json!({"epsilon": 0}),
+            json!({"gradient_clip": 0}),
+            json!({"threshold": 1.5}),
+            json!({"loss": "mze"}),
+            json!({"target_scale": "wide"}),
             json!({"dropout": 1.0}),
             json!({"nesterov": 1}),
             json!({"quantiles": [0.9, 0.1]}),

@@ -2,31 +2,21 @@
 
 use serde_json::Value;
 
-use super::choose_architecture::{architecture_for, read_architecture};
+use super::call_order::CallOrder;
+use super::default_architecture::{Reading, default_architecture, read_architecture};
 use super::error::Error;
-use super::options::{Options, ValidationSplit, nearest};
+use super::option_values::ValidationSplit;
+use super::options::Options;
+use super::roles::{Given, Roles, SequencePlan};
 use crate::features::{
     ArrayShape, Column, Dictionary, Feature, FeatureSet, IgnoreSettings, Intake, Kind, Origin,
-    Request, TargetRequest, Task, Treatment, features_argument, parse_requests, quote_identifier,
+    Request, STEPS_INPUT, TargetRequest, Task, Treatment, features_argument, parse_requests,
     storage_kind, target_kind,
 };
-use crate::nn::Rank;
-
-/// A column of the query's result.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Given {
-    /// Its name.
-    pub name: String,
-    /// Its type's name.
-    pub sql_type: String,
-    /// Its type's family; `None` for a type that nothing here can read.
-    pub origin: Option<Origin>,
-    /// The family of an array's elements; `None` for what is no array.
-    pub element: Option<Origin>,
-}
+use crate::nn::{Architecture, Rank};
 
 /// A column that is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Read {
     /// Its place in the query's result.
     pub place: usize,
@@ -34,6 +24,22 @@ pub struct Read {
     pub kind: Kind,
     /// Whether a text is kept as a number that tells it from others.
     pub hashed: bool,
+    /// If it is read as a category the dictionary to read it with, which holds the levels that are
+    /// fixed beforehand.
+    pub dictionary: Option<Dictionary>,
+}
+
+/// Where among what is read the columns are that are no features.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Parts {
+    /// The target.
+    pub target: usize,
+    /// The rows' weights.
+    pub weight: Option<usize>,
+    /// The flag that holds rows out.
+    pub flag: Option<usize>,
+    /// The group whose rows stay together.
+    pub group: Option<usize>,
 }
 
 /// The parts of the query's columns. What is read comes in this order: the features in call
@@ -52,29 +58,10 @@ pub struct Plan {
     pub passed_over: Vec<String>,
     /// Every column that is read.
     pub reads: Vec<Read>,
-    /// For each column read as a category the dictionary to read it with, which holds the levels
-    /// that are fixed beforehand.
-    pub dictionaries: Vec<Option<Dictionary>>,
-    /// Where among `reads` the rows' weights are.
-    pub weight: Option<usize>,
-    /// Where the flag is that holds rows out.
-    pub flag: Option<usize>,
-    /// Where the group is whose rows stay together.
-    pub group: Option<usize>,
+    /// Where among these the others than the features are.
+    pub at: Parts,
     /// What makes sequences of the rows, if anything does.
     pub sequence: Option<SequencePlan>,
-}
-
-/// How a query's rows become sequences.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SequencePlan {
-    /// The places in the query's result of the columns in which the steps of a sequence agree.
-    pub by: Vec<usize>,
-    /// The places of the columns that order the steps.
-    pub order: Vec<usize>,
-    /// Where among `reads` the number is by which the newest sequences are told, when they are to
-    /// be held out.
-    pub newest: Option<usize>,
 }
 
 impl Plan {
@@ -95,263 +82,33 @@ impl Plan {
         options: &Options,
         signature: Option<&FeatureSet>,
     ) -> Result<Plan, Error> {
-        let place = |name: &str, asked_by: &str| {
-            given
-                .iter()
-                .position(|column| column.name == name)
-                .ok_or_else(|| {
-                    let names: Vec<&str> =
-                        given.iter().map(|column| column.name.as_str()).collect();
-                    let asked_by = match nearest(name, &names) {
-                        Some(near) => format!("Perhaps you mean \"{near}\": {asked_by}"),
-                        None => format!("The {asked_by}"),
-                    };
-                    Error::NoColumn {
-                        column: name.to_string(),
-                        asked_by,
-                    }
-                })
-        };
-        let target_place = place(target, "argument target")?;
-        let named = options.named_columns();
-        let mut apart = vec![target_place];
-        for (option, column) in &named {
-            let at = place(column, &format!("option {option}"))?;
-            if at == target_place {
-                return Err(Error::option(option, "names the target"));
-            }
-            apart.push(at);
-        }
-        let named_places = apart.split_off(1);
-        let mut sequence = sequence_plan(given, target_place, options, &place)?;
-        if let (Some(set), None) | (None, Some(set)) = (
-            signature.filter(|set| set.steps.is_some()),
-            signature.filter(|_| sequence.is_some()),
-        ) {
-            return Err(Error::Signature(match &set.steps {
-                Some(steps) => format!(
-                    "the model's earlier versions are of sequences; give option \"sequence_by\", \
-                     then \"{}\", and option \"order_by\"",
-                    steps.by.join("\", \"")
-                ),
-                None => "the model's earlier versions are of single rows, not of sequences".into(),
-            }));
-        }
-        apart.extend_from_slice(&named_places);
-        if let Some(sequence) = &sequence {
-            apart.extend(sequence.by.iter().chain(&sequence.order));
-        }
-        let (ignored, mut places): (Vec<usize>, Vec<usize>) = (0..given.len())
-            .filter(|place| !apart.contains(place))
-            .partition(|&place| is_ignored(features, &given[place].name));
-        let mut passed_over = Vec::new();
-        let parts = Apart {
-            target: target_place,
-            named: named
-                .iter()
-                .map(|(option, _)| *option)
-                .zip(named_places.iter().copied())
-                .collect(),
-            sequence: sequence.as_ref(),
-        };
-        let kept = signature.filter(|_| options.goes_on());
-        if let Some(signature) = signature {
-            let added = options.add_features.as_deref().unwrap_or_default();
-            let is_named = |name: &str| features.is_some_and(|f| f.get(name).is_some());
-            (places, passed_over) = in_call_order(given, &places, signature, added, &parts)?;
-            if kept.is_some() {
-                // What the network does not see is not read.
-                places.retain(|&place| {
-                    let known = signature.position(&given[place].name);
-                    known.is_none_or(|at| signature.features[at].is_used())
-                });
-            }
-            if let Some(&place) = passed_over.iter().find(|at| is_named(&given[**at].name)) {
-                return Err(Error::NewColumn {
-                    column: given[place].name.clone(),
-                });
-            }
-        }
-        let mut columns = Vec::with_capacity(places.len() + ignored.len());
-        for &place in &places {
-            let column = &given[place];
-            match column.origin {
-                Some(origin) => columns.push(Column::new(&column.name, &column.sql_type, origin)),
-                None => {
-                    return Err(Error::Features(crate::features::Error::Type {
-                        message: format!(
-                            "column \"{}\" is of type {}, which a feature cannot have",
-                            column.name, column.sql_type
-                        ),
-                        hint: Some(format!(
-                            "Cast it in the query, or leave it out with {}.",
-                            features_argument(&column.name, &"ignore".into())
-                        )),
-                    }));
-                }
-            }
-        }
+        let roles = Roles::find(given, target, options)?;
+        roles.check_form(signature)?;
+        let order = CallOrder::find(given, &roles, features, options, signature)?;
+        let mut columns = columns(given, &order)?;
+        roles.check_no_features(|name| features.is_some_and(|f| f.get(name).is_some()))?;
         // What is ignored is parsed too, so that it is known by name, and then forgotten.
-        columns.extend(ignored.iter().chain(&passed_over).map(|&place| {
-            let column = &given[place];
-            let origin = column.origin.unwrap_or(Origin::Text);
-            Column::new(&column.name, &column.sql_type, origin)
-        }));
-        for (place, column) in given.iter().enumerate() {
-            let asked = features.and_then(|features| features.get(&column.name));
-            if let (Some(_), Some(part)) = (asked, parts.part_of(place)) {
-                return Err(Error::Value {
-                    name: "features".into(),
-                    problem: match place == target_place {
-                        true => format!("names column \"{}\", which is the target", column.name),
-                        false => format!("names column \"{}\", as {part} does", column.name),
-                    },
-                    hint: Some("It is no feature: leave it out there.".into()),
-                });
-            }
-        }
         let mut requests = parse_requests(features, &columns)?;
-        columns.truncate(places.len());
-        requests.truncate(places.len());
-        let kept_feature = |name: &str| {
-            let set = kept?;
-            set.features.get(set.position(name)?)
+        columns.truncate(order.features.len());
+        requests.truncate(order.features.len());
+        let kept = signature.filter(|_| options.goes_on());
+        ask_for_new(&columns, &mut requests, signature, kept)?;
+        let mut reads = read_features(&order.features, &mut columns, &requests, kept);
+        let target = target_column(&given[roles.target], task)?;
+        let mut at = Parts {
+            target: reads.len(),
+            ..Parts::default()
         };
-        for (column, request) in columns.iter().zip(&mut requests) {
-            let earlier = signature.and_then(|set| set.features.get(set.position(&column.name)?));
-            request.known = earlier.is_some_and(Feature::is_used);
-            if kept_feature(&column.name).is_none() {
-                continue;
-            }
-            if request.named {
-                return Err(Error::Value {
-                    name: "features".into(),
-                    problem: format!(
-                        "says how to treat column \"{}\", whose treatment by the deployed version \
-                         is kept",
-                        column.name
-                    ),
-                    hint: Some(
-                        "Leave it out of features: a training that goes on from the deployed \
-                         version's weights keeps its scales and levels, too."
-                            .into(),
-                    ),
-                });
-            }
-            request.treatment = Treatment::Ignore(IgnoreSettings);
-        }
-        let mut dictionaries = Vec::with_capacity(columns.len() + 1);
-        for (column, request) in columns.iter_mut().zip(&requests) {
-            let fitted = kept_feature(&column.name);
-            column.kind = match fitted {
-                Some(feature) => feature.kind(),
-                None => storage_kind(request, column.origin),
-            };
-            dictionaries.push((column.kind == Kind::Category).then(|| match fitted {
-                Some(feature) => feature.dictionary(),
-                None => request.dictionary(),
-            }));
-        }
-        let target_column = {
-            let column = &given[target_place];
-            let readable = column.origin.filter(|origin| !origin.is_array());
-            let element = column
-                .element
-                .filter(|element| !matches!(element, Origin::Date | Origin::Timestamp));
-            let origin = readable.or(element).ok_or_else(|| {
-                Error::Features(crate::features::Error::Type {
-                    message: format!(
-                        "the target \"{}\" is of type {}, which cannot be predicted",
-                        column.name, column.sql_type
-                    ),
-                    hint: Some(
-                        "Cast it to a number, a boolean or text, or an array of these, in the \
-                         query."
-                            .into(),
-                    ),
-                })
-            })?;
-            let request = TargetRequest {
-                task,
-                ..TargetRequest::default()
-            };
-            Column {
-                kind: target_kind(&request, origin, readable.is_none()),
-                ..Column::new(&column.name, &column.sql_type, origin)
-            }
-        };
-        let mut reads: Vec<Read> = places
-            .iter()
-            .zip(&columns)
-            .map(|(&place, column)| Read {
-                place,
-                kind: column.kind,
-                hashed: false,
-            })
-            .collect();
         reads.push(Read {
-            place: target_place,
-            kind: target_column.kind,
-            hashed: false,
+            dictionary: target.kind.is_coded().then(Dictionary::new),
+            ..Read::new(roles.target, target.kind)
         });
-        dictionaries.push(target_column.kind.is_coded().then(Dictionary::new));
-        let (mut weight, mut flag, mut group) = (None, None, None);
-        for ((option, name), &place) in named.iter().zip(&named_places) {
-            let column = &given[place];
-            let at = reads.len();
-            let hashed = match (*option, column.origin) {
-                ("sample_weight", Some(origin)) if origin.is_number() => {
-                    weight = Some(at);
-                    false
-                }
-                ("validation_split", Some(Origin::Boolean)) => {
-                    flag = Some(at);
-                    false
-                }
-                ("validation_group", Some(origin)) if !origin.is_array() => {
-                    group = Some(at);
-                    !origin.is_number()
-                }
-                _ => {
-                    return Err(Error::option(
-                        option,
-                        &format!(
-                            "names column \"{name}\" of type {}, which it cannot take",
-                            column.sql_type
-                        ),
-                    ));
-                }
-            };
-            reads.push(Read {
-                place,
-                kind: Kind::Number,
-                hashed,
-            });
-            dictionaries.push(None);
-        }
+        read_named(given, &roles.named, &mut reads, &mut at)?;
+        let mut sequence = roles.sequence;
         if let Some(sequence) = &mut sequence
             && options.validation_split == Some(ValidationSplit::Last)
         {
-            let place = sequence.order.first().copied().unwrap_or_default();
-            let column = &given[place];
-            if !column.origin.is_some_and(Origin::is_number) {
-                return Err(Error::Value {
-                    name: "option \"validation_split\"".into(),
-                    problem: format!(
-                        "cannot be last: order_by's column \"{}\" is of type {}, by which the \
-                         newest sequences cannot be told",
-                        column.name, column.sql_type
-                    ),
-                    hint: Some("Order the steps by a date, a timestamp or a number.".into()),
-                });
-            }
-            sequence.newest = Some(reads.len());
-            reads.push(Read {
-                place,
-                kind: Kind::Number,
-                hashed: false,
-            });
-            dictionaries.push(None);
+            read_newest(given, sequence, &mut reads)?;
         }
         let names = |places: &[usize]| -> Vec<String> {
             let names = places.iter().map(|&place| given[place].name.clone());
@@ -360,16 +117,32 @@ impl Plan {
         Ok(Plan {
             features: columns,
             requests,
-            target: target_column,
-            ignored: names(&ignored),
-            passed_over: names(&passed_over),
+            target,
+            ignored: names(&order.ignored),
+            passed_over: names(&order.passed_over),
             reads,
-            dictionaries,
-            weight,
-            flag,
-            group,
+            at,
             sequence,
         })
+    }
+
+    /// The architecture that suits the columns where none is named.
+    ///
+    /// # Errors
+    /// As of [`default_architecture`].
+    pub(super) fn default_architecture(&self) -> Result<Architecture, Error> {
+        if self.sequence.is_some() {
+            return default_architecture(&[(STEPS_INPUT, Reading::Sequence)]);
+        }
+        let reading = |treatment: &Treatment| match treatment {
+            Treatment::Image(_) => Reading::Image,
+            Treatment::Sequence(_) => Reading::Sequence,
+            _ => Reading::Column,
+        };
+        let features: Vec<(&str, Reading)> = (self.features.iter().zip(&self.requests))
+            .map(|(column, request)| (column.name.as_str(), reading(&request.treatment)))
+            .collect();
+        default_architecture(&features)
     }
 
     /// Settles what the architecture decides: whether arrays that the user did not name are read as
@@ -388,7 +161,7 @@ impl Plan {
         }
         let architecture = match architecture {
             Some(given) => read_architecture(given)?,
-            None => architecture_for(self)?,
+            None => self.default_architecture()?,
         };
         let only = self.features.len() == 1;
         for (request, column) in self.requests.iter_mut().zip(&self.features) {
@@ -450,179 +223,189 @@ impl Plan {
             column.shape = shape;
         }
     }
+}
 
-    /// Where among `reads` the target is.
-    pub fn target_at(&self) -> usize {
-        self.features.len()
+impl Read {
+    fn new(place: usize, kind: Kind) -> Read {
+        Read {
+            place,
+            kind,
+            hashed: false,
+            dictionary: None,
+        }
     }
 }
 
-/// The columns that `sequence_by` and `order_by` name.
-fn sequence_plan(
-    given: &[Given],
-    target: usize,
-    options: &Options,
-    place: &dyn Fn(&str, &str) -> Result<usize, Error>,
-) -> Result<Option<SequencePlan>, Error> {
-    let (Some(by), Some(order)) = (&options.sequence_by, &options.order_by) else {
-        return Ok(None);
-    };
-    let places = |option: &str, columns: &[String]| {
-        let places = columns.iter().map(|column| {
-            let at = place(column, &format!("option {option}"))?;
-            if at == target {
-                return Err(Error::option(option, "names the target"));
-            }
-            Ok(at)
-        });
-        places.collect::<Result<Vec<usize>, Error>>()
-    };
-    let by = places("sequence_by", by)?;
-    let unreadable = |column: &&Given| column.origin.is_none_or(Origin::is_array);
-    if let Some(column) = by.iter().map(|&at| &given[at]).find(unreadable) {
-        return Err(Error::option(
-            "sequence_by",
-            &format!(
-                "names column \"{}\" of type {}, which it cannot take",
+/// The features as columns, and behind them those that are ignored or passed over.
+fn columns(given: &[Given], order: &CallOrder) -> Result<Vec<Column>, Error> {
+    let features = order.features.iter().map(|&place| {
+        let column = &given[place];
+        let origin = column.origin.ok_or_else(|| {
+            Error::Features(crate::features::Error::Type {
+                message: format!(
+                    "column \"{}\" is of type {}, which a feature cannot have",
+                    column.name, column.sql_type
+                ),
+                hint: Some(format!(
+                    "Cast it in the query, or leave it out with {}.",
+                    features_argument(&column.name, &"ignore".into())
+                )),
+            })
+        })?;
+        Ok(Column::new(&column.name, &column.sql_type, origin))
+    });
+    let mut columns = features.collect::<Result<Vec<Column>, Error>>()?;
+    let others = order.ignored.iter().chain(&order.passed_over);
+    columns.extend(others.map(|&place| {
+        let column = &given[place];
+        let origin = column.origin.unwrap_or(Origin::Text);
+        Column::new(&column.name, &column.sql_type, origin)
+    }));
+    Ok(columns)
+}
+
+/// The feature of an earlier version that has this name.
+fn feature_of<'a>(set: Option<&'a FeatureSet>, name: &str) -> Option<&'a Feature> {
+    let set = set?;
+    set.features.get(set.position(name)?)
+}
+
+/// Asks nothing of the features whose treatment is kept, and notes which ones are known.
+///
+/// # Errors
+/// `features` names one that is kept.
+fn ask_for_new(
+    columns: &[Column],
+    requests: &mut [Request],
+    signature: Option<&FeatureSet>,
+    kept: Option<&FeatureSet>,
+) -> Result<(), Error> {
+    for (column, request) in columns.iter().zip(requests) {
+        request.known = feature_of(signature, &column.name).is_some_and(Feature::is_used);
+        if feature_of(kept, &column.name).is_none() {
+            continue;
+        }
+        if request.named {
+            return Err(Error::Value {
+                name: "features".into(),
+                problem: format!(
+                    "says how to treat column \"{}\", whose treatment by the deployed version \
+                     is kept",
+                    column.name
+                ),
+                hint: Some(
+                    "Leave it out of features: a training that goes on from the deployed \
+                     version's weights keeps its scales and levels, too."
+                        .into(),
+                ),
+            });
+        }
+        request.treatment = Treatment::Ignore(IgnoreSettings);
+    }
+    Ok(())
+}
+
+/// How the features are read, which becomes their columns' kind.
+fn read_features(
+    places: &[usize],
+    columns: &mut [Column],
+    requests: &[Request],
+    kept: Option<&FeatureSet>,
+) -> Vec<Read> {
+    let features = columns.iter_mut().zip(requests).zip(places);
+    let reads = features.map(|((column, request), &place)| {
+        let fitted = feature_of(kept, &column.name);
+        column.kind = match fitted {
+            Some(feature) => feature.kind(),
+            None => storage_kind(request, column.origin),
+        };
+        Read {
+            dictionary: (column.kind == Kind::Category).then(|| match fitted {
+                Some(feature) => Dictionary::with_levels(feature.levels().unwrap_or_default()),
+                None => request.dictionary(),
+            }),
+            ..Read::new(place, column.kind)
+        }
+    });
+    reads.collect()
+}
+
+/// The target as a column.
+///
+/// # Errors
+/// A type that cannot be predicted.
+fn target_column(column: &Given, task: Option<Task>) -> Result<Column, Error> {
+    let readable = column.origin.filter(|origin| !origin.is_array());
+    let element = column
+        .element
+        .filter(|element| !matches!(element, Origin::Date | Origin::Timestamp));
+    let origin = readable.or(element).ok_or_else(|| {
+        Error::Features(crate::features::Error::Type {
+            message: format!(
+                "the target \"{}\" is of type {}, which cannot be predicted",
                 column.name, column.sql_type
             ),
-        ));
-    }
-    Ok(Some(SequencePlan {
-        by,
-        order: places("order_by", order)?,
-        newest: None,
-    }))
-}
-
-/// Whether `features` says to ignore the column.
-fn is_ignored(features: Option<&Value>, column: &str) -> bool {
-    let treatment = features.and_then(|features| features.get(column));
-    treatment
-        .map(|treatment| treatment.get("type").unwrap_or(treatment))
-        .and_then(Value::as_str)
-        .is_some_and(|name| name.eq_ignore_ascii_case("ignore"))
-}
-
-/// The columns that have a part of their own, and so are no features.
-struct Apart<'a> {
-    target: usize,
-    /// By which option.
-    named: Vec<(&'static str, usize)>,
-    sequence: Option<&'a SequencePlan>,
-}
-
-impl Apart<'_> {
-    /// What names the column at this place for its part.
-    fn part_of(&self, place: usize) -> Option<&'static str> {
-        let named = self.named.iter().find(|(_, at)| *at == place);
-        let in_sequence = |plan: &SequencePlan| match (&plan.by, &plan.order) {
-            (by, _) if by.contains(&place) => Some("option \"sequence_by\""),
-            (_, order) if order.contains(&place) => Some("option \"order_by\""),
-            _ => None,
-        };
-        match named {
-            _ if place == self.target => Some("the argument target"),
-            Some(("sample_weight", _)) => Some("option \"sample_weight\""),
-            Some(("validation_split", _)) => Some("option \"validation_split\""),
-            Some(_) => Some("option \"validation_group\""),
-            None => self.sequence.and_then(in_sequence),
-        }
-    }
-}
-
-/// The places of the signature's features, in its order, then of those that are added; and of the
-/// columns that the signature's versions left out.
-fn in_call_order(
-    given: &[Given],
-    places: &[usize],
-    signature: &FeatureSet,
-    added: &[String],
-    apart: &Apart<'_>,
-) -> Result<(Vec<usize>, Vec<usize>), Error> {
-    let mut ordered = Vec::with_capacity(signature.features.len() + added.len());
-    let place_of = |name: &str| places.iter().copied().find(|&at| given[at].name == name);
-    for feature in &signature.features {
-        match place_of(&feature.name) {
-            Some(place) if can_stand_for(&given[place], feature) => ordered.push(place),
-            Some(place) => {
-                return Err(Error::Signature(format!(
-                    "column \"{}\" is of type {}, but {} in the model's earlier versions",
-                    feature.name, given[place].sql_type, feature.sql_type
-                )));
-            }
-            None if !feature.is_used() => {}
-            None => return Err(missing(given, &feature.name, apart)),
-        }
-    }
-    for name in added {
-        if signature.position(name).is_some() {
-            return Err(Error::option(
-                "add_features",
-                &format!("names column \"{name}\", which is a feature already"),
-            ));
-        }
-        let Some(place) = place_of(name) else {
-            return Err(Error::Value {
-                name: "option \"add_features\"".into(),
-                problem: format!(
-                    "names column \"{name}\", which the query does not give as a feature"
-                ),
-                hint: Some("Add it to the query, or correct the name.".into()),
-            });
-        };
-        ordered.push(place);
-    }
-    let mut passed_over = Vec::new();
-    for &place in places.iter().filter(|place| !ordered.contains(place)) {
-        let column = &given[place].name;
-        if !signature
-            .left_out
-            .iter()
-            .any(|left_out| left_out.column == *column)
-        {
-            return Err(Error::NewColumn {
-                column: column.clone(),
-            });
-        }
-        passed_over.push(place);
-    }
-    Ok((ordered, passed_over))
-}
-
-/// Why a feature of the earlier versions is not among the features.
-fn missing(given: &[Given], name: &str, apart: &Apart<'_>) -> Error {
-    let place = given.iter().position(|column| column.name == name);
-    match place.map(|place| (place, apart.part_of(place))) {
-        Some((_, Some(part))) => Error::Value {
-            name: part.into(),
-            problem: format!(
-                "names column \"{name}\", which is a feature of the model's earlier versions"
+            hint: Some(
+                "Cast it to a number, a boolean or text, or an array of these, in the query."
+                    .into(),
             ),
-            hint: Some(format!(
-                "Give the query a copy of the column under another name for it, such as {} AS {}.",
-                quote_identifier(name),
-                quote_identifier(&format!("{name}_copy")),
-            )),
-        },
-        Some((_, None)) => Error::Signature(format!(
-            "column \"{name}\", a feature of the model's earlier versions, cannot be ignored"
-        )),
-        None => Error::Signature(format!(
-            "column \"{name}\", a feature of the model's earlier versions, is missing from the \
-             query"
-        )),
-    }
+        })
+    })?;
+    let request = TargetRequest {
+        task,
+        ..TargetRequest::default()
+    };
+    Ok(Column {
+        kind: target_kind(&request, origin, readable.is_none()),
+        ..Column::new(&column.name, &column.sql_type, origin)
+    })
 }
 
-/// Whether the values of a column can stand for those of a feature: any number for a number, any
-/// text for a text; of dates and times only the same.
-fn can_stand_for(column: &Given, feature: &Feature) -> bool {
-    let is_number = |origin| matches!(origin, Origin::Integer | Origin::Float | Origin::Numeric);
-    let alike = |given: Origin| match feature.origin {
-        known if is_number(known) => is_number(given),
-        Origin::Timestamp | Origin::Enum => false,
-        known => known == given,
-    };
-    column.sql_type == feature.sql_type || column.origin.is_some_and(alike)
+/// Reads the columns that options name, which are of types that these can take.
+fn read_named(
+    given: &[Given],
+    named: &[(&'static str, usize)],
+    reads: &mut Vec<Read>,
+    at: &mut Parts,
+) -> Result<(), Error> {
+    for &(option, place) in named {
+        let column = &given[place];
+        let mut read = Read::new(place, Kind::Number);
+        let part = match (option, column.origin) {
+            ("sample_weight", Some(origin)) if origin.is_number() => &mut at.weight,
+            ("validation_split", Some(Origin::Boolean)) => &mut at.flag,
+            ("validation_group", Some(origin)) if !origin.is_array() => {
+                read.hashed = !origin.is_number();
+                &mut at.group
+            }
+            _ => return Err(column.unfit(option)),
+        };
+        *part = Some(reads.len());
+        reads.push(read);
+    }
+    Ok(())
+}
+
+/// Reads the number by which the newest sequences are told.
+fn read_newest(
+    given: &[Given],
+    sequence: &mut SequencePlan,
+    reads: &mut Vec<Read>,
+) -> Result<(), Error> {
+    let place = sequence.order.first().copied().unwrap_or_default();
+    let column = &given[place];
+    if !column.origin.is_some_and(Origin::is_number) {
+        return Err(Error::Value {
+            name: "option \"validation_split\"".into(),
+            problem: format!(
+                "cannot be last: order_by's column \"{}\" is of type {}, by which the newest \
+                 sequences cannot be told",
+                column.name, column.sql_type
+            ),
+            hint: Some("Order the steps by a date, a timestamp or a number.".into()),
+        });
+    }
+    sequence.newest = Some(reads.len());
+    reads.push(Read::new(place, Kind::Number));
+    Ok(())
 }

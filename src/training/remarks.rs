@@ -136,7 +136,7 @@ fn absent(target: &Target) -> Option<String> {
 
 /// Held-out rows of one class, by which no ranking can be judged.
 fn one_sided(learnt: &Learnt<'_>) -> Option<String> {
-    let counts = learnt.validated_counts.as_ref()?;
+    let counts = learnt.validated_counts?;
     if !matches!(learnt.held_out, HeldOut::Share(_)) || learnt.rows_validated == 0 {
         return None;
     }

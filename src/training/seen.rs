@@ -72,7 +72,7 @@ pub enum Known {
     Seen(Side),
     /// It was not.
     New,
-    /// Nothing: it is beyond the sample.
+    /// Nothing: it is beyond the sample, or not all earlier rows are known.
     Unknown,
 }
 
@@ -251,6 +251,9 @@ pub struct SeenRows {
     pub features: Option<Seen>,
     /// The groups that `validation_group` kept together, where it was given.
     pub groups: Option<Seen>,
+    /// Whether no version before was trained with rows that are not known, as one that was imported
+    /// was. If not, nothing is known of a row that is not found.
+    pub complete: bool,
 }
 
 /// What a row is known by.
@@ -271,6 +274,7 @@ impl SeenRows {
             rows: Seen::new(width),
             features: Some(Seen::new(width)),
             groups: groups.then(|| Seen::new(width)),
+            complete: true,
         }
     }
 
@@ -300,6 +304,13 @@ impl SeenRows {
     /// What is known of a row and of the group it is in. Where groups are known, a row is where its
     /// group was, seen or not.
     pub fn find(&self, hashes: RowHashes) -> Known {
+        match self.find_in_samples(hashes) {
+            Known::New if !self.complete => Known::Unknown,
+            known => known,
+        }
+    }
+
+    fn find_in_samples(&self, hashes: RowHashes) -> Known {
         let own = match (self.rows.find(hashes.row), &self.features) {
             // Of rows that are alike in all, the side that all of them had.
             (seen @ Known::Seen(_), _) => seen,
@@ -317,6 +328,7 @@ impl SeenRows {
 
     /// Takes in what is known from earlier trainings.
     pub fn merge(&mut self, earlier: &SeenRows) {
+        self.complete &= earlier.complete;
         self.rows.merge(&earlier.rows);
         for (own, earlier) in [
             (&mut self.features, &earlier.features),
@@ -330,15 +342,18 @@ impl SeenRows {
         }
     }
 
-    /// As bytes: each sample after its length, which is 0 where there is none.
+    /// As bytes: each sample after its length, which is 0 where there is none. One that is missing
+    /// before them all says that they are not complete.
     pub fn to_bytes(&self) -> Vec<u8> {
         let samples = [
+            None,
             Some(&self.rows),
             self.features.as_ref(),
             self.groups.as_ref(),
         ];
         samples
             .into_iter()
+            .skip(usize::from(self.complete))
             .flat_map(|sample| {
                 let bytes = sample.map_or_else(Vec::new, Seen::to_bytes);
                 [(bytes.len() as u32).to_le_bytes().to_vec(), bytes].concat()
@@ -358,11 +373,18 @@ impl SeenRows {
                 sample => Seen::from_bytes(sample).map(Some),
             }
         };
-        let (rows, features, groups) = (next()??, next()?, next()?);
+        let first = next()?;
+        let complete = first.is_some();
+        let rows = match first {
+            Some(rows) => rows,
+            None => next()??,
+        };
+        let (features, groups) = (next()?, next()?);
         bytes.is_empty().then_some(SeenRows {
             rows,
             features,
             groups,
+            complete,
         })
     }
 }
@@ -457,6 +479,39 @@ mod tests {
             assert_eq!(SeenRows::from_bytes(&bytes).as_ref(), Some(&seen));
             assert_eq!(SeenRows::from_bytes(&bytes[..bytes.len() - 1]), None);
         }
+    }
+
+    #[test]
+    fn of_an_incomplete_sample_a_row_that_is_not_found_is_unknown() {
+        let hashes = |row: u32| RowHashes {
+            row,
+            features: row,
+            group: Some(row),
+        };
+        let mut seen = SeenRows::new(1, true);
+        seen.add(hashes(1), Side::Trained);
+        seen.add(hashes(2), Side::HeldOut);
+        seen.settle(2);
+        let complete = seen.to_bytes();
+        assert_eq!(seen.find(hashes(3)), Known::New);
+        seen.complete = false;
+        assert_eq!(seen.find(hashes(1)), Known::Seen(Side::Trained));
+        assert_eq!(seen.find(hashes(2)), Known::Seen(Side::HeldOut));
+        assert_eq!(seen.find(hashes(3)), Known::Unknown);
+        let bytes = seen.to_bytes();
+        assert_eq!(bytes[4..], complete);
+        assert_eq!(SeenRows::from_bytes(&bytes).as_ref(), Some(&seen));
+        for cut in 0..bytes.len() {
+            assert_eq!(SeenRows::from_bytes(&bytes[..cut]), None, "{cut}");
+        }
+        // What follows goes on with what is not known.
+        let mut next = SeenRows::new(1, false);
+        next.add(hashes(4), Side::Trained);
+        next.settle(1);
+        next.merge(&seen);
+        assert_eq!(next.find(hashes(1)), Known::Seen(Side::Trained));
+        assert_eq!(next.find(hashes(4)), Known::Seen(Side::Trained));
+        assert_eq!(next.find(hashes(5)), Known::Unknown);
     }
 
     #[test]

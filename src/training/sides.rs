@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use super::choose_architecture::splits_nothing;
 use super::error::Error;
-use super::fit_rows::split_of;
 use super::job::Job;
+use super::option_values::ValidationSplit;
 use super::seen::{
     Known, RowHashes, RowTruth, SeenRows, Side, features_hash, group_hash, row_hash,
 };
@@ -50,7 +50,7 @@ impl Sides {
         stop: &mut dyn FnMut() -> bool,
     ) -> Result<Sides, Error> {
         let (total, seed) = (examples.rows(), job.arguments.seed);
-        let labels = (labels, job.plan.target_at());
+        let labels = (labels, job.plan.at.target);
         Ok(if members > 1 && total > 1 && splits_nothing(job) {
             // Each member is trained on all rows but its own fold, and validated on that.
             Sides {
@@ -150,7 +150,7 @@ impl Sides {
             known.extend(groups.iter().map(|group| of_group[group]));
         }
         let learnt = |known: &Known| matches!(known, Known::Seen(Side::Trained | Side::Fold(_)));
-        if job.plan.flag.is_some() {
+        if job.plan.at.flag.is_some() {
             let flagged = (0..known.len()).filter(|&example| !self.trained.get(example));
             let (mut all, mut met) = (0, 0);
             for example in flagged {
@@ -259,9 +259,11 @@ impl Sides {
         Ok(Twins { moved, met: 0 })
     }
 
-    /// What a version keeps of the examples, so that later ones know them again.
+    /// What a version keeps of the examples, so that later ones know them again; `earlier` is what the
+    /// version that is gone on from has kept, if one is.
     pub(super) fn record(
         &self,
+        job: &Job<'_>,
         earlier: Option<&SeenRows>,
         identity: &Identity<'_>,
         rows: &mut dyn RawRows,
@@ -274,10 +276,29 @@ impl Sides {
             number += 1;
         })?;
         seen.settle(number);
-        if let Some(earlier) = earlier {
-            seen.merge(earlier);
+        match earlier {
+            Some(earlier) => seen.merge(earlier),
+            None => seen.complete = !job.warm_start(),
         }
         Ok(seen)
+    }
+}
+
+/// How rows are held out.
+fn split_of(job: &Job<'_>) -> Split {
+    if let Some(position) = job.plan.at.flag {
+        return Split::Flag { position };
+    }
+    if let Some(position) = job.plan.at.group {
+        return Split::Group { position };
+    }
+    match job.options.validation_split {
+        Some(ValidationSplit::Random) => Split::Random,
+        Some(ValidationSplit::Last) => match job.plan.sequence.as_ref().and_then(|s| s.newest) {
+            Some(position) => Split::Newest { position },
+            None => Split::Last,
+        },
+        _ => Split::Stratified,
     }
 }
 
@@ -327,18 +348,38 @@ pub(super) struct Example {
 /// What an example is told by: its encoded features and its target; of a sequence its first step,
 /// which stays when steps follow.
 pub(super) struct Identity<'a> {
-    pub(super) encoder: &'a BlockEncoder,
+    encoder: &'a BlockEncoder,
     /// Leading inputs that count.
-    pub(super) width: usize,
-    pub(super) target: &'a Target,
-    pub(super) labels: &'a Labels,
-    pub(super) target_at: usize,
+    width: usize,
+    target: &'a Target,
+    labels: &'a Labels,
+    target_at: usize,
     /// The column of the groups.
-    pub(super) group: Option<usize>,
-    pub(super) sequences: Option<&'a Sequences>,
+    group: Option<usize>,
+    sequences: Option<&'a Sequences>,
 }
 
-impl Identity<'_> {
+impl<'a> Identity<'a> {
+    /// What examples are told by: the inputs that the earlier versions knew them by, where there are
+    /// some, else all.
+    pub(super) fn new(
+        job: &Job<'a>,
+        target: &'a Target,
+        labels: &'a Labels,
+        encoder: &'a BlockEncoder,
+        seen: Option<&SeenRows>,
+    ) -> Identity<'a> {
+        Identity {
+            encoder,
+            width: seen.map_or(encoder.width(), |seen| seen.rows.width()),
+            target,
+            labels,
+            target_at: job.plan.at.target,
+            group: job.plan.at.group,
+            sequences: job.sequences,
+        }
+    }
+
     /// Calls `each` with every example in order.
     fn for_each(
         &self,

@@ -3,12 +3,11 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use crate::features::{BitMask, Block, BlockEncoder, Error, RawRows, Sequences, Values};
+use super::job::Job;
+use crate::features::{
+    BitMask, Block, BlockEncoder, Error, FeatureSet, Labels, RawRows, Sequences, Values,
+};
 use crate::nn::{self, Loaded, RowSource};
-
-/// Writes the targets of some of a block's rows behind what the vector holds.
-pub type WriteTarget<'a> =
-    dyn Fn(&Block, Range<usize>, &mut Vec<f32>) -> Result<(), Error> + Sync + 'a;
 
 /// How examples become network input, targets and weights. An example is a raw row, or a sequence
 /// of them.
@@ -17,15 +16,51 @@ pub struct Encoding<'a> {
     pub features: &'a BlockEncoder,
     /// Where examples are sequences, their rows, and how many of the newest are taken.
     pub sequences: Option<(&'a Sequences, usize)>,
-    /// Writes the targets of a block with a row an example, `targets` a row.
-    pub target: &'a WriteTarget<'a>,
-    /// Targets an example.
-    pub targets: usize,
+    /// What writes the targets.
+    pub labels: &'a Labels,
+    /// The column that holds what is true of the examples.
+    pub target_at: usize,
     /// The column that holds the examples' weights.
     pub weight: Option<usize>,
 }
 
-impl Encoding<'_> {
+impl<'a> Encoding<'a> {
+    /// The encoding of a training's examples.
+    pub(super) fn new(
+        job: &Job<'a>,
+        features: &FeatureSet,
+        encoder: &'a BlockEncoder,
+        labels: &'a Labels,
+    ) -> Encoding<'a> {
+        let length = features.steps.as_ref().map(|steps| steps.length);
+        Encoding {
+            features: encoder,
+            sequences: job.sequences.zip(length),
+            labels,
+            target_at: job.plan.at.target,
+            weight: job.plan.at.weight,
+        }
+    }
+
+    /// Targets an example.
+    pub fn targets(&self) -> usize {
+        self.labels.targets()
+    }
+
+    /// Writes the targets of some of a block's rows, which has a row an example, behind what `y`
+    /// holds.
+    pub fn write_targets(
+        &self,
+        block: &Block,
+        rows: Range<usize>,
+        y: &mut Vec<f32>,
+    ) -> Result<(), Error> {
+        for row in rows {
+            self.labels.write(block, self.target_at, row, y)?;
+        }
+        Ok(())
+    }
+
     /// The width of an encoded example.
     pub fn width(&self) -> usize {
         match self.sequences {
@@ -36,7 +71,7 @@ impl Encoding<'_> {
 
     /// Bytes of one encoded example.
     pub fn row_bytes(&self) -> usize {
-        4 * (self.width() + self.targets + usize::from(self.weight.is_some()))
+        4 * (self.width() + self.targets() + usize::from(self.weight.is_some()))
     }
 
     /// The raw rows of an example.
@@ -169,7 +204,7 @@ impl Encoded {
         let Encoded { x, y, weight, .. } = self;
         let encoding = reader.encoding;
         reader.read(examples, x, |block| {
-            (encoding.target)(block, 0..block.rows, y)?;
+            encoding.write_targets(block, 0..block.rows, y)?;
             if let Some(Values::Number(weights)) =
                 encoding.weight.and_then(|at| block.columns.get(at))
             {

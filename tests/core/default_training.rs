@@ -218,7 +218,7 @@ impl Fitted {
         let units = predictor.output_units();
         let mut out = vec![0.0; block.rows * units];
         predictor.forward(&x, block.rows, &mut out, &mut predictor.scratch());
-        let at = self.plan.target_at();
+        let at = self.plan.at.target;
         let words = dictionaries[at].as_ref();
         let labels = model.target.labels(words).expect("labels");
         let mut judge = Judge::new(&model.target);

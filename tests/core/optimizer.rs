@@ -1,8 +1,8 @@
 //! Ten steps of every optimizer against PyTorch's
 //! (`fixtures/make_optimizer_fixtures.py` made the numbers).
 
-use pg_neural::nn::OptimizerSpec;
 use pg_neural::nn::optimizer::{OptimizerState, Update, add_penalties};
+use pg_neural::nn::{LossSpec, OptimizerSpec, ScheduleSpec};
 use safetensors::SafeTensors;
 
 const FIXTURES: &[u8] = include_bytes!("fixtures/optimizer.safetensors");
@@ -107,5 +107,25 @@ fn ten_steps_of_every_optimizer_agree_with_pytorch() {
                 case.name
             );
         }
+    }
+}
+
+#[test]
+fn optimizers_schedules_and_losses_are_found_by_their_names() {
+    for spec in OptimizerSpec::ALL {
+        let written = serde_json::to_value(spec).unwrap();
+        assert_eq!(written["name"], spec.name());
+        assert_eq!(
+            OptimizerSpec::parse(&spec.name().to_uppercase()),
+            Some(spec)
+        );
+        assert_eq!(spec.out_of_range(), None);
+    }
+    for spec in ScheduleSpec::ALL {
+        assert_eq!(ScheduleSpec::parse(spec.name()), Some(spec));
+        assert_eq!(spec.out_of_range(), None);
+    }
+    for spec in LossSpec::all() {
+        assert_eq!(LossSpec::parse(spec.name()), Some(spec));
     }
 }

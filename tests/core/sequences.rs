@@ -122,7 +122,8 @@ impl<'a> Training<'a> {
     fn run(&mut self, customers: &[Customer]) -> Result<Outcome, Error> {
         let (plan, options) = self.plan()?;
         let mut block = Block::new(plan.reads.iter().map(|read| read.kind));
-        let mut dictionaries: Vec<Option<Dictionary>> = plan.dictionaries.clone();
+        let dictionaries = plan.reads.iter().map(|read| read.dictionary.clone());
+        let mut dictionaries: Vec<Option<Dictionary>> = dictionaries.collect();
         let mut sequences = Sequences::new();
         for (number, customer) in customers.iter().enumerate() {
             for month in 0..customer.usage.len() {

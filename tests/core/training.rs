@@ -7,7 +7,7 @@ use pg_neural::features::{
 };
 use pg_neural::nn::{self, Crew, EpochReport, Random};
 use pg_neural::training::{
-    Arguments, Error, Given, Job, Observer, Options, Outcome, Plan, check, run,
+    Arguments, Error, Given, Job, Observer, Options, Outcome, Plan, SeenRows, check, run,
 };
 use serde_json::{Value, json};
 
@@ -158,6 +158,7 @@ pub struct Training<'a> {
     pub arguments: Arguments,
     pub options: Value,
     pub previous: Option<&'a Model>,
+    seen: Option<&'a SeenRows>,
     pub memory: usize,
     pub threads: usize,
     in_place: bool,
@@ -179,6 +180,7 @@ impl<'a> Training<'a> {
             },
             options: json!({}),
             previous: None,
+            seen: None,
             memory: 64 << 20,
             threads: 1,
             in_place: false,
@@ -226,7 +228,8 @@ impl<'a> Training<'a> {
         )?;
         let plan = self.plan(query, &options)?;
         let mut block = Block::new(plan.reads.iter().map(|read| read.kind));
-        let mut dictionaries: Vec<Option<Dictionary>> = plan.dictionaries.clone();
+        let dictionaries = plan.reads.iter().map(|read| read.dictionary.clone());
+        let mut dictionaries: Vec<Option<Dictionary>> = dictionaries.collect();
         for (i, read) in plan.reads.iter().enumerate() {
             let words = dictionaries[i].as_mut();
             match (&mut block.columns[i], &query.cells[read.place], words) {
@@ -267,7 +270,7 @@ impl<'a> Training<'a> {
             options: &options,
             plan: &plan,
             previous: self.previous,
-            seen: None,
+            seen: self.seen,
             sequences: None,
             dictionaries: &dictionaries,
             memory: self.memory,
@@ -607,6 +610,43 @@ fn a_warm_start_goes_on_from_weights_scales_and_levels() {
         texts[5] = Some("perhaps".into());
     }
     assert!(message(later(warm).run(&unknown)).contains("\"perhaps\""));
+}
+
+#[test]
+fn what_goes_on_from_unknown_rows_tells_its_own_and_knows_nothing_of_others() {
+    let columns = ["age", "income", "purpose", "amount", "bad", "held_out"];
+    let query = |rows: usize| loans(rows).select(&columns);
+    let without_flag = |rows: usize| query(rows).select(&columns[..5]);
+    let first = Training::of("bad").run(&without_flag(400)).unwrap().model;
+    let later = |options: Value| {
+        let mut training = Training::of("bad").after(&first).options(options);
+        training.arguments.epochs = Some(1);
+        training
+    };
+    let flagged = json!({"warm_start": true, "validation_split": "held_out"});
+    let mut second = later(flagged.clone());
+    let outcome = second.run(&query(400)).unwrap();
+    assert_eq!((outcome.rows_trained, outcome.rows_validated), (300, 100));
+    assert!(second.log.warnings[0].contains("does not tell which rows"));
+    let seen = SeenRows::from_bytes(&outcome.seen).unwrap();
+    assert!(!seen.complete);
+
+    let mut learnt = query(400);
+    if let Cells::Numbers(flags) = &mut learnt.cells[5] {
+        flags.iter_mut().for_each(|flag| *flag = 1.0 - *flag);
+    }
+    let mut third = later(flagged);
+    third.seen = Some(&seen);
+    assert!(message(third.run(&learnt)).contains("holds out 300 rows, 300 of which"));
+    let outcome = third.run(&query(800)).unwrap();
+    assert_eq!((outcome.rows_trained, outcome.rows_validated), (600, 200));
+    assert!(third.log.warnings[0].contains("does not tell all rows"));
+    assert!(!SeenRows::from_bytes(&outcome.seen).unwrap().complete);
+    // Without a flag what may have been learnt is not held out.
+    let mut fourth = later(json!({"warm_start": true}));
+    fourth.seen = Some(&seen);
+    let outcome = fourth.run(&without_flag(800)).unwrap();
+    assert_eq!((outcome.rows_trained, outcome.rows_validated), (700, 100));
 }
 
 #[test]

@@ -3,5 +3,6 @@
 pub mod error;
 pub(in crate::nn) mod lengths;
 pub mod random;
+pub(in crate::nn) mod range;
 pub(in crate::nn) mod shape;
 pub(in crate::nn) mod stop;

@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::nn::base::range::Range;
 use crate::nn::kernels::processor::{Processor, Task};
 
 /// Which optimizer, with its settings under PyTorch's meaning.
@@ -59,15 +60,40 @@ pub enum OptimizerSpec {
 
 impl Default for OptimizerSpec {
     fn default() -> Self {
-        OptimizerSpec::Adam {
-            beta1: 0.9,
-            beta2: 0.999,
-            epsilon: 1e-8,
-        }
+        OptimizerSpec::ALL[3]
     }
 }
 
 impl OptimizerSpec {
+    /// All optimizers with their default settings.
+    pub const ALL: [OptimizerSpec; 5] = [
+        OptimizerSpec::Sgd {
+            momentum: 0.0,
+            nesterov: false,
+        },
+        OptimizerSpec::RmsProp {
+            rho: 0.99,
+            momentum: 0.0,
+            epsilon: 1e-8,
+        },
+        OptimizerSpec::Adagrad { epsilon: 1e-10 },
+        OptimizerSpec::Adam {
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+        },
+        OptimizerSpec::AdamW {
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+        },
+    ];
+
+    /// The range of what is kept from one step to the next: momentum, rho, beta1 and beta2.
+    pub const SMOOTHING: Range = Range::BelowOne;
+    /// The range of what is added to a denominator.
+    pub const EPSILON: Range = Range::Positive;
+
     /// What each state buffer holds, under PyTorch's names; every buffer is as long as the
     /// parameters.
     pub fn buffer_names(&self) -> &'static [&'static str] {
@@ -81,24 +107,40 @@ impl OptimizerSpec {
         }
     }
 
-    /// The first setting that is out of its range, with that range.
-    pub fn out_of_range(&self) -> Option<(&'static str, f64, &'static str)> {
-        let share = |name, value: f64| {
-            (!(0.0..1.0).contains(&value)).then_some((name, value, "at least 0 and less than 1"))
-        };
-        let small = |value: f64| {
-            (!(value > 0.0 && value.is_finite())).then_some(("epsilon", value, "more than 0"))
-        };
-        match *self {
-            OptimizerSpec::Sgd { momentum, .. } => share("momentum", momentum),
+    /// The name in options.
+    pub fn name(&self) -> &'static str {
+        match self {
+            OptimizerSpec::Sgd { .. } => "sgd",
+            OptimizerSpec::RmsProp { .. } => "rmsprop",
+            OptimizerSpec::Adagrad { .. } => "adagrad",
+            OptimizerSpec::Adam { .. } => "adam",
+            OptimizerSpec::AdamW { .. } => "adamw",
+        }
+    }
+
+    /// The optimizer of this name, without regard to case, with its default settings.
+    pub fn parse(name: &str) -> Option<OptimizerSpec> {
+        let name = name.to_lowercase();
+        let mut all = OptimizerSpec::ALL.into_iter();
+        all.find(|optimizer| optimizer.name() == name)
+    }
+
+    /// The settings that are numbers: name, range and value.
+    pub fn numbers(&mut self) -> Vec<(&'static str, Range, &mut f64)> {
+        const SMOOTHING: Range = OptimizerSpec::SMOOTHING;
+        const EPSILON: Range = OptimizerSpec::EPSILON;
+        match self {
+            OptimizerSpec::Sgd { momentum, .. } => vec![("momentum", SMOOTHING, momentum)],
             OptimizerSpec::RmsProp {
                 rho,
                 momentum,
                 epsilon,
-            } => share("rho", rho)
-                .or(share("momentum", momentum))
-                .or(small(epsilon)),
-            OptimizerSpec::Adagrad { epsilon } => small(epsilon),
+            } => vec![
+                ("rho", SMOOTHING, rho),
+                ("momentum", SMOOTHING, momentum),
+                ("epsilon", EPSILON, epsilon),
+            ],
+            OptimizerSpec::Adagrad { epsilon } => vec![("epsilon", EPSILON, epsilon)],
             OptimizerSpec::Adam {
                 beta1,
                 beta2,
@@ -108,10 +150,20 @@ impl OptimizerSpec {
                 beta1,
                 beta2,
                 epsilon,
-            } => share("beta1", beta1)
-                .or(share("beta2", beta2))
-                .or(small(epsilon)),
+            } => vec![
+                ("beta1", SMOOTHING, beta1),
+                ("beta2", SMOOTHING, beta2),
+                ("epsilon", EPSILON, epsilon),
+            ],
         }
+    }
+
+    /// The first setting that is out of its range, with that range.
+    pub fn out_of_range(&self) -> Option<(&'static str, f64, Range)> {
+        let mut settings = *self;
+        let numbers = settings.numbers().into_iter();
+        let mut numbers = numbers.map(|(name, range, value)| (name, *value, range));
+        numbers.find(|(_, value, range)| !range.contains(*value))
     }
 }
 

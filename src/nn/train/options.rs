@@ -5,6 +5,7 @@ use super::loss::LossSpec;
 use super::optimizer::{OptimizerSpec, OptimizerState};
 use super::schedule::ScheduleSpec;
 use crate::nn::base::error::Error;
+use crate::nn::base::range::Range;
 use crate::nn::network::Network;
 
 /// How to train a network. [`Default`] gives one constant learning rate and no regularisation.
@@ -92,6 +93,15 @@ impl Default for TrainOptions {
 }
 
 impl TrainOptions {
+    /// The range of the learning rate.
+    pub const LEARNING_RATE: Range = Range::Positive;
+    /// The range of `warmup`.
+    pub const WARMUP: Range = Range::NotNegative;
+    /// The range of `l1`, `l2` and `weight_decay`.
+    pub const PENALTY: Range = Range::NotNegative;
+    /// The range of the norm that gradients are cut to.
+    pub const GRADIENT_CLIP: Range = Range::Positive;
+
     /// Checks every option that can be judged without the rows.
     pub fn check(&self, network: &Network) -> Result<(), Error> {
         let at_least_1 = [("epochs", self.epochs), ("batch_size", self.batch_size)];
@@ -100,28 +110,22 @@ impl TrainOptions {
                 return Err(out_of_range(name, 0.0, "at least 1"));
             }
         }
-        if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
-            return Err(out_of_range(
+        let numbers = [
+            (
                 "learning_rate",
-                self.learning_rate,
-                "more than 0",
-            ));
-        }
-        let not_negative = [
-            ("warmup", self.warmup),
-            ("l1", self.l1),
-            ("l2", self.l2),
-            ("weight_decay", self.weight_decay),
+                Some(self.learning_rate),
+                Self::LEARNING_RATE,
+            ),
+            ("warmup", Some(self.warmup), Self::WARMUP),
+            ("l1", Some(self.l1), Self::PENALTY),
+            ("l2", Some(self.l2), Self::PENALTY),
+            ("weight_decay", Some(self.weight_decay), Self::PENALTY),
+            ("gradient_clip", self.gradient_clip, Self::GRADIENT_CLIP),
         ];
-        for (name, value) in not_negative {
-            if !(value >= 0.0 && value.is_finite()) {
-                return Err(out_of_range(name, value, "at least 0"));
+        for (name, value, range) in numbers {
+            if let Some(value) = value.filter(|value| !range.contains(*value)) {
+                return Err(out_of_range(name, value, range.words()));
             }
-        }
-        if let Some(clip) = self.gradient_clip
-            && !(clip > 0.0 && clip.is_finite())
-        {
-            return Err(out_of_range("gradient_clip", clip, "more than 0"));
         }
         if let Some(image) = self
             .augment
@@ -133,9 +137,9 @@ impl TrainOptions {
                 format!("The network has {} inputs.", network.input_width()),
             ));
         }
-        let found = self
-            .optimizer
-            .out_of_range()
+        let of_optimizer = self.optimizer.out_of_range();
+        let found = of_optimizer
+            .map(|(name, value, range)| (name, value, range.words()))
             .or(self.schedule.out_of_range());
         if let Some((name, value, range)) = found {
             return Err(out_of_range(name, value, range));

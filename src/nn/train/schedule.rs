@@ -5,7 +5,7 @@
 
 use std::f64::consts::PI;
 
-use serde::{Deserialize, Serialize};
+use crate::nn::base::range::Range;
 
 /// Share of the steps that `one_cycle` climbs, PyTorch's `pct_start`.
 const ONE_CYCLE_CLIMB: f64 = 0.3;
@@ -17,8 +17,7 @@ const ONE_CYCLE_END: f64 = 1e4;
 const PLATEAU_THRESHOLD: f64 = 1e-4;
 
 /// Which schedule, with its settings.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "name", rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum ScheduleSpec {
     /// The learning rate throughout.
     #[default]
@@ -52,16 +51,54 @@ pub enum ScheduleSpec {
 }
 
 impl ScheduleSpec {
-    /// The first setting that is out of its range, with that range.
+    /// All schedules with their default settings.
+    pub const ALL: [ScheduleSpec; 6] = [
+        ScheduleSpec::Constant,
+        ScheduleSpec::Step {
+            step_size: 10,
+            gamma: 0.1,
+        },
+        ScheduleSpec::Exponential { gamma: 0.95 },
+        ScheduleSpec::Cosine,
+        ScheduleSpec::OneCycle,
+        ScheduleSpec::ReduceOnPlateau {
+            gamma: 0.1,
+            patience: 10,
+        },
+    ];
+
+    /// The range of a reduction's factor.
+    pub const GAMMA: Range = Range::Factor;
+
+    /// The name in options.
+    pub fn name(&self) -> &'static str {
+        match self {
+            ScheduleSpec::Constant => "constant",
+            ScheduleSpec::Step { .. } => "step",
+            ScheduleSpec::Exponential { .. } => "exponential",
+            ScheduleSpec::Cosine => "cosine",
+            ScheduleSpec::OneCycle => "one_cycle",
+            ScheduleSpec::ReduceOnPlateau { .. } => "reduce_on_plateau",
+        }
+    }
+
+    /// The schedule of this name, without regard to case, with its default settings.
+    pub fn parse(name: &str) -> Option<ScheduleSpec> {
+        let name = name.to_lowercase();
+        let mut all = ScheduleSpec::ALL.into_iter();
+        all.find(|schedule| schedule.name() == name)
+    }
+
+    /// The first setting that is out of its range, with what it must be.
     pub fn out_of_range(&self) -> Option<(&'static str, f64, &'static str)> {
         match *self {
             ScheduleSpec::Step { step_size: 0, .. } => Some(("step_size", 0.0, "at least 1")),
             ScheduleSpec::Step { gamma, .. }
             | ScheduleSpec::Exponential { gamma }
             | ScheduleSpec::ReduceOnPlateau { gamma, .. }
-                if !(gamma > 0.0 && gamma <= 1.0) =>
+                if !ScheduleSpec::GAMMA.contains(gamma) =>
             {
-                Some(("gamma", gamma, "more than 0 and at most 1"))
+                Some(("gamma", gamma, ScheduleSpec::GAMMA.words()))
             }
             _ => None,
         }

@@ -5,8 +5,9 @@
 use pgrx::prelude::*;
 use pgrx::{PgSqlErrorCode as Code, pg_sys};
 
+use crate::features::Answer;
 use crate::pg::cache;
-use crate::pg::call::{Answer, Site, answer};
+use crate::pg::call::{Site, answer};
 use crate::pg::encoding;
 use crate::pg::error::Report;
 use crate::pg::interrupt;

@@ -6,6 +6,7 @@ use pgrx::{PgSqlErrorCode as Code, Spi, pg_sys};
 
 use super::function_parameters::Parameters;
 use super::{cost, given_text, text};
+use crate::features::{Answer, NoAnswer};
 use crate::hex::hex;
 use crate::pg::cache;
 use crate::pg::catalog;
@@ -58,56 +59,36 @@ fn create(
     let name = version.map_or_else(|| model.to_string(), |number| format!("{model}@{number}"));
     let resolved = reader::resolve(&name)?;
     let decoded = cache::model(&resolved)?;
-    let classes = decoded.target.classes().len();
-    let outputs = decoded.outputs();
-    let wrong = |message: String, hint: &str| {
-        Err(Report::new(Code::ERRCODE_INVALID_PARAMETER_VALUE, message).hint(hint))
-    };
-    let (callee, result) = match returns {
-        "predict"
-            if classes > 2
-                || (classes == 0 && outputs > 1)
-                || (classes > 0 && decoded.target.is_array()) =>
-        {
-            return wrong(
-                format!(
-                    "model \"{}\" has more than one number to give",
-                    resolved.label()
-                ),
-                match classes {
-                    0 => "Use returns => 'proba'.",
-                    _ => "Use returns => 'class' or returns => 'proba'.",
-                },
-            );
-        }
-        "class" if classes == 0 => {
-            return wrong(
-                format!(
-                    "model \"{}\" is a regression and has no classes",
-                    resolved.label()
-                ),
-                "Use returns => 'predict' or returns => 'proba'.",
-            );
-        }
-        "proba" if classes == 0 && outputs == 1 => {
-            return wrong(
-                format!(
-                    "model \"{}\" is a regression with one output",
-                    resolved.label()
-                ),
-                "Use returns => 'predict'.",
-            );
-        }
-        "predict" => ("predict", "pg_catalog.float8"),
-        "class" => ("predict_class", "pg_catalog.text"),
-        "proba" => ("predict_proba", "pg_catalog.float8[]"),
+    let (answer, callee, result) = match returns {
+        "predict" => (Answer::Value, "predict", "pg_catalog.float8"),
+        "class" => (Answer::Class, "predict_class", "pg_catalog.text"),
+        "proba" => (Answer::All, "predict_proba", "pg_catalog.float8[]"),
         other => {
-            return wrong(
-                format!("unknown value \"{other}\" of returns"),
-                "Use 'predict', 'class' or 'proba'.",
+            return Err(
+                Report::invalid(format!("unknown value \"{other}\" of returns"))
+                    .hint("Use 'predict', 'class' or 'proba'."),
             );
         }
     };
+    if let Err(none) = decoded.target.check_answer(answer) {
+        let (reason, hint) = match none {
+            NoAnswer::SeveralOutputs => (
+                "has more than one number to give",
+                "Use returns => 'proba'.",
+            ),
+            NoAnswer::Labels | NoAnswer::ManyClasses => (
+                "has more than one number to give",
+                "Use returns => 'class' or returns => 'proba'.",
+            ),
+            NoAnswer::NoClasses => (
+                none.reason(),
+                "Use returns => 'predict' or returns => 'proba'.",
+            ),
+            NoAnswer::OneOutput => (none.reason(), "Use returns => 'predict'."),
+        };
+        let label = resolved.label();
+        return Err(Report::invalid(format!("model \"{label}\" {reason}")).hint(hint));
+    }
     let (schema, name) = target_name(function_name)?;
     let pinned = version.is_some() || model.contains('@');
     if pinned {

@@ -10,19 +10,10 @@ use crate::pg::error::{Report, Result};
 use crate::pg::reader::Resolved;
 use crate::pg::rows::{Elements, Reader, ResultColumn};
 use crate::pg::sql_type::stored_type;
+use crate::training::Truth;
 
 /// Classes that a message names.
 const SHOWN: usize = 20;
-
-/// What a row's target says.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Actual<'a> {
-    Number(f64),
-    /// An array: a number for each output, or for each label 1 where it applies and else 0.
-    Numbers(&'a [f64]),
-    /// The place of the class.
-    Class(usize),
-}
 
 /// Reads the targets of a query for a model.
 pub(super) struct TargetReader<'a> {
@@ -124,18 +115,18 @@ impl<'a> TargetReader<'a> {
     ///
     /// # Safety
     /// The datum is of the column's type, and not NULL.
-    pub(super) unsafe fn read(&mut self, datum: pg_sys::Datum) -> Result<Option<Actual<'_>>> {
+    pub(super) unsafe fn read(&mut self, datum: pg_sys::Datum) -> Result<Option<Truth<'_>>> {
         // SAFETY: as the caller says, the datum and its elements are of the readers' types.
         unsafe {
             match self.how {
                 How::Number(reader) => {
                     let number = reader.number(datum);
-                    Ok((!number.is_nan()).then_some(Actual::Number(number)))
+                    Ok((!number.is_nan()).then_some(Truth::Number(number)))
                 }
                 How::Class(reader) => {
                     let text = reader.text(datum, &mut self.text);
                     match self.classes.find(text, reader.origin().is_number()) {
-                        Some(class) => Ok(Some(Actual::Class(class))),
+                        Some(class) => Ok(Some(Truth::Class(class as u32))),
                         None => Err(no_class(text, self.decoded, self.resolved)),
                     }
                 }
@@ -151,7 +142,7 @@ impl<'a> TargetReader<'a> {
         &mut self,
         elements: &Elements,
         datum: pg_sys::Datum,
-    ) -> Result<Option<Actual<'_>>> {
+    ) -> Result<Option<Truth<'_>>> {
         let array = &mut self.array;
         array.clear();
         // SAFETY: as the caller says.
@@ -173,7 +164,7 @@ impl<'a> TargetReader<'a> {
             ))
             .hint("Give every row a value for each output."));
         }
-        Ok(Some(Actual::Numbers(array)))
+        Ok(Some(Truth::Numbers(array)))
     }
 
     /// # Safety
@@ -182,7 +173,7 @@ impl<'a> TargetReader<'a> {
         &mut self,
         elements: &Elements,
         datum: pg_sys::Datum,
-    ) -> Result<Option<Actual<'_>>> {
+    ) -> Result<Option<Truth<'_>>> {
         let (array, text, classes) = (&mut self.array, &mut self.text, &self.classes);
         array.clear();
         array.resize(self.decoded.outputs(), 0.0);
@@ -204,7 +195,7 @@ impl<'a> TargetReader<'a> {
         match unknown {
             _ if !whole => Ok(None),
             Some(label) => Err(no_class(&label, self.decoded, self.resolved)),
-            None => Ok(Some(Actual::Numbers(array))),
+            None => Ok(Some(Truth::Numbers(array))),
         }
     }
 }

@@ -6,8 +6,9 @@ use std::rc::Rc;
 use pgrx::PgSqlErrorCode as Code;
 use pgrx::prelude::*;
 
-use super::judged_target::{Actual, TargetReader};
-use super::judging_sequences::for_each_sequence;
+use super::judged_rows::{Each, Judging};
+use super::judged_target::TargetReader;
+use super::judging_sequences::judge_sequences;
 use super::met::Met;
 use super::{given_text, text};
 use crate::memory;
@@ -15,7 +16,7 @@ use crate::pg::cache::{self, DecodedModel};
 use crate::pg::error::{OrRaise, Report, Result};
 use crate::pg::interrupt;
 use crate::pg::reader::{self, Resolved};
-use crate::pg::rows::{Grouping, with_query};
+use crate::pg::rows::{Grouping, Query, with_query};
 use crate::pg::scoring::RowScorer;
 use crate::pg::settings;
 use crate::training::{Judge, Truth, nearest};
@@ -51,7 +52,7 @@ fn evaluate_model(
         .checked_div(row_bytes)
         .unwrap_or(usize::MAX);
     let mut rows = 0_usize;
-    for_each_row(&decoded, &resolved, query, target, |outputs, actual| {
+    for_each_row(&decoded, &resolved, query, target, &mut |outputs, truth| {
         rows += 1;
         if rows > limit {
             return Err(Report::new(
@@ -67,11 +68,6 @@ fn evaluate_model(
             // What is kept of a row is kept in lists that double their room, the old beside the new.
             memory::ask_for_many(rows.saturating_mul(4 * row_bytes))?;
         }
-        let truth = match &actual {
-            Actual::Number(number) => Truth::Number(*number),
-            Actual::Numbers(numbers) => Truth::Numbers(numbers),
-            Actual::Class(class) => Truth::Class(*class as u32),
-        };
         Ok(judge.push(outputs, truth)?)
     })?;
     if rows == 0 {
@@ -132,15 +128,21 @@ fn count_confusion(
     // Every pair of the model's classes is shown, also those that never come up.
     memory::ask_for_many(classes.len() * classes.len() * size_of::<i64>())?;
     let mut counts = vec![0_i64; classes.len() * classes.len()];
-    for_each_row(&decoded, &resolved, query, target, |outputs, actual| {
-        if let Actual::Class(actual) = actual {
-            let pair = actual * classes.len() + decoded.class_index(outputs);
-            if let Some(count) = counts.get_mut(pair) {
-                *count += 1;
+    for_each_row(
+        &decoded,
+        &resolved,
+        query,
+        target,
+        &mut |outputs, actual| {
+            if let Truth::Class(actual) = actual {
+                let pair = actual as usize * classes.len() + decoded.target.predicted(outputs);
+                if let Some(count) = counts.get_mut(pair) {
+                    *count += 1;
+                }
             }
-        }
-        Ok(())
-    })?;
+            Ok(())
+        },
+    )?;
     let pairs = classes
         .iter()
         .flat_map(|actual| classes.iter().map(move |predicted| (actual, predicted)));
@@ -162,15 +164,9 @@ fn for_each_row(
     resolved: &Resolved,
     query: &str,
     target: Option<&str>,
-    mut each: impl FnMut(&[f32], Actual<'_>) -> Result<()>,
+    each: &mut Each<'_>,
 ) -> Result<()> {
     let mut met = Met::new(resolved)?;
-    let mut judge = |scorer: &RowScorer<'_>, actual: Actual<'_>| {
-        if let Some(met) = &mut met {
-            met.look(scorer.told_by(), &actual, decoded);
-        }
-        each(scorer.last(), actual)
-    };
     let name = target.unwrap_or_else(|| decoded.target.column());
     if name.is_empty() {
         return Err(Report::new(
@@ -203,6 +199,7 @@ fn for_each_row(
             .ok_or_else(|| missing(name, "the target"))?;
         let column = &query.columns()[place];
         let mut reader = TargetReader::new(decoded, resolved, name, column)?;
+        let mut grouping = None;
         if let Some(steps) = &decoded.features.steps {
             let place_of = |column: &String, part: &str| {
                 let mut columns = query.columns().iter();
@@ -216,29 +213,15 @@ fn for_each_row(
             let by = by.collect::<Result<Vec<usize>>>()?;
             let order = order.collect::<Result<Vec<usize>>>()?;
             query.sort(&by, &order)?;
-            let mut grouping = Grouping::new(query.columns(), &by, &order, Some(place))?;
-            let scorer = RowScorer::new(query.columns(), decoded, resolved)?;
-            let left_out =
-                for_each_sequence(query, &mut grouping, &mut reader, place, scorer, &mut judge)?;
-            tell_left_out(left_out, name);
-            return Ok(());
+            grouping = Some(Grouping::new(query.columns(), &by, &order, Some(place))?);
         }
-        let mut left_out = 0;
-        let mut scorer = RowScorer::new(query.columns(), decoded, resolved)?;
-        query.for_each(|values, nulls| {
-            if nulls[place] {
-                left_out += 1;
-                return Ok(());
-            }
-            // SAFETY: not NULL, and of the type of the reader's column.
-            let Some(actual) = (unsafe { reader.read(values[place])? }) else {
-                left_out += 1;
-                return Ok(());
-            };
-            // SAFETY: the datums are of the query's column types.
-            unsafe { scorer.outputs(values, nulls)? };
-            judge(&scorer, actual)
-        })?;
+        let scorer = RowScorer::new(query.columns(), decoded, resolved)?;
+        let mut judging = Judging::new(decoded, scorer, met.as_mut(), each);
+        let left_out = match &mut grouping {
+            Some(grouping) => judge_sequences(query, grouping, &mut reader, place, &mut judging)?,
+            None => judge_rows(query, &mut reader, place, &mut judging)?,
+        };
+        judging.judge()?;
         tell_left_out(left_out, name);
         Ok(())
     })?;
@@ -246,6 +229,32 @@ fn for_each_row(
         met.tell(resolved);
     }
     Ok(())
+}
+
+/// Judges every row whose target, in column `place`, counts, and gives how many do not.
+fn judge_rows(
+    query: &mut Query,
+    reader: &mut TargetReader<'_>,
+    place: usize,
+    judging: &mut Judging<'_>,
+) -> Result<u64> {
+    let mut left_out = 0;
+    query.for_each(|values, nulls| {
+        let truth = match nulls[place] {
+            true => None,
+            // SAFETY: not NULL, and of the type of the reader's column.
+            false => unsafe { reader.read(values[place])? },
+        };
+        match truth {
+            // SAFETY: the datums are of the query's column types.
+            Some(truth) => unsafe { judging.row(values, nulls, truth) },
+            None => {
+                left_out += 1;
+                Ok(())
+            }
+        }
+    })?;
+    Ok(left_out)
 }
 
 /// Says how many rows, or steps of sequences, did not count.

@@ -1,73 +1,66 @@
 //! Judging a model of sequences on the rows of a long table.
 
-use super::judged_target::{Actual, TargetReader};
+use super::judged_rows::Judging;
+use super::judged_target::TargetReader;
 use crate::pg::error::Result;
 use crate::pg::rows::{Grouping, Query, Row};
-use crate::pg::scoring::RowScorer;
+use crate::training::Truth;
 
 /// The target of a sequence.
 #[derive(PartialEq)]
-enum Truth {
+enum Target {
     /// It does not count.
     Missing,
     Number(f64),
     Numbers(Vec<f64>),
-    Class(usize),
+    Class(u32),
 }
 
-impl Truth {
-    fn of(actual: Option<Actual<'_>>) -> Truth {
-        match actual {
-            None => Truth::Missing,
-            Some(Actual::Number(number)) => Truth::Number(number),
-            Some(Actual::Numbers(numbers)) => Truth::Numbers(numbers.to_vec()),
-            Some(Actual::Class(class)) => Truth::Class(class),
+impl Target {
+    fn of(truth: Option<Truth<'_>>) -> Target {
+        match truth {
+            None => Target::Missing,
+            Some(Truth::Number(number)) => Target::Number(number),
+            Some(Truth::Numbers(numbers)) => Target::Numbers(numbers.to_vec()),
+            Some(Truth::Class(class)) => Target::Class(class),
         }
     }
 
-    fn actual(&self) -> Option<Actual<'_>> {
+    fn truth(&self) -> Option<Truth<'_>> {
         match self {
-            Truth::Missing => None,
-            Truth::Number(number) => Some(Actual::Number(*number)),
-            Truth::Numbers(numbers) => Some(Actual::Numbers(numbers)),
-            Truth::Class(class) => Some(Actual::Class(*class)),
+            Target::Missing => None,
+            Target::Number(number) => Some(Truth::Number(*number)),
+            Target::Numbers(numbers) => Some(Truth::Numbers(numbers)),
+            Target::Class(class) => Some(Truth::Class(*class)),
         }
     }
 
     fn shown(&self, classes: &[String]) -> String {
         match self {
-            Truth::Missing => f64::NAN.to_string(),
-            Truth::Number(number) => number.to_string(),
-            Truth::Numbers(numbers) => format!("{numbers:?}"),
-            Truth::Class(class) => {
-                format!("\"{}\"", classes.get(*class).map_or("", String::as_str))
+            Target::Missing => f64::NAN.to_string(),
+            Target::Number(number) => number.to_string(),
+            Target::Numbers(numbers) => format!("{numbers:?}"),
+            Target::Class(class) => {
+                let class = classes.get(*class as usize);
+                format!("\"{}\"", class.map_or("", String::as_str))
             }
         }
     }
 }
 
-/// Calls `each` with the scorer and the truth of every sequence whose target, in column `place`,
-/// counts, and gives how many rows are of sequences whose target does not. The query's rows are sorted
-/// as `grouping` needs them.
-pub(super) fn for_each_sequence(
+/// Judges every sequence whose target, in column `place`, counts, and gives how many rows are of
+/// sequences whose target does not. The query's rows are sorted as `grouping` needs them.
+pub(super) fn judge_sequences(
     query: &mut Query,
     grouping: &mut Grouping,
-    target: &mut TargetReader<'_>,
+    reader: &mut TargetReader<'_>,
     place: usize,
-    mut scorer: RowScorer<'_>,
-    mut each: impl FnMut(&RowScorer<'_>, Actual<'_>) -> Result<()>,
+    judging: &mut Judging<'_>,
 ) -> Result<u64> {
-    let what = format!("the target \"{}\"", target.name());
-    let classes = target.known_classes();
-    let mut truth: Option<Truth> = None;
+    let what = format!("the target \"{}\"", reader.name());
+    let classes = reader.known_classes();
+    let mut target: Option<Target> = None;
     let mut left_out = 0;
-    let mut judge = |scorer: &mut RowScorer<'_>, truth: Option<Truth>| {
-        let Some(truth) = truth else {
-            return Ok(());
-        };
-        scorer.sequence_outputs();
-        truth.actual().map_or(Ok(()), |actual| each(scorer, actual))
-    };
     query.for_each(|values, nulls| {
         // SAFETY: the datums are of the query's column types; a target is there for a step.
         unsafe {
@@ -76,26 +69,29 @@ pub(super) fn for_each_sequence(
                 left_out += u64::from(row == Row::NoTarget);
                 return Ok(());
             }
-            let actual = Truth::of(target.read(values[place])?);
-            left_out += u64::from(actual == Truth::Missing);
-            match (&truth, row) {
-                (Some(first), Row::Next) if *first != actual => {
+            let found = Target::of(reader.read(values[place])?);
+            left_out += u64::from(found == Target::Missing);
+            match (&target, row) {
+                (Some(first), Row::Next) if *first != found => {
                     return Err(grouping.differs(
                         &what,
                         &first.shown(classes),
-                        &actual.shown(classes),
+                        &found.shown(classes),
                     ));
                 }
                 (Some(_), Row::Next) => {}
                 _ => {
-                    let ended = truth.replace(actual);
-                    judge(&mut scorer, ended)?;
+                    if let Some(ended) = target.replace(found) {
+                        judging.sequence(ended.truth())?;
+                    }
                 }
             }
-            scorer.step(values, nulls)?;
+            judging.step(values, nulls)?;
         }
         Ok(())
     })?;
-    judge(&mut scorer, truth)?;
+    if let Some(ended) = target {
+        judging.sequence(ended.truth())?;
+    }
     Ok(left_out)
 }

@@ -2,12 +2,11 @@
 
 use pgrx::notice;
 
-use super::judged_target::Actual;
 use crate::pg::access::Right;
 use crate::pg::cache::DecodedModel;
 use crate::pg::error::Result;
 use crate::pg::reader::{self, Resolved};
-use crate::training::{Known, RowHashes, RowTruth, SeenRows, Side, features_hash, row_hash};
+use crate::training::{Known, RowHashes, RowTruth, SeenRows, Side, Truth, features_hash, row_hash};
 
 /// Counts the rows that the version was trained on.
 pub(super) struct Met {
@@ -40,16 +39,16 @@ impl Met {
     }
 
     /// Looks at a row: its encoded features, of a sequence those of its first step, and its target.
-    pub(super) fn look(&mut self, features: &[f32], actual: &Actual<'_>, decoded: &DecodedModel) {
+    pub(super) fn look(&mut self, features: &[f32], actual: Truth<'_>, decoded: &DecodedModel) {
         let number;
         let truth = match actual {
-            Actual::Number(value) => {
-                number = [*value];
+            Truth::Number(value) => {
+                number = [value];
                 RowTruth::Numbers(&number)
             }
-            Actual::Numbers(numbers) => RowTruth::Numbers(numbers),
-            Actual::Class(at) => {
-                let class = decoded.target.classes().get(*at);
+            Truth::Numbers(numbers) => RowTruth::Numbers(numbers),
+            Truth::Class(at) => {
+                let class = decoded.target.classes().get(at as usize);
                 RowTruth::Class(class.map_or("", String::as_str))
             }
         };
@@ -72,10 +71,14 @@ impl Met {
         }
         let label = resolved.label();
         let number = resolved.number;
-        if self.known == self.rows {
+        if self.known == self.rows || !self.seen.complete {
+            let others = match !self.seen.complete && self.trained < self.rows {
+                true => "; whether it was trained on the other rows is not known",
+                false => "",
+            };
             notice!(
                 "{} of {} rows are rows that version {number} of model \"{label}\" was trained on, or \
-                 copies of them: it does better on these than on others",
+                 copies of them: it does better on these than on others{others}",
                 self.trained,
                 self.rows
             );

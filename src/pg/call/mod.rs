@@ -14,4 +14,4 @@ mod wrong_count;
 
 pub use convert::Convert;
 pub use rows::Rows;
-pub use site::{Answer, Site};
+pub use site::Site;

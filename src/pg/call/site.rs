@@ -9,6 +9,7 @@ use pgrx::{PgSqlErrorCode as Code, pg_sys};
 use super::arguments::Arguments;
 use super::rows::Rows;
 use super::snapshot::SnapshotKey;
+use crate::features::{Answer, NoAnswer};
 use crate::memory;
 use crate::nn::Scratch;
 use crate::pg::cache::{self, DecodedModel};
@@ -17,17 +18,6 @@ use crate::pg::error::Report;
 use crate::pg::in_context::in_context;
 use crate::pg::reader::{self, Resolved};
 use crate::pg::{interrupt, settings};
-
-/// What a call wants of the model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
-    /// A number: the regression's value or the positive class's probability.
-    Value,
-    /// The class.
-    Class,
-    /// A number for each class or output.
-    All,
-}
 
 /// The state of one call site, kept in its `fn_extra`.
 pub struct Site {
@@ -267,17 +257,17 @@ impl Site {
     /// The value that `predict` gives for the outputs last computed.
     #[inline]
     pub fn value(&self) -> f64 {
-        self.model.value(&self.out)
+        self.model.target.value(&self.out)
     }
 
     /// The class that `predict_class` gives for the outputs last computed.
     pub fn class(&self) -> Cow<'_, str> {
-        self.model.class(&self.out)
+        self.model.target.predicted_class(&self.out)
     }
 
     /// The numbers that `predict_proba` gives for the outputs last computed.
     pub fn all(&self) -> Vec<f64> {
-        self.model.all(&self.out)
+        self.model.target.numbers(&self.out)
     }
 
     /// The model that is called.
@@ -370,38 +360,18 @@ fn scratch(model: &DecodedModel, resolved: &Resolved) -> Result<Scratch, Report>
 }
 
 fn check_answer(model: &DecodedModel, resolved: &Resolved, answer: Answer) -> Result<(), Report> {
-    let wrong = |what: &str, right: &str| {
-        Err(Report::new(
-            Code::ERRCODE_INVALID_PARAMETER_VALUE,
-            format!("model \"{}\" {what}", resolved.label()),
-        )
-        .hint(format!("Use neural.{right}.")))
-    };
-    let classes = model.target.classes().len();
-    match answer {
-        Answer::Value if model.target.is_array() && classes > 0 => wrong(
-            "predicts labels, any number of which apply",
-            "predict_class or neural.predict_proba",
-        ),
-        Answer::Value if classes > 2 => wrong(
-            "has more than two classes",
-            "predict_class or neural.predict_proba",
-        ),
-        Answer::Value if classes == 0 && model.outputs() > 1 => {
-            wrong("has several outputs", "predict_proba")
-        }
-        Answer::Class if classes == 0 => wrong(
-            "is a regression and has no classes",
-            if model.outputs() > 1 {
-                "predict_proba"
-            } else {
-                "predict"
-            },
-        ),
-        Answer::All if classes == 0 && model.outputs() == 1 => wrong(
-            "is a regression with one output and has no probabilities",
-            "predict",
-        ),
-        _ => Ok(()),
-    }
+    model.target.check_answer(answer).map_err(|none| {
+        let (more, right) = match none {
+            NoAnswer::Labels | NoAnswer::ManyClasses => {
+                ("", "predict_class or neural.predict_proba")
+            }
+            NoAnswer::SeveralOutputs => ("", "predict_proba"),
+            NoAnswer::NoClasses if model.outputs() > 1 => ("", "predict_proba"),
+            NoAnswer::NoClasses => ("", "predict"),
+            NoAnswer::OneOutput => (" and has no probabilities", "predict"),
+        };
+        let (label, reason) = (resolved.label(), none.reason());
+        Report::invalid(format!("model \"{label}\" {reason}{more}"))
+            .hint(format!("Use neural.{right}."))
+    })
 }

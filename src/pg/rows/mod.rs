@@ -15,6 +15,6 @@ pub use elements::Elements;
 pub use grouping::{Grouping, Row};
 pub(crate) use query::set_local;
 pub use query::{Query, ResultColumn, with_query};
-pub use reading::{ColumnPlan, read_table};
+pub use reading::{ColumnPlan, Table, read_table};
 pub use sources::Source;
 pub use value::Reader;

@@ -9,8 +9,8 @@ use std::collections::HashMap;
 
 use pgrx::{pg_guard, pg_sys};
 
+use crate::features::Answer;
 use crate::pg::api::calling;
-use crate::pg::call::Answer;
 
 /// A `predict` function.
 #[derive(Clone, Copy, Debug)]

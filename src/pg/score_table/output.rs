@@ -8,7 +8,7 @@ use pgrx::{PgSqlErrorCode as Code, pg_sys};
 use super::class_values::{Receiver, other_time};
 use super::order::Order;
 use super::statement::{Written, count};
-use crate::features::is_whole_number;
+use crate::features::{Answer, NoAnswer, is_whole_number};
 use crate::pg::attempt::{attempt, sqlstate};
 use crate::pg::cache::DecodedModel;
 use crate::pg::error::{OrRaise, Report, Result};
@@ -28,13 +28,6 @@ pub(super) struct Output {
     type_name: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Answer {
-    Value,
-    Class,
-    All,
-}
-
 impl Output {
     /// What a column of that type takes: a number the value or the positive class's probability, an
     /// array of numbers all of them, anything else the class, which an integer takes, too, where
@@ -50,15 +43,7 @@ impl Output {
     ) -> Result<Self> {
         let model = &order.model;
         let classes = model.target.classes().len();
-        let labels = classes > 0 && model.target.is_array();
         let label = order.resolved.label();
-        let wrong = |what: &str, hint: &str| {
-            Err(Report::invalid(format!(
-                "column \"{}\" of table {table} is of type {}, but model \"{label}\" {what}",
-                column.name, column.type_name,
-            ))
-            .hint(hint.to_owned()))
-        };
         let kind = kind_of(column.type_oid);
         let answer = match kind {
             Kind::Fraction => Answer::Value,
@@ -66,46 +51,33 @@ impl Output {
             Kind::Numbers { fractions } if fractions || classes == 0 => Answer::All,
             _ => Answer::Class,
         };
-        match answer {
-            Answer::Value if labels => {
-                return wrong(
-                    "predicts labels, any number of which apply",
+        if let Err(none) = model.target.check_answer(answer) {
+            let hint = match none {
+                NoAnswer::Labels => {
                     "Give the labels a column of type text[] (as of neural.predict_class), or \
-                     their probabilities one of type double precision[] (neural.predict_proba).",
-                );
-            }
-            Answer::Value if classes > 2 => {
-                return wrong(
-                    "has more than two classes",
+                     their probabilities one of type double precision[] (neural.predict_proba)."
+                }
+                NoAnswer::ManyClasses => {
                     "Give the class a column of type text (as of neural.predict_class), or the \
-                     probabilities one of type double precision[] (neural.predict_proba).",
-                );
-            }
-            Answer::Value if classes == 0 && model.outputs() > 1 => {
-                return wrong(
-                    "has several outputs",
-                    "Give them a column of type double precision[] (as of neural.predict_proba).",
-                );
-            }
-            Answer::All if classes == 0 && model.outputs() == 1 => {
-                return wrong(
-                    "is a regression with one output",
-                    "Give it a column of type double precision (as of neural.predict).",
-                );
-            }
-            Answer::Class if classes == 0 => {
-                return wrong(
-                    "is a regression and has no classes",
-                    match model.outputs() {
-                        1 => "Give it a column of type double precision (as of neural.predict).",
-                        _ => {
-                            "Give it a column of type double precision[] (as of \
-                             neural.predict_proba)."
-                        }
-                    },
-                );
-            }
-            _ => {}
+                     probabilities one of type double precision[] (neural.predict_proba)."
+                }
+                NoAnswer::SeveralOutputs => {
+                    "Give them a column of type double precision[] (as of neural.predict_proba)."
+                }
+                NoAnswer::NoClasses if model.outputs() > 1 => {
+                    "Give it a column of type double precision[] (as of neural.predict_proba)."
+                }
+                NoAnswer::NoClasses | NoAnswer::OneOutput => {
+                    "Give it a column of type double precision (as of neural.predict)."
+                }
+            };
+            return Err(Report::invalid(format!(
+                "column \"{}\" of table {table} is of type {}, but model \"{label}\" {}",
+                column.name,
+                column.type_name,
+                none.reason(),
+            ))
+            .hint(hint));
         }
         if answer == Answer::Class
             && let Some(of) = other_time(&model.target, column.type_oid)

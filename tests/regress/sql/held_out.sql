@@ -99,6 +99,14 @@ SELECT neural.import_model('imported2', neural.export_model('shared'));
 SELECT * FROM neural.train('imported2', 'rows_of_noise', 'y', options => '{"warm_start": true, "early_stopping": 5}');
 SELECT version, validation_loss IS NOT NULL AS loss FROM neural.train('imported2', 'SELECT a, b, c, d, e, f, g, h, y, id % 5 = 0 AS out FROM noise', 'y', epochs => 1,
     options => '{"validation_split": "out", "verbose": false, "warm_start": true}');
+-- What goes on from it tells its own rows: those that it has learnt cannot be held out, of others it is not known.
+SELECT version FROM neural.train('imported2', 'SELECT a, b, c, d, e, f, g, h, y, id % 5 = 1 AS out FROM noise', 'y', epochs => 1,
+    options => '{"validation_split": "out", "verbose": false, "warm_start": true}');
+SELECT version, validation_loss IS NOT NULL AS loss
+FROM neural.train('imported2', 'SELECT a + CASE WHEN id % 5 = 1 THEN 5 ELSE 0 END AS a, b, c, d, e, f, g, h, y, id % 5 < 2 AS out FROM noise', 'y', epochs => 1,
+    options => '{"validation_split": "out", "verbose": false, "warm_start": true}');
+-- Without a flag new rows are trained on, and what was vouched for is held out again.
+SELECT trained, validated, judged_on, loss FROM go_on('imported2', 'SELECT * FROM rows_of_noise UNION ALL SELECT a + 7, b, c, d, e, f, g, h, y FROM noise');
 
 -- Sequences, which grow between two trainings.
 CREATE TABLE steps AS
@@ -120,6 +128,9 @@ SELECT count(*) FROM neural.confusion_matrix('members@1', 'SELECT * FROM rows_of
 SELECT count(*) FROM neural.evaluate('shared@1', 'SELECT a + 1 AS a, b, c, d, e, f, g, h, y FROM noise');
 SELECT count(*) FROM neural.evaluate('churn@2', 'SELECT * FROM steps WHERE id > 100');
 SELECT count(*) FROM neural.evaluate('imported2@1', 'rows_of_noise');
+SELECT count(*) FROM neural.evaluate('imported2@2', 'rows_of_noise');
+SELECT count(*) FROM neural.confusion_matrix('imported2@3', 'SELECT a, b, c, d, e, f, g, h, y FROM noise WHERE id % 5 > 1');
+SELECT count(*) FROM neural.evaluate('imported2@3', 'SELECT a + 7 AS a, b, c, d, e, f, g, h, y FROM noise');
 SET client_min_messages = warning;
 
 -- Of many rows a sample is known, and what is held out again comes from it.

@@ -6,15 +6,13 @@
 
 mod rows;
 
-use serde::{Deserialize, Serialize};
-
 use crate::nn::base::error::Error;
+use crate::nn::base::range::Range;
 use crate::nn::layer::head::Head;
 use crate::nn::network::Network;
 
 /// A loss as the user asks for it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "loss", rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq)]
 pub enum LossSpec {
     /// (p - y)².
     Mse,
@@ -38,6 +36,11 @@ pub enum LossSpec {
 }
 
 impl LossSpec {
+    /// The range of huber's `delta`.
+    pub const DELTA: Range = Range::Positive;
+    /// The range of the share of a label that is spread over all classes.
+    pub const LABEL_SMOOTHING: Range = Range::BelowOne;
+
     /// The loss a task takes when none is asked for.
     pub fn default_for(head: Head) -> LossSpec {
         match head {
@@ -45,6 +48,20 @@ impl LossSpec {
             Head::Binary | Head::MultiLabel { .. } => LossSpec::BinaryCrossentropy,
             Head::Multiclass { .. } => LossSpec::CategoricalCrossentropy,
         }
+    }
+
+    /// All losses with their default settings.
+    pub fn all() -> [LossSpec; 6] {
+        [
+            LossSpec::Mse,
+            LossSpec::Mae,
+            LossSpec::Huber { delta: 1.0 },
+            LossSpec::Quantile {
+                quantiles: vec![0.5],
+            },
+            LossSpec::BinaryCrossentropy,
+            LossSpec::CategoricalCrossentropy,
+        ]
     }
 
     /// The name in options.
@@ -56,6 +73,39 @@ impl LossSpec {
             LossSpec::Quantile { .. } => "quantile",
             LossSpec::BinaryCrossentropy => "binary_crossentropy",
             LossSpec::CategoricalCrossentropy => "categorical_crossentropy",
+        }
+    }
+
+    /// The loss of this name, without regard to case, with its default settings.
+    pub fn parse(name: &str) -> Option<LossSpec> {
+        let name = name.to_lowercase();
+        LossSpec::all().into_iter().find(|loss| loss.name() == name)
+    }
+
+    /// Whether it is one of the task's.
+    pub fn fits(&self, head: Head) -> bool {
+        match self {
+            LossSpec::Mse | LossSpec::Mae | LossSpec::Huber { .. } | LossSpec::Quantile { .. } => {
+                matches!(head, Head::Regression { .. })
+            }
+            LossSpec::BinaryCrossentropy => {
+                matches!(head, Head::Binary | Head::MultiLabel { .. })
+            }
+            LossSpec::CategoricalCrossentropy => {
+                matches!(head, Head::Binary | Head::Multiclass { .. })
+            }
+        }
+    }
+
+    /// The names of the task's losses, as a sentence has them: `mse, mae, huber or quantile`.
+    pub fn names_for(head: Head) -> String {
+        let all = LossSpec::all();
+        let fitting = all.iter().filter(|loss| loss.fits(head));
+        let names: Vec<&str> = fitting.map(LossSpec::name).collect();
+        match names.split_last() {
+            Some((last, [])) => (*last).to_owned(),
+            Some((last, others)) => format!("{} or {last}", others.join(", ")),
+            None => String::new(),
         }
     }
 }
@@ -114,9 +164,9 @@ impl Loss {
             (LossSpec::Mse, Head::Regression { .. }) => Form::Mse,
             (LossSpec::Mae, Head::Regression { .. }) => Form::Mae,
             (LossSpec::Huber { delta }, Head::Regression { .. }) => {
-                if !(*delta > 0.0 && delta.is_finite()) {
+                if !LossSpec::DELTA.contains(f64::from(*delta)) {
                     return Err(Error::option(
-                        format!("delta must be above 0, not {delta}"),
+                        format!("delta must be {}, not {delta}", LossSpec::DELTA.words()),
                         "Give the error at which the huber loss becomes linear, such as 1.0.",
                     ));
                 }
@@ -135,21 +185,18 @@ impl Loss {
             (LossSpec::CategoricalCrossentropy, Head::Multiclass { .. }) => Form::Softmax,
             (LossSpec::BinaryCrossentropy, Head::MultiLabel { .. }) => Form::Sigmoids,
             (_, head) => {
-                let fits = match head {
-                    Head::Regression { .. } => "mse, mae, huber and quantile are for regression",
-                    Head::Binary => "binary_crossentropy is for two classes",
-                    Head::Multiclass { .. } => "categorical_crossentropy is for several classes",
-                    Head::MultiLabel { .. } => "binary_crossentropy is for labels",
-                };
+                let fit = LossSpec::names_for(head);
                 return Err(Error::option(
                     format!("the loss {} does not fit the task", spec.name()),
-                    format!("Leave \"loss\" out, or choose one that fits: {fits}."),
+                    format!("Leave \"loss\" out, or choose one that fits: {fit}."),
                 ));
             }
         };
-        if !(0.0..1.0).contains(&label_smoothing) {
+        let smoothing = LossSpec::LABEL_SMOOTHING;
+        if !smoothing.contains(f64::from(label_smoothing)) {
+            let must = smoothing.words();
             return Err(Error::option(
-                format!("label_smoothing must be from 0 to below 1, not {label_smoothing}"),
+                format!("label_smoothing must be {must}, not {label_smoothing}"),
                 "It is the share of a label spread evenly over all classes, such as 0.1.",
             ));
         }

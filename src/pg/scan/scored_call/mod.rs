@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use pgrx::pg_sys::{self, Datum, NodeTag};
 
+use crate::features::Answer;
 use crate::hex::hex;
 use crate::memory;
-use crate::pg::call::{Answer, Rows, Site, answer};
+use crate::pg::call::{Rows, Site, answer};
 use crate::pg::error::Report;
 use crate::pg::scan::batch::{Part, Run, ask_for_cells};
 use crate::pg::scan::conditions;
@@ -404,10 +405,10 @@ impl Call {
                 }
                 let results = self.out.chunks_exact(outputs.max(1)).take(count);
                 for (i, result) in results.enumerate() {
-                    let model = site.model();
+                    let target = &site.model().target;
                     let value = match answer {
-                        Answer::Value => answer::number(model.value(result)),
-                        Answer::Class => match model.class(result) {
+                        Answer::Value => answer::number(target.value(result)),
+                        Answer::Class => match target.predicted_class(result) {
                             // A set of labels is a text of its own.
                             Cow::Owned(labels) => {
                                 let outer = pg_sys::MemoryContextSwitchTo(memory);
@@ -416,7 +417,7 @@ impl Call {
                                 text
                             }
                             Cow::Borrowed(name) => {
-                                let class = model.class_index(result);
+                                let class = target.predicted(result);
                                 match self.classes[class] {
                                     Some(text) => text,
                                     None => {
@@ -431,7 +432,7 @@ impl Call {
                         },
                         Answer::All => {
                             let outer = pg_sys::MemoryContextSwitchTo(memory);
-                            let array = answer::numbers(&model.all(result));
+                            let array = answer::numbers(&target.numbers(result));
                             pg_sys::MemoryContextSwitchTo(outer);
                             array
                         }

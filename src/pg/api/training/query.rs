@@ -1,0 +1,133 @@
+//! The rows of a training's query, as the core has them.
+
+use rayon::ThreadPool;
+
+use super::Order;
+use crate::artifact::Model;
+use crate::features::{FeatureSet, Kind, Task};
+use crate::pg::error::Result;
+use crate::pg::rows::{
+    ArrayReader, ColumnPlan, Elements, Query, Reader, ResultColumn, Source, Table, read_table,
+};
+use crate::pg::spelling::{self, Spelling};
+use crate::pg::sql_type::is_name_of;
+use crate::training::{Given, Options, Plan};
+
+/// What a query gave.
+pub(super) struct Rows {
+    pub(super) plan: Plan,
+    pub(super) table: Table,
+    /// The columns that each of the query's comes from.
+    pub(super) sources: Vec<(String, Vec<Source>)>,
+}
+
+impl Rows {
+    /// Reads the query's rows. `memory` is the bytes that the training may use, half of which are for
+    /// these rows; the other half is for what is made of them.
+    pub(super) fn read(
+        query: &mut Query,
+        order: &Order<'_>,
+        task: Option<Task>,
+        options: &mut Options,
+        previous: Option<&Model>,
+        memory: usize,
+        pool: &ThreadPool,
+    ) -> Result<Rows> {
+        let names = query.columns().iter().map(|column| column.name.clone());
+        let sources = names.zip(query.sources()).collect();
+        let type_of = |name: &str| {
+            let mut columns = query.columns().iter();
+            columns
+                .find(|column| column.name == name)
+                .map(|column| column.type_oid)
+        };
+        if let Some(spelled) = type_of(order.target).and_then(Spelling::of) {
+            spelled.classes(options);
+        }
+        let features = order.features.clone();
+        let features = features.map(|features| spelling::asked(features, type_of));
+        let mut plan = Plan::new(
+            &given_columns(query, previous),
+            order.target,
+            features.transpose()?.as_ref(),
+            task,
+            options,
+            previous.map(|model| &model.features),
+        )?;
+        let kept = previous.map(|model| &model.features);
+        let kept = kept.filter(|_| options.goes_on());
+        if kept.is_none() {
+            plan.settle_arrays(order.architecture)?;
+        }
+        plan.settle_precision(kept);
+        let mut columns = column_plans(query, &plan, kept, memory);
+        let sequence = plan.sequence.as_ref();
+        if let Some(sequence) = sequence {
+            query.sort(&sequence.by, &sequence.order)?;
+        }
+        let target = Some(plan.at.target);
+        let table = read_table(query, &mut columns, target, sequence, memory / 2, pool)?;
+        plan.set_shapes(columns.iter().map(ColumnPlan::shape));
+        Ok(Rows {
+            plan,
+            table,
+            sources,
+        })
+    }
+}
+
+/// The query's columns as the core sees them. A type that an earlier version keeps under another name
+/// goes by that one.
+fn given_columns(query: &Query, previous: Option<&Model>) -> Vec<Given> {
+    let kept = |column: &ResultColumn| {
+        let features = &previous?.features;
+        let feature = &features.features[features.position(&column.name)?];
+        is_name_of(&feature.sql_type, column.type_oid).then(|| feature.sql_type.clone())
+    };
+    query
+        .columns()
+        .iter()
+        .map(|column| Given {
+            name: column.name.clone(),
+            sql_type: kept(column).unwrap_or_else(|| column.type_name.clone()),
+            origin: Reader::for_type(column.type_oid)
+                .map(Reader::origin)
+                .or_else(|| ArrayReader::for_type(column.type_oid).map(ArrayReader::origin)),
+            element: Elements::for_type(column.type_oid).map(|elements| elements.reader.origin()),
+        })
+        .collect()
+}
+
+fn column_plans(
+    query: &Query,
+    plan: &Plan,
+    kept: Option<&FeatureSet>,
+    memory: usize,
+) -> Vec<ColumnPlan> {
+    let intakes = plan.intakes(kept, memory);
+    let levels_kept = |at: usize| {
+        let name = &plan.features.get(at)?.name;
+        let feature = kept?.features.iter().find(|kept| kept.name == *name)?;
+        feature.levels()
+    };
+    plan.reads
+        .iter()
+        .zip(intakes)
+        .enumerate()
+        .map(|(at, (read, intake))| {
+            let type_oid = query.columns()[read.place].type_oid;
+            let reader = Reader::for_type(type_oid);
+            ColumnPlan {
+                place: read.place,
+                reader: reader.map(|reader| reader.spelled_as(levels_kept(at).unwrap_or_default())),
+                elements: matches!(read.kind, Kind::Numbers | Kind::Labels)
+                    .then(|| Elements::for_type(type_oid))
+                    .flatten(),
+                kind: read.kind,
+                hashed: read.hashed,
+                dictionary: read.dictionary.clone(),
+                array: ArrayReader::for_type(type_oid).zip(intake),
+            }
+        })
+        .collect()
+}

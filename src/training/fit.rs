@@ -1,0 +1,181 @@
+//! The third stage: target and features fitted to the examples that are trained on.
+
+use super::announce::{left_out_warnings, twins_warning};
+use super::choose_architecture::architecture_of;
+use super::choose_target::{reaching, set_quantile_outputs};
+use super::error::Error;
+use super::fit_rows::fit_features;
+use super::job::Job;
+use super::seen::SeenRows;
+use super::sides::{Identity, Twins};
+use super::split::SplitStage;
+use crate::features::{BlockEncoder, FeatureSet, Fit, LeftOut, Target, Task};
+use crate::nn::{Architecture, Head, OutputRange};
+
+/// What is fitted to the examples that are trained on.
+pub(super) struct FitStage<'a> {
+    pub(super) split: SplitStage<'a>,
+    pub(super) target: Target,
+    pub(super) features: FeatureSet,
+    /// The features' encoder.
+    pub(super) encoder: BlockEncoder,
+    /// The columns that were left out without having been asked to.
+    pub(super) left_out: Vec<LeftOut>,
+    /// The architecture, of which nothing but the embeddings is open.
+    pub(super) architecture: Architecture,
+    /// What the outputs are kept within, where the target's scale was chosen by it.
+    pub(super) chosen_within: Option<OutputRange>,
+    /// What is kept of the examples, so that later versions know them again.
+    pub(super) seen: SeenRows,
+    /// Of a target of classes, the validation rows of each.
+    pub(super) validated_counts: Option<Vec<u64>>,
+    /// What the user must know, a line each.
+    pub(super) warnings: Vec<String>,
+}
+
+/// What comes of fitting once.
+struct Fitting {
+    target: Target,
+    architecture: Architecture,
+    chosen_within: Option<OutputRange>,
+    features: Fit,
+}
+
+impl<'a> SplitStage<'a> {
+    /// Fits target and features, and brings copies of an example to one side before.
+    ///
+    /// # Errors
+    /// Nothing to train on, and what cannot be fitted.
+    pub(super) fn fit(
+        mut self,
+        job: &Job<'_>,
+        stop: &mut dyn FnMut() -> bool,
+    ) -> Result<FitStage<'a>, Error> {
+        let mut fitting = self.fit_once(job, stop)?;
+        let mut twins = Twins::default();
+        if !job.warm_start() {
+            // Which rows are alike is known once it is known which columns matter.
+            let encoder = fitting.features.set.block_encoder(job.dictionaries);
+            let read = &mut self.read;
+            let identity = Identity::new(job, &fitting.target, &read.labels, &encoder, None);
+            let rows = &mut *read.examples.rows;
+            twins = self.sides.join_twins(job, &identity, rows, stop)?;
+        }
+        if twins.moved > 0 {
+            drop(fitting);
+            fitting = self.fit_once(job, stop)?;
+        }
+        let Fitting {
+            target,
+            architecture,
+            chosen_within,
+            features: fit,
+        } = fitting;
+        let mut warnings = Vec::from_iter(self.warning.take());
+        warnings.extend(left_out_warnings(&fit.left_out));
+        warnings.extend(fit.warnings);
+        if job.architecture.is_some() && !job.warm_start() {
+            warnings.extend(appended_warning(&self.wished, target.head())?);
+        }
+        if twins.met > 0 {
+            warnings.push(twins_warning(twins.met, self.sides.rows_validated()));
+        }
+        let encoder = fit.set.block_encoder(job.dictionaries);
+        let seen = {
+            let earlier = job.seen.filter(|_| job.warm_start());
+            let read = &mut self.read;
+            let identity = Identity::new(job, &target, &read.labels, &encoder, earlier);
+            let rows = &mut *read.examples.rows;
+            self.sides.record(job, earlier, &identity, rows, stop)?
+        };
+        let validated_counts = self.validated_counts(job, &target, stop)?;
+        Ok(FitStage {
+            split: self,
+            target,
+            features: fit.set,
+            encoder,
+            left_out: fit.left_out,
+            architecture,
+            chosen_within,
+            seen,
+            validated_counts,
+            warnings,
+        })
+    }
+
+    /// Fits the target and the features to the examples that are trained on, and finds the network
+    /// over them.
+    fn fit_once(
+        &mut self,
+        job: &Job<'_>,
+        stop: &mut dyn FnMut() -> bool,
+    ) -> Result<Fitting, Error> {
+        if self.sides.rows_trained() == 0 {
+            return Err(Error::NoRows("all rows are held out for validation".into()));
+        }
+        let (mask, target_at) = (&self.sides.trained, job.plan.at.target);
+        let examples = &mut self.read.examples;
+        let mut target = self.read.target.clone();
+        // A warm start keeps the scale; how many rows a class has is counted anew.
+        if !job.warm_start() || target.task() == Task::Classification {
+            let words = job.target_words();
+            target.fit(target_at, words, examples.each(), mask, stop)?;
+        }
+        set_quantile_outputs(&mut target, job.options)?;
+        let architecture = architecture_of(job, self.wished.clone(), self.members, target.head())?;
+        let range = match target.task() {
+            Task::Regression => architecture.output_range(),
+            Task::Classification => None,
+        };
+        let chosen_within = match range {
+            Some(range) => target
+                .fit_within(
+                    &range,
+                    reaching(job),
+                    target_at,
+                    examples.each(),
+                    mask,
+                    stop,
+                )?
+                .then_some(range),
+            None => None,
+        };
+        let features = fit_features(job, &architecture, examples.rows, mask, stop)?;
+        Ok(Fitting {
+            target,
+            architecture,
+            chosen_within,
+            features,
+        })
+    }
+
+    /// Of a target of classes, the validation rows of each, where all networks hold out the same.
+    fn validated_counts(
+        &mut self,
+        job: &Job<'_>,
+        target: &Target,
+        stop: &mut dyn FnMut() -> bool,
+    ) -> Result<Option<Vec<u64>>, Error> {
+        let is_shared = self.sides.folds.is_none() && self.sides.rows_validated() > 0;
+        if !is_shared || target.task() != Task::Classification {
+            return Ok(None);
+        }
+        let labels = target.labels(job.target_words())?;
+        let side = (&self.sides.trained, false);
+        let examples = self.read.examples.each();
+        Ok(target.class_counts(&labels, job.plan.at.target, examples, side, stop)?)
+    }
+}
+
+/// What to say of an output layer that is appended behind what looks like one.
+fn appended_warning(wished: &Architecture, head: Head) -> Result<Option<String>, Error> {
+    let behind = wished.appended_behind(head)?;
+    Ok(behind.map(|(layer, activation)| {
+        format!(
+            "the output layer is appended behind {layer} with its {activation}, and reads numbers \
+             from 0 to 1 only: if that was meant for the output, give it as many units as the task \
+             needs ({}), or leave the activation out",
+            head.units()
+        )
+    }))
+}

@@ -1,0 +1,135 @@
+//! The fifth stage: the loop, over examples encoded once where they fit, else each time they are
+//! needed.
+
+use std::cell::RefCell;
+
+use super::build::BuildStage;
+use super::error::Error;
+use super::fit::FitStage;
+use super::job::{Job, Observer, Watch};
+use super::memory_source::MemorySource;
+use super::source::{Encoding, ReadingSource, SharedRows};
+use crate::features::{BitMask, Labels};
+use crate::memory;
+use crate::nn::{self, Network, RowSource, TrainOptions, Trained};
+
+/// A network that was trained.
+pub(super) struct TrainStage<'a> {
+    pub(super) fit: FitStage<'a>,
+    pub(super) network: Network,
+    pub(super) trained: Trained,
+    /// What turns the raw target into what was learnt.
+    pub(super) labels: Labels,
+}
+
+/// How the examples are there for the loop.
+#[derive(Clone, Copy)]
+enum Room {
+    /// All of them encoded.
+    All,
+    /// So many of a side at once.
+    Part(usize),
+}
+
+impl<'a> BuildStage<'a> {
+    /// Trains the network.
+    ///
+    /// # Errors
+    /// Too little memory for a step, rows that cannot be read, a loss that is not finite.
+    pub(super) fn train(
+        self,
+        job: &Job<'_>,
+        observer: &mut dyn Observer,
+    ) -> Result<TrainStage<'a>, Error> {
+        let BuildStage {
+            fit,
+            network,
+            parameters,
+            options,
+            bytes,
+        } = self;
+        let labels = fit.target.labels(job.target_words())?;
+        let encoding = Encoding::new(job, &fit.features, &fit.encoder, &labels);
+        let room = room(&fit, &encoding, &options, bytes)?;
+        let sides = &fit.split.sides;
+        let (mask, folds) = (&sides.trained, sides.folds.as_deref());
+        let shared: SharedRows<'_> = RefCell::new(&mut *fit.split.read.examples.rows);
+        let mut train_side = source(job, &shared, &encoding, (mask, true), folds, room, observer)?;
+        let mut validation_side =
+            source(job, &shared, &encoding, (mask, false), None, room, observer)?;
+        let is_validated = sides.rows_validated() > 0 && folds.is_none();
+        let epochs = options.epochs;
+        let trained = nn::train(
+            &network,
+            parameters,
+            train_side.as_mut(),
+            is_validated.then_some(validation_side.as_mut() as &mut dyn RowSource),
+            &options,
+            job.crew,
+            &mut Watch { observer, epochs },
+        )?;
+        drop((train_side, validation_side));
+        Ok(TrainStage {
+            fit,
+            network,
+            trained,
+            labels,
+        })
+    }
+}
+
+/// Whether all examples can be encoded beside the `bytes` that the loop takes, else how many.
+fn room(
+    fit: &FitStage<'_>,
+    encoding: &Encoding<'_>,
+    options: &TrainOptions,
+    bytes: usize,
+) -> Result<Room, Error> {
+    let (read, sides) = (&fit.split.read, &fit.split.sides);
+    let fixed = bytes.saturating_add(sides.folds.as_ref().map_or(0, Vec::len));
+    let left = read.limit.saturating_sub(fixed);
+    let all = sides.trained.len().saturating_mul(encoding.row_bytes());
+    let in_memory = all <= left;
+    // Where not all examples fit, a side has half, and as much again for the order and the block
+    // being read. With folds, all are on one side.
+    let parts = if sides.folds.is_some() { 2 } else { 4 };
+    let batch = options.batch_size.min(sides.rows_trained());
+    let at_once = match sides.rows_validated() {
+        0 => batch,
+        _ => batch.max(nn::VALIDATION_ROWS),
+    };
+    let least = at_once.saturating_mul(parts * encoding.row_bytes());
+    if !in_memory && left < least {
+        return Err(Error::Memory {
+            needed: fixed.saturating_add(least) / 1024,
+            limit: read.limit / 1024,
+        });
+    }
+    // What reads rows anew fills what it may.
+    memory::ask_for_many(fixed.saturating_add(if in_memory { all } else { left }))?;
+    Ok(match in_memory {
+        true => Room::All,
+        false => Room::Part(left / parts / encoding.row_bytes()),
+    })
+}
+
+/// The examples of one side.
+fn source<'s>(
+    job: &Job<'_>,
+    rows: &'s SharedRows<'s>,
+    encoding: &'s Encoding<'s>,
+    side: (&'s BitMask, bool),
+    folds: Option<&'s [u8]>,
+    room: Room,
+    observer: &mut dyn Observer,
+) -> Result<Box<dyn RowSource + 's>, Error> {
+    Ok(match room {
+        Room::All => {
+            let mut stop = || observer.interrupted();
+            Box::new(MemorySource::encode(
+                rows, side, folds, encoding, job.crew, &mut stop,
+            )?)
+        }
+        Room::Part(capacity) => Box::new(ReadingSource::new(rows, side, folds, encoding, capacity)),
+    })
+}
