@@ -5,6 +5,7 @@
 //! counts as the mean over them.
 
 mod rows;
+mod slopes;
 
 use serde::{Deserialize, Serialize};
 
