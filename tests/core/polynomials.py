@@ -1,4 +1,4 @@
-"""Makes the polynomials of src/nn/math.rs: near-minimax fits of the exact functions.
+"""Makes the polynomials of src/nn/kernels/math.rs: near-minimax fits of the exact functions.
 
 Needs numpy and mpmath. Prints each polynomial's largest weighted error and its coefficients in
 f32, the lowest first.

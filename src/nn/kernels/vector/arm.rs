@@ -19,7 +19,7 @@ impl Neon {
 
 // SAFETY (throughout): every aarch64 processor has NEON, and the pointers are good, by the
 // trait's terms.
-#[allow(clippy::undocumented_unsafe_blocks)]
+#[expect(clippy::undocumented_unsafe_blocks, reason = "said once, above")]
 impl Vector for Neon {
     // In 24 of 32 registers; the weights take four and a row's value one.
     const SUMS: usize = 6;

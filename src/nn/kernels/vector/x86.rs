@@ -20,7 +20,7 @@ unsafe fn sum_of_eight(v: __m256) -> f32 {
 pub struct Avx512(__m512);
 
 // SAFETY (throughout): AVX-512F is there and the pointers are good, by the trait's terms.
-#[allow(clippy::undocumented_unsafe_blocks)]
+#[expect(clippy::undocumented_unsafe_blocks, reason = "said once, above")]
 impl Vector for Avx512 {
     // Of 32 registers; a row's value takes one, and each panel's weights. Seven rows of four
     // panels are one register too many, which costs a tenth of the speed.
@@ -95,7 +95,7 @@ unsafe fn first(count: usize) -> (__m256i, __m256i) {
 pub struct Avx2(__m256, __m256);
 
 // SAFETY (throughout): AVX2 and FMA are there and the pointers are good, by the trait's terms.
-#[allow(clippy::undocumented_unsafe_blocks)]
+#[expect(clippy::undocumented_unsafe_blocks, reason = "said once, above")]
 impl Vector for Avx2 {
     // In twelve of sixteen registers; the weights take two and a row's value one.
     const SUMS: usize = 6;

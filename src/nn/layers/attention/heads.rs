@@ -60,14 +60,31 @@ impl Heads {
 
     /// Working memory of [`Heads::forward`].
     pub fn forward_scratch(&self) -> usize {
-        let (block, width) = (self.block(), padded(self.size()));
-        block * (self.size() + self.steps + width + 2) + self.steps * width
+        self.forward_pieces().iter().sum()
+    }
+
+    /// Its pieces: queries, scores, the largest of them and the inverse of their sum, packed values,
+    /// sums of these.
+    fn forward_pieces(&self) -> [usize; 6] {
+        let (size, width, block) = (self.size(), padded(self.size()), self.block());
+        let (keys, steps) = (self.steps * block, self.steps * width);
+        [size * block, keys, block, block, steps, block * width]
     }
 
     /// Working memory of [`Heads::backward`].
     pub fn backward_scratch(&self) -> usize {
-        let (block, width) = (self.block(), padded(self.size()));
-        block * (2 * self.size() + 2 * self.steps + 2 * width + 2) + 2 * self.steps * width
+        self.backward_pieces().iter().sum()
+    }
+
+    /// Its pieces: queries and their gradients, weights and their slopes, the largest score and the
+    /// inverse of the sum, packed keys, queries and gradients, sums of these.
+    fn backward_pieces(&self) -> [usize; 10] {
+        let (width, block) = (padded(self.size()), self.block());
+        let (queries, packed) = (self.size() * block, block * width);
+        let (keys, steps) = (self.steps * block, self.steps * width);
+        [
+            queries, queries, keys, keys, block, block, steps, packed, packed, steps,
+        ]
     }
 
     /// Attention of one row: from `qkv`, `[steps][3 · features]`, to `context`, `[steps][features]`;
@@ -78,18 +95,14 @@ impl Heads {
         qkv: &[f32],
         context: &mut [f32],
         kept: &mut [f32],
-        mut scratch: &mut [f32],
+        scratch: &mut [f32],
     ) {
         let (size, width, block) = (self.size(), padded(self.size()), self.block());
         let (there, processor, pace) = (pass.there, pass.processor, pass.pace);
         let (features, stride) = (self.features, 3 * self.features);
         let scale = self.scale();
-        let queries = take(&mut scratch, size * block);
-        let scores = take(&mut scratch, there * block);
-        let largest = take(&mut scratch, block);
-        let inverse = take(&mut scratch, block);
-        let packed = take(&mut scratch, there * width);
-        let sums = take(&mut scratch, block * width);
+        let pieces = cut(scratch, self.forward_pieces());
+        let [queries, scores, largest, inverse, packed, sums] = pieces;
         context[there * features..].fill(0.0);
         for head in 0..self.heads {
             let at = head * size;
@@ -161,22 +174,24 @@ impl Heads {
         kept: &[f32],
         gradient: &[f32],
         qkv_gradient: &mut [f32],
-        mut scratch: &mut [f32],
+        scratch: &mut [f32],
     ) {
         let (size, width, block) = (self.size(), padded(self.size()), self.block());
         let (there, processor, pace) = (pass.there, pass.processor, pass.pace);
         let (features, stride) = (self.features, 3 * self.features);
         let scale = self.scale();
-        let queries = take(&mut scratch, size * block);
-        let gradients = take(&mut scratch, size * block);
-        let weights = take(&mut scratch, there * block);
-        let slopes = take(&mut scratch, there * block);
-        let largest = take(&mut scratch, block);
-        let inverse = take(&mut scratch, block);
-        let packed_keys = take(&mut scratch, there * width);
-        let packed_queries = take(&mut scratch, block * width);
-        let packed_gradients = take(&mut scratch, block * width);
-        let sums = take(&mut scratch, there * width);
+        let [
+            queries,
+            gradients,
+            weights,
+            slopes,
+            largest,
+            inverse,
+            packed_keys,
+            packed_queries,
+            packed_gradients,
+            sums,
+        ] = cut(scratch, self.backward_pieces());
         qkv_gradient[there * stride..].fill(0.0);
         for head in 0..self.heads {
             let at = head * size;
@@ -289,6 +304,11 @@ pub(in crate::nn::layers) fn take<'a>(scratch: &mut &'a mut [f32], length: usize
     let (taken, rest) = std::mem::take(scratch).split_at_mut(length);
     *scratch = rest;
     taken
+}
+
+/// Pieces of these lengths, one behind the other.
+fn cut<const N: usize>(mut scratch: &mut [f32], lengths: [usize; N]) -> [&mut [f32]; N] {
+    lengths.map(|length| take(&mut scratch, length))
 }
 
 #[cfg(test)]

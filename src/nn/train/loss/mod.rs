@@ -5,6 +5,7 @@
 //! counts as the mean over them.
 
 mod rows;
+mod slopes;
 
 use crate::nn::base::error::Error;
 use crate::nn::base::range::Range;

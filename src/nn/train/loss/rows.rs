@@ -1,5 +1,6 @@
 //! The sum of a loss over rows, and its slopes.
 
+use super::slopes::{each, sigmoid, sign, worth_learning};
 use super::{Form, Loss};
 use crate::nn::kernels::math;
 use crate::nn::kernels::processor::{Processor, Task};
@@ -224,81 +225,5 @@ impl Task for SumRows<'_> {
         *self.total =
             self.loss
                 .sum_inlined(self.logits, self.y, self.weight, self.rows, self.dlogits);
-    }
-}
-
-/// The slope of a row of that weight, or 0 where nothing can be learnt from it.
-///
-/// A row that the network is sure of, and right about, has a slope like e⁻⁸⁰. Times a weight or two
-/// of the network that is a number too small for single precision to hold in full, and processors
-/// take some hundred cycles for each multiplication of those: measured with a network 20-64-64-1 on
-/// classes that can be told apart, the fifth epoch took three times as long as the first. A step
-/// that divides by the root of the squared slopes, as Adam's does, adds 1e-8 to it.
-#[inline(always)]
-fn worth_learning(slope: f32, weight: f32) -> f32 {
-    const LEAST: f32 = 1e-20;
-    if slope.abs() < LEAST * weight {
-        0.0
-    } else {
-        slope
-    }
-}
-
-/// The cross-entropy of two classes from the logit `z` of the positive one, and its slope, where
-/// these shares of the label fall to each.
-#[inline(always)]
-fn sigmoid(z: f32, negative: f32, positive: f32) -> (f32, f32) {
-    let magnitude = z.abs();
-    let tail = math::exp(-magnitude);
-    // softplus(-|z|); -ln σ(z) = softplus(-z), and -ln(1 - σ(z)) = softplus(z).
-    let softplus = math::ln_1p_exp(-magnitude);
-    let loss = positive * (0.5 * (magnitude - z) + softplus)
-        + negative * (0.5 * (magnitude + z) + softplus);
-    let above = 1.0 / (1.0 + tail);
-    let below = tail * above;
-    let (p, rest) = if z >= 0.0 {
-        (above, below)
-    } else {
-        (below, above)
-    };
-    (loss, negative * p - positive * rest)
-}
-
-/// Mean over a row's outputs of a function of the error, and its gradient.
-#[inline(always)]
-fn each(
-    p: &[f32],
-    y: impl Fn(usize) -> f32,
-    weight: f32,
-    gradient: &mut [f32],
-    f: impl Fn(f32) -> (f32, f32),
-) -> f64 {
-    let scale = 1.0 / p.len() as f32;
-    let mut total = 0.0;
-    for (i, p) in p.iter().enumerate() {
-        let (value, slope) = f(p - y(i));
-        total += f64::from(value);
-        if let Some(gradient) = gradient.get_mut(i) {
-            *gradient = weight * scale * slope;
-        }
-    }
-    total * f64::from(scale)
-}
-
-fn sign(x: f32) -> f32 {
-    if x == 0.0 { 0.0 } else { x.signum() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_slope_is_nothing_only_where_it_is_small_for_the_rows_weight() {
-        assert_eq!(worth_learning(-1e-21, 1.0), 0.0);
-        assert_eq!(worth_learning(-1e-19, 1.0), -1e-19);
-        assert_eq!(worth_learning(1e-21, 1e-10), 1e-21);
-        assert_eq!(worth_learning(0.0, 0.0), 0.0);
-        assert!(worth_learning(f32::NAN, 1.0).is_nan());
     }
 }
