@@ -38,6 +38,8 @@ unsafe extern "C" fn multiply(product: &Product) {
     general_mat_mul(1.0, &a, &b, beta, &mut c);
 }
 
+/// From an axis's value to the next. ndarray gives an axis of one value that it slices a step of 0,
+/// and asks BLAS for no product of such a matrix.
 fn steps<P>(place: &Place<P>) -> (usize, usize) {
-    (place.row, place.column)
+    (place.row.max(1), place.column.max(1))
 }

@@ -43,8 +43,8 @@ pub struct Product {
 pub struct Place<P> {
     /// Its first value.
     pub first: P,
-    /// Values from a row to the next.
+    /// Values from a row to the next, if there is one.
     pub row: usize,
-    /// Values from a column to the next.
+    /// Values from a column to the next, if there is one.
     pub column: usize,
 }

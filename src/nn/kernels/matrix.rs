@@ -162,7 +162,15 @@ mod tests {
     #[test]
     fn parts_have_the_bits_of_the_whole() {
         let mut random = Random::new(1, 0);
-        for [m, n, k] in [[1003, 701, 1999], [387, 2047, 800], [40_001, 192, 64]] {
+        for [m, n, k] in [
+            [1003, 701, 1999],
+            [387, 2047, 800],
+            [40_001, 192, 64],
+            // A part of one row or column must be BLAS's, too.
+            [1, 300, 400],
+            [300, 1, 400],
+            [300, 400, 1],
+        ] {
             let mut values =
                 |count| -> Vec<f32> { (0..count).map(|_| random.normal_f32()).collect() };
             let (a, b, before) = (values(m * k), values(k * n), values(m * n));
