@@ -76,8 +76,8 @@ impl FeatureSet {
     /// What encodes blocks whose first columns are these features, with texts coded by these
     /// dictionaries (one a feature, for those that are categories).
     ///
-    /// A dictionary that overflows must hold the levels all the same, so start it by
-    /// [`Dictionary::with_levels`] when the set was fitted before the rows were read.
+    /// A dictionary that overflows must hold the levels all the same, so start with that of
+    /// [`Feature::dictionary`] when the set was fitted before the rows were read.
     pub fn block_encoder(&self, dictionaries: &[Option<Dictionary>]) -> BlockEncoder {
         let encoder = self.encoder();
         let codes = encoder.plans.iter().enumerate().map(|(i, plan)| {

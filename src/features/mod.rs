@@ -5,6 +5,12 @@
 //! the wished treatments ([`Request`]) into a [`FeatureSet`], looking at the training rows only and
 //! passing over them in order, block by block, so that the result is the same from memory and from
 //! a file. A set's [`Encoder`] and [`BlockEncoder`] then write network inputs with the same bits.
+//!
+//! Each kind of column has a room: `numeric`, `category`, `vector`, `image`, `sequence`, `ignored`. A
+//! room says in `settings` what can be asked of a column and how that is fitted, in `fitted` what a
+//! version keeps, in `intake` how arrays are taken in, and in `encode` how values become inputs. What
+//! a room must answer is in `treatment`, the table of the rooms in `treatments`; `rows`, `gather`,
+//! `scales` and `target` know nothing of them.
 
 mod answer;
 mod arrays;

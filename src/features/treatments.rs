@@ -5,12 +5,12 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::category::Category;
 use super::column::{ArrayShape, Column, Origin};
 use super::error::Error;
 use super::rows::arrays::{Arrays, Real};
 use super::rows::dictionary::Dictionary;
 use super::treatment::{Asked, Encodes, Learnt, Site, Strip, TakesIn, Told, TreatmentType};
-use super::{category, ignored, image, numeric, sequence, vector};
 
 /// Makes of the table what knows all treatments: what can be asked of a column, and what is then
 /// stored, takes arrays in and encodes values. In the table stand a room, the name of what is asked
@@ -22,7 +22,7 @@ macro_rules! treatments {
         pub enum Treatment {
             $(
                 #[doc = concat!("Settings of the room `", stringify!($room), "`.")]
-                $asked($room::$settings),
+                $asked(super::$room::$settings),
             )+
         }
 
@@ -32,32 +32,32 @@ macro_rules! treatments {
         pub enum Fitted {
             $($(
                 #[doc = concat!("What the room `", stringify!($room), "` has fitted.")]
-                $fitted($room::$fitted),
+                $fitted(super::$room::$fitted),
             )+)+
         }
 
         /// Takes in the arrays of a column that is treated so.
         #[derive(Clone, Debug)]
         pub(super) enum AnyIntake {
-            $($asked(<$room::$settings as Asked>::Intake),)+
+            $($asked(<super::$room::$settings as Asked>::Intake),)+
         }
 
         /// Encodes the values of a feature that is treated so.
         #[derive(Clone, Debug)]
         pub(super) enum AnyEncoder {
-            $($($fitted(<$room::$fitted as Learnt>::Encoder),)+)+
+            $($($fitted(<super::$room::$fitted as Learnt>::Encoder),)+)+
         }
 
         /// The treatments by name.
         const TREATMENTS: &[Known] = &[
             $(
                 Known {
-                    of: &$room::TREATMENT,
+                    of: &super::$room::TREATMENT,
                     unasked: || Treatment::$asked(Default::default()),
                     read: |settings, column| {
-                        <$room::$settings as Asked>::read(settings, column).map(Treatment::$asked)
+                        <super::$room::$settings as Asked>::read(settings, column).map(Treatment::$asked)
                     },
-                    told: |told| <$room::$settings as Asked>::told(told).map(Fitted::from),
+                    told: |told| <super::$room::$settings as Asked>::told(told).map(Fitted::from),
                 },
             )+
         ];
@@ -118,8 +118,8 @@ macro_rules! treatments {
         }
 
         $($(
-            impl From<$room::$fitted> for Fitted {
-                fn from(fitted: $room::$fitted) -> Fitted {
+            impl From<super::$room::$fitted> for Fitted {
+                fn from(fitted: super::$room::$fitted) -> Fitted {
                     Fitted::$fitted(fitted)
                 }
             }
@@ -239,11 +239,11 @@ treatments! {
     ignored: Ignore(IgnoreSettings) => Ignored;
 }
 
-impl From<category::Category> for Fitted {
-    fn from(category: category::Category) -> Fitted {
+impl From<Category> for Fitted {
+    fn from(category: Category) -> Fitted {
         match category {
-            category::Category::OneHot(fitted) => Fitted::OneHot(fitted),
-            category::Category::Index(fitted) => Fitted::Index(fitted),
+            Category::OneHot(fitted) => Fitted::OneHot(fitted),
+            Category::Index(fitted) => Fitted::Index(fitted),
         }
     }
 }
@@ -278,4 +278,36 @@ pub(super) fn all() -> Vec<&'static Known> {
     let mut known: Vec<&Known> = TREATMENTS.iter().collect();
     known.sort_by_key(|known| known.of.dimensions.is_some_and(|count| count > 0));
     known
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Origin, TREATMENTS, find};
+
+    #[test]
+    fn names_are_told_apart_and_one_treatment_suits_each_type() {
+        for known in TREATMENTS {
+            let found = find(&known.of.name.to_uppercase()).expect(known.of.name);
+            assert_eq!(found.of.name, known.of.name);
+        }
+        for origin in [
+            Origin::Integer,
+            Origin::Float,
+            Origin::Numeric,
+            Origin::Boolean,
+            Origin::Date,
+            Origin::Timestamp,
+            Origin::Text,
+            Origin::Enum,
+            Origin::Uuid,
+            Origin::NumberArray,
+            Origin::BooleanArray,
+            Origin::Bytes,
+        ] {
+            let suiting = TREATMENTS.iter().filter(|known| (known.of.suits)(origin));
+            let names: Vec<&str> = suiting.map(|known| known.of.name).collect();
+            assert!(matches!(names[..], [_]), "{origin:?}: {names:?}");
+            assert!((find(names[0]).expect("it").of.takes)(origin), "{origin:?}");
+        }
+    }
 }

@@ -13,8 +13,6 @@ mod default_architecture;
 mod default_training;
 mod elementwise;
 mod features;
-mod features_arrays;
-mod features_target;
 mod gradients;
 mod hostile_bytes;
 mod kernel;

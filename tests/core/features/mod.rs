@@ -1,12 +1,19 @@
 //! Features: fitting, encoding and what is left out.
 
+mod arrays;
+mod category;
+mod image;
+mod numeric;
+mod sequence;
+mod target;
+mod vector;
+
 use pg_neural::features::{
-    BitMask, Block, Column, Dictionary, Error, FeatureSet, FitRows, Fitted, MISSING, MemoryRows,
-    Numbers, Numeric, Origin, Profile, Values, fit, parse_requests, storage_kind,
+    BitMask, Block, Column, Dictionary, Error, FeatureSet, FitRows, Fitted, Kind, LeftOut, MISSING,
+    MemoryRows, Origin, Values, fit, parse_requests,
 };
 use pg_neural::nn::Crew;
 use serde_json::{Value, json};
-use std::iter::once;
 
 fn never() -> impl FnMut() -> bool {
     || false
@@ -38,17 +45,14 @@ impl Table {
             .collect();
         self.block.rows = values.len();
         let mut column = Column::new(name, "text", origin);
-        column.kind = pg_neural::features::Kind::Category;
+        column.kind = Kind::Category;
         self.columns.push(column);
         self.dictionaries.push(Some(dictionary));
         self.block.columns.push(Values::Category(codes));
         self
     }
 
-    pub fn fit(
-        &self,
-        features: Value,
-    ) -> Result<(FeatureSet, Vec<pg_neural::features::LeftOut>), Error> {
+    pub fn fit(&self, features: Value) -> Result<(FeatureSet, Vec<LeftOut>), Error> {
         let mask = BitMask::new(self.block.rows, true);
         self.fit_on(features, &mask, &[])
     }
@@ -58,7 +62,7 @@ impl Table {
         features: Value,
         mask: &BitMask,
         embedded: &[String],
-    ) -> Result<(FeatureSet, Vec<pg_neural::features::LeftOut>), Error> {
+    ) -> Result<(FeatureSet, Vec<LeftOut>), Error> {
         let requests = parse_requests(Some(&features), &self.columns)?;
         let fitted = fit(
             &requests,
@@ -109,113 +113,6 @@ impl Table {
         }
         out.chunks(width).map(<[f32]>::to_vec).collect()
     }
-}
-
-#[test]
-fn standard_scaling_fills_missing_values_with_the_mean_and_indicates_them() {
-    let table = Table::default().number("x", Origin::Float, &[1.0, 3.0, f64::NAN, 5.0, 7.0]);
-    let (set, notices) = table.fit(json!({"x": {"scale": "standard"}})).unwrap();
-    assert!(notices.is_empty());
-    let d = 5_f32.sqrt();
-    let rows = table.encode(&set);
-    let expected = [-3.0 / d, -1.0 / d, 0.0, 1.0 / d, 3.0 / d];
-    for (i, row) in rows.iter().enumerate() {
-        assert!((row[0] - expected[i]).abs() < 1e-6);
-        assert_eq!(row[1], if i == 2 { 1.0 } else { 0.0 });
-    }
-}
-
-#[test]
-fn without_missing_values_in_training_there_is_no_indicator_unless_asked_for() {
-    let table = Table::default().number("x", Origin::Float, &[1.0, 3.0, 5.0]);
-    let (set, _) = table.fit(json!({"x": "numeric"})).unwrap();
-    assert_eq!(set.width(), 1);
-    let mut row = [9.0];
-    set.encoder().number(0, f64::NAN, &mut row);
-    assert_eq!(row, [0.0], "the median");
-    let (set, _) = table
-        .fit(json!({"x": {"indicator": true, "missing": 5}}))
-        .unwrap();
-    let mut row = [9.0; 2];
-    set.encoder().number(0, f64::NAN, &mut row);
-    assert_eq!(row[1], 1.0);
-    assert!(row[0] > 0.9);
-}
-
-#[test]
-fn infinities_count_as_the_training_rows_extremes() {
-    let values = [f64::INFINITY, 0.0, 10.0, f64::NEG_INFINITY];
-    let table = Table::default().number("x", Origin::Float, &values);
-    let (set, _) = table.fit(json!({"x": {"scale": "minmax"}})).unwrap();
-    let rows: Vec<f32> = table.encode(&set).concat();
-    assert_eq!(rows, [1.0, 0.0, 1.0, 0.0]);
-}
-
-#[test]
-fn no_number_encodes_to_something_infinite() {
-    let values = [f64::MAX, -f64::MAX, 5e-324, 0.0, f64::MIN_POSITIVE, 1e300];
-    for scale in ["standard", "minmax", "robust", "none"] {
-        let table = Table::default().number("x", Origin::Float, &values);
-        let (set, _) = table.fit(json!({"x": {"scale": scale}})).unwrap();
-        set.validate().unwrap();
-        assert!(
-            table.encode(&set).concat().iter().all(|x| x.is_finite()),
-            "{scale}"
-        );
-        let tiny = Table::default().number("x", Origin::Float, &[0.0, 5e-324, 1e-310]);
-        let (set, _) = tiny.fit(json!({"x": {"scale": scale}})).unwrap();
-        let mut row = [0.0];
-        for x in values {
-            set.encoder().number(0, x, &mut row);
-            assert!(row[0].is_finite(), "{scale} {x}");
-        }
-    }
-}
-
-#[test]
-fn one_hot_has_an_input_a_level_one_for_others_and_one_for_missing() {
-    let values = [
-        Some("b"),
-        Some("a"),
-        Some("b"),
-        None,
-        Some("c"),
-        Some("a"),
-        Some("b"),
-    ];
-    let table = Table::default().text("t", Origin::Enum, &values);
-    let (set, _) = table.fit(json!({"t": {"levels": 2}})).unwrap();
-    assert_eq!(set.features[0].levels().unwrap(), ["b", "a"]);
-    assert_eq!(set.features[0].profile, Profile::Levels(vec![3, 2, 1, 1]));
-    let rows = table.encode(&set);
-    assert_eq!(rows[0], [1.0, 0.0, 0.0, 0.0]);
-    assert_eq!(rows[1], [0.0, 1.0, 0.0, 0.0]);
-    assert_eq!(rows[3], [0.0, 0.0, 0.0, 1.0]);
-    assert_eq!(rows[4], [0.0, 0.0, 1.0, 0.0]);
-    let mut row = [0.0; 4];
-    set.encoder().category(0, Some("never seen"), &mut row);
-    assert_eq!(row, [0.0, 0.0, 1.0, 0.0]);
-}
-
-#[test]
-fn an_embedded_category_is_its_levels_number() {
-    let values = [Some("b"), Some("a"), Some("b"), None];
-    let table = Table::default()
-        .text("t", Origin::Enum, &values)
-        .text("u", Origin::Enum, &values);
-    let mask = BitMask::new(4, true);
-    let request = json!({"u": {"encoding": "embedding", "units": 3}});
-    let (set, _) = table.fit_on(request, &mask, &["t".to_owned()]).unwrap();
-    assert_eq!(
-        table.encode(&set),
-        [[0.0, 0.0], [1.0, 1.0], [0.0, 0.0], [3.0, 3.0]]
-    );
-    assert_eq!(set.embeddings(), [("u".to_owned(), 3)]);
-    let input = &set.inputs()[1];
-    assert_eq!(
-        (input.name.as_str(), input.width(), input.vocabulary()),
-        ("u", 1, Some(4))
-    );
 }
 
 #[test]
@@ -321,21 +218,6 @@ fn constants_and_identifiers_are_left_out_unless_named() {
 }
 
 #[test]
-fn a_number_can_be_categorical_and_a_text_cannot_be_numeric() {
-    let columns = [
-        Column::new("n", "integer", Origin::Integer),
-        Column::new("t", "text", Origin::Text),
-    ];
-    let request = json!({"n": {"type": "categorical", "levels": [1, 2]}});
-    let requests = parse_requests(Some(&request), &columns).unwrap();
-    let kind = storage_kind(&requests[0], Origin::Integer);
-    assert_eq!(kind, pg_neural::features::Kind::Category);
-    let error = parse_requests(Some(&json!({"t": "numeric"})), &columns).unwrap_err();
-    assert!(matches!(error, Error::Type { .. }));
-    assert!(error.to_string().contains("column \"t\" of type text"));
-}
-
-#[test]
 fn what_is_wrong_in_features_is_named_with_the_nearest_known_word() {
     let columns = [Column::new("age", "integer", Origin::Integer)];
     let says = |request: Value| {
@@ -435,20 +317,6 @@ fn an_interruption_ends_the_fit() {
 }
 
 #[test]
-fn a_full_dictionary_estimates_what_it_cannot_hold() {
-    let mut dictionary = Dictionary::new();
-    for i in 0..200_000 {
-        dictionary.intern(&format!("text {i}"));
-        dictionary.intern(&format!("text {}", i / 2));
-    }
-    assert!(dictionary.overflowed());
-    assert_eq!(dictionary.len(), 65_536);
-    let distinct = dictionary.distinct();
-    assert!((distinct / 200_000.0 - 1.0).abs() < 0.04, "{distinct}");
-    assert!(dictionary.memory() < 4 << 20);
-}
-
-#[test]
 fn a_description_tells_a_grantee_nothing_that_was_fitted() {
     let table = Table::default()
         .number("x", Origin::Float, &[1.0, 2.0, f64::NAN])
@@ -478,132 +346,27 @@ fn a_description_tells_a_grantee_nothing_that_was_fitted() {
     assert_eq!(owner[2]["levels"], json!(["b", "secret"]));
 }
 
+/// As stored versions have them: the order of the keys counts, too.
 #[test]
-fn levels_fixed_beforehand_survive_a_dictionary_that_overflows() {
-    let columns = [Column::new("t", "text", Origin::Text)];
-    let json = json!({"t": {"type": "categorical", "levels": ["late"]}});
-    let requests = parse_requests(Some(&json), &columns).unwrap();
-    let mut dictionary = requests[0].dictionary();
-    let mut codes: Vec<u32> = (0..70_000)
-        .map(|i| dictionary.intern(&i.to_string()))
-        .collect();
-    codes.push(dictionary.intern("late"));
-    let table = Table {
-        columns: columns.to_vec(),
-        dictionaries: vec![Some(dictionary)],
-        block: Block {
-            rows: codes.len(),
-            columns: vec![Values::Category(codes)],
-        },
-    };
-    let (set, _) = table.fit(json).unwrap();
-    assert_eq!(set.features[0].profile, Profile::Levels(vec![1, 70_000, 0]));
-    let mut out = vec![0.0; 3 * 70_001];
-    let encoder = set.block_encoder(&table.dictionaries);
-    encoder.encode(&table.block, &mut out).unwrap();
-    assert_eq!(out[3 * 69_999..], [0.0, 1.0, 0.0, 1.0, 0.0, 0.0]);
-}
-
-#[test]
-fn a_large_table_is_sampled_the_same_however_it_is_stored() {
-    let n = 300_000;
-    let values: Vec<f64> = (0..n).map(|i| f64::from(i % 1000)).collect();
-    let table = Table::default().number("x", Origin::Float, &values);
-    let (set, _) = table.fit(json!({})).unwrap();
-    let Fitted::Numeric(Numeric {
-        center, divisor, ..
-    }) = set.features[0].treatment
-    else {
-        panic!("not numeric");
-    };
-    assert!((center - 499.5).abs() < 5.0 && (divisor - 500.0).abs() < 8.0);
-    let Profile::Deciles { deciles, rows, .. } = &set.features[0].profile else {
-        panic!("no deciles");
-    };
-    assert_eq!(
-        (deciles.len(), deciles[0], deciles[10], *rows),
-        (11, 0.0, 999.0, 300_000)
-    );
-}
-
-/// Numbers from `features_reference.py`.
-#[test]
-fn scaling_agrees_with_scikit_learn() {
-    let reference: Value = serde_json::from_str(include_str!("features_reference.json")).unwrap();
-    let numbers = |value: &Value| -> Vec<f64> {
-        let list = value.as_array().unwrap();
-        list.iter()
-            .map(|x| x.as_f64().unwrap_or(f64::NAN))
-            .collect()
-    };
-    for case in reference.as_array().unwrap() {
-        let table = Table::default().number("x", Origin::Float, &numbers(&case["values"]));
-        let (set, _) = table.fit(json!({"x": case["settings"]})).unwrap();
-        let width = set.width();
-        let rows = table.encode(&set);
-        for (row, expected) in rows.iter().zip(numbers(&case["encoded"])) {
-            let error = (f64::from(row[0]) - expected).abs() / expected.abs().max(1.0);
-            assert!(
-                error < 1e-6,
-                "{}: {} is not {expected}",
-                case["settings"],
-                row[0]
-            );
-        }
-        let missing = numbers(&case["values"]).iter().any(|x| x.is_nan());
-        assert_eq!(width, if missing { 2 } else { 1 });
-    }
-}
-
-#[test]
-fn neighbouring_numbers_encoded_together_have_the_bits_of_one_by_one() {
-    let column: Vec<f64> = (0..40).map(|i| f64::from(i * i) / 7.0 - 30.0).collect();
+fn what_a_version_keeps_is_written_as_it_was_read() {
     for treatment in [
-        json!({"type": "numeric", "scale": "robust"}),
-        json!({"type": "numeric", "scale": "none"}),
+        r#"{"type":"numeric","scale":"robust","center":1.5,"divisor":2.0,"missing":0.5,"low":-1.0,"high":3.0,"indicator":false,"clip":3.0}"#,
+        r#"{"type":"numeric","scale":"none","center":0.0,"divisor":1.0,"missing":0.0,"low":0.0,"high":0.0,"indicator":true}"#,
+        r#"{"type":"one_hot","levels":["b","a"]}"#,
+        r#"{"type":"one_hot","levels":["b","a"],"exact":true}"#,
+        r#"{"type":"index","levels":["b","a"],"units":4,"exact":true}"#,
+        r#"{"type":"vector","scale":"minmax","center":[1.0],"divisor":[2.0],"missing":[1.0],"low":[0.0],"high":[2.0]}"#,
+        r#"{"type":"vector","scale":"standard","center":[1.0],"divisor":[2.0],"missing":[1.0],"low":[0.0],"high":[2.0],"clip":1.0,"precision":"double"}"#,
+        r#"{"type":"image","geometry":{"shape":[3,8,8],"channels_last":true,"resize":[4,4],"crop":[2,2]},"scale":255.0,"mean":[0.5],"std":[],"augment":{"horizontal":true,"vertical":false,"crop":1,"shift":0.5}}"#,
+        r#"{"type":"sequence","length":9,"features":1,"scale":"none","center":[0.0],"divisor":[1.0],"precision":"double","tokens":{"known":8,"other":true}}"#,
+        r#"{"type":"ignored","reason":"as asked"}"#,
     ] {
-        let mut table = Table::default();
-        let mut request = serde_json::Map::new();
-        for i in 0..19 {
-            let values: Vec<f64> = column.iter().map(|v| v * f64::from(i + 1)).collect();
-            table = table.number(&format!("x{i}"), Origin::Float, &values);
-            request.insert(format!("x{i}"), treatment.clone());
-        }
-        let (set, _) = table.fit(Value::Object(request)).unwrap();
-        let encoder = set.encoder();
-        assert_eq!(encoder.run_of_numbers(0), 19);
-        assert_eq!(encoder.run_of_numbers(4), 15);
-        let mut values: Vec<f64> = (0..19).map(|i| f64::from(i) * 13.7 - 80.0).collect();
-        values[3] = f64::NAN;
-        values[5] = f64::INFINITY;
-        values[7] = f64::NEG_INFINITY;
-        values[9] = 1e300;
-        let (mut together, mut single) = (vec![9.0_f32; 19], vec![9.0_f32; 19]);
-        let (few, most) = values.split_at(2);
-        encoder.numbers(0, 2, once(few.into()), &mut together);
-        encoder.numbers(2, 17, once(most.into()), &mut together);
-        for (i, value) in values.iter().enumerate() {
-            encoder.number(i, *value, &mut single);
-        }
-        let bits = |row: &[f32]| row.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
-        assert_eq!(bits(&together), bits(&single));
-        // The same for several rows at once, of which some values are not there.
-        let rows: Vec<Vec<f64>> = (0..5)
-            .map(|row| values.iter().map(|v| v * f64::from(row)).collect())
-            .collect();
-        let nulls: Vec<bool> = (0..19).map(|i| i % 6 == 2).collect();
-        let given = rows.iter().map(|values| Numbers {
-            values,
-            nulls: &nulls,
-        });
-        let mut together = vec![9.0_f32; 5 * 19];
-        encoder.numbers(0, 19, given, &mut together);
-        for (row, together) in rows.iter().zip(together.chunks_exact(19)) {
-            for (i, value) in row.iter().enumerate() {
-                let value = if nulls[i] { f64::NAN } else { *value };
-                encoder.number(i, value, &mut single);
-            }
-            assert_eq!(bits(together), bits(&single));
-        }
+        let feature = format!(
+            r#"{{"name":"x","sql_type":"text","origin":"text","treatment":{treatment},"profile":"none"}}"#
+        );
+        let text = format!(r#"{{"format":1,"features":[{feature}]}}"#);
+        let set: FeatureSet = serde_json::from_str(&text).unwrap();
+        set.validate().unwrap();
+        assert_eq!(serde_json::to_string(&set).unwrap(), text);
     }
 }

@@ -5,7 +5,7 @@ use pg_neural::features::{
     group_key, split,
 };
 
-use crate::features::Table;
+use super::Table;
 
 fn find(table: &Table, request: &TargetRequest) -> Result<Target, Error> {
     let mut rows = MemoryRows::new(table.block.clone());
