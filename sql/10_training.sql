@@ -1,4 +1,4 @@
--- Training. The Rust side is src/pg/api/training.rs.
+-- Training. The Rust side is src/pg/api/training.
 
 CREATE FUNCTION neural.train(
     model         text,
