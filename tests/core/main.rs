@@ -30,6 +30,7 @@ mod optimizer;
 mod packed_memory;
 mod predictor;
 mod recurrent;
+mod rooms;
 mod sequences;
 mod several_outputs;
 mod shapes;

@@ -33,7 +33,11 @@ fn modules(root: &Path) -> BTreeMap<Module, String> {
             .collect();
         entries.sort();
         for path in entries {
-            let stem = path.file_stem().expect("a name").to_string_lossy().into_owned();
+            let stem = path
+                .file_stem()
+                .expect("a name")
+                .to_string_lossy()
+                .into_owned();
             let inner = match name.as_str() {
                 "" => stem.clone(),
                 name => format!("{name}::{stem}"),
@@ -68,7 +72,13 @@ fn leaves(tree: &str, before: &[String], found: &mut Vec<(Vec<String>, String)>)
     let tree = tree.trim();
     if let Some(open) = tree.find('{') {
         let mut path = before.to_vec();
-        path.extend(tree[..open].split("::").map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned));
+        path.extend(
+            tree[..open]
+                .split("::")
+                .map(str::trim)
+                .filter(|part| !part.is_empty())
+                .map(str::to_owned),
+        );
         let inner = &tree[open + 1..tree.rfind('}').unwrap_or(tree.len())];
         let (mut depth, mut start) = (0, 0);
         for (at, c) in inner.char_indices().chain([(inner.len(), ',')]) {
@@ -91,7 +101,11 @@ fn leaves(tree: &str, before: &[String], found: &mut Vec<(Vec<String>, String)>)
         None => (tree, None),
     };
     let mut path = before.to_vec();
-    path.extend(tree.split("::").map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()));
+    path.extend(
+        tree.split("::")
+            .map(|part| part.trim().to_owned())
+            .filter(|part| !part.is_empty()),
+    );
     if path.last().is_some_and(|last| last == "self") {
         path.pop();
     }
@@ -107,7 +121,10 @@ fn imports(code: &str) -> Vec<Import> {
         let line = rest.trim_start_matches([' ', '\t']);
         let after = ["pub use ", "pub(crate) use ", "pub(super) use ", "use "]
             .iter()
-            .find_map(|start| line.strip_prefix(start).map(|after| (after, *start != "use ")))
+            .find_map(|start| {
+                line.strip_prefix(start)
+                    .map(|after| (after, *start != "use "))
+            })
             .or_else(|| {
                 let inner = line.strip_prefix("pub(in ")?;
                 let (_, after) = inner.split_once(") use ")?;
@@ -117,7 +134,11 @@ fn imports(code: &str) -> Vec<Import> {
             let end = after.find(';').unwrap_or(after.len());
             let mut paths = Vec::new();
             leaves(&after[..end].replace('\n', " "), &[], &mut paths);
-            found.extend(paths.into_iter().map(|(path, name)| Import { path, name, shown }));
+            found.extend(
+                paths
+                    .into_iter()
+                    .map(|(path, name)| Import { path, name, shown }),
+            );
             rest = &after[end..];
         }
         let next = rest.find('\n').map_or(rest.len(), |at| at + 1);
@@ -132,10 +153,17 @@ fn paths(code: &str) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     for start in ["crate::", "super::"] {
         for (at, _) in code.match_indices(start) {
-            let fresh = code[..at].chars().next_back().is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != ':');
+            let fresh = code[..at]
+                .chars()
+                .next_back()
+                .is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != ':');
             let path = &code[at..];
-            let end = path.find(|c: char| !c.is_alphanumeric() && c != '_' && c != ':').unwrap_or(path.len());
-            if fresh && !path[..end].ends_with(':') {
+            let end = path
+                .find(|c: char| !c.is_alphanumeric() && c != '_' && c != ':')
+                .unwrap_or(path.len());
+            // `pub(in crate::a)` says who may see, not what is needed.
+            let shown = code[..at].ends_with("(in ");
+            if fresh && !shown && !path[..end].ends_with(':') {
                 found.push(path[..end].split("::").map(str::to_owned).collect());
             }
         }
@@ -151,7 +179,10 @@ struct Crate {
 impl Crate {
     fn read() -> Crate {
         let code = modules(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
-        let imports = code.iter().map(|(module, code)| (module.clone(), imports(code))).collect();
+        let imports = code
+            .iter()
+            .map(|(module, code)| (module.clone(), imports(code)))
+            .collect();
         Crate { code, imports }
     }
 
@@ -191,7 +222,12 @@ impl Crate {
                 continue;
             }
             let here = module.join("::");
-            let import = self.imports.get(&here).into_iter().flatten().find(|import| &import.name == part);
+            let import = self
+                .imports
+                .get(&here)
+                .into_iter()
+                .flatten()
+                .find(|import| &import.name == part);
             if let (Some(import), true) = (import, level < 8) {
                 let mut path = import.path.clone();
                 path.extend(parts.cloned());
@@ -241,7 +277,11 @@ fn circles(arrows: &BTreeMap<&str, BTreeSet<Module>>) -> Vec<Vec<String>> {
             }
         }
         if state.low[at] == index {
-            let from = state.stack.iter().position(|module| *module == at).expect("it is on the stack");
+            let from = state
+                .stack
+                .iter()
+                .position(|module| *module == at)
+                .expect("it is on the stack");
             let circle: Vec<String> = state.stack.drain(from..).map(str::to_owned).collect();
             if circle.len() > 1 {
                 state.circles.push(circle);
@@ -265,14 +305,22 @@ fn circles(arrows: &BTreeMap<&str, BTreeSet<Module>>) -> Vec<Vec<String>> {
 }
 
 /// The arrows between what lies in one folder, files and folders with all that is in them.
-fn arrows_within<'a>(folder: &str, arrows: &'a BTreeMap<&str, BTreeSet<Module>>) -> BTreeMap<&'a str, BTreeSet<Module>> {
+fn arrows_within<'a>(
+    folder: &str,
+    arrows: &'a BTreeMap<&str, BTreeSet<Module>>,
+) -> BTreeMap<&'a str, BTreeSet<Module>> {
     // The room of the folder that a module is in.
     fn room<'a>(folder: &str, module: &'a str) -> Option<&'a str> {
         let start = match folder {
             "" => 0,
-            folder => module.strip_prefix(folder)?.strip_prefix("::").map(|_| folder.len() + 2)?,
+            folder => module
+                .strip_prefix(folder)?
+                .strip_prefix("::")
+                .map(|_| folder.len() + 2)?,
         };
-        let end = module[start..].find("::").map_or(module.len(), |at| start + at);
+        let end = module[start..]
+            .find("::")
+            .map_or(module.len(), |at| start + at);
         (end > start).then(|| &module[..end])
     }
     let mut within: BTreeMap<&str, BTreeSet<Module>> = BTreeMap::new();
@@ -280,8 +328,14 @@ fn arrows_within<'a>(folder: &str, arrows: &'a BTreeMap<&str, BTreeSet<Module>>)
         let Some(from) = room(folder, module) else {
             continue;
         };
-        let to = to.iter().filter_map(|to| room(folder, to)).filter(|to| *to != from);
-        within.entry(from).or_default().extend(to.map(str::to_owned));
+        let to = to
+            .iter()
+            .filter_map(|to| room(folder, to))
+            .filter(|to| *to != from);
+        within
+            .entry(from)
+            .or_default()
+            .extend(to.map(str::to_owned));
     }
     within
 }
@@ -292,7 +346,11 @@ fn described(arrows: &BTreeMap<&str, BTreeSet<Module>>) -> String {
     for circle in circles(arrows) {
         text.push_str("a circle:\n");
         for module in &circle {
-            let to: Vec<&str> = arrows[module.as_str()].iter().filter(|to| circle.contains(to)).map(String::as_str).collect();
+            let to: Vec<&str> = arrows[module.as_str()]
+                .iter()
+                .filter(|to| circle.contains(to))
+                .map(String::as_str)
+                .collect();
             text.push_str(&format!("    {module} needs {}\n", to.join(", ")));
         }
     }
@@ -315,6 +373,9 @@ fn no_rooms_go_round_in_a_circle() {
         .filter_map(|module| module.rsplit_once("::").map(|(folder, _)| folder))
         .chain([""])
         .collect();
-    let found: String = folders.into_iter().map(|folder| described(&arrows_within(folder, &arrows))).collect();
+    let found: String = folders
+        .into_iter()
+        .map(|folder| described(&arrows_within(folder, &arrows)))
+        .collect();
     assert!(found.is_empty(), "{found}");
 }

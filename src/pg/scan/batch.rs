@@ -1,16 +1,17 @@
 //! A batch: rows gathered from the plan below, with a column for the result of each call.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use pgrx::pg_sys::{self, Datum};
 
-use super::copy::Copying;
+use super::copy::{Copying, Part, Stretch, ask_for_cells};
+use super::counters::Done;
 use super::executor::enter;
 use super::lists;
-use super::scored_call::Call;
-use crate::memory;
-use crate::pg::error::{OrRaise, Report};
+use super::private::Private;
+use super::scored_call::{Cells, ScoredCall};
+use crate::pg::error::Report;
 use crate::pg::{interrupt, settings};
 
 /// Rows of the first batches; those after are [`GROWTH`] times as large, each as the one before, so
@@ -20,122 +21,11 @@ const FIRST: usize = 1;
 const SECOND: usize = 16;
 const GROWTH: usize = 4;
 
-/// A value's way from a column of one row to that of another.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Part {
-    pub(super) from: usize,
-    pub(super) to: usize,
-    pub(super) copying: Copying,
-}
-
-impl Part {
-    /// Copies the column of a row, and what it refers to into `memory`; returns the bytes that
-    /// this takes.
-    ///
-    /// # Safety
-    /// The rows have these columns.
-    #[inline(always)]
-    pub(super) unsafe fn copy(
-        &self,
-        (values, nulls): (*const Datum, *const bool),
-        (to_values, to_nulls): (*mut Datum, *mut bool),
-        memory: pg_sys::MemoryContext,
-    ) -> usize {
-        // SAFETY: as the caller says.
-        unsafe {
-            let null = *nulls.add(self.from);
-            *to_nulls.add(self.to) = null;
-            if null {
-                return 0;
-            }
-            let (copy, size) = self.copying.copy(*values.add(self.from), memory);
-            *to_values.add(self.to) = copy;
-            size
-        }
-    }
-}
-
-/// Neighbouring columns that are passed by value, and go to neighbours.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Run {
-    from: usize,
-    to: usize,
-    count: usize,
-}
-
-impl Run {
-    /// These columns, in as few runs as there are.
-    pub(super) fn of(parts: &[Part]) -> Vec<Run> {
-        let mut runs: Vec<Run> = Vec::new();
-        for &Part { from, to, .. } in parts {
-            match runs.last_mut() {
-                Some(run) if (run.from + run.count, run.to + run.count) == (from, to) => {
-                    run.count += 1;
-                }
-                _ => runs.push(Run { from, to, count: 1 }),
-            }
-        }
-        runs
-    }
-
-    /// Copies the columns of a row.
-    ///
-    /// # Safety
-    /// The rows have these columns.
-    #[inline(always)]
-    pub(super) unsafe fn copy(
-        &self,
-        (values, nulls): (*const Datum, *const bool),
-        (to_values, to_nulls): (*mut Datum, *mut bool),
-    ) {
-        // SAFETY: as the caller says; a batch's memory is not the slot's.
-        unsafe {
-            let (values, nulls) = (values.add(self.from), nulls.add(self.from));
-            values.copy_to_nonoverlapping(to_values.add(self.to), self.count);
-            nulls.copy_to_nonoverlapping(to_nulls.add(self.to), self.count);
-        }
-    }
-}
-
-/// What a node has done so far, for EXPLAIN.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Done {
-    pub(super) batches: usize,
-    /// Through a network, of all calls.
-    pub(super) rows: usize,
-    /// Spent on encoding arguments and in the network.
-    pub(super) time: Duration,
-}
-
-impl std::ops::Add for Done {
-    type Output = Done;
-
-    fn add(self, other: Done) -> Done {
-        Done {
-            batches: self.batches + other.batches,
-            rows: self.rows + other.rows,
-            time: self.time + other.time,
-        }
-    }
-}
-
-impl std::ops::Sub for Done {
-    type Output = Done;
-
-    fn sub(self, before: Done) -> Done {
-        Done {
-            batches: self.batches - before.batches,
-            rows: self.rows - before.rows,
-            time: self.time - before.time,
-        }
-    }
-}
-
 /// The rows of one node at a time.
 pub(super) struct Batch {
-    pub(super) calls: Vec<Call>,
+    pub(super) calls: Vec<ScoredCall>,
     /// Columns of the plan below that are passed on by value.
-    pub(super) kept: Vec<Run>,
+    pub(super) kept: Vec<Stretch>,
     /// The same, copied.
     pub(super) kept_references: Vec<Part>,
     /// Whether anything of the plan below has to be copied.
@@ -222,43 +112,46 @@ impl Batch {
                 .map(|entry| Copying::of(pg_sys::exprType((*entry).expr.cast())))
                 .collect();
             let mut computed = Vec::new();
-            let calls: Vec<Call> = lists::items::<pg_sys::TargetEntry>(plan.custom_scan_tlist)
-                .enumerate()
-                .skip(below)
-                .zip(lists::items::<pg_sys::Node>(plan.custom_exprs))
-                .map(|((place, entry), condition)| {
-                    let call = (*entry).expr.cast();
-                    Call::new(
-                        call,
-                        condition,
-                        place,
-                        &columns,
-                        &mut computed,
-                        state,
-                        estate,
-                    )
-                })
-                .collect();
-            let private: Vec<*mut pg_sys::List> = lists::items(plan.custom_private).collect();
-            let kept = lists::integers(private[0]).into_iter().map(|place| Part {
-                from: place as usize,
-                to: place as usize,
-                copying: columns[place as usize],
+            let calls: Vec<ScoredCall> =
+                lists::items::<pg_sys::TargetEntry>(plan.custom_scan_tlist)
+                    .enumerate()
+                    .skip(below)
+                    .zip(lists::items::<pg_sys::Node>(plan.custom_exprs))
+                    .map(|((place, entry), condition)| {
+                        let call = (*entry).expr.cast();
+                        ScoredCall::new(
+                            call,
+                            condition,
+                            place,
+                            &columns,
+                            &mut computed,
+                            state,
+                            estate,
+                        )
+                    })
+                    .collect();
+            let private = Private::from_list(plan.custom_private);
+            let kept = private.kept.into_iter().map(|place| Part {
+                from: place,
+                to: place,
+                copying: columns[place],
             });
             let (kept, kept_references): (Vec<_>, Vec<_>) =
                 kept.partition(|part| part.copying == Copying::Value);
-            let kept = Run::of(&kept);
-            let references = calls.iter().map(|call| &call.references);
+            let kept = Stretch::of(&kept);
+            let references = calls.iter().map(|call| &call.arguments.references);
             let references = references.chain([&kept_references]).flatten();
-            let runs = calls.iter().map(|call| &call.columns);
-            let runs = runs.chain([&kept]).flatten();
+            let stretches = calls.iter().map(|call| &call.arguments.columns);
+            let stretches = stretches.chain([&kept]).flatten();
             let deepest = references
                 .map(|part| part.from + 1)
-                .chain(runs.map(|run| run.from + run.count))
+                .chain(stretches.map(Stretch::end))
                 .max()
                 .unwrap_or(0) as i32;
-            let copies =
-                !kept_references.is_empty() || calls.iter().any(|call| !call.references.is_empty());
+            let copies = !kept_references.is_empty()
+                || calls
+                    .iter()
+                    .any(|call| !call.arguments.references.is_empty());
             let projection = if computed.is_empty() {
                 std::ptr::null_mut()
             } else {
@@ -269,13 +162,18 @@ impl Batch {
                 let context = (*state).ps_ExprContext;
                 pg_sys::ExecBuildProjectionInfo(list, context, slot, state, std::ptr::null_mut())
             };
-            let mut bound = lists::items::<pg_sys::Expr>(private[1]);
-            let mut bound_state = || match bound.next() {
-                Some(node) if !node.is_null() => pg_sys::ExecInitExpr(node, state),
-                _ => std::ptr::null_mut(),
-            };
+            let states = private
+                .bound
+                .unwrap_or([std::ptr::null_mut(); 2])
+                .map(|node| {
+                    if node.is_null() {
+                        std::ptr::null_mut()
+                    } else {
+                        pg_sys::ExecInitExpr(node.cast(), state)
+                    }
+                });
             let width = below + calls.len();
-            let arguments: usize = calls.iter().map(Call::row_bytes).sum();
+            let arguments: usize = calls.iter().map(|call| call.arguments.row_bytes()).sum();
             let row_bytes = width * (size_of::<Datum>() + size_of::<bool>()) + arguments;
             let most_rows = if settings::batch_scoring() {
                 let fitting = settings::max_memory() / 4 / row_bytes.max(1);
@@ -311,11 +209,8 @@ impl Batch {
                 finished: false,
                 prepared: false,
                 failed: None,
-                bound: Bound {
-                    states: [bound_state(), bound_state()],
-                    left: None,
-                },
-                careful: lists::integers(private[2]) == [1],
+                bound: Bound { states, left: None },
+                careful: private.careful,
                 stepwise: true,
                 done: Done::default(),
                 _live: Live::begin(),
@@ -402,7 +297,7 @@ impl Batch {
         self.point();
         for call in &mut self.calls {
             // SAFETY: the query runs.
-            unsafe { call.make_room(self.wanted) };
+            unsafe { call.arguments.make_room(self.wanted) };
         }
     }
 
@@ -445,14 +340,14 @@ impl Batch {
             if self.rows > 0 {
                 let begin = Instant::now();
                 let outer = enter((*context).ecxt_per_tuple_memory);
-                for i in 0..self.calls.len() {
-                    let (rows, failed) = self.calls[i].score(
-                        self.rows,
-                        self.width,
-                        (&mut self.values, &mut self.nulls),
-                        self.memory,
-                        context,
-                    );
+                let mut cells = Cells {
+                    values: &mut self.values,
+                    nulls: &mut self.nulls,
+                    width: self.width,
+                    memory: self.memory,
+                };
+                for call in &mut self.calls {
+                    let (rows, failed) = call.score(self.rows, &mut cells, context);
                     self.rows = rows;
                     // Where an earlier call failed, later ones see the rows before it alone.
                     if failed.is_some() {
@@ -465,7 +360,7 @@ impl Batch {
                 pg_sys::CurrentMemoryContext = outer;
                 self.point();
                 self.done.batches += 1;
-                self.done.rows = self.calls.iter().map(Call::scored).sum();
+                self.done.rows = self.calls.iter().map(ScoredCall::scored).sum();
                 self.done.time += begin.elapsed();
             }
             if self.rows == 0
@@ -489,7 +384,7 @@ impl Batch {
     /// Each model once.
     pub(super) fn models(&self) -> Vec<String> {
         let mut models: Vec<String> = Vec::new();
-        for model in self.calls.iter().map(Call::model) {
+        for model in self.calls.iter().map(ScoredCall::model) {
             if !models.contains(&model) {
                 models.push(model);
             }
@@ -504,12 +399,6 @@ impl Batch {
     pub(super) fn done(&self) -> Done {
         self.done
     }
-}
-
-/// Raises an error where the system has not the memory for so many values.
-pub(super) fn ask_for_cells(cells: usize) {
-    let bytes = size_of::<Datum>() + size_of::<bool>();
-    memory::ask_for_many(cells.saturating_mul(bytes)).or_raise();
 }
 
 impl Bound {

@@ -8,13 +8,11 @@ use super::lists::items;
 use super::places::Places;
 use crate::pg::tree::{Next, walk};
 
-/// A call of a `predict` function.
-pub(super) type Call = *mut pg_sys::FuncExpr;
-
 /// A call that can be computed ahead.
 #[derive(Clone, Copy)]
 pub(super) struct Found {
-    pub(super) call: Call,
+    /// Of a `predict` function.
+    pub(super) call: *mut pg_sys::FuncExpr,
     /// What is true of the rows for which its expression comes to it; null where it always does.
     pub(super) reached: *mut pg_sys::Node,
     /// In how many places it was found.
@@ -247,7 +245,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    unsafe fn function(&mut self, call: Call) {
+    unsafe fn function(&mut self, call: *mut pg_sys::FuncExpr) {
         // SAFETY: a call in a finished plan.
         unsafe {
             if functions::function((*call).funcid).is_none() {
@@ -299,7 +297,7 @@ impl<'a> Search<'a> {
     }
 
     /// Whether a call's arguments may be evaluated before its row is asked for.
-    unsafe fn can_be_ahead(&self, call: Call) -> bool {
+    unsafe fn can_be_ahead(&self, call: *mut pg_sys::FuncExpr) -> bool {
         // SAFETY: a call in a finished plan.
         unsafe {
             let mut arguments = items::<pg_sys::Node>((*call).args);

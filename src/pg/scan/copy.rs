@@ -1,10 +1,12 @@
-//! Values that outlive the row they came in.
+//! Values that outlive the row they came in, and their ways from row to row.
 
 use std::ffi::c_char;
 
-use pgrx::pg_sys;
+use pgrx::pg_sys::{self, Datum};
 
 use super::executor::{EOH_flatten_into, EOH_get_flat_size, MemoryContextAlloc};
+use crate::memory;
+use crate::pg::error::OrRaise;
 
 /// How a type's values are copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,4 +86,92 @@ unsafe fn flatten(
         EOH_flatten_into(object, copy, size);
         (pg_sys::Datum::from(copy), size)
     }
+}
+
+/// A value's way from a column of one row to that of another.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part {
+    pub(super) from: usize,
+    pub(super) to: usize,
+    pub(super) copying: Copying,
+}
+
+impl Part {
+    /// Copies the column of a row, and what it refers to into `memory`; returns the bytes that
+    /// this takes.
+    ///
+    /// # Safety
+    /// The rows have these columns.
+    #[inline(always)]
+    pub(super) unsafe fn copy(
+        &self,
+        (values, nulls): (*const Datum, *const bool),
+        (to_values, to_nulls): (*mut Datum, *mut bool),
+        memory: pg_sys::MemoryContext,
+    ) -> usize {
+        // SAFETY: as the caller says.
+        unsafe {
+            let null = *nulls.add(self.from);
+            *to_nulls.add(self.to) = null;
+            if null {
+                return 0;
+            }
+            let (copy, size) = self.copying.copy(*values.add(self.from), memory);
+            *to_values.add(self.to) = copy;
+            size
+        }
+    }
+}
+
+/// Neighbouring columns that are passed by value, and go to neighbours.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stretch {
+    from: usize,
+    to: usize,
+    count: usize,
+}
+
+impl Stretch {
+    /// These columns, in as few stretches as there are.
+    pub(super) fn of(parts: &[Part]) -> Vec<Stretch> {
+        let mut stretches: Vec<Stretch> = Vec::new();
+        for &Part { from, to, .. } in parts {
+            match stretches.last_mut() {
+                Some(last) if (last.from + last.count, last.to + last.count) == (from, to) => {
+                    last.count += 1;
+                }
+                _ => stretches.push(Stretch { from, to, count: 1 }),
+            }
+        }
+        stretches
+    }
+
+    /// The last column that is read, counted from 1.
+    pub(super) fn end(&self) -> usize {
+        self.from + self.count
+    }
+
+    /// Copies the columns of a row.
+    ///
+    /// # Safety
+    /// The rows have these columns.
+    #[inline(always)]
+    pub(super) unsafe fn copy(
+        &self,
+        (values, nulls): (*const Datum, *const bool),
+        (to_values, to_nulls): (*mut Datum, *mut bool),
+    ) {
+        // SAFETY: as the caller says; a batch's memory is not the slot's.
+        unsafe {
+            let (values, nulls) = (values.add(self.from), nulls.add(self.from));
+            values.copy_to_nonoverlapping(to_values.add(self.to), self.count);
+            nulls.copy_to_nonoverlapping(to_nulls.add(self.to), self.count);
+        }
+    }
+}
+
+/// Raises an error where the system has not the memory for so many values.
+pub(super) fn ask_for_cells(cells: usize) {
+    let bytes = size_of::<Datum>() + size_of::<bool>();
+    memory::ask_for_many(cells.saturating_mul(bytes)).or_raise();
 }

@@ -38,18 +38,18 @@ pub(super) unsafe fn fill(batch: &mut Batch, state: *mut pg_sys::PlanState) {
             );
             let own = batch.cell(row, 0);
             for call in &batch.calls {
-                let arguments = call.arguments(row);
-                for run in &call.columns {
-                    run.copy(given, arguments);
+                let arguments = call.arguments.row(row);
+                for stretch in &call.arguments.columns {
+                    stretch.copy(given, arguments);
                 }
             }
-            for run in &batch.kept {
-                run.copy(given, own);
+            for stretch in &batch.kept {
+                stretch.copy(given, own);
             }
             if batch.copies {
                 for call in &batch.calls {
-                    let arguments = call.arguments(row);
-                    for part in &call.references {
+                    let arguments = call.arguments.row(row);
+                    for part in &call.arguments.references {
                         bytes += part.copy(given, arguments, memory);
                     }
                 }
@@ -66,13 +66,13 @@ pub(super) unsafe fn fill(batch: &mut Batch, state: *mut pg_sys::PlanState) {
                     (*slot).tts_isnull.cast_const(),
                 );
                 for call in &batch.calls {
-                    if let Some(condition) = call.condition {
+                    if let Some(condition) = call.arguments.condition {
                         let (values, nulls) = computed;
                         let yes = !*nulls.add(condition) && (*values.add(condition)).value() != 0;
-                        *call.reached.add(row) = yes;
+                        *call.arguments.reached.add(row) = yes;
                     }
-                    let arguments = call.arguments(row);
-                    for part in &call.computed {
+                    let arguments = call.arguments.row(row);
+                    for part in &call.arguments.computed {
                         bytes += part.copy(computed, arguments, memory);
                     }
                 }

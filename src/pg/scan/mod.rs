@@ -26,6 +26,7 @@ mod batch;
 mod calls;
 mod conditions;
 mod copy;
+mod counters;
 mod executor;
 mod fill;
 mod functions;
@@ -33,8 +34,10 @@ mod lists;
 mod node;
 mod parallel;
 mod places;
+mod private;
 mod rewrite;
 mod scored_call;
+mod state;
 mod stepwise;
 
 use pgrx::pg_sys;

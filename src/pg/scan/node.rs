@@ -7,9 +7,10 @@ use pgrx::pg_sys::{self, NodeTag};
 use pgrx::{pg_guard, pgrx_extern_c_guard};
 
 use super::batch::Batch;
-use super::calls::Call;
 use super::executor::{self, clear, passes, project, width};
-use super::parallel::{self, Counters};
+use super::parallel;
+use super::private::Private;
+use super::state::State;
 use super::{fill, lists};
 use crate::pg::in_context::in_context;
 
@@ -48,9 +49,9 @@ pub(super) fn register() {
 }
 
 /// A call that a node computes.
-pub(super) struct New {
+pub(super) struct NewCall {
     /// Over the columns of the plan below.
-    pub(super) call: Call,
+    pub(super) call: *mut pg_sys::FuncExpr,
     /// Over these, too: what is true of the rows that it is computed for; null: for all.
     pub(super) reached: *mut pg_sys::Node,
     /// As the call was where it stood.
@@ -59,7 +60,7 @@ pub(super) struct New {
 
 /// What a node adds to the plan below it and what it passes on.
 pub(super) struct Columns {
-    pub(super) calls: Vec<New>,
+    pub(super) calls: Vec<NewCall>,
     /// Which columns of the plan below are read above.
     pub(super) keep: Vec<bool>,
     /// No row may be read ahead where the statement is run a few rows at a time.
@@ -149,12 +150,15 @@ pub(super) unsafe fn make(
                 Some(call) => entry(columns.calls[call].call.cast(), i, *name),
             }
         }));
-        let keep = columns.keep.iter().enumerate();
-        let kept = lists::of_integers(keep.filter(|(_, keep)| **keep).map(|(i, _)| i as i32));
         // Null items are there: as many as calls.
         (*scan).custom_exprs = lists::of(columns.calls.iter().map(|new| new.reached));
-        let careful = lists::of_integers([i32::from(columns.careful)]);
-        (*scan).custom_private = lists::of([kept, bound(limit), careful]);
+        let keep = columns.keep.iter().enumerate();
+        let private = Private {
+            kept: keep.filter(|(_, keep)| **keep).map(|(i, _)| i).collect(),
+            bound: bound(limit),
+            careful: columns.careful,
+        };
+        (*scan).custom_private = private.to_list();
         (*scan).methods = &PLAN.0;
         plan
     }
@@ -166,16 +170,14 @@ pub(super) unsafe fn make(
 /// A LIMIT of the plan.
 pub(super) unsafe fn is_bound(limit: *mut pg_sys::Limit) -> bool {
     // SAFETY: as the caller says.
-    unsafe { !bound(limit).is_null() }
+    unsafe { bound(limit).is_some() }
 }
 
-/// Count and offset of a LIMIT where they are known when execution begins; otherwise nothing.
-unsafe fn bound(limit: *mut pg_sys::Limit) -> *mut pg_sys::List {
+/// Count and offset of a LIMIT where they are known when execution begins.
+unsafe fn bound(limit: *mut pg_sys::Limit) -> Option<[*mut pg_sys::Node; 2]> {
     // SAFETY: a LIMIT of the plan, or null.
     unsafe {
-        let Some(limit) = limit.as_ref() else {
-            return null_mut();
-        };
+        let limit = limit.as_ref()?;
         let both = [limit.limitCount, limit.limitOffset];
         let known = |node: &*mut pg_sys::Node| match node.as_ref().map(|node| node.type_) {
             None | Some(NodeTag::T_Const) => true,
@@ -184,21 +186,8 @@ unsafe fn bound(limit: *mut pg_sys::Limit) -> *mut pg_sys::List {
             }
             Some(_) => false,
         };
-        if limit.limitCount.is_null() || !both.iter().all(known) {
-            return null_mut();
-        }
-        lists::of(both)
+        (!limit.limitCount.is_null() && both.iter().all(known)).then_some(both)
     }
-}
-
-/// What the executor keeps of a node.
-#[repr(C)]
-pub(super) struct State {
-    custom: pg_sys::CustomScanState,
-    /// Freed with the memory context of the query.
-    batch: *mut Batch,
-    /// What parallel workers have done.
-    pub(super) workers: Counters,
 }
 
 /// Tells a node of ours, if this is one, whether its statement is run a few rows at a time.

@@ -128,7 +128,7 @@ BEGIN
 EXCEPTION WHEN undefined_function OR feature_not_supported OR object_not_in_prerequisite_state THEN
     RETURN true;
 END $f$;
-SELECT count(*) > 15 AS many, bool_and(refused(format('_neural.%I(%s)', p.proname,
+SELECT count(*) > 10 AS many, bool_and(refused(format('_neural.%I(%s)', p.proname,
            (SELECT string_agg(CASE t WHEN 'internal'::regtype THEN 'NULL' WHEN 'bool'::regtype THEN 'true' ELSE '0.5::float8' END, ', ')
             FROM unnest(p.proargtypes::oid[]) AS t)))) AS refused
 FROM pg_proc p

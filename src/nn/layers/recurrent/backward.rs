@@ -2,7 +2,8 @@
 
 use std::marker::PhantomData;
 
-use super::cell::{Cell, Kind, StepBackward, with_cell};
+use super::cell::{Cell, StepBackward};
+use super::kind::{Kind, with_cell};
 use super::order::{Order, Places};
 use super::weights::{Direction, Weights};
 use crate::nn::base::stop::Pace;

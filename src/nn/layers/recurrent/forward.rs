@@ -2,7 +2,8 @@
 
 use std::marker::PhantomData;
 
-use super::cell::{Cell, Kind, StepForward, with_cell};
+use super::cell::{Cell, StepForward};
+use super::kind::{Kind, with_cell};
 use super::order::{Order, Places};
 use super::weights::{Direction, StepProducts};
 use crate::nn::base::stop::Pace;

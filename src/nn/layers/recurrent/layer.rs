@@ -1,8 +1,8 @@
 //! Recurrent layers in training: a stack of layers of one or two directions each.
 
 use super::backward::{self, Left, Working, add_input_gradients, add_weight_gradients};
-use super::cell::Kind;
 use super::forward::{self, Buffers, Keep};
+use super::kind::Kind;
 use super::order::Order;
 use super::packed::PackedRecurrent;
 use super::stack::{Recurrent, clear_empty};

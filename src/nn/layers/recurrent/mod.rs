@@ -4,7 +4,7 @@
 //! A row takes as many steps as it has, as in PyTorch's packed sequences: the direction that goes
 //! backwards begins at the row's own last step. The states begin at zero.
 //!
-//! * [`cell`] says what the kinds have in common; each has a file of its own.
+//! * [`cell`] says what the kinds have in common; each has a file of its own, [`kind`] tells them apart.
 //! * [`order`] has the rows with the most steps first.
 //! * [`weights`] packs a direction's weights, `forward` and `backward` go through its steps.
 //! * [`layer`] stacks them in training, [`packed`] in prediction.
@@ -13,6 +13,7 @@ mod backward;
 mod cell;
 mod forward;
 mod gru;
+mod kind;
 mod layer;
 mod lstm;
 mod order;
@@ -25,7 +26,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use cell::Kind;
+use kind::Kind;
 use stack::Recurrent;
 
 use crate::nn::base::error::Error;

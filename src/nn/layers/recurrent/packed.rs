@@ -157,7 +157,7 @@ mod tests {
     use crate::nn::layer::Layer;
     use crate::nn::layer::View;
     use crate::nn::layer::packed::PackedInputs;
-    use crate::nn::layers::recurrent::cell::Kind;
+    use crate::nn::layers::recurrent::kind::Kind;
 
     /// The last states of rows that tell their lengths in a first column.
     fn states(packed: &PackedRecurrent, x: &[f32], rows: usize) -> Vec<u32> {

@@ -1,6 +1,6 @@
 //! The sizes of a stack of recurrent layers, and where the values of each direction lie.
 
-use super::cell::Kind;
+use super::kind::Kind;
 use super::order::{Order, Places};
 use super::weights::Direction;
 use crate::nn::kernels::activation::Activation;

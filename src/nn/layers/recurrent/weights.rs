@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::cell::Kind;
+use super::kind::Kind;
 use crate::nn::kernels::activation::Activation;
 use crate::nn::kernels::packed_dense::PackedDense;
 use crate::nn::kernels::packed_memory::Packer;

@@ -7,6 +7,7 @@
 
 mod accumulators;
 mod kept_scores;
+mod list;
 mod ranking;
 mod score_files;
 

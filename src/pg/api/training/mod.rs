@@ -2,6 +2,7 @@
 
 mod console;
 mod earlier;
+mod order;
 mod query;
 mod store;
 
@@ -12,8 +13,9 @@ use pgrx::{AnyElement, JsonB, pg_sys};
 
 use self::console::Console;
 use self::earlier::Earlier;
+use self::order::Order;
 use self::query::Rows;
-use self::store::store;
+use self::store::{finite, store};
 use super::{given_text, json, text};
 use crate::features::Task;
 use crate::memory;
@@ -88,22 +90,6 @@ fn train(
         JsonB(outcome.metrics),
         seconds,
     ))
-}
-
-/// What the caller of `neural.train` asked for.
-struct Order<'a> {
-    model: &'a str,
-    query: &'a str,
-    target: &'a str,
-    task: Option<&'a str>,
-    architecture: Option<&'a str>,
-    features: Option<serde_json::Value>,
-    options_json: serde_json::Value,
-    arguments: Arguments,
-}
-
-fn finite(value: f64) -> Option<f64> {
-    value.is_finite().then_some(value)
 }
 
 /// A seed nobody asked for, recorded so that the training can be repeated. Small enough to type.

@@ -2,7 +2,7 @@
 
 use rayon::ThreadPool;
 
-use super::Order;
+use super::order::Order;
 use crate::artifact::Model;
 use crate::features::{FeatureSet, Kind, Task};
 use crate::pg::error::Result;

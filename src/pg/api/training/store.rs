@@ -1,7 +1,7 @@
 //! Storing what came of a training, and whether it is deployed.
 
 use super::earlier::Earlier;
-use super::{Order, finite};
+use super::order::Order;
 use crate::artifact::Model;
 use crate::nn::EpochReport;
 use crate::pg::api::create_function;
@@ -164,4 +164,9 @@ fn recorded_options(order: &Order<'_>) -> serde_json::Value {
         }
     }
     recorded.into()
+}
+
+/// A loss as it is stored: none that is no number.
+pub(super) fn finite(value: f64) -> Option<f64> {
+    value.is_finite().then_some(value)
 }

@@ -11,7 +11,7 @@ use super::{Place, Rewrite, Stops};
 use crate::pg::interrupt;
 use crate::pg::scan::calls::{Found, Search};
 use crate::pg::scan::lists;
-use crate::pg::scan::node::{self, Columns, New};
+use crate::pg::scan::node::{self, Columns, NewCall};
 use crate::pg::scan::places::Places;
 use crate::pg::tree::{Next, is_deep, replace, replace_parts, walk};
 
@@ -181,7 +181,7 @@ impl Rewrite {
                     mark_read(&mut keep, list.cast());
                 }
                 let id = self.next_id();
-                let calls = found.iter().map(|found| New {
+                let calls = found.iter().map(|found| NewCall {
                     call: found.call,
                     reached: found.reached,
                     shown: found.call.cast(),

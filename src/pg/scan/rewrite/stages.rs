@@ -8,7 +8,7 @@ use super::{Place, Rewrite};
 use crate::pg::interrupt;
 use crate::pg::scan::calls::Found;
 use crate::pg::scan::lists;
-use crate::pg::scan::node::{self, Columns, New};
+use crate::pg::scan::node::{self, Columns, NewCall};
 use crate::pg::scan::places::Places;
 use crate::pg::tree::replace;
 
@@ -95,7 +95,7 @@ impl Rewrite {
                 let calls: Vec<_> = stage
                     .calls
                     .iter()
-                    .map(|found| New {
+                    .map(|found| NewCall {
                         call: replace(found.call, &mut over),
                         reached: replace(found.reached, &mut over),
                         shown: found.call.cast(),

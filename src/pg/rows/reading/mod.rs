@@ -1,75 +1,24 @@
 //! The rows of an open query as typed columns, in memory as long as they fit.
 
-use pgrx::pg_sys;
+mod store;
+mod words;
+
 use rayon::ThreadPool;
 
+use super::column_plan::ColumnPlan;
 use super::grouping::{Gathering, Row};
-use super::spill::SpillFile;
-use super::{ArrayReader, Elements, Query, Reader};
-use crate::features::{
-    ArrayShape, Block, Cells, Dictionary, Intake, Kind, MISSING, MemoryRows, OVERFLOW, RawRows,
-    Sequences, Values, group_key, rows_of_block,
-};
-use crate::memory;
+use super::{Query, Reader};
+use crate::features::{Block, Cells, Dictionary, Kind, Sequences, Values, rows_of_block};
 use crate::nn;
 use crate::pg::error::Report;
-use crate::pg::heap;
 use crate::training::SequencePlan;
+
+use store::Filling;
+pub use store::Store;
+use words::{Words, read_array};
 
 /// Bytes of a block, where rows hold arrays.
 const BLOCK_BYTES: usize = 1 << 20;
-
-/// Which column of the query is read, and how.
-pub struct ColumnPlan {
-    /// Its place in the query's result.
-    pub place: usize,
-    /// How a datum is read; `None`: not at all, each value is missing.
-    pub reader: Option<Reader>,
-    /// How a target's array is read.
-    pub elements: Option<Elements>,
-    /// As what it is kept.
-    pub kind: Kind,
-    /// Whether a text is kept as the number that tells it from others, for columns that only
-    /// group rows.
-    pub hashed: bool,
-    /// The dictionary that a category begins with.
-    pub dictionary: Option<Dictionary>,
-    /// Of arrays, how they are read and what takes them in.
-    pub array: Option<(ArrayReader, Intake)>,
-}
-
-impl ColumnPlan {
-    /// The shape that the arrays read so far have.
-    pub fn shape(&self) -> Option<ArrayShape> {
-        self.array.as_ref().and_then(|(_, intake)| intake.shape())
-    }
-}
-
-/// Where the rows are.
-pub enum Store {
-    /// All in memory.
-    Memory(MemoryRows),
-    /// In a temporary file of the backend.
-    File(SpillFile),
-}
-
-impl Store {
-    /// The rows, wherever they are.
-    pub fn rows_mut(&mut self) -> &mut dyn RawRows {
-        match self {
-            Store::Memory(rows) => rows,
-            Store::File(rows) => rows,
-        }
-    }
-
-    /// The bytes of memory they take.
-    pub fn memory(&self) -> usize {
-        match self {
-            Store::Memory(rows) => rows.memory(),
-            Store::File(rows) => rows.memory(),
-        }
-    }
-}
 
 /// What was read.
 pub struct Table {
@@ -339,205 +288,6 @@ fn block_rows(plans: &[ColumnPlan]) -> usize {
     rows_of_block(plans.iter().map(|plan| cell_bytes(plan.kind)).sum())
 }
 
-/// Blocks on their way to where the rows will be.
-struct Filling {
-    memory: MemoryRows,
-    file: Option<SpillFile>,
-    memory_limit: usize,
-    kinds: Vec<Kind>,
-}
-
-impl Filling {
-    fn new(plans: &[ColumnPlan], memory_limit: usize) -> Filling {
-        Filling {
-            memory: MemoryRows::default(),
-            file: None,
-            memory_limit,
-            kinds: plans.iter().map(|plan| plan.kind).collect(),
-        }
-    }
-
-    /// Takes a full block, in whose place comes an empty one with as much room.
-    fn take(&mut self, block: &mut Block, words: &Words) -> Result<(), Report> {
-        if let Some(file) = &mut self.file {
-            file.append(block)?;
-            block.clear();
-            return Ok(());
-        }
-        // The dictionaries double their room, the old beside the new; blocks are small.
-        memory::ask_for_many(words.memory().saturating_mul(2))?;
-        let another = block.another();
-        self.memory.push(std::mem::replace(block, another));
-        if self.memory.memory() + words.memory() > self.memory_limit {
-            let mut created = SpillFile::create(self.kinds.iter().copied());
-            for block in std::mem::take(&mut self.memory).into_blocks() {
-                created.append(&block)?;
-            }
-            // The blocks were small: their memory is wanted for other things from here on.
-            heap::give_back();
-            self.file = Some(created);
-        }
-        Ok(())
-    }
-
-    /// Takes the last block.
-    fn finish(mut self, block: Block) -> Result<Store, Report> {
-        Ok(match self.file {
-            None => {
-                self.memory.push(block);
-                Store::Memory(self.memory)
-            }
-            Some(mut file) => {
-                file.append(&block)?;
-                Store::File(file)
-            }
-        })
-    }
-}
-
-/// What turns single values into numbers and codes.
-struct Words {
-    dictionaries: Vec<Option<Dictionary>>,
-    recent: Vec<Recent>,
-    /// The target's column.
-    required: Option<usize>,
-    buffer: String,
-}
-
-impl Words {
-    fn new(plans: &[ColumnPlan], required: Option<usize>) -> Words {
-        Words {
-            dictionaries: plans.iter().map(|plan| plan.dictionary.clone()).collect(),
-            recent: plans.iter().map(|_| Recent::default()).collect(),
-            required,
-            buffer: String::new(),
-        }
-    }
-
-    /// The value of a column of numbers; NaN for NULL, and where it is not to be read.
-    ///
-    /// # Safety
-    /// The datum is of the column's type.
-    #[inline]
-    unsafe fn number(&mut self, plan: &ColumnPlan, datum: Option<pg_sys::Datum>) -> f64 {
-        let (Some(reader), Some(datum)) = (plan.reader, datum) else {
-            return f64::NAN;
-        };
-        // SAFETY: as the caller says.
-        unsafe {
-            match plan.hashed {
-                true => group_key(reader.text(datum, &mut self.buffer)),
-                false => reader.number(datum),
-            }
-        }
-    }
-
-    /// The value of a column of integers, which is read where it is not NULL.
-    ///
-    /// # Safety
-    /// The datum is of the column's type.
-    #[inline]
-    unsafe fn integer(&self, plan: &ColumnPlan, datum: Option<pg_sys::Datum>) -> i64 {
-        match (plan.reader, datum) {
-            // SAFETY: as the caller says.
-            (Some(reader), Some(datum)) => unsafe { reader.integer(datum) },
-            _ => 0,
-        }
-    }
-
-    /// The code of the value of the category column `i`.
-    ///
-    /// # Safety
-    /// As for [`Words::number`].
-    unsafe fn code(&mut self, i: usize, plan: &ColumnPlan, datum: Option<pg_sys::Datum>) -> u32 {
-        let (Some(reader), Some(datum)) = (plan.reader, datum) else {
-            return MISSING;
-        };
-        self.recent[i].code(reader, datum, || {
-            // SAFETY: as the caller says.
-            let text = unsafe {
-                // The target's classes are its texts as they are.
-                if self.required == Some(i) {
-                    reader.text(datum, &mut self.buffer)
-                } else {
-                    reader.level(datum, &mut self.buffer)
-                }
-            };
-            let words = self.dictionaries[i].as_mut();
-            words.map_or(MISSING, |words| words.intern(text))
-        })
-    }
-
-    /// The bytes of memory that the dictionaries take.
-    fn memory(&self) -> usize {
-        let dictionaries = self.dictionaries.iter().flatten();
-        dictionaries.map(Dictionary::memory).sum()
-    }
-}
-
-/// Adds an array to its column, whether it is whole; one with a NULL in it is not, and left out.
-/// The error is the number of dimensions of an array that is no plain list.
-///
-/// # Safety
-/// `datum` is a non-NULL array of the type that `elements` are of.
-unsafe fn read_array(
-    elements: &Elements,
-    datum: pg_sys::Datum,
-    column: &mut Values,
-    mut dictionary: Option<&mut Dictionary>,
-    buffer: &mut String,
-) -> Result<bool, usize> {
-    let mut whole = true;
-    // SAFETY: as the caller says; each element is of the reader's type.
-    let dimensions = unsafe {
-        elements.for_each(datum, |element| match (element, &mut *column) {
-            (None, _) => whole = false,
-            (Some(element), Values::Numbers(column)) => {
-                column.open().push(elements.reader.number(element));
-            }
-            (Some(element), Values::Labels(column)) => {
-                let text = elements.reader.text(element, buffer);
-                let code = dictionary.as_mut().map_or(OVERFLOW, |d| d.intern(text));
-                column.open().push(code);
-            }
-            _ => {}
-        })
-    };
-    if dimensions > 1 {
-        return Err(dimensions);
-    }
-    match column {
-        Values::Numbers(column) if whole => column.close(),
-        Values::Numbers(column) => {
-            let start = column.start();
-            column.open().truncate(start);
-        }
-        Values::Labels(column) if whole => {
-            // One set has one form, whatever its order and however often it names a label.
-            let start = column.start();
-            let codes = column.open();
-            codes[start..].sort_unstable();
-            let mut seen = None;
-            let mut kept = start;
-            for at in start..codes.len() {
-                let code = codes[at];
-                if seen.replace(code) != Some(code) {
-                    codes[kept] = code;
-                    kept += 1;
-                }
-            }
-            codes.truncate(kept);
-            column.close();
-        }
-        Values::Labels(column) => {
-            let start = column.start();
-            column.open().truncate(start);
-        }
-        _ => {}
-    }
-    Ok(whole)
-}
-
 fn not_flat(column: &str, dimensions: usize) -> Report {
     Report::invalid(format!(
         "the target \"{column}\" is an array of {dimensions} dimensions in a row"
@@ -550,37 +300,5 @@ fn cell_bytes(kind: Kind) -> usize {
     match kind {
         Kind::Number | Kind::Integer | Kind::Array | Kind::Numbers | Kind::Labels => 8,
         Kind::Category => 4,
-    }
-}
-
-/// The codes of the values that came last, so that a class or a level that is no text is not
-/// written out and looked up again in every row.
-struct Recent([Option<(usize, u32)>; 64]);
-
-impl Default for Recent {
-    fn default() -> Self {
-        Recent([None; 64])
-    }
-}
-
-impl Recent {
-    /// The code of a value: `find` gives it where it is not known.
-    #[inline]
-    fn code(&mut self, reader: Reader, datum: pg_sys::Datum, find: impl FnOnce() -> u32) -> u32 {
-        if !reader.is_by_value() {
-            return find();
-        }
-        let bits = datum.value();
-        // Neighbours that differ in the low or in the high bits have places of their own.
-        let place = (bits as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58;
-        let slot = &mut self.0[place as usize];
-        match slot {
-            Some((known, code)) if *known == bits => *code,
-            _ => {
-                let code = find();
-                *slot = Some((bits, code));
-                code
-            }
-        }
     }
 }
