@@ -73,7 +73,7 @@ fn own_score(cluster: &Cluster) -> f64 {
 fn connections_share_a_large_model_and_give_the_bits_of_one_that_does_not() {
     let (cluster, mut client) = start(600);
     let expected = own_score(&cluster);
-    assert_eq!(files(&cluster), [PathBuf::new(); 0]);
+    assert_eq!(files(&cluster), Vec::<PathBuf>::new());
     let others: Vec<Client> = (0..2).map(|_| cluster.superuser()).collect();
     for mut client in others {
         assert_eq!(score(&mut client, "wide").to_bits(), expected.to_bits());
@@ -185,7 +185,7 @@ fn files_go_with_the_server_and_with_the_model_and_come_back() {
         .expect("a file");
         assert_eq!(files(&cluster).len(), 2);
         cluster.restart(mode);
-        assert_eq!(files(&cluster), [PathBuf::new(); 0], "{mode}");
+        assert_eq!(files(&cluster), Vec::<PathBuf>::new(), "{mode}");
         client = cluster.superuser();
         assert_eq!(score(&mut client, "wide").to_bits(), expected);
         assert_eq!(files(&cluster).len(), 1, "{mode}");
@@ -212,7 +212,7 @@ fn files_go_with_the_server_and_with_the_model_and_come_back() {
     client
         .batch_execute("SELECT neural.drop_model('wide')")
         .expect("dropped");
-    assert_eq!(files(&cluster), [PathBuf::new(); 0]);
+    assert_eq!(files(&cluster), Vec::<PathBuf>::new());
 }
 
 #[test]
@@ -270,7 +270,7 @@ fn a_standby_shares_with_its_own_connections() {
     let expected = score(&mut client, "wide").to_bits();
     assert_eq!(files(&primary).len(), 1);
     let standby = primary.standby();
-    assert_eq!(files(&standby), [PathBuf::new(); 0]);
+    assert_eq!(files(&standby), Vec::<PathBuf>::new());
     for _ in 0..2 {
         let mut reader = standby.superuser();
         assert_eq!(score(&mut reader, "wide").to_bits(), expected);

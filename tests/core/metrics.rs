@@ -197,10 +197,10 @@ fn merged<A: Accumulator>(rows: &[(f64, A::Actual)], piece: usize, backwards: bo
     whole
 }
 
-fn assert_merges<A: Accumulator>(
-    rows: &[(f64, A::Actual)],
-    metrics: &[(&str, fn(&A) -> Option<f64>)],
-) {
+/// What a metric makes of what was gathered.
+type Metric<A> = fn(&A) -> Option<f64>;
+
+fn assert_merges<A: Accumulator>(rows: &[(f64, A::Actual)], metrics: &[(&str, Metric<A>)]) {
     let whole = merged::<A>(rows, rows.len(), false);
     for piece in [1, 7, 100, 999] {
         for backwards in [false, true] {
