@@ -23,7 +23,7 @@ use crate::nn::Rank;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SequenceSettings {
     /// Most steps that are kept, the last ones; `None`: as many as the longest training row has,
-    /// at most [`DEFAULT_STEPS`](crate::features::DEFAULT_STEPS).
+    /// at most [`DEFAULT_STEPS`].
     pub length: Option<usize>,
     /// How many numbers a step has; `None`: as many as in the first row.
     pub features: Option<usize>,

@@ -2,7 +2,7 @@
 //!
 //! Prediction has a kernel of its own. To load OpenBLAS takes some 6 ms, more than all else that a
 //! new connection's first call does, so the extension is not linked to it: a library that is
-//! ([`table`], `src/blas`) lies beside the extension's file, and whoever trains opens it.
+//! (`src/blas`) lies beside the extension's file, and whoever trains opens it.
 //!
 //! Loading it starts helper threads, which take whatever signal comes their way: a host whose signal
 //! handlers assume one thread, as PostgreSQL's do, must have none of them. Parallelism is above the

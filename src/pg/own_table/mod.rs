@@ -266,7 +266,7 @@ impl Drop for Scan<'_> {
     }
 }
 
-/// The columns of a row, by their places ([`columns`](columns)).
+/// The columns of a row, by their places ([`columns`]).
 pub(crate) struct Row<'s> {
     values: Vec<pg_sys::Datum>,
     nulls: Vec<bool>,
