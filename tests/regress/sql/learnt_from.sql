@@ -192,8 +192,7 @@ SELECT what, target_of(query) FROM (VALUES
     ('window', 'SELECT x, w, count(*) OVER (PARTITION BY truth ORDER BY place) AS outcome FROM s'),
     ('window by name', 'SELECT x, w, first_value(st) OVER o AS outcome FROM s WINDOW o AS (PARTITION BY k ORDER BY place)'),
     ('DISTINCT ON', 'SELECT DISTINCT ON (id) x, w, st AS outcome FROM s ORDER BY id, place'),
-    ('materialized', 'SELECT x, w, EXISTS (SELECT FROM sm WHERE sm.id = s.id AND sm.truth = $$bad$$) AS outcome FROM s'),
-    ('XML', 'SELECT x, w, y AS outcome FROM s, XMLTABLE($$/r$$ PASSING xmlelement(name r, truth) COLUMNS y text PATH $$.$$) AS t'))
+    ('materialized', 'SELECT x, w, EXISTS (SELECT FROM sm WHERE sm.id = s.id AND sm.truth = $$bad$$) AS outcome FROM s'))
     AS q (what, query);
 ALTER TABLE s ADD answer text;
 CALL train_from('whole', $$SELECT x, w, to_jsonb(t)->>'truth' AS outcome FROM s AS t$$);
