@@ -1,18 +1,14 @@
 //! On which side of the split each example is: no network may be judged on what it has learnt.
 
 use std::collections::HashMap;
-use std::ops::Range;
 
 use super::choose_architecture::splits_nothing;
 use super::error::Error;
+use super::identity::{Example, Identity};
 use super::job::Job;
 use super::option_values::ValidationSplit;
-use super::seen::{
-    Known, RowHashes, RowTruth, SeenRows, Side, features_hash, group_hash, row_hash,
-};
-use crate::features::{
-    self, BitMask, Block, BlockEncoder, Labels, RawRows, Sequences, Split, Target, group_of,
-};
+use super::seen::{SeenRows, Side};
+use crate::features::{self, BitMask, Labels, RawRows, Split};
 
 /// The fold of an example that all members are trained on.
 const NO_FOLD: u8 = u8::MAX;
@@ -28,8 +24,6 @@ const MOST_COPIES: usize = 5;
 const COPIES_SHARE: f64 = 0.05;
 /// Share of the rows held out that may be trained on as well before a warning is due.
 const TWINS_TOLD: f64 = 0.05;
-/// Values encoded at once.
-const CHUNK_VALUES: usize = 1 << 16;
 
 /// The sides of the examples.
 pub(super) struct Sides {
@@ -103,7 +97,8 @@ impl Sides {
         }
     }
 
-    fn set(&mut self, example: usize, side: Side) {
+    /// Puts an example on a side.
+    pub(super) fn set(&mut self, example: usize, side: Side) {
         match (&mut self.folds, side) {
             (Some(folds), Side::Fold(fold)) => folds[example] = fold,
             (Some(folds), _) => folds[example] = NO_FOLD,
@@ -115,72 +110,6 @@ impl Sides {
     pub(super) fn train_on_all(&mut self) {
         self.folds = None;
         self.trained = BitMask::new(self.trained.len(), true);
-    }
-
-    /// Holds out again what the versions before have held out, and nothing that they were trained
-    /// on or of which it is not known; of new examples those that were drawn. Gives how many of the
-    /// examples are known again.
-    ///
-    /// # Errors
-    /// Examples that a column flags to be held out, and that the versions before were trained on.
-    pub(super) fn keep(
-        &mut self,
-        job: &Job<'_>,
-        seen: &SeenRows,
-        identity: &Identity<'_>,
-        rows: &mut dyn RawRows,
-        stop: &mut dyn FnMut() -> bool,
-    ) -> Result<usize, Error> {
-        let mut known = Vec::with_capacity(self.trained.len());
-        let mut again = 0;
-        let mut groups: Vec<u32> = Vec::new();
-        let mut of_group: HashMap<u32, Known> = HashMap::new();
-        identity.for_each(rows, stop, &mut |example: &Example| {
-            let found = seen.find(example.hashes);
-            again += usize::from(matches!(found, Known::Seen(_)));
-            known.push(found);
-            if let Some(group) = example.hashes.group {
-                groups.push(group);
-                let worst = of_group.entry(group).or_insert(Known::New);
-                *worst = worse(*worst, found);
-            }
-        })?;
-        if !groups.is_empty() {
-            known.clear();
-            known.extend(groups.iter().map(|group| of_group[group]));
-        }
-        let learnt = |known: &Known| matches!(known, Known::Seen(Side::Trained | Side::Fold(_)));
-        if job.plan.at.flag.is_some() {
-            let flagged = (0..known.len()).filter(|&example| !self.trained.get(example));
-            let (mut all, mut met) = (0, 0);
-            for example in flagged {
-                all += 1;
-                met += usize::from(learnt(&known[example]));
-            }
-            if met > 0 {
-                return Err(Error::Value {
-                    name: "option \"validation_split\"".into(),
-                    problem: format!(
-                        "holds out {all} rows, {met} of which the version that is gone on from was \
-                         trained on"
-                    ),
-                    hint: Some(
-                        "Hold out rows that it has not learnt, or train without warm_start.".into(),
-                    ),
-                });
-            }
-            return Ok(again);
-        }
-        for (example, known) in known.into_iter().enumerate() {
-            let side = match (known, &self.folds) {
-                (Known::Seen(Side::Fold(fold)), Some(_)) => Side::Fold(fold),
-                (Known::Seen(Side::HeldOut), None) => Side::HeldOut,
-                (Known::Seen(Side::HeldOut), Some(_)) | (Known::New, _) => continue,
-                (Known::Seen(_) | Known::Unknown, _) => Side::Trained,
-            };
-            self.set(example, side);
-        }
-        Ok(again)
     }
 
     /// Brings examples that are alike in features and target to the side of the first of them,
@@ -269,7 +198,7 @@ impl Sides {
         rows: &mut dyn RawRows,
         stop: &mut dyn FnMut() -> bool,
     ) -> Result<SeenRows, Error> {
-        let mut seen = SeenRows::new(identity.width, identity.group.is_some());
+        let mut seen = SeenRows::new(identity.width, job.plan.at.group.is_some());
         let mut number = 0;
         identity.for_each(rows, stop, &mut |example: &Example| {
             seen.add(example.hashes, self.side(number));
@@ -318,150 +247,4 @@ struct Change {
     side: Side,
     class: usize,
     hash: u32,
-}
-
-/// What is known of two rows of a group, together: whoever learnt one has learnt of the group.
-fn worse(one: Known, other: Known) -> Known {
-    let rank = |known: &Known| match known {
-        Known::New => 0,
-        Known::Seen(Side::HeldOut) => 1,
-        Known::Seen(Side::Fold(_)) => 2,
-        Known::Unknown => 3,
-        Known::Seen(Side::Trained) => 4,
-    };
-    match (one, other) {
-        (Known::Seen(Side::Fold(a)), Known::Seen(Side::Fold(b))) if a != b => {
-            Known::Seen(Side::Trained)
-        }
-        _ if rank(&other) > rank(&one) => other,
-        _ => one,
-    }
-}
-
-/// An example by which it is known again.
-pub(super) struct Example {
-    hashes: RowHashes,
-    /// Its class; 0 where there are none.
-    class: usize,
-}
-
-/// What an example is told by: its encoded features and its target; of a sequence its first step,
-/// which stays when steps follow.
-pub(super) struct Identity<'a> {
-    encoder: &'a BlockEncoder,
-    /// Leading inputs that count.
-    width: usize,
-    target: &'a Target,
-    labels: &'a Labels,
-    target_at: usize,
-    /// The column of the groups.
-    group: Option<usize>,
-    sequences: Option<&'a Sequences>,
-}
-
-impl<'a> Identity<'a> {
-    /// What examples are told by: the inputs that the earlier versions knew them by, where there are
-    /// some, else all.
-    pub(super) fn new(
-        job: &Job<'a>,
-        target: &'a Target,
-        labels: &'a Labels,
-        encoder: &'a BlockEncoder,
-        seen: Option<&SeenRows>,
-    ) -> Identity<'a> {
-        Identity {
-            encoder,
-            width: seen.map_or(encoder.width(), |seen| seen.rows.width()),
-            target,
-            labels,
-            target_at: job.plan.at.target,
-            group: job.plan.at.group,
-            sequences: job.sequences,
-        }
-    }
-
-    /// Calls `each` with every example in order.
-    fn for_each(
-        &self,
-        rows: &mut dyn RawRows,
-        stop: &mut dyn FnMut() -> bool,
-        each: &mut dyn FnMut(&Example),
-    ) -> Result<(), Error> {
-        let width = self.encoder.width();
-        let chunk = (CHUNK_VALUES / width.max(1)).max(1);
-        let mut scratch = Scratch::default();
-        let mut next = 0;
-        features::pass(rows, stop, |start, block| {
-            match self.sequences {
-                None => {
-                    for first in (0..block.rows).step_by(chunk) {
-                        let rows = first..block.rows.min(first + chunk);
-                        self.chunk(block, rows, &mut scratch, each)?;
-                    }
-                }
-                Some(sequences) => {
-                    let here = start..start + block.rows;
-                    while next < sequences.len() && here.contains(&sequences.steps(next).start) {
-                        let row = sequences.steps(next).start - start;
-                        self.chunk(block, row..row + 1, &mut scratch, each)?;
-                        next += 1;
-                    }
-                }
-            }
-            Ok(())
-        })?;
-        Ok(())
-    }
-
-    fn chunk(
-        &self,
-        block: &Block,
-        rows: Range<usize>,
-        scratch: &mut Scratch,
-        each: &mut dyn FnMut(&Example),
-    ) -> Result<(), features::Error> {
-        let Scratch { x, bytes, numbers } = scratch;
-        let width = self.encoder.width();
-        x.resize(rows.len() * width, 0.0);
-        self.encoder.encode_rows(block, rows.clone(), x)?;
-        let at = self.target_at;
-        for (row, x) in rows.zip(x.chunks_exact(width)) {
-            let class = self.labels.class(block, at, row);
-            let truth = match (class, self.target.is_array()) {
-                (Some(class), false) => {
-                    let class = self.target.classes().get(class as usize);
-                    RowTruth::Class(class.map_or("", String::as_str))
-                }
-                (_, true) => {
-                    self.labels.actual(block, at, row, numbers);
-                    RowTruth::Numbers(numbers)
-                }
-                (None, false) => {
-                    numbers.clear();
-                    numbers.extend(block.columns.get(at).and_then(|values| values.number(row)));
-                    RowTruth::Numbers(numbers)
-                }
-            };
-            let group = self
-                .group
-                .and_then(|position| group_of(block, position, row));
-            let x = &x[..self.width.min(x.len())];
-            each(&Example {
-                hashes: RowHashes {
-                    row: row_hash(x, truth, bytes),
-                    features: features_hash(x, bytes),
-                    group: group.map(group_hash),
-                },
-                class: class.unwrap_or(0) as usize,
-            });
-        }
-        Ok(())
-    }
-}
-
-#[derive(Default)]
-struct Scratch {
-    x: Vec<f32>,
-    bytes: Vec<u8>,
-    numbers: Vec<f64>,
 }

@@ -3,10 +3,11 @@
 use super::choose_architecture::{members_of, wished_architecture};
 use super::defaults;
 use super::error::Error;
+use super::identity::Identity;
 use super::job::Job;
 use super::options::Options;
 use super::read::ReadStage;
-use super::sides::{Identity, Sides};
+use super::sides::Sides;
 use crate::features::{self, BitMask, RawRows};
 use crate::nn::Architecture;
 
