@@ -72,7 +72,7 @@ impl<'a> SplitStage<'a> {
             chosen_within,
             features: fit,
         } = fitting;
-        let mut warnings = Vec::from_iter(self.warning.take());
+        let mut warnings = std::mem::take(&mut self.warnings);
         warnings.extend(left_out_warnings(&fit.left_out));
         warnings.extend(fit.warnings);
         if job.architecture.is_some() && !job.warm_start() {

@@ -47,4 +47,6 @@ pub use options::Options;
 pub use plan::{Parts, Plan, Read};
 pub use roles::{Given, SequencePlan};
 pub use run::run;
-pub use seen::{Known, RowHashes, RowTruth, Seen, SeenRows, Side, features_hash, row_hash};
+pub use seen::{
+    Found, Known, Learnt, RowHashes, RowTruth, Seen, SeenRows, Side, Tally, features_hash, row_hash,
+};

@@ -31,6 +31,21 @@ pub(super) struct Sides {
     pub(super) trained: BitMask,
     /// Of each the member that is not trained on it.
     pub(super) folds: Option<Vec<u8>>,
+    /// What is held out only within the sample of what earlier versions knew.
+    pub(super) alone: Alone,
+}
+
+/// What is held out of a warm start within the sample of the rows, or groups, that are known, while
+/// those like it beyond the sample are trained on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Alone {
+    /// Nothing: all are treated alike.
+    #[default]
+    Nothing,
+    /// The rows.
+    Rows,
+    /// The groups.
+    Groups,
 }
 
 impl Sides {
@@ -50,6 +65,7 @@ impl Sides {
             Sides {
                 trained: BitMask::new(total, true),
                 folds: Some(features::folds(members, seed, examples, labels, stop)?),
+                alone: Alone::Nothing,
             }
         } else {
             let split = split_of(job);
@@ -57,6 +73,7 @@ impl Sides {
             Sides {
                 trained: features::split(split, fraction, seed, examples, labels, stop)?,
                 folds: None,
+                alone: Alone::Nothing,
             }
         })
     }
@@ -102,13 +119,15 @@ impl Sides {
         match (&mut self.folds, side) {
             (Some(folds), Side::Fold(fold)) => folds[example] = fold,
             (Some(folds), _) => folds[example] = NO_FOLD,
-            (None, side) => self.trained.set(example, side != Side::HeldOut),
+            (None, Side::HeldOut | Side::HeldOutAlone) => self.trained.set(example, false),
+            (None, _) => self.trained.set(example, true),
         }
     }
 
     /// Holds nothing out.
     pub(super) fn train_on_all(&mut self) {
         self.folds = None;
+        self.alone = Alone::Nothing;
         self.trained = BitMask::new(self.trained.len(), true);
     }
 
@@ -201,10 +220,19 @@ impl Sides {
         let mut seen = SeenRows::new(identity.width, job.plan.at.group.is_some());
         let mut number = 0;
         identity.for_each(rows, stop, &mut |example: &Example| {
-            seen.add(example.hashes, self.side(number));
+            let side = self.side(number);
+            let alone = match side {
+                Side::HeldOut => Side::HeldOutAlone,
+                side => side,
+            };
+            match self.alone {
+                Alone::Nothing => seen.add(example.hashes, side),
+                Alone::Rows => seen.add_in_group(example.hashes, alone, side),
+                Alone::Groups => seen.add_in_group(example.hashes, side, alone),
+            }
             number += 1;
         })?;
-        seen.settle(number);
+        seen.settle(number, earlier);
         match earlier {
             Some(earlier) => seen.merge(earlier),
             None => seen.complete = !job.warm_start(),

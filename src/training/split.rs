@@ -23,8 +23,8 @@ pub(super) struct SplitStage<'a> {
     pub(super) fraction: f64,
     /// Of a warm start, how many examples the versions before are known to have met.
     pub(super) known_again: Option<usize>,
-    /// What the user must know of the sides.
-    pub(super) warning: Option<String>,
+    /// What the user must know of the sides, a line each.
+    pub(super) warnings: Vec<String>,
 }
 
 impl<'a> ReadStage<'a> {
@@ -42,9 +42,9 @@ impl<'a> ReadStage<'a> {
         let examples = self.examples.each();
         let members = members_of(job, wished.members, examples.rows())?;
         let mut sides = Sides::draw(job, members, fraction, examples, &self.labels, stop)?;
-        let (mut warning, mut known_again) = (None, None);
+        let (mut warnings, mut known_again) = (Vec::new(), None);
         if job.warm_start() && sides.rows_validated() > 0 {
-            (warning, known_again) = keep_sides(job, &mut self, &mut sides, stop)?;
+            (warnings, known_again) = keep_sides(job, &mut self, &mut sides, stop)?;
         }
         if let Some(weight) = job.plan.at.weight {
             let examples = self.examples.each();
@@ -57,7 +57,7 @@ impl<'a> ReadStage<'a> {
             members,
             fraction,
             known_again,
-            warning,
+            warnings,
         })
     }
 }
@@ -69,9 +69,9 @@ fn keep_sides(
     read: &mut ReadStage<'_>,
     sides: &mut Sides,
     stop: &mut dyn FnMut() -> bool,
-) -> Result<(Option<String>, Option<usize>), Error> {
+) -> Result<(Vec<String>, Option<usize>), Error> {
     let Some(previous) = job.previous else {
-        return Ok((None, None));
+        return Ok((Vec::new(), None));
     };
     let mut known_again = None;
     let vouched_for = |told: &str| {
@@ -86,19 +86,19 @@ fn keep_sides(
         Some(seen) => {
             let encoder = previous.features.used().block_encoder(job.dictionaries);
             let identity = Identity::new(job, &read.target, &read.labels, &encoder, Some(seen));
-            let again = sides.keep(job, seen, &identity, read.examples.rows, stop)?;
-            known_again = Some(again);
+            let kept = sides.keep(job, seen, &identity, read.examples.rows, stop)?;
+            known_again = Some(kept.again);
             if sides.rows_validated() > 0 {
-                let warning = match seen.complete {
-                    true => None,
-                    false => vouched_for("all rows"),
-                };
-                return Ok((warning, known_again));
+                let mut warnings = kept.warnings;
+                if !seen.complete {
+                    warnings.extend(vouched_for("all rows"));
+                }
+                return Ok((warnings, known_again));
             }
         }
         None => {
             if let Some(warning) = vouched_for("which rows") {
-                return Ok((Some(warning), None));
+                return Ok((vec![warning], None));
             }
         }
     }
@@ -124,7 +124,7 @@ fn keep_sides(
         "the version that is gone on from {why}: nothing is held out, there are no validation \
          figures, and the metrics are those of training rows"
     );
-    Ok((Some(warning), known_again))
+    Ok((vec![warning], known_again))
 }
 
 /// Checks that every row has a weight.

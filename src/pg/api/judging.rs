@@ -226,7 +226,7 @@ fn for_each_row(
         Ok(())
     })?;
     if let Some(met) = &met {
-        met.tell(resolved);
+        met.tell(resolved, decoded);
     }
     Ok(())
 }

@@ -6,18 +6,15 @@ use crate::pg::access::Right;
 use crate::pg::cache::DecodedModel;
 use crate::pg::error::Result;
 use crate::pg::reader::{self, Resolved};
-use crate::training::{Known, RowHashes, RowTruth, SeenRows, Side, Truth, features_hash, row_hash};
+use crate::training::{
+    Learnt, RowHashes, RowTruth, SeenRows, Tally, Truth, features_hash, row_hash,
+};
 
 /// Counts the rows that the version was trained on.
 pub(super) struct Met {
     seen: SeenRows,
     buffer: Vec<u8>,
-    /// Rows looked at.
-    rows: u64,
-    /// Those of which it is known whether the version was trained on them.
-    known: u64,
-    /// Those that it was trained on.
-    trained: u64,
+    tally: Tally,
 }
 
 impl Met {
@@ -32,9 +29,7 @@ impl Met {
         Ok(seen.map(|seen| Met {
             seen,
             buffer: Vec::new(),
-            rows: 0,
-            known: 0,
-            trained: 0,
+            tally: Tally::default(),
         }))
     }
 
@@ -54,41 +49,54 @@ impl Met {
         };
         let width = self.seen.rows.width().min(features.len());
         let features = &features[..width];
-        let known = self.seen.find(RowHashes {
+        self.tally.add(self.seen.look(RowHashes {
             row: row_hash(features, truth, &mut self.buffer),
             features: features_hash(features, &mut self.buffer),
             group: None,
-        });
-        self.rows += 1;
-        self.known += u64::from(known != Known::Unknown);
-        self.trained += u64::from(matches!(known, Known::Seen(Side::Trained | Side::Fold(_))));
+        }));
     }
 
-    /// Tells of them.
-    pub(super) fn tell(&self, resolved: &Resolved) {
-        if self.trained == 0 {
+    /// Tells of them, as far as it is known.
+    pub(super) fn tell(&self, resolved: &Resolved, decoded: &DecodedModel) {
+        let (rows, learnt) = (self.tally.rows, self.tally.learnt());
+        let version = format!(
+            "version {} of model \"{}\"",
+            resolved.number,
+            resolved.label()
+        );
+        let all_told = self.seen.complete && !matches!(learnt, Learnt::AtLeast(_));
+        let is_none = match learnt {
+            Learnt::Exactly(rows) | Learnt::AtLeast(rows) => rows == 0,
+            Learnt::About(rows) => rows <= 0.0,
+        };
+        let (one_kind, likes) = match decoded.features.steps {
+            Some(_) => ("sequences", "begin like sequences that"),
+            None => ("rows", "are rows that"),
+        };
+        if is_none {
+            if rows > 0 && !all_told {
+                notice!("whether {version} was trained on these {one_kind} is not known");
+            }
             return;
         }
-        let label = resolved.label();
-        let number = resolved.number;
-        if self.known == self.rows || !self.seen.complete {
-            let others = match !self.seen.complete && self.trained < self.rows {
-                true => "; whether it was trained on the other rows is not known",
-                false => "",
-            };
-            notice!(
-                "{} of {} rows are rows that version {number} of model \"{label}\" was trained on, or \
-                 copies of them: it does better on these than on others{others}",
-                self.trained,
-                self.rows
-            );
-        } else {
-            let share = 100.0 * self.trained as f64 / self.known as f64;
-            notice!(
-                "about {share:.0}% of the {} rows are rows that version {number} of model \"{label}\" \
-                 was trained on, or copies of them: it does better on these than on others",
-                self.rows
-            );
-        }
+        let copies = match decoded.features.steps {
+            Some(_) => "was trained on",
+            None => "was trained on, or copies of them",
+        };
+        let count = match learnt {
+            Learnt::Exactly(learnt) | Learnt::AtLeast(learnt) => format!("{learnt} of {rows}"),
+            Learnt::About(learnt) => match 100.0 * learnt / rows as f64 {
+                ..1.0 => format!("less than 1% of the {rows}"),
+                share => format!("about {share:.0}% of the {rows}"),
+            },
+        };
+        let others = match all_told || learnt.number() >= rows {
+            true => String::new(),
+            false => format!("; whether it was trained on the other {one_kind} is not known"),
+        };
+        notice!(
+            "{count} {one_kind} {likes} {version} {copies}: it does better on these than on \
+             others{others}"
+        );
     }
 }

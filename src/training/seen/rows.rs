@@ -21,6 +21,33 @@ pub struct SeenRows {
     pub complete: bool,
 }
 
+/// What is known of a row, and by which of its hashes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// By all of them.
+    pub known: Known,
+    /// By the row's hash alone.
+    pub by_row: Known,
+    /// By the hash of its features alone, where these tell rows apart.
+    pub by_features: Option<Known>,
+}
+
+impl Found {
+    /// The same of a row that was held out, whatever it looks like.
+    #[must_use]
+    pub fn as_held_out(self) -> Found {
+        let held_out = |known: Known| match known.is_learnt() {
+            true => Known::Seen(Side::HeldOut),
+            false => known,
+        };
+        Found {
+            known: held_out(self.known),
+            by_row: held_out(self.by_row),
+            by_features: self.by_features.map(held_out),
+        }
+    }
+}
+
 impl SeenRows {
     /// No rows, which will be told by so many inputs, and their groups if there are any.
     pub fn new(width: usize, groups: bool) -> SeenRows {
@@ -34,49 +61,65 @@ impl SeenRows {
 
     /// Adds a row.
     pub fn add(&mut self, hashes: RowHashes, side: Side) {
+        self.add_in_group(hashes, side, side);
+    }
+
+    /// Adds a row whose group's side may be another one.
+    pub fn add_in_group(&mut self, hashes: RowHashes, side: Side, group_side: Side) {
         self.rows.add(hashes.row, side);
         if let Some(features) = &mut self.features {
             features.add(hashes.features, side);
         }
         if let (Some(groups), Some(group)) = (&mut self.groups, hashes.group) {
-            groups.add(group, side);
+            groups.add(group, group_side);
         }
     }
 
-    /// Brings what was added in order; `rows` is how many rows that were.
-    pub fn settle(&mut self, rows: usize) {
+    /// Brings what was added in order; `rows` is how many rows that were. Features by which earlier
+    /// versions tell rows go on to be kept, whatever they tell of these: else what they say of a row
+    /// would not hold any more.
+    pub fn settle(&mut self, rows: usize, earlier: Option<&SeenRows>) {
+        let kept = earlier.is_some_and(|earlier| earlier.features.is_some());
         self.rows.settle();
         if let Some(groups) = &mut self.groups {
             groups.settle();
         }
         self.features = self.features.take().and_then(|mut features| {
             features.settle();
-            (features.different() >= TOLD_APART * rows as f64).then_some(features)
+            let apart = features.different() >= TOLD_APART * rows as f64;
+            (kept || apart).then_some(features)
         });
     }
 
     /// What is known of a row and of the group it is in. Where groups are known, a row is where its
     /// group was, seen or not.
     pub fn find(&self, hashes: RowHashes) -> Known {
-        match self.find_in_samples(hashes) {
-            Known::New if !self.complete => Known::Unknown,
-            known => known,
-        }
+        self.look(hashes).known
     }
 
-    fn find_in_samples(&self, hashes: RowHashes) -> Known {
-        let own = match (self.rows.find(hashes.row), &self.features) {
+    /// What is known of a row, and by which of its hashes.
+    pub fn look(&self, hashes: RowHashes) -> Found {
+        let by_row = self.rows.find(hashes.row);
+        let by_features = self.features.as_ref();
+        let by_features = by_features.map(|features| features.find(hashes.features));
+        let own = match (by_row, by_features) {
             // Of rows that are alike in all, the side that all of them had.
-            (seen @ Known::Seen(_), _) => seen,
-            (other, None) => other,
-            (other, Some(features)) => match features.find(hashes.features) {
-                seen @ Known::Seen(_) => seen,
-                _ => other,
-            },
+            (Known::Seen(_), _) => by_row,
+            (_, Some(seen @ Known::Seen(_))) => seen,
+            _ => by_row,
         };
-        match self.groups.as_ref().zip(hashes.group) {
+        let known = match self.groups.as_ref().zip(hashes.group) {
             Some((groups, group)) if own != Known::Seen(Side::Trained) => groups.find(group),
             _ => own,
+        };
+        let known = match known {
+            Known::New if !self.complete => Known::Unknown,
+            known => known,
+        };
+        Found {
+            known,
+            by_row,
+            by_features,
         }
     }
 
@@ -84,6 +127,7 @@ impl SeenRows {
     pub fn merge(&mut self, earlier: &SeenRows) {
         self.complete &= earlier.complete;
         self.rows.merge(&earlier.rows);
+        let one_has_groups = self.groups.is_some() != earlier.groups.is_some();
         for (own, earlier) in [
             (&mut self.features, &earlier.features),
             (&mut self.groups, &earlier.groups),
@@ -93,6 +137,14 @@ impl SeenRows {
                 (own @ None, Some(earlier)) => *own = Some(earlier.clone()),
                 _ => {}
             }
+        }
+        // Of a group that one training does not tell, rows may have been learnt that are beyond the
+        // sample.
+        if let Some(groups) = &mut self.groups
+            && one_has_groups
+            && !self.rows.is_whole()
+        {
+            groups.forget();
         }
     }
 

@@ -40,6 +40,17 @@ impl Seen {
         self.width
     }
 
+    /// Whether all rows are known.
+    pub fn is_whole(&self) -> bool {
+        self.limit == NO_LIMIT
+    }
+
+    /// Forgets all: nothing is known of any row.
+    pub fn forget(&mut self) {
+        self.limit = 0;
+        self.settle();
+    }
+
     /// Adds a row.
     pub fn add(&mut self, hash: u32, side: Side) {
         if u64::from(hash) < self.limit {
@@ -80,7 +91,7 @@ impl Seen {
     pub fn find(&self, hash: u32) -> Known {
         debug_assert_eq!(self.sorted, self.rows.len());
         if u64::from(hash) >= self.limit {
-            return Known::Unknown;
+            return Known::Beyond;
         }
         match self.rows.binary_search_by_key(&hash, |row| row.0) {
             Ok(at) => Known::Seen(Side::of(self.rows[at].1)),

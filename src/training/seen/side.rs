@@ -7,6 +7,9 @@ pub enum Side {
     Trained,
     /// No network was trained on it.
     HeldOut,
+    /// No network was trained on it, since it is within the sample; they were on rows like it that
+    /// are beyond, of which it was not known that they had been held out before.
+    HeldOutAlone,
     /// The member of this number was not trained on it, and all others were.
     Fold(u8),
 }
@@ -17,7 +20,8 @@ impl Side {
         match self {
             Side::Trained => u8::MAX,
             Side::HeldOut => u8::MAX - 1,
-            Side::Fold(fold) => fold.min(u8::MAX - 2),
+            Side::HeldOutAlone => u8::MAX - 2,
+            Side::Fold(fold) => fold.min(u8::MAX - 3),
         }
     }
 
@@ -26,6 +30,7 @@ impl Side {
         match code {
             u8::MAX => Side::Trained,
             254 => Side::HeldOut,
+            253 => Side::HeldOutAlone,
             fold => Side::Fold(fold),
         }
     }
@@ -35,6 +40,9 @@ impl Side {
     pub fn and(self, other: Side) -> Side {
         match (self, other) {
             (one, another) if one == another => one,
+            (Side::HeldOut, Side::HeldOutAlone) | (Side::HeldOutAlone, Side::HeldOut) => {
+                Side::HeldOutAlone
+            }
             // Whoever held it out in one has learnt it by the other.
             _ => Side::Trained,
         }
@@ -48,6 +56,16 @@ pub enum Known {
     Seen(Side),
     /// It was not.
     New,
-    /// Nothing: it is beyond the sample, or not all earlier rows are known.
+    /// Nothing: it is beyond the sample.
+    Beyond,
+    /// Nothing: it is not in the sample, and not all earlier rows are known.
     Unknown,
+}
+
+impl Known {
+    /// Whether networks are known to have been trained on it.
+    #[must_use]
+    pub fn is_learnt(self) -> bool {
+        matches!(self, Known::Seen(Side::Trained | Side::Fold(_)))
+    }
 }
