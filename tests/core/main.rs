@@ -14,6 +14,7 @@ mod default_training;
 mod elementwise;
 mod features;
 mod gradients;
+mod held_out;
 mod hostile_bytes;
 mod kernel;
 mod layer_case;

@@ -74,6 +74,17 @@ impl Query {
         }
         selected
     }
+
+    /// The rows of numbers whose places pass.
+    pub fn keep(mut self, passes: impl Fn(usize) -> bool) -> Query {
+        for cells in &mut self.cells {
+            if let Cells::Numbers(numbers) = cells {
+                let mut places = 0..;
+                numbers.retain(|_| places.next().is_some_and(&passes));
+            }
+        }
+        self
+    }
 }
 
 /// Loans whose risk and amount follow from age, income and purpose.
@@ -158,7 +169,7 @@ pub struct Training<'a> {
     pub arguments: Arguments,
     pub options: Value,
     pub previous: Option<&'a Model>,
-    seen: Option<&'a SeenRows>,
+    pub seen: Option<&'a SeenRows>,
     pub memory: usize,
     pub threads: usize,
     in_place: bool,

@@ -141,7 +141,8 @@ fn hostile_bytes_are_no_sample() {
 
 fn numbered(row: u32, truth: f64) -> RowHashes {
     let mut buffer = Vec::new();
-    let x = [row as f32];
+    // Steps that hashes of features tell apart.
+    let x = [(row % 256) as f32 / 256.0, (row / 256) as f32 / 512.0];
     RowHashes {
         row: row_hash(&x, RowTruth::Numbers(&[truth]), &mut buffer),
         features: features_hash(&x, &mut buffer),
