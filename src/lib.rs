@@ -9,6 +9,7 @@ mod hex;
 pub mod memory;
 pub mod metrics;
 pub mod models;
+mod nearest;
 pub mod nn;
 pub mod training;
 pub mod weights;

@@ -3,7 +3,6 @@
 use std::ops::RangeInclusive;
 
 use super::error::Error;
-use super::nearest::unknown;
 use super::option_values::{ClassWeights, ValidationSplit};
 use super::options::Options;
 use crate::features::Target;
@@ -148,7 +147,7 @@ fn optimizer(arguments: &Arguments, options: &Options) -> Result<OptimizerSpec, 
     let name = arguments.optimizer.as_deref().unwrap_or("adamw");
     let Some(mut optimizer) = OptimizerSpec::parse(name) else {
         let known = OptimizerSpec::ALL.map(|optimizer| optimizer.name());
-        return Err(unknown("optimizer", &name.to_lowercase(), &known));
+        return Err(Error::unknown("optimizer", &name.to_lowercase(), &known));
     };
     let only = |option: &str, with: &[&str]| {
         let with = with.join(" and ");
@@ -263,7 +262,7 @@ fn class_weights(options: &Options, target: &Target) -> Result<Option<Vec<f32>>,
                     Some(own) => *own = Some(*weight as f32),
                     None => {
                         let known: Vec<&str> = classes.iter().map(String::as_str).collect();
-                        return Err(unknown("class", class, &known));
+                        return Err(Error::unknown("class", class, &known));
                     }
                 }
             }

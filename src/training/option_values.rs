@@ -3,7 +3,6 @@
 use serde_json::Value;
 
 use super::error::Error;
-use super::nearest::unknown;
 use crate::features::Scale;
 use crate::nn::{Initializer, LossSpec, Range, ScheduleSpec};
 
@@ -121,7 +120,7 @@ pub(super) fn schedule(key: &str, value: &Value) -> Result<ScheduleSpec, Error> 
     let name = string(key, value)?;
     ScheduleSpec::parse(name).ok_or_else(|| {
         let known = ScheduleSpec::ALL.map(|schedule| schedule.name());
-        unknown(key, &name.to_lowercase(), &known)
+        Error::unknown(key, &name.to_lowercase(), &known)
     })
 }
 
@@ -130,7 +129,7 @@ pub(super) fn loss(key: &str, value: &Value) -> Result<LossSpec, Error> {
     let name = string(key, value)?;
     LossSpec::parse(name).ok_or_else(|| {
         let known = LossSpec::all().map(|loss| loss.name());
-        unknown(key, name, &known)
+        Error::unknown(key, name, &known)
     })
 }
 
@@ -138,7 +137,7 @@ pub(super) fn loss(key: &str, value: &Value) -> Result<LossSpec, Error> {
 pub(super) fn initializer(key: &str, value: &Value) -> Result<Initializer, Error> {
     let name = string(key, value)?;
     Initializer::parse(name)
-        .ok_or_else(|| unknown(key, name, &Initializer::ALL.map(Initializer::name)))
+        .ok_or_else(|| Error::unknown(key, name, &Initializer::ALL.map(Initializer::name)))
 }
 
 /// A scale by its name.

@@ -52,7 +52,7 @@ impl Options {
         if let Some(key) = map.keys().find(|key| !KEYS.contains(&key.as_str())) {
             return Err(Error::Other(training::Error::UnknownOption {
                 key: key.chars().take(64).collect(),
-                nearest: training::nearest(key, KEYS),
+                known: KEYS,
             }));
         }
         // As in the options of a training, JSON null is "not given".
