@@ -6,6 +6,7 @@
 pub mod artifact;
 pub mod features;
 mod hex;
+mod json_number;
 pub mod memory;
 pub mod metrics;
 pub mod models;

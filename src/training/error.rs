@@ -103,6 +103,15 @@ impl Error {
         }
     }
 
+    /// An option that goes with something else than is asked for, and would do nothing.
+    pub(super) fn idle(option: &str, problem: &str, hint: &str) -> Error {
+        Error::Value {
+            name: format!("option \"{option}\""),
+            problem: problem.to_owned(),
+            hint: Some(hint.to_owned()),
+        }
+    }
+
     /// A value that an argument cannot take.
     pub fn argument(name: &str, problem: &str) -> Error {
         Error::Value {

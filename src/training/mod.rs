@@ -13,6 +13,7 @@ mod defaults;
 mod error;
 mod fit;
 mod fit_rows;
+mod idle;
 mod job;
 mod judge;
 mod judge_rows;

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{Architecture, LayerSpec, MAX_MEMBERS};
+use crate::json_number;
 use crate::nearest::nearest;
 use crate::nn::base::error::Error;
 use crate::nn::layer::settings::{Settings, clip};
@@ -79,8 +80,7 @@ impl Architecture {
             .collect::<Result<Vec<_>, _>>()?;
         let members = match map.get("members") {
             None => Some(1),
-            Some(members) => members
-                .as_u64()
+            Some(members) => json_number::whole(members)
                 .and_then(|members| usize::try_from(members).ok())
                 .filter(|members| (1..=MAX_MEMBERS).contains(members)),
         };
