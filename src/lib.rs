@@ -6,9 +6,11 @@
 pub mod artifact;
 pub mod features;
 mod hex;
+mod json_number;
 pub mod memory;
 pub mod metrics;
 pub mod models;
+mod nearest;
 pub mod nn;
 pub mod training;
 pub mod weights;

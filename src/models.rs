@@ -49,14 +49,6 @@ pub fn find(name: &str) -> Option<&'static Shipped> {
     SHIPPED.iter().find(|shipped| shipped.name == name)
 }
 
-/// The shipped architecture whose name comes closest to a misspelt one.
-pub fn nearest(name: &str) -> Option<&'static Shipped> {
-    SHIPPED.iter().max_by(|a, b| {
-        let likeness = |shipped: &Shipped| strsim::jaro_winkler(&shipped.name, name);
-        likeness(a).total_cmp(&likeness(b))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,13 +60,5 @@ mod tests {
             assert_eq!(find(&shipped.name), Some(shipped));
             assert!(!shipped.description.is_empty());
         }
-    }
-
-    #[test]
-    fn a_misspelt_name_finds_its_neighbour() {
-        assert_eq!(
-            nearest("mlp_64_46").map(|s| s.name.as_str()),
-            Some("mlp_64_64")
-        );
     }
 }

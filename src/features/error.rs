@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use crate::memory::Refused;
+use crate::nearest;
 
 /// Why features could not be understood, fitted or encoded.
 #[derive(Debug, Error)]
@@ -108,29 +109,11 @@ impl Error {
     }
 }
 
-/// An error about an unknown word, whose hint names the nearest known one.
+/// An error about an unknown word, whose hint names the nearest known one and the others.
 pub(super) fn unknown<'a>(
     what: &str,
     word: &str,
-    known: impl IntoIterator<Item = &'a str> + Clone,
+    known: impl IntoIterator<Item = &'a str>,
 ) -> Error {
-    let error = Error::invalid(format!("unknown {what} \"{word}\""));
-    match nearest(word, known.clone()) {
-        Some(near) => error.with_hint(format!("Did you mean \"{near}\"?")),
-        None => {
-            let all: Vec<&str> = known.into_iter().take(12).collect();
-            error.with_hint(format!("Known are: {}.", all.join(", ")))
-        }
-    }
-}
-
-/// The known word nearest to `word`, when it is near at all.
-fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let word = word.to_lowercase();
-    known
-        .into_iter()
-        .map(|k| (strsim::jaro_winkler(&word, &k.to_lowercase()), k))
-        .filter(|(similarity, _)| *similarity > 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, k)| k)
+    Error::invalid(format!("unknown {what} \"{word}\"")).with_hint(nearest::hint(word, known))
 }

@@ -77,8 +77,13 @@ pub fn fit(
         };
         if let Some(reason) = &reason {
             left_out.push(LeftOut::new(&column.name, reason));
-        } else if !request.named {
-            warnings.extend(numbers_as_texts(&site));
+        } else {
+            if !matches!(request.treatment, Treatment::Ignore(_)) {
+                warnings.extend(site.gathered.infinities(column));
+            }
+            if !request.named {
+                warnings.extend(numbers_as_texts(&site));
+            }
         }
         let treatment = match reason {
             Some(reason) => Ignored::because(reason).into(),
@@ -95,9 +100,7 @@ pub fn fit(
     FeatureSet::check_inputs(&features)?;
     let set = FeatureSet::new(features)?;
     if set.step_width() == 0 {
-        return Err(Error::invalid("no feature is left to learn from").with_hint(
-            "Every column is ignored, constant or an identifier; name those to keep in features.",
-        ));
+        return Err(no_feature_left(given.is_training.count()));
     }
     Ok(Fit {
         set,
@@ -111,6 +114,22 @@ fn check_rows(given: &FitRows<'_>) -> Result<(), Error> {
         true => Err(Error::NoRows),
         false => Ok(()),
     }
+}
+
+/// The error of columns that tell nothing, for which it may be that too few rows are trained on.
+fn no_feature_left(rows: usize) -> Error {
+    const FEW: usize = 10;
+    if rows >= FEW {
+        return Error::invalid("no feature is left to learn from").with_hint(
+            "Every column is ignored, constant or an identifier; name those to keep in features.",
+        );
+    }
+    let are = if rows == 1 { "row is" } else { "rows are" };
+    Error::invalid(format!(
+        "no feature is left to learn from: only {rows} {are} trained on, in which every column is \
+         constant, or ignored"
+    ))
+    .with_hint("Hold fewer rows out, or give the query more of them.")
 }
 
 /// The warning that a column of texts may be meant as numbers.
@@ -129,10 +148,14 @@ fn numbers_as_texts(site: &Site<'_>) -> Option<String> {
 
 /// Fits nothing, and gives a set with the same treatments and the profile of other training rows:
 /// for a version that starts from another one's weights and so must keep its scales and levels.
+/// Gives what may be meant otherwise, too, a sentence each.
 ///
 /// # Errors
 /// As for [`fit`].
-pub fn refresh_profiles(set: &FeatureSet, given: &mut FitRows<'_>) -> Result<FeatureSet, Error> {
+pub fn refresh_profiles(
+    set: &FeatureSet,
+    given: &mut FitRows<'_>,
+) -> Result<(FeatureSet, Vec<String>), Error> {
     if given.dictionaries.len() < set.features.len() {
         return Err(Error::invalid("one dictionary a column"));
     }
@@ -147,5 +170,7 @@ pub fn refresh_profiles(set: &FeatureSet, given: &mut FitRows<'_>) -> Result<Fea
     {
         feature.profile = feature.treatment.learnt().profile(gathered, dictionary);
     }
-    Ok(set)
+    let infinite = columns.iter().zip(&gathered);
+    let warnings = infinite.filter_map(|(column, gathered)| gathered.infinities(column));
+    Ok((set, warnings.collect()))
 }

@@ -8,6 +8,7 @@ use super::column::Column;
 use super::error::{Error, unknown};
 use super::scales::clip::{CLIPS, default_clip};
 use super::scales::rule::Scale;
+use crate::json_number;
 
 /// A setting whose value is not one that it takes.
 pub(super) fn bad(column: &Column, setting: &str, value: &Value, wanted: &str) -> Error {
@@ -79,7 +80,7 @@ pub(super) fn whole(
     let Some(value) = settings.get(name) else {
         return Ok(None);
     };
-    let number = value.as_u64().and_then(|n| usize::try_from(n).ok());
+    let number = json_number::whole(value).and_then(|n| usize::try_from(n).ok());
     match number.filter(|n| bounds.contains(n)) {
         Some(n) => Ok(Some(n)),
         None => {

@@ -3,6 +3,8 @@
 use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting, pg_sys};
 
 /// PostgreSQL's MAX_KILOBYTES on 64-bit machines.
+/// Least memory in which something can be done: 1 MB.
+const LEAST_KILOBYTES: i32 = 1024;
 const MOST_KILOBYTES: i32 = i32::MAX;
 
 static THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
@@ -26,16 +28,22 @@ pub(crate) fn define() {
         GucContext::Userset,
         GucFlags::default(),
     );
-    GucRegistry::define_int_guc(
-        c"neural.max_memory",
-        c"Memory that training and scoring may take in one backend.",
-        c"-1 means maintenance_work_mem. Rows that do not fit are trained from a temporary file.",
-        &MAX_MEMORY,
-        -1,
-        MOST_KILOBYTES,
-        GucContext::Userset,
-        GucFlags::UNIT_KB,
-    );
+    // SAFETY: the hook reads a number, and cannot panic.
+    unsafe {
+        GucRegistry::define_int_guc_with_hooks(
+            c"neural.max_memory",
+            c"Memory that training and scoring may take in one backend, at least 1 MB.",
+            c"-1 means maintenance_work_mem. Rows that do not fit are trained from a temporary file.",
+            &MAX_MEMORY,
+            -1,
+            MOST_KILOBYTES,
+            GucContext::Userset,
+            GucFlags::UNIT_KB,
+            Some(is_enough_memory),
+            None,
+            None,
+        );
+    }
     GucRegistry::define_int_guc(
         c"neural.model_cache",
         c"Memory for decoded models in one backend.",
@@ -74,16 +82,22 @@ pub(crate) fn define() {
         GucContext::Suset,
         GucFlags::UNIT_KB,
     );
-    GucRegistry::define_int_guc(
-        c"neural.max_memory_limit",
-        c"Most that neural.max_memory counts for, whatever a user sets it to.",
-        c"-1 means no limit.",
-        &MAX_MEMORY_LIMIT,
-        -1,
-        MOST_KILOBYTES,
-        GucContext::Suset,
-        GucFlags::UNIT_KB,
-    );
+    // SAFETY: as above.
+    unsafe {
+        GucRegistry::define_int_guc_with_hooks(
+            c"neural.max_memory_limit",
+            c"Most that neural.max_memory counts for, whatever a user sets it to; at least 1 MB.",
+            c"-1 means no limit.",
+            &MAX_MEMORY_LIMIT,
+            -1,
+            MOST_KILOBYTES,
+            GucContext::Suset,
+            GucFlags::UNIT_KB,
+            Some(is_enough_memory),
+            None,
+            None,
+        );
+    }
     GucRegistry::define_int_guc(
         c"neural.max_threads",
         c"Most threads that a training computes with, whatever a user asks for.",
@@ -118,10 +132,27 @@ pub(crate) fn max_threads() -> usize {
     }
 }
 
+/// Refuses memory in which nothing can be done, as PostgreSQL does for `maintenance_work_mem`; -1 is
+/// none that is given.
+unsafe extern "C-unwind" fn is_enough_memory(
+    kilobytes: *mut ::core::ffi::c_int,
+    _extra: *mut *mut ::core::ffi::c_void,
+    _source: pg_sys::GucSource::Type,
+) -> bool {
+    // SAFETY: PostgreSQL gives the new value, and reads the hint before it calls another hook.
+    unsafe {
+        let is_enough = *kilobytes == -1 || *kilobytes >= LEAST_KILOBYTES;
+        if !is_enough {
+            pg_sys::GUC_check_errhint_string = c"It is at least 1MB, or -1.".as_ptr().cast_mut();
+        }
+        is_enough
+    }
+}
+
 /// `neural.max_memory` in bytes, with its default worked out and `neural.max_memory_limit` kept: at
-/// least 1 MB, PostgreSQL's own least `maintenance_work_mem`.
+/// least 1 MB, as `maintenance_work_mem` may be less.
 pub(crate) fn max_memory() -> usize {
-    bytes(wanted_memory().min(memory_limit())).max(1024 * 1024)
+    bytes(wanted_memory().min(memory_limit()).max(LEAST_KILOBYTES))
 }
 
 /// Whether `neural.max_memory_limit` keeps a user from what `neural.max_memory` says.

@@ -6,6 +6,8 @@
 //! begin with `pgsql_tmp_neural`. `temp_tablespaces` does not apply: it differs from session to
 //! session, and a file that all share has one place.
 //!
+//! A version has a file once its transaction has committed: none is left by one that is undone.
+//!
 //! A file goes when the server starts; when the transaction commits that dropped the last version of
 //! these bytes; and when `neural.shared_models` would be exceeded by a new one, those first that no
 //! connection opened for the longest time. It can always go: whoever has mapped it keeps what was
@@ -40,7 +42,7 @@ pub(super) fn take(version: &Resolved) -> Result<(Prepared, Option<PathBuf>)> {
         interrupt::check();
         Ok(model)
     };
-    let taken = match shared(version.size) {
+    let taken = match shared(version) {
         None => load()
             .and_then(|model| Ok(Prepared::new_until(model, &interrupt::Checks)?))
             .map(|model| (model, None)),
@@ -81,10 +83,10 @@ impl From<Error> for Failure {
     }
 }
 
-/// Where models of so many bytes are shared, if they are.
-fn shared(bytes: usize) -> Option<SharedModels> {
+/// Where a version's model is shared, if it is.
+fn shared(version: &Resolved) -> Option<SharedModels> {
     let limit = settings::shared_models();
-    if bytes < LEAST || bytes as u64 > limit {
+    if version.undoable || version.size < LEAST || version.size as u64 > limit {
         return None;
     }
     Some(models(limit))

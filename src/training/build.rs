@@ -5,6 +5,7 @@ use super::choose_target::start_at_the_prior;
 use super::defaults;
 use super::error::Error;
 use super::fit::FitStage;
+use super::idle;
 use super::job::Job;
 use crate::artifact::Model;
 use crate::memory;
@@ -50,6 +51,7 @@ impl<'a> FitStage<'a> {
                 hint: Some("Leave \"trainable\" out of the last layer at least.".into()),
             });
         }
+        idle::check_initializer(job.options, &network)?;
         let mut options = defaults::train_options(
             job.arguments,
             job.options,

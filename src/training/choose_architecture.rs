@@ -4,6 +4,7 @@
 use super::default_architecture::read_architecture;
 use super::defaults;
 use super::error::Error;
+use super::idle;
 use super::job::Job;
 use crate::features::{ArrayShape, Column};
 use crate::nn::{Architecture, Head};
@@ -45,7 +46,11 @@ pub(super) fn architecture_of(
     let mut architecture = wished.resolve(head)?;
     architecture.members = members;
     Ok(match job.options.dropout {
-        Some(rate) => architecture.with_dropout(rate as f32)?,
+        Some(rate) => {
+            let architecture = architecture.with_dropout(rate as f32)?;
+            idle::check_dropout(&architecture, rate)?;
+            architecture
+        }
         None => architecture,
     })
 }

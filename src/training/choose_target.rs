@@ -7,7 +7,7 @@ use super::options::Options;
 use crate::artifact::Model;
 use crate::features::{
     self, Column, Dictionary, RawRows, Reaching, Target, TargetRequest, Task, Values,
-    is_plain_number, refuse_threshold,
+    check_request, is_plain_number,
 };
 use crate::nn::{DenseSpec, LayerSpec, LossSpec, Network};
 
@@ -46,9 +46,7 @@ pub(super) fn kept_target(
     if target.is_array() != column.kind.is_array() {
         return Err(other_form(previous));
     }
-    if target.task() == Task::Regression {
-        refuse_threshold(job.options.threshold)?;
-    }
+    check_request(&target_request(job), &target)?;
     let outputs = match &target {
         Target::Regression {
             outputs,

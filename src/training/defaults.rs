@@ -3,7 +3,6 @@
 use std::ops::RangeInclusive;
 
 use super::error::Error;
-use super::nearest::unknown;
 use super::option_values::{ClassWeights, ValidationSplit};
 use super::options::Options;
 use crate::features::Target;
@@ -122,25 +121,38 @@ pub fn loss(options: &Options, head: Head) -> Result<LossSpec, Error> {
     }
     match (&mut loss, options.delta) {
         (LossSpec::Huber { delta }, Some(given)) => *delta = given as f32,
-        (_, Some(_)) => return Err(Error::option("delta", "goes with the loss huber only")),
+        (loss, Some(_)) => return Err(of_loss("delta", loss, "huber")),
         _ => {}
     }
     match (&mut loss, &options.quantiles) {
         (LossSpec::Quantile { quantiles }, Some(given)) => {
             *quantiles = given.iter().map(|&quantile| quantile as f32).collect();
         }
-        (_, Some(_)) => {
-            return Err(Error::option(
-                "quantiles",
-                "goes with the loss quantile only",
-            ));
-        }
+        (loss, Some(_)) => return Err(of_loss("quantiles", loss, "quantile")),
         _ => {}
     }
     if options.label_smoothing.is_some_and(|share| share > 0.0) && is_number {
-        return Err(Error::option("label_smoothing", "goes with classes only"));
+        return Err(of_classes("label_smoothing"));
     }
     Ok(loss)
+}
+
+/// The error of a loss's setting with another loss.
+fn of_loss(option: &str, loss: &LossSpec, with: &str) -> Error {
+    Error::idle(
+        option,
+        &format!("does nothing with the loss {}", loss.name()),
+        &format!("It goes with the loss {with}, for a target that is a number."),
+    )
+}
+
+/// The error of an option for classes where a number is learnt.
+fn of_classes(option: &str) -> Error {
+    Error::idle(
+        option,
+        "goes with classes only, and a number is learnt",
+        "Leave it out, or set task to 'classification'.",
+    )
 }
 
 /// The optimizer with its settings, and the settings that are not its own refused.
@@ -148,13 +160,16 @@ fn optimizer(arguments: &Arguments, options: &Options) -> Result<OptimizerSpec, 
     let name = arguments.optimizer.as_deref().unwrap_or("adamw");
     let Some(mut optimizer) = OptimizerSpec::parse(name) else {
         let known = OptimizerSpec::ALL.map(|optimizer| optimizer.name());
-        return Err(unknown("optimizer", &name.to_lowercase(), &known));
+        return Err(Error::unknown("optimizer", &name.to_lowercase(), &known));
     };
+    let optimizer_name = optimizer.name();
     let only = |option: &str, with: &[&str]| {
-        let with = with.join(" and ");
-        Err(Error::option(
+        let s = if with.len() == 1 { "" } else { "s" };
+        let with = with.join(", ");
+        Err(Error::idle(
             option,
-            &format!("goes with the optimizers {with} only"),
+            &format!("does nothing with the optimizer {optimizer_name}"),
+            &format!("It goes with the optimizer{s} {with}: set optimizer, or leave it out."),
         ))
     };
     for (option, given) in [
@@ -201,12 +216,7 @@ fn number_of<'a>(optimizer: &'a mut OptimizerSpec, name: &str) -> Option<&'a mut
 /// The schedule with its settings.
 fn schedule(options: &Options) -> ScheduleSpec {
     let mut schedule = options.schedule.unwrap_or(ScheduleSpec::Cosine);
-    let (factor, epochs) = match &mut schedule {
-        ScheduleSpec::Constant | ScheduleSpec::Cosine | ScheduleSpec::OneCycle => (None, None),
-        ScheduleSpec::Exponential { gamma } => (Some(gamma), None),
-        ScheduleSpec::Step { gamma, step_size } => (Some(gamma), Some(step_size)),
-        ScheduleSpec::ReduceOnPlateau { gamma, patience } => (Some(gamma), Some(patience)),
-    };
+    let (factor, epochs) = schedule.settings();
     if let (Some(factor), Some(given)) = (factor, options.gamma) {
         *factor = given;
     }
@@ -246,7 +256,7 @@ fn class_weights(options: &Options, target: &Target) -> Result<Option<Vec<f32>>,
             (weights.collect(), None)
         }
         Target::Regression { .. } => {
-            return Err(Error::option("class_weights", "goes with classes only"));
+            return Err(of_classes("class_weights"));
         }
     };
     let mut weights: Vec<f32> = match wanted {
@@ -263,7 +273,7 @@ fn class_weights(options: &Options, target: &Target) -> Result<Option<Vec<f32>>,
                     Some(own) => *own = Some(*weight as f32),
                     None => {
                         let known: Vec<&str> = classes.iter().map(String::as_str).collect();
-                        return Err(unknown("class", class, &known));
+                        return Err(Error::unknown("class", class, &known));
                     }
                 }
             }
@@ -273,6 +283,20 @@ fn class_weights(options: &Options, target: &Target) -> Result<Option<Vec<f32>>,
                 .collect()
         }
     };
+    let (Target::Classes { counts, .. } | Target::Labels { counts, .. }) = target else {
+        return Ok(Some(weights));
+    };
+    let weighed = counts
+        .iter()
+        .zip(&weights)
+        .any(|(rows, weight)| *rows > 0 && *weight > 0.0);
+    if !weighed {
+        return Err(Error::Value {
+            name: "option \"class_weights\"".into(),
+            problem: "is 0 for every class of the training rows".into(),
+            hint: Some("Give a class that is to be learnt a weight above 0.".into()),
+        });
+    }
     if positive == Some(0) {
         weights.reverse();
     }

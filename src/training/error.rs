@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::features::features_argument;
 use crate::memory::Refused;
+use crate::nearest::{self, nearest, perhaps};
 use crate::{artifact, features, metrics, models, nn};
 
 /// Why a model could not be trained.
@@ -17,8 +18,8 @@ pub enum Error {
     UnknownOption {
         /// The key.
         key: String,
-        /// The known one most like it.
-        nearest: Option<String>,
+        /// Those that are known.
+        known: &'static [&'static str],
     },
     /// A value that an option or an argument cannot take.
     #[error("{name} {problem}")]
@@ -40,6 +41,8 @@ pub enum Error {
         column: String,
         /// What asked for it.
         asked_by: String,
+        /// The column of the query whose name is most like it.
+        nearest: Option<String>,
     },
     /// Later versions keep the first one's features, types and task.
     #[error("{0}")]
@@ -91,6 +94,24 @@ impl Error {
         }
     }
 
+    /// A name that is none of those known, such as `"cosin"`, which is no schedule.
+    pub(super) fn unknown(what: &str, name: &str, known: &[&str]) -> Error {
+        Error::Value {
+            name: format!("\"{name}\""),
+            problem: format!("is no {what} that is known"),
+            hint: Some(nearest::hint(name, known.iter().copied())),
+        }
+    }
+
+    /// An option that goes with something else than is asked for, and would do nothing.
+    pub(super) fn idle(option: &str, problem: &str, hint: &str) -> Error {
+        Error::Value {
+            name: format!("option \"{option}\""),
+            problem: problem.to_owned(),
+            hint: Some(hint.to_owned()),
+        }
+    }
+
     /// A value that an argument cannot take.
     pub fn argument(name: &str, problem: &str) -> Error {
         Error::Value {
@@ -106,12 +127,11 @@ impl Error {
             Error::OptionsNotObject => {
                 Some("Write options as an object, for example {\"weight_decay\": 0.01}.".into())
             }
-            Error::UnknownOption {
-                nearest: Some(nearest),
-                ..
-            } => Some(format!("Perhaps you mean \"{nearest}\".")),
-            Error::UnknownOption { nearest: None, .. } => {
-                Some("The README's reference lists the options.".into())
+            Error::UnknownOption { key, known } => {
+                Some(match nearest(key, known.iter().copied()) {
+                    Some(nearest) => perhaps(Some(nearest), ""),
+                    None => format!("Known are {}.", known.join(", ")),
+                })
             }
             Error::Value {
                 hint: None, name, ..
@@ -122,8 +142,11 @@ impl Error {
             Error::NoRows(_) => {
                 Some("Check the query's WHERE clause and the target's NULLs.".into())
             }
-            Error::NoColumn { asked_by, .. } => Some(format!(
-                "{asked_by} names it; add it to the query or correct the name."
+            Error::NoColumn {
+                asked_by, nearest, ..
+            } => Some(perhaps(
+                nearest.as_deref(),
+                &format!("The {asked_by} names it; add it to the query or correct the name."),
             )),
             Error::Signature(_) => Some(
                 "Versions of a model keep its columns, types, task and positive class; train under \
@@ -141,10 +164,9 @@ impl Error {
                     .iter()
                     .map(|shipped| shipped.name.as_str())
                     .collect();
-                let nearest = models::nearest(name).map_or("", |shipped| shipped.name.as_str());
-                Some(format!(
-                    "Perhaps you mean \"{nearest}\"; shipped are {}. Or write it as JSON.",
-                    names.join(", ")
+                Some(perhaps(
+                    nearest(name, names.iter().copied()),
+                    &format!("Shipped are {}. Or write it as JSON.", names.join(", ")),
                 ))
             }
             Error::Memory { .. } => {

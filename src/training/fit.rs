@@ -7,6 +7,7 @@ use super::error::Error;
 use super::fit_rows::fit_features;
 use super::identity::Identity;
 use super::job::Job;
+use super::option_values::ValidationSplit;
 use super::seen::SeenRows;
 use super::sides::Twins;
 use super::split::SplitStage;
@@ -112,7 +113,7 @@ impl<'a> SplitStage<'a> {
         stop: &mut dyn FnMut() -> bool,
     ) -> Result<Fitting, Error> {
         if self.sides.rows_trained() == 0 {
-            return Err(Error::NoRows("all rows are held out for validation".into()));
+            return Err(all_held_out(job));
         }
         let (mask, target_at) = (&self.sides.trained, job.plan.at.target);
         let examples = &mut self.read.examples;
@@ -179,4 +180,24 @@ fn appended_warning(wished: &Architecture, head: Head) -> Result<Option<String>,
             head.units()
         )
     }))
+}
+
+/// The error of a split that leaves no example to train on.
+fn all_held_out(job: &Job<'_>) -> Error {
+    match &job.options.validation_split {
+        Some(ValidationSplit::Column(column)) => Error::Value {
+            name: "option \"validation_split\"".into(),
+            problem: format!(
+                "names column \"{column}\", which is true in every row: none is left to train on"
+            ),
+            hint: Some(
+                "It is true for the rows to hold out, and false for those to train on.".into(),
+            ),
+        },
+        _ => Error::Value {
+            name: "validation".into(),
+            problem: "holds every row out: none is left to train on".into(),
+            hint: Some("Hold fewer rows out, or give the query more of them.".into()),
+        },
+    }
 }

@@ -3,8 +3,7 @@
 use super::error::Error;
 use super::job::Job;
 use crate::features::{
-    self, BitMask, DEFAULT_STEPS, FeatureSet, Fit, FitRows, Ignored, LeftOut, Profile, RawRows,
-    Steps,
+    self, BitMask, DEFAULT_STEPS, Fit, FitRows, Ignored, LeftOut, Profile, RawRows, Steps,
 };
 use crate::nn::{Architecture, InputForm};
 
@@ -26,14 +25,16 @@ pub(super) fn fit_features(
     let mut fit = match job.previous.filter(|_| job.warm_start()) {
         Some(previous) => {
             let kept = previous.features.used();
-            let set = features::refresh_profiles(&kept, &mut fit_rows(job, rows, mask, stop))?;
+            let (set, warnings) =
+                features::refresh_profiles(&kept, &mut fit_rows(job, rows, mask, stop))?;
+            let kept = Fit {
+                set,
+                left_out: Vec::new(),
+                warnings,
+            };
             match &job.options.add_features {
-                None => Fit {
-                    set,
-                    left_out: Vec::new(),
-                    warnings: Vec::new(),
-                },
-                Some(_) => add_features(job, set, rows, mask, stop)?,
+                None => kept,
+                Some(_) => add_features(job, kept, rows, mask, stop)?,
             }
         }
         None => features::fit(
@@ -54,7 +55,7 @@ pub(super) fn fit_features(
 /// The kept features, and behind them the added ones, fitted.
 fn add_features(
     job: &Job<'_>,
-    kept: FeatureSet,
+    kept: Fit,
     rows: &mut dyn RawRows,
     mask: &BitMask,
     stop: &mut dyn FnMut() -> bool,
@@ -67,7 +68,11 @@ fn add_features(
         &[],
         &mut fit_rows(job, rows, mask, stop),
     )?;
-    let mut set = kept;
+    let Fit {
+        mut set,
+        mut warnings,
+        ..
+    } = kept;
     let known = set.features.len();
     for feature in fitted.set.features.into_iter().skip(known) {
         let problem = match (feature.reason(), feature.form()) {
@@ -95,7 +100,10 @@ fn add_features(
     Ok(Fit {
         set,
         left_out: Vec::new(),
-        warnings: fitted.warnings,
+        warnings: {
+            warnings.extend(fitted.warnings);
+            warnings
+        },
     })
 }
 

@@ -3,9 +3,12 @@
 use serde_json::Value;
 
 use super::error::Error;
-use super::nearest::unknown;
 use crate::features::Scale;
+use crate::json_number;
 use crate::nn::{Initializer, LossSpec, Range, ScheduleSpec};
+
+/// The largest weight of a class; with more the loss overflows.
+const HEAVIEST: f64 = 1e9;
 
 /// How the classes weigh in the loss.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,7 +57,7 @@ pub(super) fn number(range: Range) -> impl Fn(&str, &Value) -> Result<f64, Error
 /// A whole number from `low` up.
 pub(super) fn whole(low: usize) -> impl Fn(&str, &Value) -> Result<usize, Error> {
     move |key, value| {
-        let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
+        let number = json_number::whole(value).and_then(|number| u32::try_from(number).ok());
         number
             .map(|number| number as usize)
             .filter(|number| *number >= low)
@@ -121,7 +124,7 @@ pub(super) fn schedule(key: &str, value: &Value) -> Result<ScheduleSpec, Error> 
     let name = string(key, value)?;
     ScheduleSpec::parse(name).ok_or_else(|| {
         let known = ScheduleSpec::ALL.map(|schedule| schedule.name());
-        unknown(key, &name.to_lowercase(), &known)
+        Error::unknown(key, &name.to_lowercase(), &known)
     })
 }
 
@@ -130,7 +133,7 @@ pub(super) fn loss(key: &str, value: &Value) -> Result<LossSpec, Error> {
     let name = string(key, value)?;
     LossSpec::parse(name).ok_or_else(|| {
         let known = LossSpec::all().map(|loss| loss.name());
-        unknown(key, name, &known)
+        Error::unknown(key, name, &known)
     })
 }
 
@@ -138,7 +141,7 @@ pub(super) fn loss(key: &str, value: &Value) -> Result<LossSpec, Error> {
 pub(super) fn initializer(key: &str, value: &Value) -> Result<Initializer, Error> {
     let name = string(key, value)?;
     Initializer::parse(name)
-        .ok_or_else(|| unknown(key, name, &Initializer::ALL.map(Initializer::name)))
+        .ok_or_else(|| Error::unknown(key, name, &Initializer::ALL.map(Initializer::name)))
 }
 
 /// A scale by its name.
@@ -180,14 +183,14 @@ pub(super) fn class_weights(key: &str, value: &Value) -> Result<ClassWeights, Er
     let bad = || {
         Error::option(
             key,
-            "must be \"balanced\" or an object from class to a weight of at least 0",
+            "must be \"balanced\" or an object from class to a weight, a number from 0 to 1e9",
         )
     };
     match value {
         Value::String(text) if text == "balanced" => Ok(ClassWeights::Balanced),
         Value::Object(map) => {
             let weights = map.iter().map(|(class, weight)| {
-                let weight = weight.as_f64().filter(|w| Range::NotNegative.contains(*w));
+                let weight = weight.as_f64().filter(|w| (0.0..=HEAVIEST).contains(w));
                 Some((class.clone(), weight?))
             });
             let weights: Option<Vec<_>> = weights.collect();

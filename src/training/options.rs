@@ -3,7 +3,6 @@
 use serde_json::{Map, Value};
 
 use super::error::Error;
-use super::nearest::nearest;
 use super::option_values::{
     ClassWeights, Deploy, ValidationSplit, at_most, boolean, class, class_weights, column, columns,
     deploy, initializer, loss, number, quantiles, scale, schedule, validation_split, whole,
@@ -160,7 +159,7 @@ impl Options {
             if !Options::KEYS.contains(&key.as_str()) {
                 return Err(Error::UnknownOption {
                     key: key.clone(),
-                    nearest: nearest(key, Options::KEYS),
+                    known: Options::KEYS,
                 });
             }
         }

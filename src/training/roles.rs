@@ -2,9 +2,9 @@
 //! makes sequences of the rows.
 
 use super::error::Error;
-use super::nearest::nearest;
 use super::options::Options;
 use crate::features::{FeatureSet, Origin};
+use crate::nearest::nearest;
 
 /// A column of the query's result.
 #[derive(Debug, Clone, PartialEq)]
@@ -127,13 +127,11 @@ impl<'a> Roles<'a> {
 fn place_of(given: &[Given], name: &str, asked_by: &str) -> Result<usize, Error> {
     let place = given.iter().position(|column| column.name == name);
     place.ok_or_else(|| {
-        let names: Vec<&str> = given.iter().map(|column| column.name.as_str()).collect();
+        let names = given.iter().map(|column| column.name.as_str());
         Error::NoColumn {
             column: name.to_string(),
-            asked_by: match nearest(name, &names) {
-                Some(near) => format!("Perhaps you mean \"{near}\": {asked_by}"),
-                None => format!("The {asked_by}"),
-            },
+            asked_by: asked_by.to_string(),
+            nearest: nearest(name, names).map(str::to_owned),
         }
     })
 }

@@ -6,6 +6,7 @@ use super::error::Error;
 use super::layout::{Flatten, Layout};
 use super::rename::Rename;
 use crate::features::MAX_CLASSES;
+use crate::json_number;
 use crate::training;
 
 const KEYS: &[&str] = &[
@@ -52,7 +53,7 @@ impl Options {
         if let Some(key) = map.keys().find(|key| !KEYS.contains(&key.as_str())) {
             return Err(Error::Other(training::Error::UnknownOption {
                 key: key.chars().take(64).collect(),
-                nearest: training::nearest(key, KEYS),
+                known: KEYS,
             }));
         }
         // As in the options of a training, JSON null is "not given".
@@ -98,7 +99,7 @@ impl Options {
             },
             deploy: boolean("deploy", true)?,
             multi_label: boolean("multi_label", false)?,
-            outputs: match get("outputs").map(Value::as_u64) {
+            outputs: match get("outputs").map(json_number::whole) {
                 None => None,
                 Some(Some(outputs)) if (1..=MAX_CLASSES as u64).contains(&outputs) => {
                     Some(outputs as usize)

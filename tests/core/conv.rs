@@ -600,8 +600,8 @@ fn what_does_not_fit_is_refused_by_layer_shape_and_hint() {
     refused(
         r#"{"type": "conv2d", "name": "c", "filtres": 4, "kernel_size": 1}"#,
         &[1, 5, 5],
-        "unknown setting \"filtres\", the nearest is \"filters\"",
-        "",
+        "unknown setting \"filtres\"",
+        "Perhaps you mean \"filters\".",
     );
 }
 
@@ -622,8 +622,8 @@ fn pooling_and_reshaping_that_cannot_be_is_refused() {
     refused(
         r#"{"type": "max_pool2d", "name": "p", "pool_siz": 2}"#,
         &[1, 5, 5],
-        "the nearest is \"pool_size\"",
-        "",
+        "unknown setting \"pool_siz\"",
+        "Perhaps you mean \"pool_size\".",
     );
     refused(
         r#"{"type": "global_max_pool", "name": "p"}"#,

@@ -223,7 +223,7 @@ fn what_cannot_be_normalised_is_refused_by_name() {
         ),
         (
             r#"{"type": "LayerNorm", "epsilonn": 1e-3}"#,
-            "layer 1 (layer_norm): unknown setting \"epsilonn\", the nearest is \"epsilon\"",
+            "layer 1 (layer_norm): unknown setting \"epsilonn\"",
         ),
     ] {
         let error = build(layer, 4).unwrap_err();

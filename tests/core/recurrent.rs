@@ -322,23 +322,23 @@ fn wrong_settings_and_shapes_are_named_with_their_layer() {
         ),
         (
             r#"{"type": "rnn", "unit": 8}"#,
-            "the nearest is \"units\"",
-            "units",
+            "unknown setting \"unit\"",
+            "Perhaps you mean \"units\".",
         ),
         (
             r#"{"type": "gru", "units": 8, "nonlinearity": "relu"}"#,
-            "nearest is \"activation\"",
-            "",
+            "unknown setting \"nonlinearity\"",
+            "Perhaps you mean \"activation\".",
         ),
         (
             r#"{"type": "rnn", "units": 8, "nonlinearity": "rleu"}"#,
-            "nearest is \"relu\"",
-            "tanh",
+            "unknown activation \"rleu\"",
+            "Perhaps you mean \"relu\".",
         ),
         (
             r#"{"type": "lstm", "units": 8, "activation": "tahn"}"#,
-            "nearest is \"tanh\"",
-            "tanh",
+            "\"tahn\"",
+            "Perhaps you mean \"tanh\".",
         ),
         (
             r#"{"type": "lstm", "units": 8, "num_layers": 101}"#,

@@ -10,6 +10,7 @@ use crate::features::gather::part::wrong_kind;
 use crate::features::rows::dictionary::Dictionary;
 use crate::features::settings::{bad, flag, known_settings, whole};
 use crate::features::treatment::{Asked, NoIntake, Site, Told};
+use crate::json_number;
 
 /// How many of the commonest levels are kept unless told otherwise.
 pub const DEFAULT_LEVELS: usize = 100;
@@ -63,7 +64,7 @@ impl Asked for CategoricalSettings {
             Some(Value::Array(list)) => {
                 result.levels = Some(levels(list, column, &wanted)?);
             }
-            Some(value) => match value.as_u64() {
+            Some(value) => match json_number::whole(value) {
                 Some(n) if (1..=MAX_LEVELS as u64).contains(&n) => result.max_levels = n as usize,
                 _ => return Err(bad(column, "levels", value, &wanted)),
             },

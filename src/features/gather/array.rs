@@ -54,6 +54,12 @@ impl ArrayColumn {
         Ok(())
     }
 
+    /// How many of the training rows' numbers are infinite.
+    pub(super) fn infinite(&self) -> u64 {
+        let places = self.elements.iter().flat_map(|elements| elements.places());
+        places.map(|(place, _)| place.infinite).sum()
+    }
+
     /// Why it is of no use, if it is.
     pub(super) fn unusable(&self, column: &Column) -> Option<String> {
         if self.moments.count() == 0 {

@@ -53,6 +53,30 @@ impl Gathered {
         }
     }
 
+    /// The warning that numbers are infinite, if some are. Dates and timestamps may be: there an infinity
+    /// is a usual value.
+    pub fn infinities(&self, column: &Column) -> Option<String> {
+        if matches!(column.origin, Origin::Date | Origin::Timestamp) {
+            return None;
+        }
+        let infinite = match self {
+            Gathered::Number(numbers) => numbers.moments.infinite,
+            Gathered::Array(arrays) => arrays.infinite(),
+            Gathered::Category(_) => 0,
+        };
+        let times = match infinite {
+            0 => return None,
+            1 => "once".to_owned(),
+            more => format!("{more} times"),
+        };
+        Some(format!(
+            "column \"{}\" is infinite {times} in the training rows: an infinity counts as its \
+             largest or smallest number, or as where clip levels off; make it NULL if it stands for \
+             a missing value",
+            column.name
+        ))
+    }
+
     /// The profile of numbers, or of arrays' means.
     pub fn deciles(&self) -> Profile {
         match self {

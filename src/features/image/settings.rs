@@ -12,6 +12,7 @@ use crate::features::gather::part::wrong_kind;
 use crate::features::rows::elements::Place;
 use crate::features::settings::{bad, known_settings};
 use crate::features::treatment::{Asked, MAX_INPUTS, Site, Told};
+use crate::json_number;
 use crate::nn::Rank;
 
 /// What a message says of a shape that is wrong or missing.
@@ -294,7 +295,8 @@ fn augment(settings: &Map<String, Value>, column: &Column) -> Result<Option<Augm
         }
     }
     if let Some(value) = given.get("crop") {
-        augment.crop = match value.as_u64().filter(|&pixels| pixels <= MAX_INPUTS as u64) {
+        augment.crop = match json_number::whole(value).filter(|&pixels| pixels <= MAX_INPUTS as u64)
+        {
             Some(pixels) => pixels as usize,
             None => return Err(bad(column, "crop", value, "a number of pixels")),
         };
@@ -316,7 +318,7 @@ fn sizes<const N: usize>(value: &Value) -> Option<[usize; N]> {
     let list = value.as_array()?;
     let sizes: Vec<usize> = list
         .iter()
-        .filter_map(Value::as_u64)
+        .filter_map(json_number::whole)
         .filter(|size| (1..=MAX_INPUTS as u64).contains(size))
         .map(|size| size as usize)
         .collect();
@@ -338,8 +340,7 @@ fn pair(
     let Some(value) = settings.get(name) else {
         return Ok(None);
     };
-    let square = value
-        .as_u64()
+    let square = json_number::whole(value)
         .filter(|side| (1..=1024).contains(side))
         .map(|side| [side as usize; 2]);
     match square.or_else(|| sizes(value)) {

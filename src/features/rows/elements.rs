@@ -36,6 +36,8 @@ pub(in crate::features) struct Place {
     squares: f64,
     pub low: f64,
     pub high: f64,
+    /// Numbers that are infinite, which enter nothing else.
+    pub infinite: u64,
 }
 
 impl Place {
@@ -47,12 +49,14 @@ impl Place {
             squares: 0.0,
             low: f64::INFINITY,
             high: f64::NEG_INFINITY,
+            infinite: 0,
         }
     }
 
     #[inline]
     fn add(&mut self, value: f64) {
         if !value.is_finite() {
+            self.infinite += u64::from(value.is_infinite());
             return;
         }
         if self.count == 0 {

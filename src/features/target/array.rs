@@ -1,8 +1,6 @@
 //! Targets that are arrays: several numbers a row, or the labels that apply to it.
 
-use super::given::{
-    Given, not_a_number, refuse_positive_class, refuse_scale, refuse_threshold, threshold,
-};
+use super::given::{Given, check_request, not_a_number, threshold};
 use super::stored::{MAX_CLASSES, OutputScale, Target, Task};
 use crate::features::column::{Kind, Origin};
 use crate::features::error::Error;
@@ -20,10 +18,8 @@ impl Target {
             None => column.kind == Kind::Numbers && column.origin != Origin::Boolean,
         };
         if is_regression {
-            refuse_positive_class(request)?;
-            refuse_threshold(request.threshold)?;
             let outputs = length(given, |_| true)?;
-            return Ok(Target::Regression {
+            let target = Target::Regression {
                 column: column.name.clone(),
                 sql_type: column.sql_type.clone(),
                 origin: column.origin,
@@ -31,15 +27,9 @@ impl Target {
                 outputs: vec![OutputScale::NONE; outputs],
                 array: true,
                 quantiles: Vec::new(),
-            });
-        }
-        refuse_scale(request)?;
-        if request.positive_class.is_some() {
-            return Err(Error::invalid(format!(
-                "positive_class is set, but the target \"{}\" has several labels",
-                column.name
-            ))
-            .with_hint("Leave it out: of each label its presence is the positive case."));
+            };
+            check_request(request, &target)?;
+            return Ok(target);
         }
         let labels: Vec<String> = if column.kind == Kind::Numbers {
             let is_truth = |value: f64| value == 0.0 || value == 1.0;
@@ -48,7 +38,7 @@ impl Target {
         } else {
             distinct(given)?
         };
-        Ok(Target::Labels {
+        let target = Target::Labels {
             column: column.name.clone(),
             sql_type: column.sql_type.clone(),
             origin: column.origin,
@@ -56,7 +46,9 @@ impl Target {
             labels,
             threshold: threshold(request)?,
             rows: 0,
-        })
+        };
+        check_request(request, &target)?;
+        Ok(target)
     }
 }
 

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::class_index::ClassIndex;
-use super::given::{
-    Given, not_a_number, refuse_positive_class, refuse_scale, refuse_threshold, threshold,
-};
+use super::given::{Given, check_request, not_a_number, threshold};
 use super::stored::{MAX_CLASSES, OutputScale, Target, TargetRequest, Task};
 use crate::features::column::{Column, Kind, Origin, is_plain_number};
 use crate::features::error::{Error, unknown};
@@ -73,9 +71,7 @@ impl Target {
         };
         let (name, sql_type) = (column.name.clone(), column.sql_type.clone());
         let Some(classes) = classes else {
-            refuse_positive_class(request)?;
-            refuse_threshold(request.threshold)?;
-            return Ok(Target::Regression {
+            let target = Target::Regression {
                 column: name,
                 sql_type,
                 origin: column.origin,
@@ -83,7 +79,9 @@ impl Target {
                 outputs: vec![OutputScale::NONE],
                 array: false,
                 quantiles: Vec::new(),
-            });
+            };
+            check_request(request, &target)?;
+            return Ok(target);
         };
         if let [class] = classes.as_slice() {
             return Err(Error::OneClass {
@@ -91,28 +89,21 @@ impl Target {
                 class: class.clone(),
             });
         }
-        refuse_scale(request)?;
         let positive = match &request.positive_class {
-            None => None,
-            Some(_) if classes.len() > 2 => {
-                return Err(Error::invalid(format!(
-                    "positive_class is set, but the target \"{name}\" has {} classes",
-                    classes.len()
-                ))
-                .with_hint("Only a target of two classes has a positive one."));
-            }
-            Some(wanted) => match ClassIndex::new(&classes, is_plain_number(column.origin))
-                .find(wanted, false)
-            {
-                None => {
-                    let known = classes.iter().map(String::as_str);
-                    return Err(unknown("positive_class", wanted, known));
+            Some(wanted) if classes.len() == 2 => {
+                match ClassIndex::new(&classes, is_plain_number(column.origin)).find(wanted, false)
+                {
+                    None => {
+                        let known = classes.iter().map(String::as_str);
+                        return Err(unknown("positive_class", wanted, known));
+                    }
+                    found => found,
                 }
-                found => found,
-            },
+            }
+            _ => None,
         };
         let threshold = threshold(request)?;
-        Ok(Target::Classes {
+        let target = Target::Classes {
             column: name,
             sql_type,
             origin: column.origin,
@@ -121,7 +112,9 @@ impl Target {
             positive,
             threshold,
             outputs_as_classes: false,
-        })
+        };
+        check_request(request, &target)?;
+        Ok(target)
     }
 }
 

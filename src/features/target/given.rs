@@ -1,6 +1,6 @@
 //! What a target is found out from, and what neither it nor what is asked of it can be.
 
-use super::stored::TargetRequest;
+use super::stored::{Target, TargetRequest};
 use crate::features::column::Column;
 use crate::features::error::Error;
 use crate::features::rows::block::{Block, RawRows, pass};
@@ -50,7 +50,7 @@ pub(super) fn not_a_number(column: &Column, value: f64) -> Error {
         .with_hint("Leave such rows out with a WHERE clause in the query.")
 }
 
-pub(super) fn refuse_positive_class(request: &TargetRequest) -> Result<(), Error> {
+fn refuse_positive_class(request: &TargetRequest) -> Result<(), Error> {
     match request.positive_class {
         None => Ok(()),
         Some(_) => Err(Error::invalid("positive_class is set for a regression")
@@ -58,21 +58,73 @@ pub(super) fn refuse_positive_class(request: &TargetRequest) -> Result<(), Error
     }
 }
 
-/// # Errors
-/// A threshold, which a regression has no use for.
-pub fn refuse_threshold(threshold: Option<f64>) -> Result<(), Error> {
-    match threshold {
+fn refuse_threshold(request: &TargetRequest) -> Result<(), Error> {
+    match request.threshold {
         None => Ok(()),
         Some(_) => Err(Error::invalid("threshold is set for a regression")
             .with_hint("Leave it out, or set task to 'classification'.")),
     }
 }
 
-pub(super) fn refuse_scale(request: &TargetRequest) -> Result<(), Error> {
+fn refuse_scale(request: &TargetRequest) -> Result<(), Error> {
     match request.scale {
         None | Some(Scale::None) => Ok(()),
         Some(_) => Err(Error::invalid("target_scale is set for a classification")
             .with_hint("Leave it out, or set task to 'regression'.")),
+    }
+}
+
+/// Refuses what is asked of a target that it has no use for: a positive class and a threshold are
+/// those of two classes, labels have a threshold, and only numbers have a scale.
+///
+/// # Errors
+/// What is asked, with the kind of target that it is for.
+pub fn check_request(request: &TargetRequest, target: &Target) -> Result<(), Error> {
+    match target {
+        Target::Regression { .. } => {
+            refuse_positive_class(request)?;
+            refuse_threshold(request)
+        }
+        Target::Classes {
+            column, classes, ..
+        } => {
+            refuse_scale(request)?;
+            if classes.len() == 2 {
+                return Ok(());
+            }
+            for (option, given, use_of) in [
+                (
+                    "positive_class",
+                    request.positive_class.is_some(),
+                    "Only a target of two classes has a positive one.",
+                ),
+                (
+                    "threshold",
+                    request.threshold.is_some(),
+                    "A threshold decides between two classes, or whether a label applies: of more \
+                     classes the likeliest is said. Leave it out.",
+                ),
+            ] {
+                if given {
+                    return Err(Error::invalid(format!(
+                        "{option} is set, but the target \"{column}\" has {} classes",
+                        classes.len()
+                    ))
+                    .with_hint(use_of));
+                }
+            }
+            Ok(())
+        }
+        Target::Labels { column, .. } => {
+            refuse_scale(request)?;
+            match request.positive_class {
+                None => Ok(()),
+                Some(_) => Err(Error::invalid(format!(
+                    "positive_class is set, but the target \"{column}\" has several labels"
+                ))
+                .with_hint("Leave it out: of each label its presence is the positive case.")),
+            }
+        }
     }
 }
 

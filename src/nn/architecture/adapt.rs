@@ -216,6 +216,11 @@ impl Architecture {
         })
     }
 
+    /// Whether it has a dropout layer.
+    pub fn has_dropout(&self) -> bool {
+        self.layers.iter().any(|layer| layer.is::<DropoutSpec>())
+    }
+
     /// The architecture with this rate in all its dropout layers; if it has none, with a dropout
     /// layer behind every hidden dense layer. To be called on a resolved architecture, in which
     /// the last layer is the output.

@@ -3,7 +3,9 @@
 use serde_json::{Map, Value};
 
 use super::{Architecture, LayerSpec, MAX_MEMBERS};
-use crate::nn::base::error::{Error, nearest};
+use crate::json_number;
+use crate::nearest::nearest;
+use crate::nn::base::error::Error;
 use crate::nn::layer::settings::{Settings, clip};
 use crate::nn::layer::spec::LayerType;
 use crate::nn::layers::{self, InputSpec, LAYER_TYPES};
@@ -52,7 +54,7 @@ impl Architecture {
             return Err(Error::UnknownSetting {
                 layer: "the architecture".into(),
                 given: clip(key),
-                nearest: nearest(key, ["layers", "members"]).into(),
+                nearest: nearest(key, KEYS).map(str::to_owned),
                 known: KEYS.join(", "),
             });
         }
@@ -78,8 +80,7 @@ impl Architecture {
             .collect::<Result<Vec<_>, _>>()?;
         let members = match map.get("members") {
             None => Some(1),
-            Some(members) => members
-                .as_u64()
+            Some(members) => json_number::whole(members)
                 .and_then(|members| usize::try_from(members).ok())
                 .filter(|members| (1..=MAX_MEMBERS).contains(members)),
         };
@@ -154,7 +155,7 @@ fn layer_type(position: usize, map: &Map<String, Value>) -> Result<&'static Laye
     layers::find(&given.to_lowercase()).ok_or_else(|| Error::UnknownType {
         position,
         given: clip(given),
-        nearest: nearest(given, names()).into(),
+        nearest: nearest(given, names()).map(str::to_owned),
         known: listed(),
     })
 }

@@ -5,7 +5,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::{Architecture, LayerSpec};
-use crate::nn::base::error::{Error, nearest};
+use crate::nearest::{nearest, perhaps};
+use crate::nn::base::error::Error;
 use crate::nn::kernels::activation::Activation;
 use crate::nn::layer::head::Head;
 use crate::nn::layers::{ActivationSpec, DenseSpec, DropoutSpec, InputSpec};
@@ -263,10 +264,12 @@ fn unknown_input(layer: &LayerSpec, input: &str, earlier: &[&str]) -> Error {
             "The first layer reads the columns; leave its \"input\" out.",
         );
     }
-    let close = nearest(&input, earlier.iter().copied());
     Error::layer(
         layer.label(),
-        format!("reads \"{input}\", which is no layer; the nearest is \"{close}\""),
-        "Name earlier layers in \"input\"; columns are selected by a layer of type input.",
+        format!("reads \"{input}\", which is no layer before it"),
+        perhaps(
+            nearest(&input, earlier.iter().copied()),
+            "Name earlier layers in \"input\"; columns are selected by a layer of type input.",
+        ),
     )
 }

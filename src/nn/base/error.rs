@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::memory::Refused;
+use crate::nearest::perhaps;
 
 /// An error of the network core; its text is the user's message.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -23,26 +24,26 @@ pub enum Error {
         hint: String,
     },
     /// A layer's type is not known.
-    #[error("layer {position}: unknown type \"{given}\", the nearest is \"{nearest}\"")]
+    #[error("layer {position}: unknown type \"{given}\"")]
     UnknownType {
         /// The layer's place, from 1.
         position: usize,
         /// The type as written.
         given: String,
-        /// The known type nearest to it.
-        nearest: String,
+        /// The known type nearest to it, if one is near.
+        nearest: Option<String>,
         /// All known types, for the hint.
         known: String,
     },
     /// A layer has a setting its type does not know.
-    #[error("{layer}: unknown setting \"{given}\", the nearest is \"{nearest}\"")]
+    #[error("{layer}: unknown setting \"{given}\"")]
     UnknownSetting {
         /// The layer at fault.
         layer: String,
         /// The setting as written.
         given: String,
-        /// The known setting nearest to it.
-        nearest: String,
+        /// The known setting nearest to it, if one is near.
+        nearest: Option<String>,
         /// All settings of the layer's type, for the hint.
         known: String,
     },
@@ -164,8 +165,14 @@ impl Error {
             Error::Architecture { hint, .. }
             | Error::Layer { hint, .. }
             | Error::Option { hint, .. } => (!hint.is_empty()).then(|| hint.clone()),
-            Error::UnknownType { known, .. } => Some(format!("Known types are {known}.")),
-            Error::UnknownSetting { known, .. } => Some(format!("Known settings are {known}.")),
+            Error::UnknownType { nearest, known, .. } => Some(perhaps(
+                nearest.as_deref(),
+                &format!("Known types are {known}."),
+            )),
+            Error::UnknownSetting { nearest, known, .. } => Some(perhaps(
+                nearest.as_deref(),
+                &format!("Known settings are {known}."),
+            )),
             Error::Memory { .. } => {
                 Some("Raise neural.max_memory, or make the network or the batch smaller.".into())
             }
@@ -212,13 +219,4 @@ impl Error {
             hint: hint.into(),
         }
     }
-}
-
-/// Of `known`, the name nearest to `given`, by edit distance without regard to case.
-pub(crate) fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> &'a str {
-    let given: String = given.chars().take(64).collect::<String>().to_lowercase();
-    known
-        .into_iter()
-        .min_by_key(|name| strsim::damerau_levenshtein(&given, &name.to_lowercase()))
-        .unwrap_or("")
 }

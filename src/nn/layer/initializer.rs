@@ -102,6 +102,21 @@ impl Initializer {
             .find(|initializer| initializer.name() == canonical)
     }
 
+    /// Whether weights of this kind start otherwise by it than by another one. Biases do not count.
+    pub(in crate::nn) fn starts(self, kind: ParameterKind) -> bool {
+        match kind {
+            ParameterKind::Weight | ParameterKind::RecurrentInput { .. } => true,
+            ParameterKind::Embedding | ParameterKind::Recurrent => matches!(
+                self,
+                Initializer::Pytorch | Initializer::Zeros | Initializer::Ones
+            ),
+            ParameterKind::Bias
+            | ParameterKind::LstmBias
+            | ParameterKind::Gain
+            | ParameterKind::Statistic => false,
+        }
+    }
+
     /// Fills a parameter's values; once `pace` says stop, with whatever.
     ///
     /// Unless the initializer is `Pytorch` or a constant, other parameters than weights start as in

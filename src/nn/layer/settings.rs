@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::initializer::Initializer;
-use crate::nn::base::error::{Error, nearest};
+use crate::nearest::{self, nearest};
+use crate::nn::base::error::Error;
 use crate::nn::kernels::activation::{Activation, LEAKY_RELU_SLOPE};
 
 /// Most units of a layer, and most levels of an embedding.
@@ -140,8 +141,9 @@ impl<'a> Settings<'a> {
             layer: self.label.clone(),
             given: clip(given),
             nearest: meant
-                .map_or_else(|| nearest(given, known.iter().copied()), |(_, ours)| ours)
-                .into(),
+                .map(|(_, ours)| *ours)
+                .or_else(|| nearest(given, known.iter().copied()))
+                .map(str::to_owned),
             known: known.join(", "),
         })
     }
@@ -241,12 +243,8 @@ impl<'a> Settings<'a> {
             return Ok(Some(place));
         }
         Err(self.error(
-            format!(
-                "unknown {setting} \"{}\", the nearest is \"{}\"",
-                clip(value.as_str().map_or(&value.to_string(), |text| text)),
-                nearest(given, words.iter().copied())
-            ),
-            format!("Known are {}.", words.join(", ")),
+            format!("unknown {setting} \"{}\"", shown(value)),
+            nearest::hint(given, words.iter().copied()),
         ))
     }
 
@@ -304,12 +302,8 @@ impl<'a> Settings<'a> {
         }
         let known = Activation::ALL.map(Activation::name);
         Err(self.error(
-            format!(
-                "unknown activation \"{}\", the nearest is \"{}\"",
-                clip(value.as_str().map_or(&value.to_string(), |text| text)),
-                nearest(given, known)
-            ),
-            format!("Known activations are {}.", known.join(", ")),
+            format!("unknown activation \"{}\"", shown(value)),
+            nearest::hint(given, known),
         ))
     }
 
@@ -394,12 +388,8 @@ impl<'a> Settings<'a> {
         }
         let known = Initializer::ALL.map(Initializer::name);
         Err(self.error(
-            format!(
-                "unknown {setting} \"{}\", the nearest is \"{}\"",
-                clip(value.as_str().map_or(&value.to_string(), |text| text)),
-                nearest(given, known)
-            ),
-            format!("Known initializers are {}.", known.join(", ")),
+            format!("unknown {setting} \"{}\"", shown(value)),
+            nearest::hint(given, known),
         ))
     }
 
@@ -429,6 +419,14 @@ impl<'a> Settings<'a> {
 /// A user's text, cut to what a message can carry.
 pub(in crate::nn) fn clip(text: &str) -> String {
     text.chars().take(64).collect()
+}
+
+/// A value as messages show it, cut.
+fn shown(value: &Value) -> String {
+    match value.as_str() {
+        Some(text) => clip(text),
+        None => clip(&value.to_string()),
+    }
 }
 
 /// The shortest decimal that reads back as this f32, not its expansion as f64.

@@ -199,6 +199,14 @@ impl Network {
         }
     }
 
+    /// Whether this initializer decides how some weights start, beside those whose layer says so.
+    pub fn is_started_by(&self, initializer: Initializer) -> bool {
+        self.parameters.iter().any(|parameter| {
+            let is_open = parameter.initializer.is_none() && parameter.start.is_none();
+            is_open && initializer.starts(parameter.kind)
+        })
+    }
+
     fn start(&self, seed: u64, initializer: Initializer, pace: &Pace<'_>) -> Vec<f32> {
         let mut values = vec![0.0; self.parameter_count()];
         for (i, parameter) in self.parameters.iter().enumerate() {

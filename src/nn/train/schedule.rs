@@ -89,6 +89,16 @@ impl ScheduleSpec {
         all.find(|schedule| schedule.name() == name)
     }
 
+    /// The settings it has: the factor of a reduction, and how many epochs it waits for one.
+    pub fn settings(&mut self) -> (Option<&mut f64>, Option<&mut usize>) {
+        match self {
+            ScheduleSpec::Constant | ScheduleSpec::Cosine | ScheduleSpec::OneCycle => (None, None),
+            ScheduleSpec::Exponential { gamma } => (Some(gamma), None),
+            ScheduleSpec::Step { gamma, step_size } => (Some(gamma), Some(step_size)),
+            ScheduleSpec::ReduceOnPlateau { gamma, patience } => (Some(gamma), Some(patience)),
+        }
+    }
+
     /// The first setting that is out of its range, with what it must be.
     pub fn out_of_range(&self) -> Option<(&'static str, f64, &'static str)> {
         match *self {

@@ -12,6 +12,7 @@ use super::judging_sequences::judge_sequences;
 use super::met::Met;
 use super::{given_text, text};
 use crate::memory;
+use crate::nearest::{nearest, perhaps};
 use crate::pg::cache::{self, DecodedModel};
 use crate::pg::error::{OrRaise, Report, Result};
 use crate::pg::interrupt;
@@ -19,7 +20,7 @@ use crate::pg::reader::{self, Resolved};
 use crate::pg::rows::{Grouping, Query, with_query};
 use crate::pg::scoring::RowScorer;
 use crate::pg::settings;
-use crate::training::{Judge, Truth, nearest};
+use crate::training::{Judge, Truth};
 
 /// The metrics of a model on the rows of a query.
 #[pg_extern(sql = false)]
@@ -180,17 +181,15 @@ fn for_each_row(
     }
     with_query(query, |query| {
         let missing = |column: &str, part: &str| {
-            let names: Vec<&str> = query.columns().iter().map(|c| c.name.as_str()).collect();
+            let names = query.columns().iter().map(|c| c.name.as_str());
             Report::new(
                 Code::ERRCODE_UNDEFINED_COLUMN,
                 format!("column \"{column}\", {part}, is missing from the query's result"),
             )
-            .hint(match nearest(column, &names) {
-                Some(near) => {
-                    format!("Perhaps you mean \"{near}\"; else add it to the query.")
-                }
-                None => "Add it to the query.".to_owned(),
-            })
+            .hint(perhaps(
+                nearest(column, names),
+                "Add it to the query or correct the name.",
+            ))
         };
         let place = query
             .columns()

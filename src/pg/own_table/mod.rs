@@ -242,6 +242,7 @@ impl Scan<'_> {
             Some(Row {
                 values,
                 nulls,
+                is_of_this_transaction: is_of_this_transaction(&*(*tuple).t_data),
                 _tuple: std::marker::PhantomData,
             })
         }
@@ -266,10 +267,20 @@ impl Drop for Scan<'_> {
     }
 }
 
+/// Whether the transaction at hand, or one within it, wrote this row.
+fn is_of_this_transaction(header: &pg_sys::HeapTupleHeaderData) -> bool {
+    let frozen = pg_sys::HEAP_XMIN_FROZEN as u16;
+    // SAFETY: a stored row's header is that of a heap tuple; asks what this backend knows.
+    header.t_infomask & frozen != frozen
+        && unsafe { pg_sys::TransactionIdIsCurrentTransactionId(header.t_choice.t_heap.t_xmin) }
+}
+
 /// The columns of a row, by their places ([`columns`]).
 pub(crate) struct Row<'s> {
     values: Vec<pg_sys::Datum>,
     nulls: Vec<bool>,
+    /// Whether the transaction at hand wrote it, and may still be undone.
+    pub(crate) is_of_this_transaction: bool,
     _tuple: std::marker::PhantomData<&'s ()>,
 }
 

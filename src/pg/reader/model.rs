@@ -2,6 +2,7 @@
 
 use pgrx::prelude::*;
 
+use crate::nearest::{likeness, perhaps};
 use crate::pg::access::{Right, invoker};
 use crate::pg::error::{Report, Result};
 use crate::pg::interrupt;
@@ -52,7 +53,7 @@ pub(super) fn model_by_id(id: i64) -> Result<Option<ModelRow>> {
 pub(crate) fn no_such_model(name: &str) -> Report {
     let report = Report::undefined(format!("model \"{name}\" does not exist"));
     match nearest_model(name) {
-        Ok(Some(nearest)) => report.hint(format!("Perhaps you meant \"{nearest}\".")),
+        Ok(Some(nearest)) => report.hint(perhaps(Some(&nearest), "")),
         _ => report.hint("neural.models lists the models you may use."),
     }
 }
@@ -65,8 +66,8 @@ fn nearest_model(name: &str) -> Result<Option<String>> {
     while let Some(row) = scan.next() {
         interrupt::check();
         let model = ModelRow::read(&row)?;
-        let likeness = strsim::jaro_winkler(&model.name.to_lowercase(), &name.to_lowercase());
-        if likeness > nearest.as_ref().map_or(0.7, |(best, _)| *best)
+        if let Some(likeness) = likeness(name, &model.name)
+            && nearest.as_ref().is_none_or(|(best, _)| likeness > *best)
             && model.right(user)? >= Right::Use
         {
             nearest = Some((likeness, model.name));

@@ -13,6 +13,8 @@ pub(crate) struct Resolved {
     pub(crate) size: usize,
     /// Multiplications that a row takes, about.
     pub(crate) products: usize,
+    /// Whether the transaction at hand stored it, so that it goes if that is undone.
+    pub(crate) undoable: bool,
     /// The model's name when it was resolved, for messages.
     pub(crate) model: String,
     /// Whether the invoker may do everything with the model, or only use it.

@@ -17,6 +17,7 @@ pub(super) struct VersionRow {
     sha256: [u8; 32],
     size: usize,
     products: usize,
+    undoable: bool,
 }
 
 impl VersionRow {
@@ -41,6 +42,7 @@ impl VersionRow {
             sha256,
             size,
             products: usize::try_from(products).unwrap_or(0),
+            undoable: row.is_of_this_transaction,
         })
     }
 
@@ -53,6 +55,7 @@ impl VersionRow {
             sha256: self.sha256,
             size: self.size,
             products: self.products,
+            undoable: self.undoable,
             model,
             right,
         }

@@ -96,7 +96,7 @@ SELECT hash_of('months') = hash_of('SELECT * FROM months ORDER BY usage') AS ord
        hash_of('months') = hash_of('months', '{"threads": 2}') AS threads_do_not_matter,
        hash_of('months') <> hash_of('months', '{"sequence_length": 6}') AS length_does;
 SELECT hash_of('months') AS plenty \gset
-SET neural.max_memory = '256kB';
+SET neural.max_memory = '1MB';
 SELECT hash_of('months') = :'plenty' AS memory_does_not_matter;
 RESET neural.max_memory;
 RESET client_min_messages;

@@ -88,7 +88,7 @@ SELECT * FROM runs('bad', '{"schedule": "one_cycle"}', 'adam');
 SELECT * FROM runs('bad', '{"schedule": "step", "step_size": 1, "gamma": 0.5, "momentum": 0.9, "nesterov": true}', 'sgd');
 SELECT * FROM runs('bad', '{"schedule": "exponential", "rho": 0.9}', 'rmsprop');
 SELECT * FROM runs('bad', '{"schedule": "reduce_on_plateau", "warmup": 1}', 'adagrad');
-SELECT * FROM runs('bad', '{"schedule": "constant", "initializer": "glorot_uniform", "dropout": 0.5, "shuffle": false}');
+SELECT * FROM runs('bad', '{"schedule": "constant", "dropout": 0.5, "shuffle": false}');
 SELECT * FROM runs('amount', '{"loss": "huber", "delta": 0.5, "target_scale": "robust"}');
 SELECT * FROM runs('amount', '{"loss": "mae", "target_scale": "none"}');
 SELECT * FROM runs('amount', '{"loss": "quantile", "quantiles": [0.1, 0.5, 0.9]}');

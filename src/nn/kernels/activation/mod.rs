@@ -6,6 +6,7 @@ use std::fmt;
 
 use super::math;
 use super::processor::{Processor, Task};
+use crate::nearest;
 use crate::nn::base::stop::{Pace, VALUE};
 
 /// The function applied to a layer's outputs. The definitions are PyTorch's.
@@ -57,18 +58,12 @@ pub const SELU_ALPHA: f32 = 1.673_263_2;
 pub struct UnknownActivation {
     /// The name as it was given.
     pub name: String,
-    /// The activation whose name comes closest.
-    pub nearest: Activation,
 }
 
 impl UnknownActivation {
     /// What to do about it.
     pub fn hint(&self) -> String {
-        let all = Activation::ALL.map(Activation::name).join(", ");
-        format!(
-            "Perhaps you meant \"{}\". The activations are {all}.",
-            self.nearest.name()
-        )
+        nearest::hint(&self.name, Activation::ALL.map(Activation::name))
     }
 }
 
@@ -131,14 +126,8 @@ impl Activation {
         if let Some(found) = Self::ALL.iter().find(|a| spelled(a) == plain) {
             return Ok(*found);
         }
-        let distance = |a: &Self| strsim::damerau_levenshtein(&spelled(a), &plain);
-        let nearest = Self::ALL
-            .into_iter()
-            .min_by_key(distance)
-            .unwrap_or_default();
         Err(UnknownActivation {
             name: name.to_owned(),
-            nearest,
         })
     }
 

@@ -3,9 +3,10 @@
 use std::ops::Range;
 
 use super::{Builder, Slot};
+use crate::nearest::{nearest, perhaps};
 use crate::nn::architecture::LayerSpec;
 use crate::nn::architecture::input::{InputFeature, InputForm};
-use crate::nn::base::error::{Error, nearest};
+use crate::nn::base::error::Error;
 use crate::nn::base::lengths::Lengths;
 use crate::nn::base::shape::Shape;
 use crate::nn::layer::Source;
@@ -145,11 +146,11 @@ impl Builder<'_> {
         let known = self.features.iter().map(|feature| feature.name.as_str());
         Error::layer(
             spec.label(),
-            format!(
-                "names the feature \"{name}\", which there is not; the nearest is \"{}\"",
-                nearest(&name, known)
+            format!("names the feature \"{name}\", which there is not"),
+            perhaps(
+                nearest(&name, known),
+                "Name columns of the query that are features of the model.",
             ),
-            "Name columns of the query that are features of the model.",
         )
     }
 }
