@@ -10,6 +10,7 @@ use pgrx::pg_sys;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::generated::{Generated, generated_in};
 use super::inheritance::inheritors;
 use super::rows::Source;
 use crate::artifact::Model;
@@ -19,12 +20,12 @@ use crate::training::Options;
 const MOST_HEIRS: usize = 10_000;
 
 /// What a column of the training query is for its model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Part {
     Target,
     Feature,
-    /// A column that an option names.
+    /// A column that an option names, as the weight of a row or the group that is held out with it.
     Option,
 }
 
@@ -98,18 +99,25 @@ impl LearntFrom {
         })
     }
 
-    /// Whether this is the column, or was in a partition or heir: the one of its name, or of its number
-    /// in the table. In another database, such as one that was upgraded, an OID may be another table's,
+    /// Whether this is the column: the one of its name, or of its number in the table. In another database, such as one that was upgraded, an OID may be another table's,
     /// and counts where one of the names is still the same.
     pub(crate) fn is(&self, other: &TableColumn) -> bool {
         let same_table = self.table == other.table && self.schema == other.schema;
         let same_name = self.name == other.name;
         let number = (other.source.table.to_u32(), other.source.number);
         let same_number = (self.oid, self.number) == number;
-        let here = || self.database == this_database();
         (same_table && same_name)
-            || same_number && (same_table || same_name || here())
-            || self.heirs.contains(&number) && here()
+            || same_number && (same_table || same_name || self.database == this_database())
+    }
+
+    /// Whether one of these was the column in a partition or heir.
+    pub(crate) fn was_in(&self, others: &HashSet<Source>) -> bool {
+        let source = |&(table, number): &(u32, i16)| Source {
+            table: table.into(),
+            number,
+        };
+        self.heirs.iter().any(|heir| others.contains(&source(heir)))
+            && self.database == this_database()
     }
 
     /// What is kept of a version or model.
@@ -146,36 +154,75 @@ pub(crate) fn record(model: &Model, options: &Options, columns: &[(String, Vec<S
     };
     // What joins tables is a source of all their columns, and kept once.
     let mut known = HashSet::new();
-    let mut kept: Vec<LearntFrom> = columns
-        .iter()
-        .filter_map(|(column, sources)| Some((column, part(column)?, sources)))
-        .flat_map(|(column, part, sources)| sources.iter().map(move |&from| (column, part, from)))
-        .filter(|&(_, part, from)| known.insert((part, from)))
-        .filter_map(|(column, part, from)| LearntFrom::new(column, part, from))
-        .collect();
+    let mut families = Families::new();
+    let mut kept = Vec::new();
+    for (column, sources) in columns {
+        let Some(part) = part(column) else {
+            continue;
+        };
+        let mut left = sources.clone();
+        left.reverse();
+        while let Some(from) = left.pop() {
+            if known.insert((part, from)) {
+                left.extend(generated_from(from, &mut families));
+                kept.extend(LearntFrom::new(column, part, from));
+            }
+        }
+    }
     // Where there are too many heirs, the target's are kept.
-    kept.sort_by_key(|from| from.part != Part::Target);
-    add_heirs(&mut kept);
+    kept.sort_by_key(|from| from.part);
+    add_heirs(&mut kept, &mut families);
     json!(kept)
 }
 
+/// A table, its partitions and heirs, with what is generated in each.
+type Families = HashMap<pg_sys::Oid, Vec<(pg_sys::Oid, Vec<Generated>)>>;
+
+fn family(table: pg_sys::Oid, families: &mut Families) -> &[(pg_sys::Oid, Vec<Generated>)] {
+    families.entry(table).or_insert_with(|| {
+        let heirs = inheritors(table, pg_sys::NoLock).into_iter();
+        heirs.map(|heir| (heir, generated_in(heir))).collect()
+    })
+}
+
+/// The columns that a column is generated from, in the table or in its partitions and heirs: it may be
+/// dropped, and they are there.
+fn generated_from(from: Source, families: &mut Families) -> Vec<Source> {
+    // SAFETY: gives null where nothing is found, else a palloc'ed C string.
+    let name = unsafe { pg_sys::get_attname(from.table, from.number, true) };
+    let mut found = Vec::new();
+    if name.is_null() {
+        return found;
+    }
+    for (table, generated) in family(from.table, families) {
+        if generated.is_empty() {
+            continue;
+        }
+        // SAFETY: a look-up that gives 0 where nothing is found.
+        let number = unsafe { pg_sys::get_attnum(*table, name) };
+        let of_number = generated.iter().filter(|column| column.number == number);
+        let bases = of_number.flat_map(|column| &column.from);
+        found.extend(bases.filter(|&&base| base > 0).map(|&number| Source {
+            table: *table,
+            number,
+        }));
+    }
+    found
+}
+
 /// Notes the partitions and heirs of the tables.
-fn add_heirs(kept: &mut [LearntFrom]) {
+fn add_heirs(kept: &mut [LearntFrom], families: &mut Families) {
     let mut room = MOST_HEIRS;
-    let mut of_tables = HashMap::new();
-    for from in kept.iter_mut().filter(|from| from.part != Part::Option) {
-        let heirs: &Vec<pg_sys::Oid> = of_tables.entry(from.oid).or_insert_with(|| {
-            let mut heirs = inheritors(from.oid.into(), pg_sys::NoLock);
-            heirs.retain(|heir| heir.to_u32() != from.oid);
-            heirs
-        });
+    for from in kept {
         let name = CString::new(from.name.as_str()).unwrap_or_default();
-        let number = |&heir: &pg_sys::Oid| {
+        let number = |&(heir, _): &(pg_sys::Oid, Vec<Generated>)| {
             // SAFETY: a look-up that gives 0 where nothing is found.
             let number = unsafe { pg_sys::get_attnum(heir, name.as_ptr()) };
             (number > 0).then(|| (heir.to_u32(), number))
         };
-        from.heirs = heirs.iter().filter_map(number).take(room).collect();
+        let heirs = family(from.oid.into(), families).iter();
+        let heirs = heirs.filter(|(heir, _)| heir.to_u32() != from.oid);
+        from.heirs = heirs.filter_map(number).take(room).collect();
         room -= from.heirs.len();
     }
 }

@@ -13,6 +13,7 @@ pub(crate) mod duration;
 pub(crate) mod element_type;
 pub(crate) mod encoding;
 pub(crate) mod error;
+pub(crate) mod generated;
 pub(crate) mod heap;
 pub(crate) mod holders;
 mod in_context;

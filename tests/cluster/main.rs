@@ -23,5 +23,6 @@ mod rollback;
 mod scan_bad_cases;
 mod scan_property;
 mod score_table;
+mod score_table_definitions;
 mod standby;
 mod weights_shared;

@@ -21,9 +21,8 @@ pub(super) struct Learnt<'a> {
 impl<'a> Learnt<'a> {
     pub(super) fn of(order: &'a Order) -> Result<Self> {
         let mut from = reader::learnt_from(&order.resolved)?;
-        from.retain(|from| from.part != Part::Option);
         // The target is told of first.
-        from.sort_by_key(|from| from.part != Part::Target);
+        from.sort_by_key(|from| from.part);
         Ok(Self {
             model: order.resolved.label(),
             from,
@@ -36,18 +35,23 @@ impl<'a> Learnt<'a> {
         if self.from.is_empty() {
             return None;
         }
-        let columns: Vec<TableColumn> = family(table, column)
-            .into_iter()
+        let sources = family(table, column);
+        let columns: Vec<TableColumn> = sources
+            .iter()
+            .copied()
             .filter_map(TableColumn::of)
             .collect();
-        let is_among = |from: &&LearntFrom| columns.iter().any(|column| from.is(column));
+        let is_among = |from: &&LearntFrom| {
+            from.was_in(&sources) || columns.iter().any(|column| from.is(column))
+        };
         let from = self.from.iter().find(is_among)?;
         let part = match from.part {
-            Part::Target => "the target",
-            Part::Feature | Part::Option => "a feature",
+            Part::Target => "the target of",
+            Part::Feature => "a feature of",
+            Part::Option => "named by an option of",
         };
         Some(format!(
-            "column \"{}\", {part} of model \"{}\"",
+            "column \"{}\", {part} model \"{}\"",
             from.column, self.model
         ))
     }

@@ -22,6 +22,12 @@
 //! written would meet that for ever: the pages are walked again only as long as it gets less.
 //!
 //! With `only_missing` it is simpler: what has no score yet shows by itself.
+//!
+//! # How nothing else is overwritten
+//!
+//! Between two batches anybody may rename columns, put another one in the place of this one, or attach
+//! a table as a partition. So each batch looks anew whether the column is that of the beginning and fit
+//! to be written, and looks again before it commits where tables came while it wrote.
 
 mod class_values;
 mod distributed;
@@ -31,6 +37,7 @@ mod order;
 mod output;
 mod progress;
 mod receiver;
+mod same_column;
 mod statement;
 mod target;
 mod transaction;
@@ -48,6 +55,7 @@ pub(crate) use order::Order;
 
 use extent::{Extent, Pages};
 use progress::Progress;
+use same_column::{Numbers, SameColumn, check_name, numbers};
 use statement::Written;
 use target::{Rows, Target};
 use transaction::Procedure;
@@ -89,6 +97,8 @@ pub(crate) fn run(order: &Order) -> Result<()> {
     target.output.check_classes(&order.model, &written)?;
     Extent::read(order.table)?;
     target.check_rights(&written)?;
+    let column = SameColumn::of(order)
+        .ok_or_else(|| Report::internal("a column that was there is not to be found"))?;
     notice!(
         "scoring table {} with version {} of model \"{}\": neural.{} into column {}{}",
         target.name,
@@ -106,6 +116,7 @@ pub(crate) fn run(order: &Order) -> Result<()> {
     Call {
         order,
         procedure,
+        column,
         written,
         progress: Progress::begin(),
         rows: 0,
@@ -125,6 +136,7 @@ fn oldest_running() -> pg_sys::TransactionId {
 struct Call<'a> {
     order: &'a Order,
     procedure: Procedure,
+    column: SameColumn,
     written: Written,
     progress: Progress,
     /// Scored, but for `again`.
@@ -235,14 +247,23 @@ impl Call<'_> {
                 Some((_, pages)) => Some(pages.first_part(tries)),
                 None => None,
             };
+            let before = self.check_receiver(target, written)?;
             let scored = target.score(rows, pages, written)?;
+            check_name(table, &target.name)?;
+            // A table may be attached, or made an heir, after the check and before the UPDATE saw
+            // which tables there are: the UPDATE's lock on this one forbids neither.
+            let after = numbers(self.order);
+            if after != before {
+                self.check_receiver(target, written)?;
+            }
             // SAFETY: reads this backend's state.
             let transaction = unsafe { pg_sys::GetCurrentTransactionIdIfAny() };
-            Ok(Some((scored, transaction, pages)))
+            Ok(Some((scored, transaction, pages, after)))
         });
-        let Some((scored, transaction, pages)) = done else {
+        let Some((scored, transaction, pages, numbers)) = done else {
             return Ok(Batch::Rewritten);
         };
+        self.column.add(numbers);
         if transaction != pg_sys::InvalidTransactionId {
             self.written.by.push(transaction);
         }
@@ -256,12 +277,21 @@ impl Call<'_> {
         })
     }
 
+    /// Checks that the column may be written in all tables that there are now; its number in each.
+    fn check_receiver(&self, target: &Target, written: &Written) -> Result<Numbers> {
+        let numbers = numbers(self.order);
+        receiver::check(self.order, &target.name, written)?;
+        self.column.check_in(self.order, &numbers)?;
+        Ok(numbers)
+    }
+
     /// Does work in a transaction of its own. What loses to another session is done again, with
     /// the number of tries before; any other error ends the call.
     fn transaction<T>(&self, work: impl Fn(u32, &Target, &Written) -> Result<T>) -> T {
         let mut tries = 0;
         loop {
             let outcome = attempt(|| {
+                self.column.check(self.order).or_raise();
                 let target = Target::open(self.order).or_raise();
                 work(tries, &target, &self.written).or_raise()
             });

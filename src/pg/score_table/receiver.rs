@@ -16,6 +16,7 @@ use super::order::Order;
 use super::output::Output;
 use super::statement::{Written, count};
 use crate::pg::error::{Report, Result};
+use crate::pg::generated::{columns_read, generated_columns};
 
 unsafe extern "C-unwind" {
     // catalog/partition.h, which pgrx has no bindings for.
@@ -104,7 +105,8 @@ unsafe fn tied(relation: pg_sys::Relation, number: pg_sys::AttrNumber) -> Option
             let is_key = form.indisunique || form.indisexclusion;
             let has_column = is_key
                 && (keys.contains(&number)
-                    || reads(pg_sys::RelationGetIndexExpressions(index).cast(), number));
+                    || columns_read(pg_sys::RelationGetIndexExpressions(index).cast())
+                        .contains(&number));
             let name = pg_sys::name_data_to_str(&(*(*index).rd_rel).relname).to_owned();
             let what = match (form.indisprimary, form.indisexclusion) {
                 (true, _) => "the primary key",
@@ -152,62 +154,44 @@ unsafe fn source(
     order: &Order,
     learnt: &Learnt,
 ) -> Option<String> {
-    // SAFETY: as the caller says; a default's text is an expression's.
-    unsafe {
-        let descriptor = (*relation).rd_att;
-        let constraints = (*descriptor).constr;
-        if constraints.is_null() || (*constraints).num_defval == 0 {
-            return None;
+    // SAFETY: as the caller says.
+    let (generated, columns) = unsafe {
+        let columns = pgrx::PgTupleDesc::from_pg_unchecked((*relation).rd_att);
+        (generated_columns(relation), columns)
+    };
+    for made in generated {
+        let Some(column) = columns.get((made.number - 1) as usize) else {
+            continue;
+        };
+        if !made.from.contains(&number) {
+            continue;
         }
-        let defaults =
-            std::slice::from_raw_parts((*constraints).defval, (*constraints).num_defval as usize);
-        let columns = pgrx::PgTupleDesc::from_pg_unchecked(descriptor);
-        for default in defaults {
-            let Some(column) = columns.get((default.adnum - 1) as usize) else {
-                continue;
-            };
-            let name = column.name();
-            let features = &order.model.features.features;
-            if column.attgenerated == 0
-                || !reads(pg_sys::stringToNode(default.adbin).cast(), number)
-            {
-                continue;
+        let (name, features) = (column.name(), &order.model.features.features);
+        let label = order.resolved.label();
+        let what = match () {
+            () if features.iter().any(|feature| feature.name == name) => {
+                format!("a feature of model \"{label}\"")
             }
-            let label = order.resolved.label();
-            let column = &column.attname;
-            let what = match () {
-                () if features.iter().any(|feature| feature.name == name) => {
-                    format!("a feature of model \"{label}\"")
-                }
-                () if order.model.target.column() == name => {
-                    format!("what is learnt by model \"{label}\"")
-                }
-                () => match learnt
-                    .made_from((*relation).rd_id, CStr::from_ptr(column.data.as_ptr()))
-                {
+            () if order.model.target.column() == name => {
+                format!("what is learnt by model \"{label}\"")
+            }
+            () => {
+                // SAFETY: as the caller says; a column's name ends with a zero byte.
+                let made = unsafe {
+                    let name = CStr::from_ptr(column.attname.data.as_ptr());
+                    learnt.made_from((*relation).rd_id, name)
+                };
+                match made {
                     Some(made) => format!("and that is what {made}, was made from"),
                     None => continue,
-                },
-            };
-            return Some(format!(
-                "is what column \"{name}\" is generated from, {what}"
-            ));
-        }
-        None
+                }
+            }
+        };
+        return Some(format!(
+            "is what column \"{name}\" is generated from, {what}"
+        ));
     }
-}
-
-/// Whether an expression over a relation, or one of several, reads one of its columns.
-///
-/// # Safety
-/// An expression or null.
-unsafe fn reads(expression: *mut pg_sys::Node, number: pg_sys::AttrNumber) -> bool {
-    let mut read = std::ptr::null_mut();
-    // SAFETY: as the caller says; the set is in the current memory context.
-    unsafe {
-        pg_sys::pull_varattnos(expression, 1, &mut read);
-        number != 0 && pg_sys::bms_is_member(bit(number), read)
-    }
+    None
 }
 
 /// A column's place in sets of columns.

@@ -58,9 +58,17 @@ END $$;
 CALL neural.score_table('made', 'b', 'st'); \echo :SQLSTATE
 CALL neural.score_table('views', 'b', 'st'); \echo :SQLSTATE
 CALL neural.score_table('union', 'b', 'xs'); \echo :SQLSTATE
--- What only an option names may be written.
-CALL train_from('weighted', 'SELECT x, w, st AS outcome, id::float8 AS weight, xs AS spare FROM b', options => '{"sample_weight": "weight"}');
+-- What an option names shapes the training, too.
+CREATE TABLE o AS SELECT id, x, w, st, xs AS spare, (id % 9)::float8 AS g, (id % 5 = 0)::int::float8 AS held FROM b;
+CALL train_from('weighted', 'SELECT x, w, st AS outcome, id::float8 AS weight, spare, g AS household FROM o',
+    options => '{"sample_weight": "weight", "validation_group": "household"}');
 SELECT * FROM origins('weighted');
+CALL neural.score_table('weighted', 'o', 'id'); \echo :SQLSTATE
+CALL neural.score_table('weighted', 'o', 'g'); \echo :SQLSTATE
+CALL train_from('held', 'SELECT x, w, st AS outcome, held > 0 AS out FROM o', options => '{"validation_split": "out"}');
+CALL neural.score_table('held', 'o', 'held'); \echo :SQLSTATE
+CALL neural.score_table('held', 'o', 'g'); \echo :SQLSTATE
+DROP TABLE o;
 
 -- Renamed after the training: column, table, both; and another column of the old name.
 CREATE TABLE r AS SELECT id, x, w, st FROM b;
@@ -132,6 +140,28 @@ CREATE TABLE g AS SELECT x, w, st AS raw FROM b;
 ALTER TABLE g ADD st text GENERATED ALWAYS AS (raw) STORED;
 CALL train_from('generated', 'SELECT x, w, st AS outcome FROM g');
 CALL neural.score_table('generated', 'g', 'raw'); \echo :SQLSTATE
+-- What it was generated from stays so when it is dropped, in partitions that have another expression too.
+CREATE TABLE gp (part int, x float8, w float8, raw text, other text, answer float8,
+    st text GENERATED ALWAYS AS (lower(raw)) STORED) PARTITION BY LIST (part);
+CREATE TABLE gp1 PARTITION OF gp FOR VALUES IN (1);
+INSERT INTO gp SELECT 1, x, w, st, st FROM b;
+CREATE TABLE gh (x float8, w float8, raw text, other text, answer float8, st text);
+CREATE TABLE gh1 (st text GENERATED ALWAYS AS (upper(other)) STORED) INHERITS (gh);
+INSERT INTO gh1 SELECT x, w, st, st FROM b;
+CALL train_from('generated_part', 'SELECT x, w, st AS outcome FROM gp');
+CALL train_from('generated_heir', 'SELECT x, w, st AS outcome FROM gh');
+SELECT m, as_column, part, origin FROM unnest(ARRAY['generated', 'generated_part', 'generated_heir']) WITH ORDINALITY AS l (m, n), origins(m)
+    WHERE part = 'target' ORDER BY n, origin;
+ALTER TABLE g DROP st;
+ALTER TABLE gp DROP st;
+DROP TABLE gh1;
+CREATE TABLE gh1 () INHERITS (gh);
+CALL neural.score_table('generated', 'g', 'raw'); \echo :SQLSTATE
+CALL neural.score_table('generated_part', 'gp', 'raw'); \echo :SQLSTATE
+CALL neural.score_table('generated_part', 'gp1', 'raw'); \echo :SQLSTATE
+CALL neural.score_table('generated_part', 'gp', 'other'); \echo :SQLSTATE
+CALL neural.score_table('generated_part', 'gp', 'answer'); \echo :SQLSTATE
+CALL neural.score_table('generated_heir', 'gh1', 'other'); \echo :SQLSTATE
 
 -- A field of a row, and rows as a whole.
 SET client_min_messages = error;
@@ -194,6 +224,86 @@ SELECT what, target_of(query) FROM (VALUES
     ('DISTINCT ON', 'SELECT DISTINCT ON (id) x, w, st AS outcome FROM s ORDER BY id, place'),
     ('materialized', 'SELECT x, w, EXISTS (SELECT FROM sm WHERE sm.id = s.id AND sm.truth = $$bad$$) AS outcome FROM s'))
     AS q (what, query);
+
+-- How many rows there are, where a value is made from them.
+CREATE FUNCTION of_target(query text) RETURNS text LANGUAGE sql AS $$ SELECT target_of('SELECT x, w, ' || query) $$;
+SELECT what, of_target(query) FROM (VALUES
+    ('GROUP BY', '(SELECT count(*) FROM (SELECT t.truth FROM s AS t GROUP BY t.truth) AS z) > id % 4 AS outcome FROM s'),
+    ('GROUP BY of a row', '(SELECT count(*) FROM (SELECT FROM s AS t WHERE t.k = s.k GROUP BY t.truth, t.st) AS z) > id % 3 AS outcome FROM s'),
+    ('DISTINCT', '(SELECT count(*) FROM (SELECT DISTINCT t.truth FROM s AS t) AS z) > id % 4 AS outcome FROM s'),
+    ('DISTINCT under a window', 'n > 1 AND x > 0 AS outcome FROM s JOIN (SELECT k, count(*) OVER () AS n FROM (SELECT DISTINCT k, truth FROM s) AS z) AS y USING (k)'),
+    ('EXCEPT', 'EXISTS (SELECT t.id FROM s AS t WHERE t.id = s.id EXCEPT SELECT p.id FROM s AS p WHERE p.truth = $q$bad$q$) AS outcome FROM s'),
+    ('EXCEPT of columns', '(SELECT count(*) FROM (SELECT t.st FROM s AS t WHERE t.id = s.id EXCEPT SELECT p.truth FROM s AS p WHERE p.id < 9) AS z) = 0 AND x > 0 AS outcome FROM s'),
+    ('INTERSECT', '(SELECT count(*) FROM (SELECT t.st FROM s AS t WHERE t.id = s.id INTERSECT SELECT $q$bad$q$) AS z) = 1 AS outcome FROM s'),
+    ('UNION', '(SELECT count(*) FROM (SELECT t.truth FROM s AS t WHERE t.id = s.id UNION SELECT $q$good$q$) AS z) = 1 AS outcome FROM s'),
+    ('UNION ALL', '(SELECT count(*) FROM (SELECT t.truth FROM s AS t WHERE t.id = s.id UNION ALL SELECT $q$good$q$) AS z) > id % 3 AS outcome FROM s'),
+    ('UNION in UNION ALL', '(SELECT count(*) FROM ((SELECT t.truth FROM s AS t WHERE t.id = s.id UNION SELECT $q$good$q$) UNION ALL SELECT $q$a$q$) AS z) = 2 AS outcome FROM s'),
+    ('sorted UNION', '(SELECT place FROM (SELECT t.place, t.truth FROM s AS t WHERE t.id = s.id UNION ALL SELECT 1, t.st FROM s AS t WHERE t.id = s.id ORDER BY 2 LIMIT 1) AS z) > 0 AS outcome FROM s'),
+    ('outer join', 'p.id IS NOT NULL AS outcome FROM s LEFT JOIN (SELECT id FROM s WHERE k < 3 EXCEPT SELECT id FROM s WHERE truth = $q$bad$q$) AS p USING (id)'),
+    ('outer join with DISTINCT', 'p.n IS NOT NULL AS outcome FROM s LEFT JOIN (SELECT DISTINCT 1 AS n, truth FROM s WHERE place > 0) AS p ON p.n = s.k'),
+    ('rows of an array', '(SELECT count(*) FROM (SELECT unnest(ARRAY[nullif(t.truth, $q$bad$q$)]) FROM s AS t WHERE t.id = s.id) AS z (u) WHERE u IS NULL) = 1 AS outcome FROM s'),
+    ('order of a subquery', '(SELECT (array_agg(st))[1] FROM (SELECT t.st FROM s AS t WHERE t.id = s.id ORDER BY t.truth) AS z) AS outcome FROM s'))
+    AS q (what, query);
+
+-- What chooses among joined rows: a row gets another partner by it.
+CREATE TABLE e AS SELECT id, i AS nr, id % 7 + i AS ts, id % 3 AS place, CASE WHEN (id + i) % 2 = 0 THEN 'bad' ELSE 'good' END AS label, 0.5::float8 AS score
+    FROM s, generate_series(1, 3) AS i;
+CREATE VIEW latest AS SELECT DISTINCT ON (id) id, label FROM e ORDER BY id, ts DESC;
+CREATE VIEW together AS SELECT s.id, x, w, label, row_number() OVER (PARTITION BY s.id ORDER BY e.ts DESC) AS rn, e.ts, e.score FROM s JOIN e USING (id);
+SELECT what, of_target(query) FROM (VALUES
+    ('lateral LIMIT', 'r.label AS outcome FROM s, LATERAL (SELECT label FROM e WHERE e.id = s.id ORDER BY ts DESC LIMIT 1) AS r'),
+    ('lateral CTE', 'r.label AS outcome FROM s, LATERAL (WITH c AS (SELECT * FROM e WHERE e.id = s.id) SELECT label FROM c ORDER BY ts DESC LIMIT 1) AS r'),
+    ('lateral WHERE', 'r.label AS outcome FROM s CROSS JOIN LATERAL (SELECT label FROM e WHERE e.id = s.id AND nr = 2) AS r'),
+    ('lateral expression', 'r.y AS outcome FROM s, LATERAL (SELECT s.st AS y) AS r WHERE s.k < 9'),
+    ('LIMIT', 'r.label AS outcome FROM s JOIN (SELECT id, label FROM e ORDER BY ts LIMIT 400) AS r USING (id)'),
+    ('DISTINCT ON', 'r.label AS outcome FROM s JOIN (SELECT DISTINCT ON (id) id, label FROM e ORDER BY id, ts DESC) AS r USING (id)'),
+    ('DISTINCT ON of a view', 'label AS outcome FROM s JOIN latest USING (id)'),
+    ('DISTINCT ON of a CTE', 'label AS outcome FROM (WITH c AS (SELECT * FROM latest) SELECT x, w, c.label FROM c, s WHERE c.id = s.id) AS z'),
+    ('DISTINCT ON of the join', 'outcome FROM (SELECT DISTINCT ON (s.id) x, w, label AS outcome FROM s JOIN e USING (id) ORDER BY s.id, e.ts DESC) AS z'),
+    ('DISTINCT ON of a view of a join', 'outcome FROM (SELECT DISTINCT ON (id) x, w, label AS outcome FROM together ORDER BY id, ts DESC) AS z'),
+    ('row_number', 'r.label AS outcome FROM s JOIN (SELECT id, label, row_number() OVER (PARTITION BY id ORDER BY ts DESC) AS rn FROM e) AS r USING (id) WHERE r.rn = 1'),
+    ('row_number in ON', 'r.label AS outcome FROM s JOIN (SELECT id, label, row_number() OVER (PARTITION BY id ORDER BY ts DESC) AS rn FROM e) AS r ON r.id = s.id AND r.rn = 1'),
+    ('row_number below', 'r.label AS outcome FROM s JOIN (SELECT id, label FROM (SELECT id, label, row_number() OVER (PARTITION BY id ORDER BY ts DESC) AS rn FROM e) AS z WHERE rn = 1) AS r USING (id)'),
+    ('row_number over the join', 'label AS outcome FROM together WHERE rn = 1'),
+    ('row_number of an arm', 'r.label AS outcome FROM s JOIN (SELECT id, label, rank() OVER (ORDER BY ts) AS rn FROM e UNION ALL SELECT id, label, 0 FROM e) AS r USING (id) WHERE r.rn < 300'),
+    ('newest by a subquery', 'r.label AS outcome FROM s JOIN (SELECT id, label FROM e WHERE ts = (SELECT max(ts) FROM e AS f WHERE f.id = e.id)) AS r USING (id)'),
+    ('newest by NOT EXISTS', 'r.label AS outcome FROM s JOIN (SELECT id, label FROM e WHERE NOT EXISTS (SELECT FROM e AS f WHERE f.id = e.id AND f.ts > e.ts)) AS r USING (id)'),
+    ('newest by IN', 'label AS outcome FROM s JOIN e USING (id) WHERE (e.id, e.ts) IN (SELECT id, max(ts) FROM e GROUP BY id)'),
+    ('newest by a number in IN', 'label AS outcome FROM s JOIN e USING (id) WHERE e.nr IN (SELECT nr FROM (SELECT nr, row_number() OVER (ORDER BY ts) AS rn FROM e) AS z WHERE rn = 1)'),
+    ('newest by a join', 'label AS outcome FROM s JOIN e USING (id) JOIN (SELECT id, max(ts) AS ts FROM e GROUP BY id) AS m ON m.id = e.id AND m.ts = e.ts'),
+    ('HAVING', 'r.label AS outcome FROM s JOIN (SELECT id, label FROM e GROUP BY id, label HAVING count(nullif(ts, 0)) > 1) AS r USING (id)'),
+    ('HAVING of the join', 'outcome FROM (SELECT s.id, avg(x) AS x, avg(w) AS w, label AS outcome FROM s JOIN e USING (id) GROUP BY s.id, label HAVING max(ts) > 1) AS z'),
+    ('groups below', 'r.label AS outcome FROM s JOIN (SELECT id, label FROM (SELECT id, label, sum(ts) AS n FROM e GROUP BY id, label) AS z WHERE n > 1) AS r USING (id)'),
+    ('one partner for all', '(x > r.score) AS outcome FROM s, (SELECT score FROM e ORDER BY ts DESC LIMIT 1) AS r'))
+    AS q (what, query);
+
+-- What only decides which rows there are keeps nobody off, of one table or of several.
+SELECT what, of_target(query) FROM (VALUES
+    ('DISTINCT ON', 'outcome FROM (SELECT DISTINCT ON (id) x, w, st AS outcome FROM s ORDER BY id, place DESC) AS z'),
+    ('DISTINCT ON of a CTE', 'outcome FROM (WITH c AS (SELECT DISTINCT ON (id) * FROM s ORDER BY id, place DESC) SELECT x, w, st AS outcome FROM c WHERE k < 9) AS z'),
+    ('DISTINCT', 'outcome FROM (SELECT DISTINCT x, w, st AS outcome, place FROM s) AS z'),
+    ('GROUP BY', 'outcome FROM (SELECT x, w, st AS outcome FROM s GROUP BY x, w, st, place HAVING count(*) < 9) AS z'),
+    ('row_number', 'st AS outcome FROM (SELECT *, row_number() OVER (PARTITION BY id ORDER BY place DESC, truth) AS rn FROM s) AS z WHERE rn = 1'),
+    ('LIMIT', 'outcome FROM (SELECT x, w, st AS outcome FROM s ORDER BY place DESC LIMIT 150) AS z'),
+    ('newest', 'st AS outcome FROM s WHERE place = (SELECT max(place) FROM s AS t WHERE t.id = s.id)'),
+    ('UNION', 'outcome FROM (SELECT x, w, st AS outcome FROM s WHERE k < 3 UNION SELECT x, w, st FROM s WHERE place > 0) AS z'),
+    ('IN', 'st AS outcome FROM s WHERE id IN (SELECT id FROM s WHERE truth IS NOT NULL ORDER BY place LIMIT 150)'),
+    ('set operations', 'outcome FROM (SELECT x, w, st AS outcome FROM s INTERSECT SELECT x, w, st FROM s WHERE place > 0 ORDER BY 1 LIMIT 99) AS z'),
+    ('partitioned', 'st AS outcome FROM (SELECT *, rank() OVER (PARTITION BY id ORDER BY place) AS n, count(*) OVER (PARTITION BY k) AS m FROM s) AS z WHERE n = 1 AND m > 1'),
+    ('expressions beside', 'r.y AS outcome FROM (SELECT DISTINCT ON (id) * FROM s ORDER BY id, place DESC) AS z, LATERAL (SELECT z.st AS y) AS r'),
+    ('one row beside', 'outcome FROM (SELECT DISTINCT ON (id) x - m AS x, w, st AS outcome FROM s, (SELECT avg(t.x) AS m FROM s AS t) AS a ORDER BY id, place DESC) AS z'),
+    ('rows of a join', 'label AS outcome FROM s JOIN e USING (id) WHERE e.nr = 1 AND s.place >= 0 AND e.score > 0'),
+    ('rows of a joined view', 'label AS outcome FROM s JOIN (SELECT id, label FROM e WHERE nr = 1 AND score > 0) AS r USING (id)'),
+    ('rows of a join in a list', 'label AS outcome FROM s JOIN e USING (id) WHERE e.nr = 1 AND s.k IN (SELECT k FROM l WHERE NOT old OR old)'))
+    AS q (what, query);
+CALL train_from('partner', 'SELECT x, w, r.label AS outcome FROM s, LATERAL (SELECT label FROM e WHERE e.id = s.id ORDER BY ts DESC LIMIT 1) AS r');
+ALTER TABLE e ADD x float8, ADD w float8;
+CALL neural.score_table('partner', 'e', 'ts'); \echo :SQLSTATE
+CALL neural.score_table('partner', 'e', 'score'); \echo :SQLSTATE
+CREATE TABLE once AS SELECT id, x, w, st, place::float8 AS place FROM s;
+CALL train_from('once', 'SELECT DISTINCT ON (id) x, w, st AS outcome FROM once ORDER BY id, place DESC');
+CALL neural.score_table('once', 'once', 'place'); \echo :SQLSTATE
+
 ALTER TABLE s ADD answer text;
 CALL train_from('whole', $$SELECT x, w, to_jsonb(t)->>'truth' AS outcome FROM s AS t$$);
 ALTER TABLE s ADD later text;

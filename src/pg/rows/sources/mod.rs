@@ -2,9 +2,11 @@
 //!
 //! A value is made from what its expression reads, and from what decides which value it is: which rows
 //! a subquery, an aggregate or a window is of; which rows of the joined tables go together, or find
-//! none in an outer join; and, of a constant, which of the arms of a UNION it stands in. What only
-//! decides whether a row is there, as a WHERE does, is no source.
+//! none in an outer join; what chooses among the rows of a join (DISTINCT ON, LIMIT, HAVING, a window's
+//! number); and, of a constant, which of the arms of a UNION it stands in. What only decides whether a
+//! row is there, as a WHERE does, or a DISTINCT ON over one table, is no source.
 
+mod choices;
 mod query_tree;
 mod reads;
 mod rows;

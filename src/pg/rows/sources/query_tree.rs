@@ -37,6 +37,28 @@ pub(super) unsafe fn arms(query: &pg_sys::Query) -> Vec<i32> {
     found
 }
 
+/// Whether all that a set operation's arms have are rows of its; true where there is none.
+///
+/// # Safety
+/// An analysed query.
+pub(super) unsafe fn is_union_all(query: &pg_sys::Query) -> bool {
+    let mut left = vec![query.setOperations];
+    while let Some(node) = left.pop() {
+        // SAFETY: as the caller says; the tag tells the type.
+        unsafe {
+            if !node.is_null() && (*node).type_ == pg_sys::NodeTag::T_SetOperationStmt {
+                let operation: *const pg_sys::SetOperationStmt = node.cast();
+                if (*operation).op != pg_sys::SetOperation::SETOP_UNION || !(*operation).all {
+                    return false;
+                }
+                left.push((*operation).larg);
+                left.push((*operation).rarg);
+            }
+        }
+    }
+    true
+}
+
 /// An entry of a query's range table, counted from 1.
 ///
 /// # Safety

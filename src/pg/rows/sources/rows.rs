@@ -4,7 +4,9 @@ use std::rc::Rc;
 
 use pgrx::pg_sys;
 
-use super::query_tree::{arms, condition, conjuncts, entries, entry_of, list, made_by, parts};
+use super::query_tree::{
+    arms, columns, condition, conjuncts, entries, entry_of, is_union_all, list, made_by, parts,
+};
 use super::reads::{Fields, joins};
 use super::search::{Scope, Search, Task};
 
@@ -14,9 +16,13 @@ impl Search<'_> {
         // SAFETY: as the caller says; a grouping that is no clause has none within.
         unsafe {
             for clause in list::<pg_sys::SortGroupClause>(clauses) {
-                let columns = (*scope.query).targetList;
-                let expression = pg_sys::get_sortgroupclause_expr(clause, columns);
-                self.expression(scope, expression, Fields::new(), None);
+                let column = pg_sys::get_sortgroupclause_tle(clause, (*scope.query).targetList);
+                if (*scope.query).setOperations.is_null() {
+                    self.expression(scope, (*column).expr.cast(), Fields::new(), None);
+                } else {
+                    // Of every arm, where the expression is of the first.
+                    self.output(scope, (*column).resno.into(), Fields::new(), None, false);
+                }
             }
         }
     }
@@ -38,12 +44,22 @@ impl Search<'_> {
             for arm in arms(query) {
                 self.rows_of_entry(scope, arm);
             }
+            if !is_union_all(query) {
+                for column in columns(query) {
+                    self.output(scope, (*column).resno.into(), Fields::new(), None, false);
+                }
+            }
+            for column in list::<pg_sys::TargetEntry>(query.targetList) {
+                if query.hasTargetSRFs && pg_sys::expression_returns_set((*column).expr.cast()) {
+                    self.expression(scope, (*column).expr.cast(), Fields::new(), None);
+                }
+            }
             for part in [query.havingQual, query.limitOffset, query.limitCount] {
                 self.expression(scope, part, Fields::new(), None);
             }
-            if query.hasDistinctOn || !query.limitCount.is_null() || !query.limitOffset.is_null() {
-                self.sorted_by(scope, query.distinctClause);
-                self.sorted_by(scope, query.sortClause);
+            // The order, too, is something that an aggregate or a window may go by.
+            for clauses in [query.groupClause, query.distinctClause, query.sortClause] {
+                self.sorted_by(scope, clauses);
             }
         }
     }
@@ -70,7 +86,9 @@ impl Search<'_> {
             if let Some(inner) = self.query_in(scope, entry) {
                 self.rows(&inner);
             }
-            self.expression(scope, made_by(entry), Fields::new(), None);
+            for part in [made_by(entry), (*entry).tablesample.cast()] {
+                self.expression(scope, part, Fields::new(), None);
+            }
         }
     }
 
@@ -92,7 +110,11 @@ impl Search<'_> {
                         }
                     }
                 }
+                if self.is_joined(scope) {
+                    self.choices(scope);
+                }
             }
+            self.choices_of_partner(scope, entry);
             for part in all {
                 if (*part).type_ != pg_sys::NodeTag::T_JoinExpr {
                     continue;

@@ -17,13 +17,13 @@ pub(super) struct Scope {
 }
 
 impl Scope {
-    fn within(self: &Rc<Self>, query: *mut pg_sys::Query) -> Rc<Scope> {
+    pub(super) fn within(self: &Rc<Self>, query: *mut pg_sys::Query) -> Rc<Scope> {
         let above = Some(Rc::clone(self));
         Rc::new(Scope { query, above })
     }
 
     /// The query so many levels up.
-    fn up(self: &Rc<Self>, levels: pg_sys::Index) -> Option<Rc<Scope>> {
+    pub(super) fn up(self: &Rc<Self>, levels: pg_sys::Index) -> Option<Rc<Scope>> {
         let mut scope = self;
         for _ in 0..levels {
             scope = scope.above.as_ref()?;
@@ -44,6 +44,18 @@ struct Output {
     constant: bool,
     /// The outputs that read it.
     readers: Vec<usize>,
+}
+
+/// What a column of an entry of a range table is.
+pub(super) enum Behind {
+    /// One of this table.
+    Table(pg_sys::Oid),
+    /// The columns of a query's result at these places.
+    Outputs(Rc<Scope>, Vec<i32>),
+    /// One of these expressions, or made from several.
+    Expressions(Vec<*mut pg_sys::Node>),
+    /// A part of what these functions return.
+    Functions(*mut pg_sys::Node),
 }
 
 /// What is to be looked at.
@@ -67,10 +79,12 @@ pub(super) struct Search<'a> {
     outputs: Vec<Output>,
     /// By their queries, places, fields and `in_arm`: a CTE may read itself.
     numbers: HashMap<(*mut pg_sys::Query, i32, Fields, bool), usize>,
-    /// The queries whose rows have been looked at, or what joins them, and the entries of which the
-    /// outer joins have been.
+    /// The queries of which have been looked at: the rows; what joins them; what chooses among them, and
+    /// also in what they are made from. And the entries of which the joins have been.
     pub(super) seen_rows: HashSet<*mut pg_sys::Query>,
     pub(super) seen_joins: HashSet<*mut pg_sys::Query>,
+    pub(super) seen_choices: HashSet<*mut pg_sys::Query>,
+    pub(super) seen_partners: HashSet<*mut pg_sys::Query>,
     pub(super) seen_entries: HashSet<(*mut pg_sys::Query, i32)>,
 }
 
@@ -85,6 +99,8 @@ impl<'a> Search<'a> {
             numbers: HashMap::new(),
             seen_rows: HashSet::new(),
             seen_joins: HashSet::new(),
+            seen_choices: HashSet::new(),
+            seen_partners: HashSet::new(),
             seen_entries: HashSet::new(),
         }
     }
@@ -278,20 +294,57 @@ impl<'a> Search<'a> {
         of: Option<usize>,
         as_arm: bool,
     ) {
+        let number = match number {
+            0 if !fields.is_empty() => fields.remove(0),
+            number => number,
+        };
+        // A system column.
+        if number < 0 {
+            return;
+        }
+        // SAFETY: as the caller says.
+        unsafe {
+            let Some(behind) = self.behind(scope, entry, number) else {
+                return;
+            };
+            self.joined(scope, entry);
+            match behind {
+                Behind::Table(table) => self.relation(table, number),
+                Behind::Outputs(inner, places) => {
+                    for place in places {
+                        self.output(&inner, place, fields.clone(), of, as_arm);
+                    }
+                }
+                Behind::Expressions(expressions) => {
+                    for expression in expressions {
+                        self.expression(scope, expression, fields.clone(), of);
+                    }
+                }
+                Behind::Functions(functions) => {
+                    self.expression(scope, functions, Fields::new(), of);
+                }
+            }
+        }
+    }
+
+    /// What a column of an entry of a query's range table is, or all of them where it is 0.
+    pub(super) unsafe fn behind(
+        &mut self,
+        scope: &Rc<Scope>,
+        entry: i32,
+        number: pg_sys::AttrNumber,
+    ) -> Option<Behind> {
+        let is_meant = |place: pg_sys::AttrNumber| number == 0 || number == place;
         // SAFETY: as the caller says; what an entry is tells which of its fields it has.
         unsafe {
-            let Some(found) = entry_of(&*scope.query, entry) else {
-                return;
-            };
-            let number = match number {
-                0 if !fields.is_empty() => fields.remove(0),
-                number => number,
-            };
-            // A system column.
-            if number < 0 {
-                return;
+            let found = entry_of(&*scope.query, entry)?;
+            if let Some(inner) = self.query_in(scope, found) {
+                let places = columns(&*inner.query).into_iter();
+                let places = places.map(|column| (*column).resno);
+                let places = places.filter(|&place| is_meant(place)).map(i32::from);
+                let places = places.collect();
+                return Some(Behind::Outputs(inner, places));
             }
-            self.joined(scope, entry);
             let parts_of = |parts: *mut pg_sys::List| {
                 let mut parts = list::<pg_sys::Node>(parts);
                 if number > 0 {
@@ -300,35 +353,17 @@ impl<'a> Search<'a> {
                 }
                 parts
             };
-            if let Some(inner) = self.query_in(scope, found) {
-                for column in columns(&*inner.query) {
-                    if number == 0 || (*column).resno == number {
-                        let place = (*column).resno.into();
-                        self.output(&inner, place, fields.clone(), of, as_arm);
-                    }
-                }
-                return;
-            }
-            let parts = match (*found).rtekind {
-                pg_sys::RTEKind::RTE_RELATION => {
-                    self.relation((*found).relid, number);
-                    return;
-                }
-                pg_sys::RTEKind::RTE_JOIN => parts_of((*found).joinaliasvars),
+            Some(match (*found).rtekind {
+                pg_sys::RTEKind::RTE_RELATION => Behind::Table((*found).relid),
+                pg_sys::RTEKind::RTE_JOIN => Behind::Expressions(parts_of((*found).joinaliasvars)),
                 #[cfg(feature = "pg18")]
-                pg_sys::RTEKind::RTE_GROUP => parts_of((*found).groupexprs),
-                pg_sys::RTEKind::RTE_VALUES => list::<pg_sys::List>((*found).values_lists)
-                    .into_iter()
-                    .flat_map(parts_of)
-                    .collect(),
-                _ => {
-                    fields = Fields::new();
-                    vec![made_by(found)]
+                pg_sys::RTEKind::RTE_GROUP => Behind::Expressions(parts_of((*found).groupexprs)),
+                pg_sys::RTEKind::RTE_VALUES => {
+                    let rows = list::<pg_sys::List>((*found).values_lists).into_iter();
+                    Behind::Expressions(rows.flat_map(parts_of).collect())
                 }
-            };
-            for part in parts {
-                self.expression(scope, part, fields.clone(), of);
-            }
+                _ => Behind::Functions(made_by(found)),
+            })
         }
     }
 
