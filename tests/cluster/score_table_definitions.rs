@@ -21,7 +21,7 @@ fn create_tables(client: &mut Client) {
     };
     client
         .batch_execute(&format!(
-            "DROP TABLE IF EXISTS known, single, parted, parted_2, parent, heir;
+            "DROP TABLE IF EXISTS known, single, parted, parted_2, parent, heir, heir_2;
              CREATE TABLE known ({columns}); INSERT INTO known {};
              UPDATE known SET score = sin(id);
              CREATE TABLE single ({columns}); INSERT INTO single {};
@@ -211,7 +211,6 @@ fn other_changes_do_not_end_it() {
         ("parted", "ALTER TABLE parted DETACH PARTITION parted_2"),
         ("parent", "CREATE TABLE heir_2 () INHERITS (parent)"),
     ] {
-        client.batch_execute("DROP TABLE IF EXISTS heir_2").unwrap();
         create_tables(&mut client);
         change_between_batches(&cluster, table, change).unwrap_or_else(|error| {
             panic!("{change}: {error:?}");

@@ -168,13 +168,13 @@ fn column_of(table: pg_sys::Oid, name: &CStr) -> Option<Column> {
 
 /// What became of a column that has not its name any more.
 fn fate(table: pg_sys::Oid, was: Column) -> String {
-    // SAFETY: gives null for a column that was dropped, else a palloc'ed C string.
+    // SAFETY: look-ups; a name is a palloc'ed C string, and that of a dropped column not found by it.
     unsafe {
         let name = pg_sys::get_attname(table, was.number, true);
-        match name.is_null() {
-            true => "dropped".to_owned(),
-            false => format!("renamed to \"{}\"", CStr::from_ptr(name).to_string_lossy()),
+        if name.is_null() || pg_sys::get_attnum(table, name) != was.number {
+            return "dropped".to_owned();
         }
+        format!("renamed to \"{}\"", CStr::from_ptr(name).to_string_lossy())
     }
 }
 
