@@ -9,9 +9,8 @@ use std::thread;
 use postgres::Client;
 
 use crate::fixture::{count, create_loans, score, sha256, text};
-use crate::harness::{
-    Cluster, SUPERUSER, anonymous_memory, backend_pid, proportional_memory, wait_until,
-};
+use crate::harness::{Cluster, SUPERUSER, backend_pid, wait_until};
+use crate::process_memory::{anonymous_memory, proportional_memory};
 
 /// A model of two dense layers so wide, trained for an epoch.
 fn train_wide(client: &mut Client, model: &str, units: usize) {
