@@ -53,33 +53,28 @@ impl Cluster {
     /// `fsync` is off unless a setting turns it on: after a crash of the server, though not of the
     /// machine, nothing is lost.
     pub fn with(settings: &[&str]) -> Self {
-        let cluster = Self::place();
-        succeeds(
-            cluster
-                .server_program("initdb")
-                .arg("--pgdata")
-                .arg(cluster.data())
-                .args([
-                    "--username=postgres",
-                    "--auth=trust",
-                    "--encoding=UTF8",
-                    "--locale=C.UTF-8",
-                    "--no-sync",
-                ]),
-        );
+        let cluster = Self::place(programs());
+        cluster.init(&[]);
         cluster.configure(settings);
         cluster.launch();
         cluster
     }
 
+    fn init(&self, options: &[&str]) {
+        let mut initdb = self.server_program("initdb");
+        initdb.arg("--pgdata").arg(self.data());
+        initdb.args(["--username=postgres", "--auth=trust", "--encoding=UTF8"]);
+        succeeds(initdb.args(["--locale=C.UTF-8", "--no-sync"]).args(options));
+    }
+
     /// A directory for a cluster; from here on dropping it cleans up, whatever fails later.
-    fn place() -> Self {
+    fn place(programs: PathBuf) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let parent = env::var_os("PGN_DIRECTORY").map_or_else(|| "/tmp".into(), PathBuf::from);
         let cluster = Self {
             directory: parent.join(format!("pgn-{}-{number}", std::process::id())),
-            programs: programs(),
+            programs,
             owner: server_user(),
         };
         fs::create_dir(&cluster.directory).expect("a fresh directory for the cluster");
@@ -104,11 +99,30 @@ impl Cluster {
 
     /// Starts a hot standby of this cluster, which must be dropped before it.
     pub fn standby(&self) -> Self {
-        let cluster = Self::place();
+        let cluster = Self::place(programs());
         let mut backup = cluster.server_program("pg_basebackup");
         self.address(&mut backup);
         backup.args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync"]);
         succeeds(backup.arg("--pgdata").arg(cluster.data()));
+        cluster.configure(&[]);
+        cluster.launch();
+        cluster
+    }
+
+    /// Stops this cluster and starts one of another server that pg_upgrade has made of it.
+    pub fn upgraded(&self, pg_config: &Path) -> Self {
+        let cluster = Self::place(programs_of(pg_config));
+        // Newer servers have checksums unless they are told, and both must agree.
+        cluster.init(&["--no-data-checksums"]);
+        self.halt("fast");
+        let mut upgrade = cluster.server_program("pg_upgrade");
+        upgrade.current_dir(&cluster.directory);
+        upgrade.arg("--old-bindir").arg(&self.programs);
+        upgrade.arg("--new-bindir").arg(&cluster.programs);
+        upgrade.arg("--old-datadir").arg(self.data());
+        upgrade.arg("--new-datadir").arg(cluster.data());
+        upgrade.arg("--socketdir").arg(&cluster.directory);
+        succeeds(upgrade.args(["--username=postgres", "--jobs=2", "--no-sync"]));
         cluster.configure(&[]);
         cluster.launch();
         cluster
@@ -317,7 +331,8 @@ impl Cluster {
         );
     }
 
-    fn halt(&self, mode: &str) {
+    /// Stops the server: `fast` finishes cleanly, `immediate` is a crash.
+    pub fn halt(&self, mode: &str) {
         let mut command = self.server_program("pg_ctl");
         command
             .args(["stop", "--wait", "--silent", "--mode", mode, "--pgdata"])
@@ -423,6 +438,10 @@ pub fn load_csv(client: &mut Client, table: &str, file: &str) {
 fn programs() -> PathBuf {
     let pg_config = env::var_os("PGN_PG_CONFIG")
         .expect("PGN_PG_CONFIG must name the pg_config of a server with the extension installed");
+    programs_of(Path::new(&pg_config))
+}
+
+fn programs_of(pg_config: &Path) -> PathBuf {
     let output = succeeds(Command::new(pg_config).arg("--bindir"));
     PathBuf::from(String::from_utf8(output.stdout).expect("a path").trim_end())
 }
