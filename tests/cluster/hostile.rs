@@ -18,7 +18,8 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Map, Value, json};
 
-use crate::harness::{Cluster, backend_pid, peak_memory, reset_peak_memory, resident_memory};
+use crate::harness::{Cluster, backend_pid};
+use crate::process_memory::{peak_memory, reset_peak_memory, resident_memory};
 
 const MEGABYTE: u64 = 1024 * 1024;
 /// `neural.max_memory` while it lasts.

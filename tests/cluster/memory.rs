@@ -4,9 +4,8 @@ use postgres::Client;
 use postgres::error::SqlState;
 
 use crate::fixture::sha256;
-use crate::harness::{
-    Cluster, backend_pid, error_of, peak_memory, reset_peak_memory, resident_memory,
-};
+use crate::harness::{Cluster, backend_pid, error_of};
+use crate::process_memory::{peak_memory, reset_peak_memory, resident_memory};
 
 const MEGABYTE: u64 = 1024 * 1024;
 

@@ -10,10 +10,8 @@ use postgres::Client;
 use postgres::error::SqlState;
 
 use crate::fixture::{PREDICT, count, create_loans, train};
-use crate::harness::{
-    Cluster, backend_pid, cancel_after, error_of, peak_memory, reset_peak_memory, resident_memory,
-    wait_until,
-};
+use crate::harness::{Cluster, backend_pid, cancel_after, error_of, wait_until};
+use crate::process_memory::{peak_memory, reset_peak_memory, resident_memory};
 
 const PRELOADED: &str = "session_preload_libraries = 'pg_neural'";
 const MEGABYTE: u64 = 1024 * 1024;

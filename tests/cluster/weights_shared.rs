@@ -9,12 +9,11 @@ use std::thread;
 use postgres::Client;
 
 use crate::fixture::{count, create_loans, score, sha256, text};
-use crate::harness::{
-    Cluster, SUPERUSER, anonymous_memory, backend_pid, proportional_memory, wait_until,
-};
+use crate::harness::{Cluster, SUPERUSER, backend_pid, wait_until};
+use crate::process_memory::{anonymous_memory, proportional_memory};
 
 /// A model of two dense layers so wide, trained for an epoch.
-fn train_wide(client: &mut Client, model: &str, units: usize) {
+pub fn train_wide(client: &mut Client, model: &str, units: usize) {
     let sql = format!(
         "SET neural.max_memory = '1GB';
          SELECT neural.train('{model}', 'SELECT age, amount, purpose, bad FROM loan LIMIT 64',
@@ -36,7 +35,7 @@ fn start(units: usize) -> (Cluster, Client) {
 }
 
 /// The files through which the server's connections share models.
-fn files(cluster: &Cluster) -> Vec<PathBuf> {
+pub fn files(cluster: &Cluster) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(cluster.data().join("base/pgsql_tmp")) else {
         return Vec::new();
     };
@@ -50,7 +49,7 @@ fn files(cluster: &Cluster) -> Vec<PathBuf> {
 }
 
 /// Bytes of the cached models that are the connection's own, and that it shares.
-fn held(client: &mut Client) -> (i64, i64) {
+pub fn held(client: &mut Client) -> (i64, i64) {
     let sql = "SELECT sum(private_bytes)::bigint, sum(shared_bytes)::bigint
                FROM neural.model_cache_info()";
     let row = client.query_one(sql, &[]).expect("the cache");

@@ -1,6 +1,6 @@
 //! Which version a bare model name means, and which it meant before.
 
-use super::{AsTableOwner, LockedModel, execute, fetch};
+use super::{AsTableOwner, LockedModel, execute, fetch, ids};
 use crate::pg::error::{Report, Result};
 use crate::pg::role;
 
@@ -57,11 +57,13 @@ pub(crate) fn rollback(model: &str) -> Result<i32> {
 
 /// Makes a version the deployed one of its model.
 pub(super) fn record(owner: &AsTableOwner, model: i64, version: i64) -> Result<()> {
+    let id = ids::next(owner, ids::Table::Deployment)?;
     execute(
         owner,
-        "INSERT INTO _neural.deployment (model, version, deployed_by)
-         VALUES ($1, $2, $3::_neural.role)",
+        "INSERT INTO _neural.deployment (id, model, version, deployed_by)
+         VALUES ($1, $2, $3, $4::_neural.role)",
         &[
+            id.into(),
             model.into(),
             version.into(),
             role::argument(owner.invoker()),

@@ -6,6 +6,7 @@
 pub(crate) mod deployment;
 pub(crate) mod description;
 mod holding;
+mod ids;
 pub(crate) mod model;
 pub(crate) mod names;
 pub(crate) mod store;

@@ -5,7 +5,9 @@ use pgrx::{JsonB, Spi, pg_sys};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{AsTableOwner, Description, LockedModel, deployment, execute, fetch, holding, names};
+use super::{
+    AsTableOwner, Description, LockedModel, deployment, execute, fetch, holding, ids, names,
+};
 use crate::artifact::Pieces;
 use crate::memory;
 use crate::pg::access::{Right, invoker};
@@ -274,18 +276,20 @@ fn width_beside(known: &Value, given: &Value) -> Option<(usize, usize)> {
 fn create_model(owner: &AsTableOwner, new: &NewVersion<'_>) -> Result<i64> {
     names::check_free(owner, new.model)?;
     holding::hold(owner, owner.invoker())?;
-    let id = fetch(
+    let id = ids::next(owner, ids::Table::Model)?;
+    execute(
         owner,
-        "INSERT INTO _neural.model (name, owner, signature, positive_class)
-         VALUES ($1, $2::_neural.role, $3, $4) RETURNING id",
+        "INSERT INTO _neural.model (id, name, owner, signature, positive_class)
+         VALUES ($1, $2, $3::_neural.role, $4, $5)",
         &[
+            id.into(),
             new.model.into(),
             role::argument(owner.invoker()),
             json(&new.description.signature)?.into(),
             new.description.positive_class.as_deref().into(),
         ],
     )?;
-    id.ok_or_else(|| Report::internal("no model was made"))
+    Ok(id)
 }
 
 fn insert_version(
@@ -296,16 +300,17 @@ fn insert_version(
     sha256: &[u8],
 ) -> Result<i64> {
     let (description, training) = (&new.description, &new.training);
-    let id = fetch(
+    let id = ids::next(owner, ids::Table::Version)?;
+    execute(
         owner,
-        "INSERT INTO _neural.version (model, number, sha256, size_bytes, created_by,
+        "INSERT INTO _neural.version (id, model, number, sha256, size_bytes, created_by,
              extension_version, target, classes, features, architecture, parameters, query,
              options, seed, rows_trained, rows_validated, epochs, seconds, train_loss,
              validation_loss, metrics, products, claimed, seen, left_out, origins)
-         VALUES ($1, $2, $3, $4, $5::_neural.role, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
-             $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)
-         RETURNING id",
+         VALUES ($1, $2, $3, $4, $5, $6::_neural.role, $7, $8, $9, $10, $11, $12, $13, $14, $15,
+             $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27)",
         &[
+            id.into(),
             model.into(),
             number.into(),
             sha256.into(),
@@ -334,7 +339,7 @@ fn insert_version(
             optional_json(&training.origins)?.into(),
         ],
     )?;
-    id.ok_or_else(|| Report::internal("no version was stored"))
+    Ok(id)
 }
 
 fn insert_chunks(owner: &AsTableOwner, version: i64, artifact: &Pieces<'_>) -> Result<()> {
