@@ -1,5 +1,5 @@
-//! Encoding numbers to network inputs, feature by feature and as vectors:
-//! `cargo bench --no-default-features --bench encoding`.
+//! Encoding numbers to network inputs, feature by feature and as vectors, and the hash of what was
+//! encoded: `cargo bench --no-default-features --bench encoding`.
 
 use std::hint::black_box;
 
@@ -7,6 +7,8 @@ use pg_neural::features::{
     BitMask, Block, Column, Encoder, FitRows, MemoryRows, Numbers, Origin, Values, fit,
     parse_requests,
 };
+use pg_neural::nn::{Crew, Error, Loaded, RowSource};
+use pg_neural::training::data_hash;
 use serde_json::{Map, json};
 
 use timing::least;
@@ -53,7 +55,61 @@ fn time(mut task: impl FnMut()) -> f64 {
     seconds * 1e9 / ROWS as f64
 }
 
+/// Rows in memory.
+struct InMemory {
+    x: Vec<f32>,
+    y: Vec<f32>,
+}
+
+impl RowSource for InMemory {
+    fn rows(&self) -> usize {
+        self.y.len()
+    }
+
+    fn capacity(&self) -> usize {
+        usize::MAX
+    }
+
+    fn load<'a>(&'a mut self, index: &'a [u32]) -> Result<Loaded<'a>, Error> {
+        Ok(Loaded {
+            x: &self.x,
+            y: &self.y,
+            weight: None,
+            fold: None,
+            index,
+        })
+    }
+}
+
+/// Milliseconds to hash a million rows of so many inputs.
+fn hash_time(inputs: usize, threads: usize) -> f64 {
+    const ROWS: usize = 1_000_000;
+    let rows = |rows: usize| InMemory {
+        x: (0..rows * inputs).map(|i| (i % 777) as f32).collect(),
+        y: vec![0.0; rows],
+    };
+    let mut mask = BitMask::new(ROWS, true);
+    (0..ROWS).step_by(7).for_each(|row| mask.set(row, false));
+    let (mut trained, mut held_out) = (rows(mask.count()), rows(ROWS - mask.count()));
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    let pool = pool.expect("threads");
+    let [seconds] = least([&mut || {
+        let sides: [&mut dyn RowSource; 2] = [&mut trained, &mut held_out];
+        let hash = data_hash(&mask, sides, (inputs, 1), Crew::from(&pool), &mut || false);
+        black_box(hash.expect("a hash"));
+    }]);
+    seconds * 1e3
+}
+
 fn main() {
+    println!("ms to hash a million rows of so many inputs: with one thread, with two");
+    for inputs in [10, 20, 50] {
+        println!(
+            "{inputs:4} {:8.1} {:8.1}",
+            hash_time(inputs, 1),
+            hash_time(inputs, 2)
+        );
+    }
     println!("ns a row of so many features: one by one, as vectors, as vectors with NULLs");
     for scale in ["standard", "robust"] {
         for features in [4, 8, 20, 100] {

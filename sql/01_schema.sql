@@ -131,6 +131,13 @@ CREATE TABLE _neural.version (
     -- The columns of tables that the training query's columns are made from, which score_table does
     -- not write into: an array of what `src/pg/learnt_from.rs` keeps of each.
     origins jsonb,
+    -- Of the rows as the network saw them, `src/training/data_hash.rs`. Nothing of an import.
+    data_blake3 bytea,
+    -- The library that multiplied matrices, as it names itself.
+    blas text,
+    -- The number of the version whose signature was kept and whose weights, with warm_start or
+    -- add_features, were gone on from.
+    follows int,
     CONSTRAINT version_number_key UNIQUE (model, number)
 );
 CREATE INDEX version_sha256_index ON _neural.version (sha256);

@@ -42,6 +42,12 @@ CREATE FUNCTION neural.import_weights(
 COMMENT ON FUNCTION neural.import_weights IS
     'stores a network that was trained elsewhere, from the tensors of a safetensors file';
 
+CREATE FUNCTION neural.check(model text DEFAULT NULL)
+    RETURNS TABLE (model text, version int, problem text)
+    LANGUAGE c ROWS 10 AS 'MODULE_PATHNAME', 'check_wrapper';
+COMMENT ON FUNCTION neural.check IS
+    'the problems of one stored model, or of all that the caller manages; no row where all is well';
+
 -- The rights that the views go by: the same code that guards the functions.
 CREATE FUNCTION _neural.may_manage(owner _neural.role) RETURNS bool
     LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'may_manage_wrapper';
@@ -108,7 +114,10 @@ CREATE VIEW neural.model_versions WITH (security_barrier) AS
            v.sha256,
            v.extension_version,
            v.claimed,
-           v.left_out
+           v.left_out,
+           v.data_blake3,
+           v.blas,
+           v.follows
     FROM _neural.model m
     JOIN _neural.version v ON v.model = m.id
     WHERE _neural.may_use(m.id, m.owner);

@@ -21,3 +21,11 @@ CREATE FUNCTION neural.train(
     LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'train_wrapper';
 COMMENT ON FUNCTION neural.train IS
     'trains a network on the rows of a query and stores it as a new version of the model';
+
+CREATE FUNCTION neural.reproduce(model text, version int DEFAULT NULL)
+    RETURNS TABLE (
+        model text, version int, data_agrees boolean, weights_agree boolean, details jsonb
+    )
+    LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'reproduce_wrapper';
+COMMENT ON FUNCTION neural.reproduce IS
+    'trains a version again as it was trained, stores nothing, and tells whether rows and weights are the same';

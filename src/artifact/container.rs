@@ -21,7 +21,7 @@ use super::file_format::FileFormat;
 use crate::nn::{NAME, Never, Pace, Stop};
 
 /// Longest header: that of 1600 features of 100 long levels is a fifth of it.
-const MAX_HEADER: usize = 64 << 20;
+pub(super) const MAX_HEADER: usize = 64 << 20;
 /// Most dimensions of a tensor.
 const MAX_RANK: usize = 8;
 /// The header's entry that is not a tensor.
@@ -36,7 +36,8 @@ pub struct Tensor<'a> {
     pub dtype: Dtype,
     /// Its shape; empty for a scalar.
     pub shape: Vec<usize>,
-    /// Its elements, row-major and little-endian: exactly as many bytes as type and shape ask for.
+    /// Its elements, row-major and little-endian: exactly as many bytes as type and shape ask for, or
+    /// none where but the header was read.
     pub data: &'a [u8],
 }
 
@@ -139,7 +140,8 @@ impl<'a> TensorFile<'a> {
     /// As [`TensorFile::read`], and [`Error::Interrupted`].
     pub fn read_until(bytes: &'a [u8], stop: &dyn Stop) -> Result<TensorFile<'a>, Error> {
         let pace = Pace::new(stop);
-        let read = split(bytes).and_then(|(header, data)| TensorFile::parse(header, data, &pace));
+        let read =
+            split(bytes).and_then(|(header, data)| TensorFile::parse(header, data.into(), &pace));
         outcome(read, bytes, &pace)
     }
 
@@ -153,11 +155,30 @@ impl<'a> TensorFile<'a> {
         stop: &dyn Stop,
     ) -> Result<TensorFile<'a>, Error> {
         let pace = Pace::new(stop);
+        let read =
+            split(header).and_then(|(header, _)| TensorFile::parse(header, data.into(), &pace));
+        outcome(read, header, &pace)
+    }
+
+    /// The same of a header, with its length, behind which so many bytes follow that are not here.
+    ///
+    /// # Errors
+    /// As of [`TensorFile::read_until`].
+    pub fn read_header_until(
+        header: &[u8],
+        length: usize,
+        stop: &dyn Stop,
+    ) -> Result<TensorFile<'a>, Error> {
+        let pace = Pace::new(stop);
+        let data = Data {
+            bytes: None,
+            length,
+        };
         let read = split(header).and_then(|(header, _)| TensorFile::parse(header, data, &pace));
         outcome(read, header, &pace)
     }
 
-    fn parse(header: &[u8], data: &'a [u8], pace: &Pace<'_>) -> Result<TensorFile<'a>, Error> {
+    fn parse(header: &[u8], data: Data<'a>, pace: &Pace<'_>) -> Result<TensorFile<'a>, Error> {
         let mut json = serde_json::Deserializer::from_slice(header);
         let header = Entries { pace }
             .deserialize(&mut json)
@@ -177,7 +198,7 @@ impl<'a> TensorFile<'a> {
             }
             tensors.push(entry.locate(name, data, &mut next)?);
         }
-        if next != data.len() {
+        if next != data.length {
             return Err(Error::damaged(
                 "the file",
                 "it has bytes that belong to no tensor",
@@ -256,6 +277,23 @@ impl<'a> TensorFile<'a> {
     }
 }
 
+/// What follows a header.
+#[derive(Clone, Copy)]
+struct Data<'a> {
+    /// Nothing where it is elsewhere.
+    bytes: Option<&'a [u8]>,
+    length: usize,
+}
+
+impl<'a> From<&'a [u8]> for Data<'a> {
+    fn from(bytes: &'a [u8]) -> Data<'a> {
+        Data {
+            bytes: Some(bytes),
+            length: bytes.len(),
+        }
+    }
+}
+
 /// A file's header, and what follows it.
 fn split(bytes: &[u8]) -> Result<(&[u8], &[u8]), Error> {
     let (length, rest) = bytes
@@ -311,7 +349,7 @@ impl Entry {
     fn locate<'a>(
         self,
         name: String,
-        data: &'a [u8],
+        data: Data<'a>,
         next: &mut usize,
     ) -> Result<Tensor<'a>, Error> {
         let part = || format!("tensor \"{}\"", clip(&name));
@@ -326,10 +364,11 @@ impl Entry {
                 "it overlaps another tensor or leaves a gap",
             ));
         }
-        let Some(found) = data.get(start..end) else {
+        let length = end.checked_sub(start).filter(|_| end <= data.length);
+        let Some(length) = length else {
             return Err(Error::damaged(part(), "it is cut off"));
         };
-        if bytes != Some(found.len()) {
+        if bytes != Some(length) {
             return Err(Error::damaged(
                 part(),
                 "its size does not follow from its shape",
@@ -340,7 +379,10 @@ impl Entry {
             name,
             dtype: self.dtype,
             shape: self.shape.0,
-            data: found,
+            data: data
+                .bytes
+                .and_then(|bytes| bytes.get(start..end))
+                .unwrap_or_default(),
         })
     }
 }

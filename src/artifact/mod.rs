@@ -8,6 +8,7 @@
 mod container;
 mod error;
 mod file_format;
+mod in_passing;
 pub mod lineage;
 mod model;
 mod output_order;
@@ -16,6 +17,7 @@ pub mod shared;
 
 pub use container::{Pieces, Tensor, TensorFile, TensorSource};
 pub use error::Error;
+pub use in_passing::InPassing;
 pub use model::{FORMAT, METADATA_KEY, Model};
 pub use output_order::{in_order_of_classes, reorder};
 pub use prepared::Prepared;

@@ -228,6 +228,20 @@ impl Model {
         Model::read(file, header.len() + data.len(), false, stop)
     }
 
+    /// The same of a header alone, behind which so many bytes follow: all is checked but whether the
+    /// tensors' values are finite.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) fn check_header(
+        header: &[u8],
+        length: usize,
+        stop: &dyn Stop,
+    ) -> Result<(Model, Network), Error> {
+        let file = TensorFile::read_header_until(header, length, stop)?;
+        Model::read(file, header.len().saturating_add(length), false, stop)
+    }
+
     fn read(
         file: TensorFile<'_>,
         size: usize,

@@ -94,6 +94,11 @@ impl Report {
         self.sqlstate == PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY
     }
 
+    /// Whether something does not exist.
+    pub(crate) fn is_undefined(&self) -> bool {
+        self.sqlstate == PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT
+    }
+
     /// 53200: more than the system gives.
     pub(crate) fn refused(refused: Refused) -> Self {
         Self::out_of_memory(refused.to_string())

@@ -125,6 +125,11 @@ impl LearntFrom {
         serde_json::from_value(stored).unwrap_or_default()
     }
 
+    /// Whether that can be read.
+    pub(crate) fn is_readable(stored: &Value) -> bool {
+        Vec::<LearntFrom>::deserialize(stored).is_ok()
+    }
+
     /// Whether the two are of one column of a table, and for the same.
     fn is_same(&self, other: &LearntFrom) -> bool {
         let numbers = |of: &LearntFrom| (of.oid, of.number, of.part);

@@ -3,12 +3,14 @@
 #![expect(unsafe_code, reason = "PostgreSQL's functions and structures")]
 
 pub(crate) mod access;
+pub(crate) mod agreement;
 mod api;
 pub(crate) mod attempt;
 mod backtrace;
 pub(crate) mod cache;
 pub(crate) mod call;
 pub(crate) mod catalog;
+pub(crate) mod check;
 pub(crate) mod duration;
 pub(crate) mod element_type;
 pub(crate) mod encoding;
@@ -24,6 +26,7 @@ mod memory;
 pub(crate) mod own_table;
 pub(crate) mod reader;
 pub(crate) mod refused;
+pub(crate) mod restricted;
 pub(crate) mod role;
 pub(crate) mod rows;
 pub(crate) mod scan;

@@ -123,6 +123,11 @@ fn wait() {
     }
 }
 
+/// The files of all models, to be looked at.
+pub(super) fn all() -> SharedModels {
+    models(0)
+}
+
 /// Removes the files of these artifacts when the transaction commits.
 pub(super) fn remove_at_commit(artifacts: Vec<[u8; 32]>) {
     if artifacts.is_empty() {
@@ -130,7 +135,7 @@ pub(super) fn remove_at_commit(artifacts: Vec<[u8; 32]>) {
     }
     let artifacts = Rc::new(artifacts);
     register_xact_callback(PgXactCallbackEvent::Commit, move || {
-        let models = models(0);
+        let models = all();
         artifacts
             .iter()
             .for_each(|artifact| models.remove(artifact));

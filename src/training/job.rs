@@ -98,6 +98,8 @@ pub struct Outcome {
     pub rows_validated: usize,
     /// What is kept of the rows, so that a later version knows them again: [`SeenRows`] as bytes.
     pub seen: Vec<u8>,
+    /// What tells the examples, as the network saw them, from all others.
+    pub data_hash: [u8; 32],
     /// Seconds it took, reading the query not counted.
     pub seconds: f64,
 }

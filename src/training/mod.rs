@@ -8,6 +8,7 @@ mod call_order;
 mod check;
 mod choose_architecture;
 mod choose_target;
+mod data_hash;
 mod default_architecture;
 mod defaults;
 mod error;
@@ -35,6 +36,7 @@ mod split;
 mod train;
 
 pub use check::check;
+pub use data_hash::data_hash;
 pub(crate) use default_architecture::read_architecture;
 pub use default_architecture::{Reading, default_architecture};
 pub use defaults::Arguments;

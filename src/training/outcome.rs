@@ -78,6 +78,7 @@ impl JudgeStage<'_> {
             fit,
             network,
             trained,
+            data_hash,
             ..
         } = self.train;
         let Judged { metrics, scores } = self.judged;
@@ -114,6 +115,7 @@ impl JudgeStage<'_> {
             rows_trained,
             rows_validated,
             seen: fit.seen.to_bytes(),
+            data_hash,
             seconds: started.elapsed().as_secs_f64(),
         }
     }

@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 
 use super::build::BuildStage;
+use super::data_hash::data_hash;
 use super::error::Error;
 use super::fit::FitStage;
 use super::job::{Job, Observer, Watch};
@@ -20,6 +21,8 @@ pub(super) struct TrainStage<'a> {
     pub(super) trained: Trained,
     /// What turns the raw target into what was learnt.
     pub(super) labels: Labels,
+    /// The examples' [`data_hash`].
+    pub(super) data_hash: [u8; 32],
 }
 
 /// How the examples are there for the loop.
@@ -57,6 +60,13 @@ impl<'a> BuildStage<'a> {
         let mut train_side = source(job, &shared, &encoding, (mask, true), folds, room, observer)?;
         let mut validation_side =
             source(job, &shared, &encoding, (mask, false), None, room, observer)?;
+        let data_hash = data_hash(
+            mask,
+            [train_side.as_mut(), validation_side.as_mut()],
+            (encoding.width(), encoding.targets()),
+            job.crew,
+            &mut || observer.interrupted(),
+        )?;
         let is_validated = sides.rows_validated() > 0 && folds.is_none();
         let epochs = options.epochs;
         let trained = nn::train(
@@ -74,6 +84,7 @@ impl<'a> BuildStage<'a> {
             network,
             trained,
             labels,
+            data_hash,
         })
     }
 }

@@ -219,6 +219,10 @@ fn a_large_model_is_cancelled_while_trained_and_stored_and_loaded() {
     }
     let copy = "SELECT neural.import_model('copy', neural.export_model('wide'))";
     cancelled_anywhere(&mut client, "100 MB exported and imported", copy, 6);
+    let check = "SELECT * FROM neural.check('wide')";
+    cancelled_anywhere(&mut client, "100 MB checked", check, 4);
+    let again = "SELECT * FROM neural.reproduce('wide')";
+    cancelled_anywhere(&mut client, "100 MB trained again", again, 3);
 }
 
 #[test]

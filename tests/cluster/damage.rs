@@ -1,9 +1,11 @@
 //! Models that are not what they were, and bytes that never were one.
 
+use std::fs;
+
 use postgres::Client;
 use postgres::error::SqlState;
 
-use crate::fixture::{create_loans, score, train, training};
+use crate::fixture::{LOANS, count, create_loans, score, text, train, training};
 use crate::harness::{Cluster, error_of};
 
 /// Everything that reads the stored bytes of `risk`.
@@ -18,12 +20,19 @@ fn readers() -> Vec<String> {
     ]
 }
 
+/// Each reader is told that `risk` is damaged and what to do, and so is whoever looks for damage.
 fn is_damaged(cluster: &Cluster, what: &str, readers: &[String]) {
     for sql in readers {
-        let (code, message) = error_of(&mut cluster.superuser(), sql);
-        assert_eq!(code, SqlState::DATA_CORRUPTED, "{what}: {sql}: {message}");
+        let error = cluster.superuser().batch_execute(sql).expect_err(what);
+        let error = error.as_db_error().expect("an error of the server's");
+        let (code, message) = (error.code(), error.message());
+        assert_eq!(*code, SqlState::DATA_CORRUPTED, "{what}: {sql}: {message}");
         assert!(message.contains("\"risk\""), "{message}");
+        let hint = error.hint().unwrap_or_default();
+        assert!(hint.contains("Restore the tables"), "{message}: {hint}");
     }
+    let found = "SELECT count(*) FROM neural.check() WHERE model = 'risk' AND version = 1";
+    assert!(count(&mut cluster.superuser(), found) > 0, "{what}");
 }
 
 #[test]
@@ -34,7 +43,10 @@ fn a_damaged_model_is_an_error_and_never_a_wrong_answer() {
     train(&mut client, "risk", 1);
     let answer = score(&mut client, "risk");
     client
-        .batch_execute("CREATE TABLE spare AS SELECT * FROM _neural.chunk")
+        .batch_execute(
+            "CREATE TABLE spare AS SELECT * FROM _neural.chunk;
+             CREATE TABLE spare_version AS SELECT * FROM _neural.version",
+        )
         .unwrap();
     let middle = "overlay(bytes PLACING '\\xff' FROM length(bytes) / 2)";
     for (what, damage) in [
@@ -63,11 +75,43 @@ fn a_damaged_model_is_an_error_and_never_a_wrong_answer() {
             "a misplaced piece",
             "UPDATE _neural.chunk SET number = number + 1".into(),
         ),
+        (
+            "a number before the first",
+            "UPDATE _neural.chunk SET number = -1".into(),
+        ),
+        (
+            "another hash",
+            "UPDATE _neural.version SET sha256 = set_byte(sha256, 0, get_byte(sha256, 0) # 1)"
+                .into(),
+        ),
+        (
+            "half a hash",
+            "UPDATE _neural.version SET sha256 = substr(sha256, 1, 16)".into(),
+        ),
+        (
+            "a size too small",
+            "UPDATE _neural.version SET size_bytes = size_bytes - 1".into(),
+        ),
+        (
+            "a size too large",
+            "UPDATE _neural.version SET size_bytes = size_bytes + 1".into(),
+        ),
+        (
+            "no size",
+            "UPDATE _neural.version SET size_bytes = -1".into(),
+        ),
     ] {
         client.batch_execute(&damage).unwrap();
-        is_damaged(&cluster, what, &readers());
+        let mut readers = readers();
+        // By another hash nothing is found.
+        readers.retain(|sql| !what.contains("hash") || !sql.contains("pinned"));
+        is_damaged(&cluster, what, &readers);
         client
-            .batch_execute("TRUNCATE _neural.chunk; INSERT INTO _neural.chunk SELECT * FROM spare")
+            .batch_execute(
+                "TRUNCATE _neural.chunk; INSERT INTO _neural.chunk SELECT * FROM spare;
+                 UPDATE _neural.version v SET sha256 = s.sha256, size_bytes = s.size_bytes
+                 FROM spare_version s WHERE s.id = v.id",
+            )
             .unwrap();
         assert_eq!(score(&mut cluster.superuser(), "risk"), answer, "{what}");
     }
@@ -82,6 +126,225 @@ fn a_damaged_model_is_an_error_and_never_a_wrong_answer() {
     decoding.retain(|sql| !sql.contains("export_model"));
     is_damaged(&cluster, "nonsense", &decoding);
     assert!(!cluster.log().contains("terminated by signal"));
+}
+
+/// Of every byte of a version, one after the other: `neural.check` tells of it, and `export_model`,
+/// which reads the bytes each time, raises the error of damage. What remains is the version as it was.
+#[test]
+fn every_changed_byte_is_found() {
+    let cluster = Cluster::with_extension(&[]);
+    let mut client = cluster.superuser();
+    create_loans(&mut client, 200);
+    client
+        .batch_execute(&format!(
+            "SELECT neural.train('risk', '{LOANS}', 'bad', epochs => 1, seed => 1,
+                 architecture => '{{\"layers\": [{{\"type\": \"dense\", \"units\": 2}}]}}',
+                 options => '{{\"verbose\": false, \"members\": 1}}')"
+        ))
+        .unwrap();
+    let flipped = "
+        DO $$
+        DECLARE
+            whole CONSTANT bytea := (SELECT bytes FROM _neural.chunk);
+            bit int;
+        BEGIN
+            FOR place IN 0 .. length(whole) - 1 LOOP
+                bit := 1 << place % 8;
+                UPDATE _neural.chunk
+                SET bytes = set_byte(whole, place, get_byte(whole, place) # bit);
+                IF (SELECT count(*) FROM neural.check('risk')) <> 1 THEN
+                    RAISE 'byte % is not told of', place;
+                END IF;
+                IF place % 50 = 0 THEN
+                    BEGIN
+                        PERFORM neural.export_model('risk');
+                        RAISE 'byte % is not seen', place;
+                    EXCEPTION WHEN data_corrupted THEN
+                        NULL;
+                    END;
+                END IF;
+                IF place % 100 = 0 THEN
+                    COMMIT;
+                END IF;
+            END LOOP;
+            UPDATE _neural.chunk SET bytes = whole;
+        END $$";
+    client.batch_execute(flipped).unwrap();
+    assert_eq!(count(&mut client, "SELECT count(*) FROM neural.check()"), 0);
+    assert!(score(&mut cluster.superuser(), "risk").is_finite());
+}
+
+/// What is kept beside the model's bytes, and goes into answers or into what is stored: damage to it is
+/// an error, too, and never taken for nothing.
+#[test]
+fn damage_beside_the_bytes_is_an_error() {
+    let cluster = Cluster::with_extension(&[]);
+    let mut client = cluster.superuser();
+    create_loans(&mut client, 200);
+    train(&mut client, "risk", 1);
+    client
+        .batch_execute(
+            "ALTER TABLE loan ADD COLUMN score float8;
+             CREATE TABLE spare AS SELECT * FROM _neural.version",
+        )
+        .unwrap();
+    let warm = format!(
+        "SELECT neural.train('risk', '{LOANS}', 'bad', epochs => 1, options => '{{\"warm_start\": true}}')"
+    );
+    let receiver = "CALL neural.score_table('risk', 'loan', 'score')".to_owned();
+    for (what, damage, reader) in [
+        (
+            "seen cut off",
+            "seen = substr(seen, 1, length(seen) - 1)",
+            &warm,
+        ),
+        ("seen emptied", "seen = ''", &warm),
+        ("seen of another kind", "seen = set_byte(seen, 4, 0)", &warm),
+        ("origins lost their names", "origins = '[{}]'", &receiver),
+        ("origins of another kind", "origins = '7'", &receiver),
+    ] {
+        let damage = format!("UPDATE _neural.version SET {damage}");
+        client.batch_execute(&damage).unwrap();
+        is_damaged(&cluster, what, std::slice::from_ref(reader));
+        client
+            .batch_execute(
+                "UPDATE _neural.version v SET seen = s.seen, origins = s.origins
+                 FROM spare s WHERE s.id = v.id",
+            )
+            .unwrap();
+        assert_eq!(count(&mut client, "SELECT count(*) FROM neural.check()"), 0);
+    }
+    client
+        .batch_execute("UPDATE _neural.model SET origins = '{}'")
+        .unwrap();
+    let (code, message) = error_of(&mut client, &receiver);
+    assert_eq!(code, SqlState::DATA_CORRUPTED, "{message}");
+    client
+        .batch_execute("UPDATE _neural.model SET origins = NULL")
+        .unwrap();
+    for sql in [&receiver, &warm] {
+        client.batch_execute(sql).unwrap();
+    }
+}
+
+/// A model of several pieces: any of them lost, in another's place, or another version's.
+#[test]
+fn pieces_of_a_large_model_are_told_apart() {
+    let primary = Cluster::with_extension(&[]);
+    let mut client = primary.superuser();
+    create_loans(&mut client, 64);
+    for seed in [1, 2] {
+        client
+            .batch_execute(&format!(
+                "SELECT neural.train('risk', '{LOANS}', 'bad', epochs => 1, validation => 0,
+                     seed => {seed}, options => '{{\"verbose\": false, \"members\": 1}}',
+                     architecture => '{{\"layers\": [{{\"type\": \"dense\", \"units\": 800}},
+                                                    {{\"type\": \"dense\", \"units\": 800}}]}}')"
+            ))
+            .unwrap();
+    }
+    let pieces =
+        "SELECT count(*) FROM _neural.chunk WHERE version = (SELECT min(id) FROM _neural.version)";
+    assert!(count(&mut client, pieces) >= 3);
+    let answers = (score(&mut client, "risk@1"), score(&mut client, "risk@2"));
+    client
+        .batch_execute("CREATE TABLE spare AS SELECT * FROM _neural.chunk")
+        .unwrap();
+    let first = "version = (SELECT min(id) FROM _neural.version)";
+    for (what, damage) in [
+        (
+            "the first lost",
+            format!("DELETE FROM _neural.chunk WHERE {first} AND number = 0"),
+        ),
+        (
+            "one between lost",
+            format!("DELETE FROM _neural.chunk WHERE {first} AND number = 1"),
+        ),
+        (
+            "the last lost",
+            format!(
+                "DELETE FROM _neural.chunk WHERE {first}
+                 AND number = (SELECT max(number) FROM _neural.chunk WHERE {first})"
+            ),
+        ),
+        (
+            "two in each other's place",
+            format!(
+                "UPDATE _neural.chunk c SET bytes = s.bytes FROM spare s
+                 WHERE c.{first} AND s.{first} AND c.number < 2 AND s.number = 1 - c.number"
+            ),
+        ),
+        (
+            "one of another version",
+            format!(
+                "UPDATE _neural.chunk c SET bytes = s.bytes FROM spare s
+                 WHERE c.{first} AND NOT s.{first} AND c.number = 1 AND s.number = 1"
+            ),
+        ),
+    ] {
+        client.batch_execute(&damage).unwrap();
+        // The files that connections share are of the versions as they were.
+        let unshared = "SET neural.shared_models = 0;";
+        let readers = [
+            format!("{unshared} SELECT neural.predict('risk@1', 35, 1200, 'car')"),
+            "SELECT neural.export_model('risk@1')".to_owned(),
+        ];
+        is_damaged(&primary, what, &readers);
+        let others = "SELECT count(*) FROM neural.check() WHERE version IS DISTINCT FROM 1";
+        assert_eq!(count(&mut client, others), 0, "{what}");
+        client
+            .batch_execute("TRUNCATE _neural.chunk; INSERT INTO _neural.chunk SELECT * FROM spare")
+            .unwrap();
+    }
+    let mut other = primary.superuser();
+    assert_eq!(
+        (score(&mut other, "risk@1"), score(&mut other, "risk@2")),
+        answers
+    );
+
+    // A file that connections share: whichever byte of it is changed.
+    let shared = text(
+        &mut other,
+        "SELECT shared_file FROM neural.model_cache_info() WHERE version = 1",
+    );
+    let path = primary.data().join(shared);
+    let whole = fs::read(&path).unwrap();
+    assert_eq!(count(&mut client, "SELECT count(*) FROM neural.check()"), 0);
+    for place in [0, 20, 50, 130, 140, 5000, whole.len() / 2, whole.len() - 1] {
+        let mut bytes = whole.clone();
+        bytes[place] ^= 4;
+        fs::write(&path, &bytes).unwrap();
+        for sql in ["neural.check()", "neural.check('risk')"] {
+            let problem = text(&mut client, &format!("SELECT problem FROM {sql}"));
+            assert!(
+                problem.contains("pgsql_tmp_neural"),
+                "byte {place}: {problem}"
+            );
+        }
+    }
+    fs::write(&path, &whole[..whole.len() / 3]).unwrap();
+    assert_eq!(count(&mut client, "SELECT count(*) FROM neural.check()"), 1);
+    // Whoever needs it makes it anew.
+    assert_eq!(score(&mut primary.superuser(), "risk@1"), answers.0);
+    assert_eq!(count(&mut client, "SELECT count(*) FROM neural.check()"), 0);
+
+    // A standby looks for itself, at what came by replication.
+    client
+        .batch_execute("DELETE FROM _neural.chunk WHERE number = 1; INSERT INTO _neural.chunk VALUES (-1, 0, '')")
+        .unwrap();
+    let standby = primary.standby();
+    primary.wait_for(&standby);
+    let found =
+        "SELECT string_agg(concat_ws(' ', model, version, problem), ', ') FROM neural.check()";
+    let there = text(&mut standby.superuser(), found);
+    assert_eq!(there, text(&mut client, found));
+    assert!(
+        there.contains("risk 2 piece 1 of its bytes is missing"),
+        "{there}"
+    );
+    let again = "SELECT data_agrees AND weights_agree FROM neural.reproduce('risk', 2)";
+    let (code, message) = error_of(&mut standby.superuser(), again);
+    assert_eq!(code, SqlState::DATA_CORRUPTED, "{message}");
 }
 
 /// Tries to import bytes, and returns the SQLSTATE of the refusal.

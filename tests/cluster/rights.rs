@@ -38,6 +38,7 @@ fn manages() -> Vec<String> {
         "SELECT neural.deploy('risk', 1)".into(),
         "SELECT neural.deploy('risk', 1), neural.rollback('risk')".into(),
         "SELECT neural.export_model('risk')".into(),
+        "SELECT neural.check('risk')".into(),
         "SELECT neural.rename_model('risk', 'other')".into(),
         "SELECT neural.grant_model('risk', 'stranger')".into(),
         "SELECT neural.revoke_model('risk', 'grantee')".into(),

@@ -477,6 +477,7 @@ fn bits_depend_on_neither_memory_nor_threads() {
         assert_eq!(outcome.metrics, expected.metrics, "{threads} threads");
         let scores = |outcome: &Outcome| outcome.model.scores.clone();
         assert_eq!(scores(&outcome), scores(&expected), "{threads} threads");
+        assert_eq!(outcome.data_hash, expected.data_hash, "{threads} threads");
     }
     // The least memory that is enough holds a part of the rows only.
     let mut memory = 16 << 10;
@@ -495,11 +496,52 @@ fn bits_depend_on_neither_memory_nor_threads() {
     assert!(reads > 2 * in_memory.reads, "{reads} {}", in_memory.reads);
     assert_eq!(bits(&read), bits(&expected));
     assert_eq!(read.metrics, expected.metrics);
+    assert_eq!(read.data_hash, expected.data_hash);
     let losses = |outcome: &Outcome| -> Vec<(f64, Option<f64>)> {
         let loss = |epoch: &EpochReport| (epoch.train_loss, epoch.validation_loss);
         outcome.history.iter().map(loss).collect()
     };
     assert_eq!(losses(&read), losses(&expected));
+}
+
+#[test]
+fn the_hash_of_the_data_is_that_of_what_the_network_sees() {
+    let hash = |query: &Query, change: &dyn Fn(&mut Training)| {
+        let mut training = Training::of("bad");
+        training.arguments.epochs = Some(1);
+        change(&mut training);
+        training.run(query).unwrap().data_hash
+    };
+    let query = risk(300);
+    let expected = hash(&query, &|_| ());
+    // How it is trained is no matter of the data; which rows are held out is.
+    assert_eq!(hash(&query, &|t| t.arguments.epochs = Some(2)), expected);
+    assert_eq!(
+        hash(&query, &|t| t.arguments.batch_size = Some(7)),
+        expected
+    );
+    assert_ne!(hash(&query, &|t| t.arguments.seed = 4), expected);
+    assert_ne!(
+        hash(&query, &|t| t.arguments.validation = Some(0.5)),
+        expected
+    );
+    assert_ne!(
+        hash(&query, &|t| t.options = json!({"members": 2})),
+        expected
+    );
+    // A value, a target and the order count.
+    let changed = |change: &dyn Fn(&mut Vec<f64>)| {
+        let mut query = query.clone();
+        let numbers = query.cells.iter_mut().find_map(|cells| match cells {
+            Cells::Numbers(numbers) => Some(numbers),
+            _ => None,
+        });
+        change(numbers.unwrap());
+        hash(&query, &|t| t.arguments.validation = Some(0.0))
+    };
+    let all = changed(&|_| ());
+    assert_ne!(changed(&|numbers| numbers[17] += 1.0), all);
+    assert_ne!(changed(&|numbers| numbers.swap(3, 4)), all);
 }
 
 #[test]

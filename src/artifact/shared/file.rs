@@ -212,6 +212,27 @@ pub fn open(file: &File, artifact: &[u8; 32], stop: &dyn Stop) -> io::Result<Fou
     })
 }
 
+/// Looks at every byte of the file of the artifact with that hash, and says what is wrong.
+///
+/// # Errors
+/// What the system says.
+pub fn check(file: &File, artifact: &[u8; 32], stop: &dyn Stop) -> io::Result<Option<String>> {
+    // SAFETY: as in `open`.
+    let map = unsafe { Mmap::map(file)? };
+    let header = match Header::read(&map) {
+        Ok(header) if header.artifact == *artifact => header,
+        Ok(_) => return Ok(Some("it is another model's".into())),
+        Err(why) => return Ok(Some(why.into())),
+    };
+    match checksum_of(&map[header.weights], stop) {
+        None => Err(io::ErrorKind::Interrupted.into()),
+        Some(checksum) if checksum != header.checksum => {
+            Ok(Some("its weights have changed".into()))
+        }
+        Some(_) => Ok(None),
+    }
+}
+
 /// None if it is to stop.
 fn checksum_of(weights: &[u8], stop: &dyn Stop) -> Option<[u8; 32]> {
     let mut checksum = Checksum::default();

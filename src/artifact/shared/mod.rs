@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::{Error, Model, Prepared};
-use crate::hex::hex;
+use crate::hex::{from_hex, hex};
 use crate::memory::Refused;
 use crate::nn::{PACKING_VERSION, Stop};
 use file::Found;
@@ -173,6 +173,51 @@ impl SharedModels {
             trouble.push(told);
         }
         Ok(None)
+    }
+
+    /// The finished files of this release, by the hashes of their artifacts.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn files(&self) -> io::Result<Vec<[u8; 32]>> {
+        let entries = match fs::read_dir(&self.directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            let name = entry?.file_name();
+            let name = name
+                .to_str()
+                .and_then(|name| name.strip_prefix(&self.prefix));
+            let digits = name.and_then(|name| name.get(..64));
+            let artifact = digits.and_then(from_hex);
+            found.extend(artifact.filter(|artifact| {
+                self.path(artifact)
+                    .file_name()
+                    .and_then(|name| name.to_str())
+                    == name.map(|name| format!("{}{name}", self.prefix)).as_deref()
+            }));
+        }
+        Ok(found)
+    }
+
+    /// Looks at every byte of an artifact's file, and says what is wrong with it; nothing where it
+    /// is as it was made, or there is none.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn check(&self, artifact: &[u8; 32]) -> io::Result<Option<String>> {
+        let opened = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW)
+            .open(self.path(artifact));
+        match opened {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+            Ok(file) if !file.metadata()?.is_file() => Ok(Some("it is no file".into())),
+            Ok(file) => file::check(&file, artifact, self.stop),
+        }
     }
 
     /// Removes an artifact's file, if there is one. Whoever has mapped it keeps what was there.

@@ -16,7 +16,7 @@
 //! Debian's serial variant of the library shares the threaded one's name and is not safe to call
 //! from two threads at once; which of them was loaded shows only at run time.
 
-use std::ffi::{CStr, OsStr, c_int, c_void};
+use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
 use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf, absolute};
@@ -50,6 +50,7 @@ const BUFFER: usize = (128 << 20) + (1 << 20);
 pub struct Blas {
     table: &'static Table,
     is_thread_safe: bool,
+    name: String,
     buffers: Option<Buffers>,
     /// Threads that have had a buffer at once.
     had: Mutex<usize>,
@@ -120,6 +121,7 @@ fn open() -> Result<Blas, Error> {
         Blas {
             table: &*table,
             is_thread_safe: parallel != 0,
+            name: name(&library, parallel),
             buffers: library
                 .get(b"blas_memory_alloc\0")
                 .and_then(|take| {
@@ -133,6 +135,29 @@ fn open() -> Result<Blas, Error> {
     // Never closed.
     std::mem::forget(library);
     Ok(blas)
+}
+
+/// The library's name, version, kernel and kind of threads, as far as it tells them.
+fn name(library: &Library, parallel: c_int) -> String {
+    let told = |symbol: &[u8]| {
+        // SAFETY: OpenBLAS's, with the signatures in its cblas.h: each gives a constant C string.
+        unsafe {
+            let text = library.get::<unsafe extern "C" fn() -> *const c_char>(symbol);
+            let text = text.ok()?();
+            (!text.is_null()).then(|| CStr::from_ptr(text).to_string_lossy().into_owned())
+        }
+    };
+    // "OpenBLAS 0.3.21 NO_LAPACKE DYNAMIC_ARCH …"
+    let config = told(b"openblas_get_config\0").unwrap_or_default();
+    let version = config.split_whitespace().take(2).map(str::to_owned);
+    let threads = match parallel {
+        0 => "serial",
+        1 => "pthreads",
+        _ => "openmp",
+    };
+    let parts = version.chain(told(b"openblas_get_corename\0"));
+    let parts: Vec<String> = parts.chain([threads.to_owned()]).collect();
+    parts.join(" ")
 }
 
 /// The library's path: in the directory of the file that this code was loaded from.
@@ -180,6 +205,12 @@ fn missing(message: String) -> Error {
 }
 
 impl Blas {
+    /// What it is, such as `OpenBLAS 0.3.21 Haswell pthreads`: other libraries, and other kernels of
+    /// one, give products with other bits.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// How many threads may call it at once.
     pub fn threads(&self) -> usize {
         if self.is_thread_safe { usize::MAX } else { 1 }

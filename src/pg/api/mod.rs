@@ -28,6 +28,7 @@ macro_rules! raw_function {
 mod aggregates;
 mod architectures;
 pub(super) mod calling;
+mod check;
 mod cost;
 mod create_function;
 mod document;

@@ -24,7 +24,7 @@ use table_owner::AsTableOwner;
 
 pub(crate) use description::Description;
 pub(crate) use store::{
-    Epoch, NewVersion, Training, copy_history, existing, is_claimed, recorded, store_version,
+    Epoch, NewVersion, Training, copy_history, existing, hash, is_claimed, recorded, store_version,
 };
 pub(crate) use users::keep_version;
 

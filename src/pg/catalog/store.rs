@@ -52,6 +52,12 @@ pub(crate) struct Training {
     pub(crate) seen: Option<Vec<u8>>,
     /// The columns of tables that the query's columns are made from.
     pub(crate) origins: Option<Value>,
+    /// The hash of the rows as the network saw them.
+    pub(crate) data_hash: Option<Vec<u8>>,
+    /// The library that multiplied matrices.
+    pub(crate) blas: Option<String>,
+    /// The number of the version that it followed.
+    pub(crate) follows: Option<i32>,
 }
 
 /// A row of `neural.training_history`.
@@ -138,7 +144,7 @@ pub(crate) fn recorded(version: &Resolved) -> Result<Training> {
     Spi::connect(|client| {
         let rows = client.select(
             "SELECT query, options, seed, rows_trained, rows_validated, epochs, seconds, train_loss,
-                 validation_loss, metrics, claimed, seen, origins
+                 validation_loss, metrics, claimed, seen, origins, data_blake3, blas, follows
              FROM _neural.version WHERE id = $1",
             Some(1),
             &[version.version_id.into()],
@@ -161,6 +167,9 @@ pub(crate) fn recorded(version: &Resolved) -> Result<Training> {
             claimed: row.get(11)?.unwrap_or_default(),
             seen: row.get(12)?,
             origins: row.get::<JsonB>(13)?.map(|json| json.0),
+            data_hash: row.get(14)?,
+            blas: row.get(15)?,
+            follows: row.get(16)?,
         })
     })
 }
@@ -185,7 +194,8 @@ pub(crate) fn copy_history(from: i64, to: i64) -> Result<()> {
     Ok(())
 }
 
-fn hash(artifact: &Pieces<'_>) -> [u8; 32] {
+/// The hash that a version with these bytes is known by.
+pub(crate) fn hash(artifact: &Pieces<'_>) -> [u8; 32] {
     let mut hash = Sha256::new();
     for piece in artifact.iter().flat_map(|piece| piece.chunks(CHUNK)) {
         interrupt::check();
@@ -306,9 +316,10 @@ fn insert_version(
         "INSERT INTO _neural.version (id, model, number, sha256, size_bytes, created_by,
              extension_version, target, classes, features, architecture, parameters, query,
              options, seed, rows_trained, rows_validated, epochs, seconds, train_loss,
-             validation_loss, metrics, products, claimed, seen, left_out, origins)
+             validation_loss, metrics, products, claimed, seen, left_out, origins, data_blake3, blas,
+             follows)
          VALUES ($1, $2, $3, $4, $5, $6::_neural.role, $7, $8, $9, $10, $11, $12, $13, $14, $15,
-             $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27)",
+             $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30)",
         &[
             id.into(),
             model.into(),
@@ -337,6 +348,9 @@ fn insert_version(
             training.seen.as_deref().into(),
             json(&description.left_out)?.into(),
             optional_json(&training.origins)?.into(),
+            training.data_hash.as_deref().into(),
+            training.blas.as_deref().into(),
+            training.follows.into(),
         ],
     )?;
     Ok(id)

@@ -1,7 +1,9 @@
 //! Rows of `_neural.version`.
 
-use pgrx::JsonB;
+use pgrx::{JsonB, pg_sys};
+use serde_json::Value;
 
+use super::model::model_by_id;
 use super::resolved::Resolved;
 use crate::pg::access::Right;
 use crate::pg::error::{Report, Result};
@@ -22,12 +24,14 @@ pub(super) struct VersionRow {
 
 impl VersionRow {
     pub(super) fn read(row: &Row<'_>) -> Result<Self> {
-        let number = row.get(columns::NUMBER)?;
+        let number: i32 = row.get(columns::NUMBER)?;
         let sha256 = row.with_bytes(columns::SHA256, |bytes| <[u8; 32]>::try_from(bytes))?;
         let size = usize::try_from(row.get::<i64>(columns::SIZE_BYTES)?);
         let (Ok(sha256), Ok(size)) = (sha256, size) else {
+            let model = model_by_id(row.get(columns::MODEL)?)?.map(|model| model.name);
             return Err(Report::damaged(format!(
-                "the record of version {number} is damaged"
+                "the record of version {number} of model \"{}\" is damaged",
+                model.unwrap_or_default()
             )));
         };
         // Rows of a database that had no such column: each weight is multiplied at least once.
@@ -93,21 +97,83 @@ pub(crate) fn seen(resolved: &Resolved) -> Result<Option<Vec<u8>>> {
         .and_then(|row| row.optional::<Vec<u8>>(columns::SEEN)))
 }
 
+/// What is recorded of how a version was trained, and of what came of it.
+pub(crate) struct TrainingRecord {
+    pub(crate) created_by: pg_sys::Oid,
+    /// Whether all else is what a file from outside says.
+    pub(crate) claimed: bool,
+    pub(crate) query: Option<String>,
+    pub(crate) target: Option<String>,
+    pub(crate) options: Option<Value>,
+    pub(crate) seed: Option<i64>,
+    pub(crate) data_hash: Option<Vec<u8>>,
+    /// The number of the version that it followed.
+    pub(crate) follows: Option<i32>,
+    pub(crate) rows_trained: Option<i64>,
+    pub(crate) rows_validated: Option<i64>,
+    pub(crate) epochs: Option<i32>,
+    pub(crate) train_loss: Option<f64>,
+    pub(crate) validation_loss: Option<f64>,
+    pub(crate) metrics: Option<Value>,
+    pub(crate) extension_version: Option<String>,
+    pub(crate) blas: Option<String>,
+}
+
+/// How a version was trained; nothing where it is gone.
+pub(crate) fn training_record(resolved: &Resolved) -> Result<Option<TrainingRecord>> {
+    let table = Table::open(c"version")?;
+    let key = Key::int8(columns::ID, resolved.version_id);
+    let mut scan = table.scan(c"version_pkey", &[key])?;
+    let Some(row) = scan.next() else {
+        return Ok(None);
+    };
+    let json = |column| row.optional::<JsonB>(column).map(|JsonB(value)| value);
+    Ok(Some(TrainingRecord {
+        created_by: row.get(columns::CREATED_BY)?,
+        claimed: row.get(columns::CLAIMED)?,
+        query: row.optional(columns::QUERY),
+        target: row.optional(columns::TARGET),
+        options: json(columns::OPTIONS),
+        seed: row.optional(columns::SEED),
+        data_hash: row.optional(columns::DATA_BLAKE3),
+        follows: row.optional(columns::FOLLOWS),
+        rows_trained: row.optional(columns::ROWS_TRAINED),
+        rows_validated: row.optional(columns::ROWS_VALIDATED),
+        epochs: row.optional(columns::EPOCHS),
+        train_loss: row.optional(columns::TRAIN_LOSS),
+        validation_loss: row.optional(columns::VALIDATION_LOSS),
+        metrics: json(columns::METRICS),
+        extension_version: row.optional(columns::EXTENSION_VERSION),
+        blas: row.optional(columns::BLAS),
+    }))
+}
+
 /// The columns of tables that the versions of a model were trained from, those included that were
 /// dropped.
 pub(crate) fn learnt_from(resolved: &Resolved) -> Result<Vec<LearntFrom>> {
     let mut found = Vec::new();
     let mut add = |origins: Option<JsonB>| {
-        found.extend(origins.map_or_else(Vec::new, |JsonB(origins)| LearntFrom::all_from(origins)));
+        let Some(JsonB(origins)) = origins else {
+            return Ok(());
+        };
+        // Taken for nothing, it would let a table's column be written over that was learnt from.
+        if !LearntFrom::is_readable(&origins) {
+            return Err(Report::damaged(format!(
+                "what model \"{}\" keeps of where it was trained from is damaged",
+                resolved.model
+            )));
+        }
+        found.extend(LearntFrom::all_from(origins));
+        Ok(())
     };
     let table = Table::open(c"model")?;
     let mut scan = table.scan(c"model_pkey", &[Key::int8(model::ID, resolved.model_id)])?;
-    add(scan.next().and_then(|row| row.optional(model::ORIGINS)));
+    add(scan.next().and_then(|row| row.optional(model::ORIGINS)))?;
     let table = Table::open(c"version")?;
     let keys = [Key::int8(columns::MODEL, resolved.model_id)];
     let mut scan = table.scan(c"version_number_key", &keys)?;
     while let Some(row) = scan.next() {
-        add(row.optional(columns::ORIGINS));
+        add(row.optional(columns::ORIGINS))?;
     }
     Ok(found)
 }

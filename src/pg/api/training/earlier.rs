@@ -10,6 +10,8 @@ use crate::training::{Options, SeenRows};
 pub(super) struct Earlier {
     /// The deployed version or, where none is, the newest, which tells the signature as well.
     pub(super) model: Option<Model>,
+    /// Its number.
+    pub(super) number: Option<i32>,
     /// The id of the deployed version.
     pub(super) deployed: Option<i64>,
     /// The rows that it was trained with, if it is gone on from and tells them.
@@ -26,21 +28,16 @@ impl Earlier {
         let deployed = existing.as_ref().and_then(|existing| existing.deployed);
         let mut earlier = Earlier {
             model: None,
+            number: None,
             deployed,
             seen: None,
         };
         match existing.and_then(|existing| existing.latest) {
-            Some(_) if deployed.is_some() => {
-                let resolved = reader::resolve(model)?;
-                earlier.model = Some(stored_model(&resolved)?);
-                if options.goes_on() {
-                    let seen = reader::seen(&resolved)?;
-                    earlier.seen = seen.and_then(|bytes| SeenRows::from_bytes(&bytes));
-                }
-            }
+            Some(_) if deployed.is_some() => earlier.follow(&reader::resolve(model)?, options)?,
             Some(latest) => {
                 let resolved = reader::resolve(&format!("{model}@{latest}"))?;
                 earlier.model = Some(stored_model(&resolved)?);
+                earlier.number = Some(resolved.number);
             }
             None => {}
         }
@@ -52,10 +49,46 @@ impl Earlier {
         }
         Ok(earlier)
     }
+
+    /// Before a version: another one of its model, or nothing.
+    ///
+    /// # Errors
+    /// It is damaged.
+    pub(super) fn before(version: Option<&Resolved>, options: &Options) -> Result<Earlier> {
+        let mut earlier = Earlier {
+            model: None,
+            number: None,
+            deployed: None,
+            seen: None,
+        };
+        if let Some(version) = version {
+            earlier.follow(version, options)?;
+        }
+        Ok(earlier)
+    }
+
+    /// The version is the one that is followed, and gone on from if the options say so.
+    fn follow(&mut self, version: &Resolved, options: &Options) -> Result<()> {
+        self.model = Some(stored_model(version)?);
+        self.number = Some(version.number);
+        if options.goes_on()
+            && let Some(bytes) = reader::seen(version)?
+        {
+            // Taken for nothing, it would let rows that were trained on be held out.
+            let seen = SeenRows::from_bytes(&bytes).ok_or_else(|| {
+                Report::damaged(format!(
+                    "what version {} of model \"{}\" keeps of its rows is damaged",
+                    version.number, version.model
+                ))
+            })?;
+            self.seen = Some(seen);
+        }
+        Ok(())
+    }
 }
 
 /// A version of a model, as it was stored.
-fn stored_model(resolved: &Resolved) -> Result<Model> {
+pub(super) fn stored_model(resolved: &Resolved) -> Result<Model> {
     Model::from_bytes(&reader::load(resolved)?)
         .map_err(|error| Report::stored(resolved.label(), error))
 }

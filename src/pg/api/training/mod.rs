@@ -4,6 +4,7 @@ mod console;
 mod earlier;
 mod order;
 mod query;
+mod reproduce;
 mod store;
 
 use std::time::Instant;
@@ -21,7 +22,7 @@ use crate::features::Task;
 use crate::memory;
 use crate::nn::{Crew, blas};
 use crate::pg::error::{OrRaise, Result};
-use crate::pg::rows::with_query;
+use crate::pg::rows::{Source, with_query};
 use crate::pg::{interrupt, settings, spelling, threads};
 use crate::training::{Arguments, Job, Options, Outcome, check, run};
 
@@ -105,9 +106,35 @@ fn train_and_store(order: &Order<'_>) -> Result<(i32, Outcome, f64)> {
     // SAFETY: returns or raises an error, with a command's name that is static.
     unsafe { pg_sys::PreventCommandIfReadOnly(c"neural.train()".as_ptr()) };
     let started = Instant::now();
-    let mut options = Options::parse(&order.options_json)?;
+    let options = Options::parse(&order.options_json)?;
     // Rights and name come before any work.
     let earlier = Earlier::of(order.model, &options)?;
+    let Trained {
+        outcome,
+        options,
+        sources,
+    } = train_on(order, &earlier, options, |read| read())?;
+    let seconds = started.elapsed().as_secs_f64();
+    let number = store(order, &options, &earlier, &outcome, &sources, seconds)?;
+    Ok((number, outcome, seconds))
+}
+
+/// What came of a training, before it is stored.
+struct Trained {
+    outcome: Outcome,
+    /// The options as given, and what follows for them from the target's type.
+    options: Options,
+    /// The columns that each of the query's comes from.
+    sources: Vec<(String, Vec<Source>)>,
+}
+
+/// Trains as ordered, after the version before. `reading` is given what runs the query, and runs it.
+fn train_on(
+    order: &Order<'_>,
+    earlier: &Earlier,
+    mut options: Options,
+    reading: impl FnOnce(&mut dyn FnMut() -> Result<Rows>) -> Result<Rows>,
+) -> Result<Trained> {
     let previous = earlier.model.as_ref();
     // Later versions keep the first one's task, whatever their rows look like.
     let task = match order.task {
@@ -128,8 +155,10 @@ fn train_and_store(order: &Order<'_>) -> Result<(i32, Outcome, f64)> {
         plan,
         mut table,
         sources,
-    } = with_query(order.query, |query| {
-        Rows::read(query, order, task, &mut options, previous, memory, &pool)
+    } = reading(&mut || {
+        with_query(order.query, |query| {
+            Rows::read(query, order, task, &mut options, previous, memory, &pool)
+        })
     })?;
     let job = Job {
         task,
@@ -154,8 +183,9 @@ fn train_and_store(order: &Order<'_>) -> Result<(i32, Outcome, f64)> {
     drop(pool);
     // What stopped the loop is PostgreSQL's to report: a cancel, a timeout or a termination.
     interrupt::check();
-    let outcome = outcome?;
-    let seconds = started.elapsed().as_secs_f64();
-    let number = store(order, &options, &earlier, &outcome, &sources, seconds)?;
-    Ok((number, outcome, seconds))
+    Ok(Trained {
+        outcome: outcome?,
+        options,
+        sources,
+    })
 }

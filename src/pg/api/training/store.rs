@@ -3,7 +3,7 @@
 use super::earlier::Earlier;
 use super::order::Order;
 use crate::artifact::Model;
-use crate::nn::EpochReport;
+use crate::nn::{EpochReport, blas};
 use crate::pg::api::create_function;
 use crate::pg::catalog::{self, Description, Epoch, NewVersion, Training};
 use crate::pg::error::{Report, Result};
@@ -52,6 +52,9 @@ pub(super) fn store(
                 claimed: false,
                 seen: Some(outcome.seen.clone()),
                 origins: Some(learnt_from::record(&outcome.model, options, sources)),
+                data_hash: Some(outcome.data_hash.to_vec()),
+                blas: Some(blas::load()?.name().to_owned()),
+                follows: earlier.number,
             },
             history: &outcome.history.iter().map(history_row).collect::<Vec<_>>(),
             adds_features: options.add_features.is_some(),

@@ -1,0 +1,62 @@
+//! What is wrong with stored models: all of it, where whoever uses one is told of the first thing.
+//!
+//! Like the reader, this goes by direct scans under one snapshot, on a standby as well, and changes
+//! nothing. A version's bytes pass by piece by piece; no more of them than the header is kept.
+
+mod files;
+mod model;
+mod problems;
+mod tables;
+mod version;
+
+use pgrx::PgMemoryContexts;
+
+use super::access::{Right, acts_as, invoker};
+use super::error::Result;
+use super::interrupt;
+use super::reader;
+use crate::memory;
+
+use model::StoredModel;
+pub(crate) use problems::Problem;
+use problems::Problems;
+
+/// The problems of the model of this name, or of all that the invoker manages. Whoever has the rights
+/// of the tables' owner is also told of what belongs to no model.
+pub(crate) fn check(name: Option<&str>) -> Result<Vec<Problem>> {
+    let _work = interrupt::begin(memory::LARGE)?;
+    let mut found = Problems::default();
+    if let Some(name) = name {
+        let model = reader::find_model(name)?.ok_or_else(|| reader::no_such_model(name))?;
+        model.right(invoker())?.require(Right::Manage, name)?;
+        if let Some(model) = StoredModel::find(model.id)? {
+            check_model(&model, true, &mut found)?;
+        }
+        return Ok(found.all());
+    }
+    let everything = acts_as(invoker(), reader::table_owner()?);
+    for model in StoredModel::managed()? {
+        check_model(&model, !everything, &mut found)?;
+    }
+    if everything {
+        tables::check(&mut found)?;
+        files::check_all(&mut found)?;
+    }
+    Ok(found.all())
+}
+
+/// Checks a model and its versions, and what connections share of them if `files` says so.
+fn check_model(model: &StoredModel, files: bool, found: &mut Problems) -> Result<()> {
+    found.of_model(&model.name);
+    let versions = model.check(found)?;
+    for (&id, &number) in &versions {
+        interrupt::check();
+        found.of_version(number);
+        // What PostgreSQL allocates for a version goes with it.
+        let mut context = PgMemoryContexts::new("pg_neural check");
+        // SAFETY: nothing that lives on is allocated by PostgreSQL in it: problems are Rust's.
+        unsafe { context.switch_to(|_| version::check(model, id, files, found))? };
+    }
+    found.of_none();
+    Ok(())
+}
