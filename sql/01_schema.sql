@@ -129,6 +129,10 @@ CREATE TABLE _neural.version (
     -- The columns of tables that the training query's columns are made from, which score_table does
     -- not write into: an array of what `src/pg/learnt_from.rs` keeps of each.
     origins jsonb,
+    -- The id of the key that its chunks, `seen` and `sealed` are encrypted with, if they are.
+    encryption_key bytea,
+    -- Of an encrypted version what `features` and `classes` else hold: levels, ranges and profiles.
+    sealed bytea,
     CONSTRAINT version_number_key UNIQUE (model, number)
 );
 CREATE INDEX version_sha256_index ON _neural.version (sha256);

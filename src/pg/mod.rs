@@ -12,6 +12,7 @@ pub(crate) mod catalog;
 pub(crate) mod duration;
 pub(crate) mod element_type;
 pub(crate) mod encoding;
+pub(crate) mod encryption;
 pub(crate) mod error;
 pub(crate) mod heap;
 pub(crate) mod holders;
@@ -33,9 +34,11 @@ pub(crate) mod settings;
 pub(crate) mod shared_models;
 pub(crate) mod spelling;
 pub(crate) mod sql_type;
+pub(crate) mod stamp;
 pub(crate) mod threads;
 pub(crate) mod tree;
 pub(crate) mod type_name;
+pub(crate) mod usage;
 
 /// Runs once a process, when PostgreSQL loads the library: in the postmaster under
 /// `shared_preload_libraries`, else in the backend that needs it first.
@@ -44,5 +47,6 @@ pub extern "C-unwind" fn _PG_init() {
     memory::end_the_connection_at_worst();
     backtrace::keep_out_of_errors();
     settings::define();
+    encryption::start();
     scan::install();
 }

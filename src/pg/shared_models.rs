@@ -19,7 +19,7 @@ use pgrx::{PgXactCallbackEvent, register_xact_callback};
 
 use super::error::{Report, Result};
 use super::reader::{self, Resolved};
-use super::{heap, interrupt, settings};
+use super::{encryption, heap, interrupt, settings};
 use crate::artifact::shared::SharedModels;
 use crate::artifact::{Error, Model, Prepared};
 
@@ -40,7 +40,7 @@ pub(super) fn take(version: &Resolved) -> Result<(Prepared, Option<PathBuf>)> {
         interrupt::check();
         Ok(model)
     };
-    let taken = match shared(version.size) {
+    let taken = match shared(version) {
         None => load()
             .and_then(|model| Ok(Prepared::new_until(model, &interrupt::Checks)?))
             .map(|model| (model, None)),
@@ -81,10 +81,12 @@ impl From<Error> for Failure {
     }
 }
 
-/// Where models of so many bytes are shared, if they are.
-fn shared(bytes: usize) -> Option<SharedModels> {
+/// Where the version's model is shared, if it is. What is encrypted where it is stored stands in no file
+/// that is not.
+fn shared(version: &Resolved) -> Option<SharedModels> {
     let limit = settings::shared_models();
-    if bytes < LEAST || bytes as u64 > limit {
+    let encrypted = version.key.is_some() || encryption::in_use();
+    if encrypted || version.size < LEAST || version.size as u64 > limit {
         return None;
     }
     Some(models(limit))

@@ -8,6 +8,7 @@ mod determinism;
 mod dump;
 mod dump_computed;
 mod encodings;
+mod encryption;
 mod extension;
 mod fixture;
 mod harness;

@@ -31,6 +31,7 @@ pub(super) mod calling;
 mod cost;
 mod create_function;
 mod document;
+mod encryption;
 mod exchange;
 mod function_parameters;
 mod judged_rows;
@@ -43,6 +44,7 @@ mod model_cache;
 mod model_users;
 mod score_table;
 mod set_threshold;
+mod stat_models;
 mod training;
 
 use pgrx::prelude::*;

@@ -8,6 +8,7 @@ pub(crate) mod description;
 mod holding;
 pub(crate) mod model;
 pub(crate) mod names;
+pub(crate) mod reencrypt;
 pub(crate) mod store;
 mod table_owner;
 mod users;

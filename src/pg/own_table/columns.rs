@@ -26,6 +26,7 @@ pub(crate) mod version {
     pub const PRODUCTS: i16 = 24;
     pub const SEEN: i16 = 26;
     pub const ORIGINS: i16 = 28;
+    pub const ENCRYPTION_KEY: i16 = 29;
 }
 
 /// `_neural.chunk`.
