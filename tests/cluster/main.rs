@@ -25,4 +25,5 @@ mod scan_bad_cases;
 mod scan_property;
 mod score_table;
 mod standby;
+mod upgrade;
 mod weights_shared;
