@@ -1,6 +1,6 @@
 -- neural.stat_models: how often models are called.
 \set VERBOSITY terse
-CREATE TABLE counted_rows AS SELECT i AS a, (i % 3)::float8 AS b, i % 2 = 0 AS y FROM generate_series(1, 1000) AS i;
+CREATE TABLE counted_rows AS SELECT i + 0.5::float8 AS a, (i % 3)::float8 AS b, i % 2 = 0 AS y FROM generate_series(1, 1000) AS i;
 SELECT version FROM neural.train('counted', 'SELECT a, b, y FROM counted_rows', 'y', epochs => 1, seed => 1,
     options => '{"verbose": false}');
 CREATE FUNCTION counts() RETURNS TABLE (version int, calls bigint, rows bigint, timed boolean, lately boolean)
@@ -28,7 +28,7 @@ SELECT version FROM neural.train('counted', 'SELECT a, b, y FROM counted_rows', 
 SELECT count(neural.predict('counted@1', a, b)) FROM counted_rows WHERE a <= 5;
 SELECT count(neural.predict_pinned((SELECT sha256 FROM neural.model_versions WHERE model = 'counted' AND version = 2),
     a, b)) FROM counted_rows WHERE a <= 7;
-SELECT count(neural.predict('counted', r)) FROM generate_series(1, 5) AS i LEFT JOIN counted_rows r ON r.a = i AND i < 3;
+SELECT count(neural.predict('counted', r)) FROM generate_series(1, 5) AS i LEFT JOIN counted_rows r ON r.a = i + 0.5 AND i < 3;
 SELECT * FROM counts();
 -- What is rolled back was computed.
 BEGIN;
@@ -36,7 +36,7 @@ SELECT count(neural.predict('counted', a, b)) FROM counted_rows WHERE a <= 3;
 ROLLBACK;
 SELECT * FROM counts();
 -- Parallel workers' rows are their leader's call.
-CREATE TABLE counted_many AS SELECT i AS a, (i % 3)::float8 AS b FROM generate_series(1, 20000) AS i;
+CREATE TABLE counted_many AS SELECT i + 0.5::float8 AS a, (i % 3)::float8 AS b FROM generate_series(1, 20000) AS i;
 ANALYZE counted_many;
 SET parallel_setup_cost = 0;
 SET parallel_tuple_cost = 0;
