@@ -146,13 +146,16 @@ package() {
 }
 
 # extension_files DIRECTORY: writes the control file, the script of CREATE EXTENSION, which is the files
-# of sql/ in the order of their numbers, and the upgrade scripts.
+# of sql/ in the order of their numbers, those of released versions, and the upgrade scripts.
 extension_files() {
-    local version script
+    local version script released
     version=$(sed -n "s/^default_version = '\(.*\)'/\1/p" pg_neural.control)
     script=$1/pg_neural--$version.sql
     say '\echo Use "CREATE EXTENSION pg_neural" to load this file. \quit' > "$script"
     cat sql/[0-9]*.sql >> "$script"
+    for released in sql/released/pg_neural--*.sql; do
+        [ ! -e "$released" ] || [ -e "$1/$(basename "$released")" ] || cp "$released" "$1/"
+    done
     cp pg_neural.control "$1/"
     find sql/upgrade -name 'pg_neural--*--*.sql' -exec cp -t "$1" {} +
 }

@@ -138,6 +138,10 @@ CREATE TABLE _neural.version (
     -- The number of the version whose signature was kept and whose weights, with warm_start or
     -- add_features, were gone on from.
     follows int,
+    -- The id of the key that its chunks, `seen` and `sealed` are encrypted with, if they are.
+    encryption_key bytea,
+    -- Of an encrypted version what `features` and `classes` else hold: levels, ranges and profiles.
+    sealed bytea,
     CONSTRAINT version_number_key UNIQUE (model, number)
 );
 CREATE INDEX version_sha256_index ON _neural.version (sha256);

@@ -57,6 +57,10 @@ CREATE FUNCTION _neural.may_use(model bigint, owner _neural.role) RETURNS bool
 CREATE FUNCTION _neural.is_granted(grantee _neural.role) RETURNS bool
     LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'is_granted_wrapper';
 
+-- What is encrypted of a version's description; NULL where nothing is or the key is not at hand.
+CREATE FUNCTION _neural.described(sha256 bytea, encryption_key bytea, sealed bytea) RETURNS jsonb
+    LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'described_wrapper';
+
 CREATE FUNCTION _neural.shipped_architectures()
     RETURNS TABLE (name text, description text, layers jsonb)
     LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 20
@@ -72,9 +76,12 @@ CREATE VIEW neural.models WITH (security_barrier) AS
            (SELECT count(*)::int FROM _neural.version n WHERE n.model = m.id) AS versions,
            m.signature ->> 'task' AS task,
            v.target,
-           v.classes,
+           CASE WHEN d.described IS NULL THEN v.classes
+                WHEN jsonb_typeof(d.described -> 'classes') = 'array' THEN
+                    ARRAY(SELECT jsonb_array_elements_text(d.described -> 'classes'))
+           END AS classes,
            m.positive_class,
-           CASE WHEN _neural.may_manage(m.owner) THEN v.features
+           CASE WHEN _neural.may_manage(m.owner) THEN coalesce(d.described -> 'features', v.features)
                 WHEN v.features IS NOT NULL THEN
                     (SELECT coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
                                 'name', f -> 'name', 'type', f -> 'type',
@@ -93,6 +100,7 @@ CREATE VIEW neural.models WITH (security_barrier) AS
            v.claimed
     FROM _neural.model m
     LEFT JOIN _neural.version v ON v.id = m.deployed
+    CROSS JOIN LATERAL (SELECT _neural.described(v.sha256, v.encryption_key, v.sealed)) AS d(described)
     WHERE _neural.may_use(m.id, m.owner);
 
 CREATE VIEW neural.model_versions WITH (security_barrier) AS

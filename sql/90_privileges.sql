@@ -11,11 +11,12 @@ DECLARE
         'classes', 'create_function', 'model_cache_info', 'evaluate', 'confusion_matrix',
         'auc', 'gini', 'ks', 'log_loss', 'brier', 'rmse', 'mae', 'r2',
         'deploy', 'rollback', 'set_threshold', 'drop_model', 'rename_model', 'set_owner',
-        'grant_model', 'revoke_model', 'export_model', 'check', 'reproduce',
-        'may_manage', 'may_use', 'is_granted', 'references_in', 'shipped_architectures'];
+        'grant_model', 'revoke_model', 'export_model', 'check', 'reproduce', 'reset_stat_models',
+        'may_manage', 'may_use', 'is_granted', 'described', 'counted', 'references_in',
+        'shipped_architectures'];
     public_views CONSTANT text[] := ARRAY[
         'models', 'model_versions', 'training_history', 'architectures', 'model_grants',
-        'deployments', 'model_users'];
+        'deployments', 'model_users', 'stat_models'];
     object record;
     grantee oid;
 BEGIN

@@ -1,9 +1,10 @@
 //! Neural networks trained, stored and called inside PostgreSQL.
 //!
-//! The core (`nn`, `features`, `metrics`, `artifact`, `training`, `weights`, `memory`) knows nothing of PostgreSQL and builds
+//! The core (`nn`, `features`, `metrics`, `artifact`, `training`, `weights`, `encryption`, `memory`) knows nothing of PostgreSQL and builds
 //! alone with `--no-default-features`; `pg` is the thin layer that connects it to the server.
 
 pub mod artifact;
+pub mod encryption;
 pub mod features;
 mod hex;
 mod json_number;

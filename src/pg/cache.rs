@@ -6,8 +6,9 @@
 use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
-use pgrx::pg_sys;
+use pgrx::{log, pg_sys};
 
 use crate::artifact::Prepared;
 use crate::features::{Encoder, FeatureSet, Target};
@@ -95,8 +96,10 @@ pub fn model(version: &Resolved) -> Result<Rc<DecodedModel>, Report> {
     }) {
         return Ok(found);
     }
+    let began = Instant::now();
     let (model, file) = shared_models::take(version)?;
     let model = Rc::new(DecodedModel::new(model, file));
+    tell(version, &model, began.elapsed());
     let limit = settings::model_cache();
     CACHE.with_borrow_mut(|cache| {
         cache.push(Entry {
@@ -111,6 +114,23 @@ pub fn model(version: &Resolved) -> Result<Rc<DecodedModel>, Report> {
         }
     });
     Ok(model)
+}
+
+/// Says in the log that a connection had to wait for a model, if it is to be said.
+fn tell(version: &Resolved, model: &DecodedModel, took: Duration) {
+    if settings::log_min_load_duration().is_some_and(|least| took >= least) {
+        log!(
+            "{} was made ready in {:.3} ms: {} bytes stored, {} of this connection's memory{}",
+            version.full_label(),
+            1000.0 * took.as_secs_f64(),
+            version.size,
+            model.bytes,
+            match model.file {
+                Some(_) => ", shared by a file",
+                None => "",
+            }
+        );
+    }
 }
 
 fn now() -> pg_sys::TimestampTz {

@@ -14,6 +14,7 @@ pub(crate) mod check;
 pub(crate) mod duration;
 pub(crate) mod element_type;
 pub(crate) mod encoding;
+pub(crate) mod encryption;
 pub(crate) mod error;
 pub(crate) mod generated;
 pub(crate) mod heap;
@@ -37,9 +38,11 @@ pub(crate) mod settings;
 pub(crate) mod shared_models;
 pub(crate) mod spelling;
 pub(crate) mod sql_type;
+pub(crate) mod stamp;
 pub(crate) mod threads;
 pub(crate) mod tree;
 pub(crate) mod type_name;
+pub(crate) mod usage;
 
 /// Runs once a process, when PostgreSQL loads the library: in the postmaster under
 /// `shared_preload_libraries`, else in the backend that needs it first.
@@ -48,5 +51,6 @@ pub extern "C-unwind" fn _PG_init() {
     memory::end_the_connection_at_worst();
     backtrace::keep_out_of_errors();
     settings::define();
+    encryption::start();
     scan::install();
 }

@@ -1,5 +1,8 @@
 //! The settings `neural.*`.
 
+use std::ffi::CString;
+use std::time::Duration;
+
 use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting, pg_sys};
 
 /// PostgreSQL's MAX_KILOBYTES on 64-bit machines.
@@ -15,6 +18,9 @@ static BATCH_ROWS: GucSetting<i32> = GucSetting::<i32>::new(256);
 static MAX_MEMORY_LIMIT: GucSetting<i32> = GucSetting::<i32>::new(-1);
 static MAX_THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
 static SHARED_MODELS: GucSetting<i32> = GucSetting::<i32>::new(4 * 1024 * 1024);
+static LOG_MIN_LOAD_DURATION: GucSetting<i32> = GucSetting::<i32>::new(-1);
+static ENCRYPTION_KEY_COMMAND: GucSetting<Option<CString>> =
+    GucSetting::<Option<CString>>::new(None);
 
 /// Registers the settings and reserves their prefix.
 pub(crate) fn define() {
@@ -108,6 +114,28 @@ pub(crate) fn define() {
         GucContext::Suset,
         GucFlags::default(),
     );
+    GucRegistry::define_int_guc(
+        c"neural.log_min_load_duration",
+        c"Milliseconds above which the log says that a connection's first call of a model had to wait for it.",
+        c"-1 says nothing, 0 tells of every model that a connection makes ready.",
+        &LOG_MIN_LOAD_DURATION,
+        -1,
+        i32::MAX,
+        GucContext::Suset,
+        GucFlags::UNIT_MS,
+    );
+    GucRegistry::define_string_guc(
+        c"neural.encryption_key_command",
+        c"Shell command that prints the keys which stored models are encrypted with.",
+        c"A key a line, of 64 hexadecimal digits; the first is in use, the others open what was encrypted before. Run when the server starts, which takes shared_preload_libraries.",
+        &ENCRYPTION_KEY_COMMAND,
+        // A setting that only a start of the server changes can be made only while it starts.
+        match preloading() {
+            true => GucContext::Postmaster,
+            false => GucContext::Sighup,
+        },
+        GucFlags::SUPERUSER_ONLY,
+    );
     // SAFETY: the string is static; PostgreSQL copies it.
     unsafe { pg_sys::MarkGUCPrefixReserved(c"neural".as_ptr()) };
 }
@@ -199,4 +227,24 @@ pub(crate) fn batch_rows() -> usize {
 
 fn bytes(kilobytes: i32) -> usize {
     usize::try_from(kilobytes).unwrap_or(0).saturating_mul(1024)
+}
+
+/// Whether the library is being loaded by the postmaster, from `shared_preload_libraries`.
+pub(crate) fn preloading() -> bool {
+    // SAFETY: a variable of PostgreSQL's.
+    unsafe { pg_sys::process_shared_preload_libraries_in_progress }
+}
+
+/// `neural.encryption_key_command`, if it is set.
+pub(crate) fn encryption_key_command() -> Option<CString> {
+    ENCRYPTION_KEY_COMMAND
+        .get()
+        .filter(|command| !command.is_empty())
+}
+
+/// `neural.log_min_load_duration`, if anything is to be said.
+pub(crate) fn log_min_load_duration() -> Option<Duration> {
+    u64::try_from(LOG_MIN_LOAD_DURATION.get())
+        .ok()
+        .map(Duration::from_millis)
 }

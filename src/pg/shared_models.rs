@@ -21,7 +21,7 @@ use pgrx::{PgXactCallbackEvent, register_xact_callback};
 
 use super::error::{Report, Result};
 use super::reader::{self, Resolved};
-use super::{heap, interrupt, settings};
+use super::{encryption, heap, interrupt, settings};
 use crate::artifact::shared::SharedModels;
 use crate::artifact::{Error, Model, Prepared};
 
@@ -83,10 +83,12 @@ impl From<Error> for Failure {
     }
 }
 
-/// Where a version's model is shared, if it is.
+/// Where a version's model is shared, if it is. What is encrypted where it is stored stands in no file
+/// that is not.
 fn shared(version: &Resolved) -> Option<SharedModels> {
     let limit = settings::shared_models();
-    if version.undoable || version.size < LEAST || version.size as u64 > limit {
+    let kept_back = version.undoable || version.key.is_some() || encryption::in_use();
+    if kept_back || version.size < LEAST || version.size as u64 > limit {
         return None;
     }
     Some(models(limit))

@@ -277,6 +277,25 @@ impl Cluster {
         self.launch_with(environment);
     }
 
+    /// Restarts the server, which must not start; what its log then says more.
+    pub fn fails_to_restart(&self) -> String {
+        self.halt("fast");
+        let before = self.log().len();
+        let mut command = self.server_program("pg_ctl");
+        command.args(["start", "--wait", "--silent", "--pgdata"]);
+        command.arg(self.data()).arg("--log").arg(self.log_file());
+        command.stdin(Stdio::null());
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let status = command.status().expect("pg_ctl runs");
+        assert!(!status.success(), "the server started");
+        self.log().split_off(before)
+    }
+
+    /// Starts the server again after [`Cluster::fails_to_restart`].
+    pub fn start_again(&self) {
+        self.launch();
+    }
+
     /// Gives a file to the server's user.
     pub fn own(&self, file: &Path) {
         if let Some((user, group)) = self.owner {

@@ -39,5 +39,6 @@ mod shared_models;
 mod stop;
 mod trainer;
 mod training;
+mod upgrades;
 mod weights;
 mod weights_layouts;

@@ -32,6 +32,7 @@ mod check;
 mod cost;
 mod create_function;
 mod document;
+mod encryption;
 mod exchange;
 mod function_parameters;
 mod judged_rows;
@@ -44,6 +45,7 @@ mod model_cache;
 mod model_users;
 mod score_table;
 mod set_threshold;
+mod stat_models;
 mod training;
 
 use pgrx::prelude::*;

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Instant;
 
 use pgrx::{PgSqlErrorCode as Code, pg_sys};
 
@@ -17,6 +18,7 @@ use crate::pg::encoding;
 use crate::pg::error::Report;
 use crate::pg::in_context::in_context;
 use crate::pg::reader::{self, Resolved};
+use crate::pg::usage::Usage;
 use crate::pg::{interrupt, settings};
 
 /// The state of one call site, kept in its `fn_extra`.
@@ -29,6 +31,7 @@ pub struct Site {
     row: Vec<f32>,
     out: Vec<f32>,
     scratch: Scratch,
+    usage: Usage,
 }
 
 /// What a text meant at a moment: as a model's name, or pinned as a version's hash.
@@ -202,6 +205,7 @@ impl Site {
             row: vec![0.0; model.features.width()],
             out: vec![0.0; model.outputs()],
             scratch: scratch(&model, &resolved)?,
+            usage: Usage::begin(&resolved),
             resolved,
             model,
             arguments,
@@ -249,6 +253,7 @@ impl Site {
             self.model = model;
             self.model_text = text.to_vec();
         }
+        self.usage = Usage::begin(&resolved);
         self.resolved = resolved;
         self.key = key;
         Ok(())
@@ -299,18 +304,23 @@ impl Site {
         out: &mut [f32],
         after_each: impl FnMut(),
     ) -> Result<(), (usize, Report)> {
+        let began = Instant::now();
         let model = (&*self.model, &*self.resolved);
         // SAFETY: as the caller says.
-        unsafe {
+        let encoded = unsafe {
             self.arguments
                 .encode_rows(info, rows, model, out, after_each)
-        }
+        };
+        self.usage.rows_done(0, began);
+        encoded
     }
 
     /// The network's outputs for encoded rows, one row after the other.
     pub fn forward(&mut self, rows: &[f32], count: usize, out: &mut [f32]) {
+        let began = Instant::now();
         let predictor = &self.model.predictor;
         predictor.forward_until(&interrupt::Checks, rows, count, out, &mut self.scratch);
+        self.usage.rows_done(count, began);
     }
 
     /// Computes the network's outputs for the call's arguments; `false` where there is no row to
@@ -320,6 +330,7 @@ impl Site {
     /// `fcinfo` is the frame [`Site::get`] was given.
     #[inline]
     pub unsafe fn outputs(&mut self, fcinfo: pg_sys::FunctionCallInfo) -> Result<bool, Report> {
+        let began = self.usage.row_begins();
         // SAFETY: as the caller says.
         unsafe {
             let arguments = (*fcinfo).args.as_ptr();
@@ -334,6 +345,7 @@ impl Site {
         let predictor = &self.model.predictor;
         let (row, scratch) = (&self.row, &mut self.scratch);
         predictor.forward_until(&interrupt::Checks, row, 1, &mut self.out, scratch);
+        self.usage.row_done(began);
         Ok(true)
     }
 }

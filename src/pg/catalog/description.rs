@@ -6,6 +6,9 @@ use crate::artifact::Model;
 use crate::nn::Network;
 use crate::pg::error::{Report, Result};
 
+/// What only a model's owner sees of a feature.
+pub(super) const OWNERS_ONLY: [&str; 2] = ["fitted", "profile"];
+
 /// What `neural.models` shows of a version.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Description {
@@ -57,8 +60,9 @@ impl Description {
                 let mut described = feature.public(features.steps.as_ref());
                 let fitted = serde_json::to_value(&feature.treatment).map_err(broken)?;
                 let profile = serde_json::to_value(&feature.profile).map_err(broken)?;
-                described.insert("fitted".into(), fitted);
-                described.insert("profile".into(), profile);
+                for (key, value) in OWNERS_ONLY.into_iter().zip([fitted, profile]) {
+                    described.insert(key.into(), value);
+                }
                 Ok(Value::Object(described))
             })
             .collect::<Result<Vec<Value>>>()?;

@@ -9,6 +9,7 @@ mod holding;
 mod ids;
 pub(crate) mod model;
 pub(crate) mod names;
+pub(crate) mod reencrypt;
 pub(crate) mod store;
 mod table_owner;
 mod users;

@@ -5,18 +5,23 @@ use pgrx::{JsonB, Spi, pg_sys};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::description::OWNERS_ONLY;
 use super::{
     AsTableOwner, Description, LockedModel, deployment, execute, fetch, holding, ids, names,
 };
 use crate::artifact::Pieces;
+use crate::encryption::Keys;
 use crate::memory;
 use crate::pg::access::{Right, invoker};
+use crate::pg::encryption::{self, Part};
 use crate::pg::error::{Report, Result};
 use crate::pg::reader::{self, Resolved};
 use crate::pg::{interrupt, role};
 
 /// Size of a chunk: small enough that a cancel never waits long for one.
 const CHUNK: usize = 1024 * 1024;
+/// Bytes that encryption adds to a chunk.
+const SEALING: usize = 28;
 
 /// A version to be stored.
 #[derive(Debug, Clone)]
@@ -115,6 +120,7 @@ pub(crate) fn existing(name: &str) -> Result<Option<Existing>> {
 pub(crate) fn store_version(new: &NewVersion<'_>) -> Result<StoredVersion> {
     names::check(new.model)?;
     check_texts(new)?;
+    let keys = encryption::for_storing()?;
     let sha256 = hash(new.artifact);
     let owner = AsTableOwner::enter()?;
     let number = next_number(&owner, new.model)?;
@@ -125,8 +131,8 @@ pub(crate) fn store_version(new: &NewVersion<'_>) -> Result<StoredVersion> {
         }
         None => create_model(&owner, new)?,
     };
-    let version_id = insert_version(&owner, model_id, number, new, &sha256)?;
-    insert_chunks(&owner, version_id, new.artifact)?;
+    let version_id = insert_version(&owner, model_id, number, new, &sha256, keys)?;
+    insert_chunks(&owner, version_id, new.artifact, &sha256, keys)?;
     insert_history(&owner, version_id, new.history)?;
     if new.deploy {
         deployment::record(&owner, model_id, version_id)?;
@@ -165,7 +171,10 @@ pub(crate) fn recorded(version: &Resolved) -> Result<Training> {
             validation_loss: row.get(9)?,
             metrics: row.get::<JsonB>(10)?.map(|json| json.0),
             claimed: row.get(11)?.unwrap_or_default(),
-            seen: row.get(12)?,
+            seen: row
+                .get(12)?
+                .map(|stored| reader::open_seen(version, stored))
+                .transpose()?,
             origins: row.get::<JsonB>(13)?.map(|json| json.0),
             data_hash: row.get(14)?,
             blas: row.get(15)?,
@@ -307,9 +316,11 @@ fn insert_version(
     model: i64,
     number: i32,
     new: &NewVersion<'_>,
-    sha256: &[u8],
+    sha256: &[u8; 32],
+    keys: Option<&Keys>,
 ) -> Result<i64> {
     let (description, training) = (&new.description, &new.training);
+    let kept = Kept::of(new, sha256, keys)?;
     let id = ids::next(owner, ids::Table::Version)?;
     execute(
         owner,
@@ -317,20 +328,20 @@ fn insert_version(
              extension_version, target, classes, features, architecture, parameters, query,
              options, seed, rows_trained, rows_validated, epochs, seconds, train_loss,
              validation_loss, metrics, products, claimed, seen, left_out, origins, data_blake3, blas,
-             follows)
+             follows, encryption_key, sealed)
          VALUES ($1, $2, $3, $4, $5, $6::_neural.role, $7, $8, $9, $10, $11, $12, $13, $14, $15,
-             $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30)",
+             $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32)",
         &[
             id.into(),
             model.into(),
             number.into(),
-            sha256.into(),
+            sha256[..].into(),
             (new.artifact.size() as i64).into(),
             role::argument(owner.invoker()),
             env!("CARGO_PKG_VERSION").into(),
             description.target.as_deref().into(),
-            description.classes.clone().into(),
-            json(&description.features)?.into(),
+            kept.classes.into(),
+            kept.features.into(),
             json(&description.architecture)?.into(),
             (description.parameters as i64).into(),
             training.query.as_deref().into(),
@@ -345,22 +356,82 @@ fn insert_version(
             optional_json(&training.metrics)?.into(),
             (description.products as i64).into(),
             training.claimed.into(),
-            training.seen.as_deref().into(),
+            kept.seen.into(),
             json(&description.left_out)?.into(),
             optional_json(&training.origins)?.into(),
             training.data_hash.as_deref().into(),
             training.blas.as_deref().into(),
             training.follows.into(),
+            kept.key.into(),
+            kept.sealed.into(),
         ],
     )?;
     Ok(id)
 }
 
-fn insert_chunks(owner: &AsTableOwner, version: i64, artifact: &Pieces<'_>) -> Result<()> {
+/// What is kept of a version beside its chunks that says something of the rows, as it is stored.
+pub(super) struct Kept {
+    pub(super) key: Option<Vec<u8>>,
+    pub(super) seen: Option<Vec<u8>>,
+    /// What the two below do not say of an encrypted version.
+    pub(super) sealed: Option<Vec<u8>>,
+    pub(super) features: JsonB,
+    pub(super) classes: Option<Vec<String>>,
+}
+
+impl Kept {
+    fn of(new: &NewVersion<'_>, sha256: &[u8; 32], keys: Option<&Keys>) -> Result<Kept> {
+        let plain = Kept {
+            key: None,
+            seen: new.training.seen.clone(),
+            sealed: None,
+            features: json(&new.description.features)?,
+            classes: new.description.classes.clone(),
+        };
+        match keys {
+            None => Ok(plain),
+            Some(keys) => plain.encrypted(sha256, keys),
+        }
+    }
+
+    /// The same, encrypted: of plain ones.
+    pub(super) fn encrypted(self, sha256: &[u8; 32], keys: &Keys) -> Result<Kept> {
+        let described = serde_json::json!({"features": self.features.0, "classes": self.classes});
+        let seal = |part, plain: &[u8]| {
+            let mut sealed = Vec::new();
+            encryption::seal(keys, sha256, part, plain, &mut sealed)?;
+            Ok::<_, Report>(sealed)
+        };
+        let mut features = self.features.0;
+        for feature in features.as_array_mut().into_iter().flatten() {
+            if let Value::Object(feature) = feature {
+                for key in OWNERS_ONLY {
+                    feature.remove(key);
+                }
+            }
+        }
+        Ok(Kept {
+            key: Some(keys.current().0.to_vec()),
+            seen: self.seen.map(|seen| seal(Part::Seen, &seen)).transpose()?,
+            sealed: Some(seal(Part::Description, described.to_string().as_bytes())?),
+            features: JsonB(features),
+            classes: None,
+        })
+    }
+}
+
+fn insert_chunks(
+    owner: &AsTableOwner,
+    version: i64,
+    artifact: &Pieces<'_>,
+    sha256: &[u8; 32],
+    keys: Option<&Keys>,
+) -> Result<()> {
     let sql = "INSERT INTO _neural.chunk (version, number, bytes) VALUES ($1, $2, $3)";
     let size = artifact.size();
     // One value for all chunks in turn: each as a value of its own would stay until the end.
-    let mut chunk = Chunk::with_room(CHUNK.min(size));
+    let mut chunk = Chunk::with_room(CHUNK.min(size) + SEALING);
+    let (mut plain, mut sealed) = (Vec::new(), Vec::new());
     let mut pieces = artifact.iter();
     let mut piece: &[u8] = &[];
     let mut number = 0i32;
@@ -368,7 +439,13 @@ fn insert_chunks(owner: &AsTableOwner, version: i64, artifact: &Pieces<'_>) -> R
     while rest > 0 {
         interrupt::check();
         let length = CHUNK.min(rest);
-        let mut room = chunk.bytes(length);
+        let mut room = match keys {
+            None => chunk.bytes(length),
+            Some(_) => {
+                plain.resize(length, 0);
+                &mut plain[..]
+            }
+        };
         while !room.is_empty() {
             if piece.is_empty() {
                 piece = pieces
@@ -380,6 +457,10 @@ fn insert_chunks(owner: &AsTableOwner, version: i64, artifact: &Pieces<'_>) -> R
             let (place, left) = std::mem::take(&mut room).split_at_mut(count);
             place.copy_from_slice(now);
             (piece, room) = (later, left);
+        }
+        if let Some(keys) = keys {
+            encryption::seal(keys, sha256, Part::Chunk(number), &plain, &mut sealed)?;
+            chunk.bytes(sealed.len()).copy_from_slice(&sealed);
         }
         execute(
             owner,

@@ -8,10 +8,12 @@ use super::files;
 use super::model::StoredModel;
 use super::problems::Problems;
 use crate::artifact::{self, InPassing, Model};
+use crate::encryption::KeyId;
 use crate::hex::hex;
 use crate::nn::Network;
 use crate::pg::agreement::agrees;
 use crate::pg::catalog::Description;
+use crate::pg::encryption::{self, Part};
 use crate::pg::error::{Report, Result};
 use crate::pg::interrupt;
 use crate::pg::learnt_from::LearntFrom;
@@ -27,7 +29,6 @@ pub(super) fn check(model: &StoredModel, id: i64, files: bool, found: &mut Probl
         found.add("its row is not found by its id: look at the index version_pkey with amcheck");
         return Ok(());
     };
-    check_row(model, &row, found)?;
     check_history(id, &row, found)?;
     let sha256 = row.with_bytes(columns::SHA256, |bytes| <[u8; 32]>::try_from(bytes))?;
     let size = usize::try_from(row.get::<i64>(columns::SIZE_BYTES)?);
@@ -35,8 +36,21 @@ pub(super) fn check(model: &StoredModel, id: i64, files: bool, found: &mut Probl
         found.add("its row says no sha256 or no size");
         return Ok(());
     };
-    if let Some((read, network)) = check_bytes(id, size, &sha256, found)? {
-        check_description(model, &row, &Description::with(&read, &network)?, found);
+    let Ok(key) = encryption::key_id(row.optional(columns::ENCRYPTION_KEY)) else {
+        found.add("its row says no id of an encryption key");
+        return Ok(());
+    };
+    if let Some(key) = key.filter(|&key| !encryption::has(key)) {
+        found.add(format!(
+            "it is encrypted with the key {key}, which the server does not have, so its bytes cannot be checked"
+        ));
+        return Ok(());
+    }
+    let kept = Kept { key, sha256 };
+    check_row(model, &row, &kept, found)?;
+    if let Some((read, network)) = check_bytes(id, size, &kept, found)? {
+        let is = Description::with(&read, &network)?;
+        check_description(model, &row, &kept, &is, found);
     }
     if files {
         files::check(&sha256, found)?;
@@ -44,8 +58,43 @@ pub(super) fn check(model: &StoredModel, id: i64, files: bool, found: &mut Probl
     Ok(())
 }
 
+/// How a version's pieces are kept.
+struct Kept {
+    /// The key that they are encrypted with, which is at hand.
+    key: Option<KeyId>,
+    sha256: [u8; 32],
+}
+
+impl Kept {
+    /// A piece as it was before it was stored; none of an encrypted one that has changed.
+    fn open(&self, part: Part, stored: Vec<u8>) -> Option<Vec<u8>> {
+        let Some(key) = self.key else {
+            return Some(stored);
+        };
+        let mut plain = Vec::new();
+        let opened = encryption::open(key, &self.sha256, part, &stored, &mut plain, String::new);
+        opened.is_ok().then_some(plain)
+    }
+
+    /// Features and classes, as the row has them or where they are sealed.
+    fn described(&self, row: &Row<'_>) -> (Value, Option<Vec<Option<String>>>) {
+        if self.key.is_none() {
+            let features = row.optional::<JsonB>(columns::FEATURES);
+            let features = features.map(|JsonB(value)| value).unwrap_or_default();
+            return (features, row.optional(columns::CLASSES));
+        }
+        let sealed = row.optional(columns::SEALED);
+        let plain = sealed.and_then(|sealed| self.open(Part::Description, sealed));
+        let described = plain.and_then(|plain| serde_json::from_slice::<Value>(&plain).ok());
+        let mut described = described.unwrap_or_default();
+        let mut take = |key: &str| described.get_mut(key).map(Value::take).unwrap_or_default();
+        let features = take("features");
+        (features, serde_json::from_value(take("classes")).ok())
+    }
+}
+
 /// What a row says by itself.
-fn check_row(model: &StoredModel, row: &Row<'_>, found: &mut Problems) -> Result<()> {
+fn check_row(model: &StoredModel, row: &Row<'_>, kept: &Kept, found: &mut Problems) -> Result<()> {
     let number: i32 = row.get(columns::NUMBER)?;
     if let Some(last) = model.last.filter(|&last| last < number) {
         found.add(format!(
@@ -58,7 +107,9 @@ fn check_row(model: &StoredModel, row: &Row<'_>, found: &mut Problems) -> Result
         found.add("its row says that it followed a later version");
     }
     if let Some(seen) = row.optional::<Vec<u8>>(columns::SEEN)
-        && SeenRows::from_bytes(&seen).is_none()
+        && kept
+            .open(Part::Seen, seen)
+            .is_none_or(|seen| SeenRows::from_bytes(&seen).is_none())
     {
         found.add("what it keeps of the rows that it was trained with cannot be read");
     }
@@ -100,14 +151,16 @@ fn check_history(id: i64, row: &Row<'_>, found: &mut Problems) -> Result<()> {
 fn check_bytes(
     id: i64,
     size: usize,
-    sha256: &[u8; 32],
+    kept: &Kept,
     found: &mut Problems,
 ) -> Result<Option<(Model, Network)>> {
+    let sha256 = &kept.sha256;
     let table = Table::open(c"chunk")?;
     let mut scan = table.ordered_scan(c"chunk_pkey", &[Key::int8(chunk::VERSION, id)])?;
     let mut hash = Sha256::new();
     let mut passing = InPassing::default();
     let (mut expected, mut length, mut complete) = (0, 0, true);
+    let mut changed = false;
     while let Some(row) = scan.next() {
         interrupt::check();
         let number: i32 = row.get(chunk::NUMBER)?;
@@ -123,15 +176,31 @@ fn check_bytes(
             });
         }
         expected = number.saturating_add(1);
-        row.with_bytes(chunk::BYTES, |piece| {
-            length += piece.len();
-            hash.update(piece);
-            match complete && length <= size {
-                true => passing.take(piece),
-                false => Ok(()),
+        row.with_bytes(chunk::BYTES, |stored| {
+            let mut take = |piece: &[u8]| {
+                length += piece.len();
+                hash.update(piece);
+                match complete && length <= size {
+                    true => passing.take(piece),
+                    false => Ok(()),
+                }
+            };
+            if kept.key.is_none() {
+                return take(stored);
+            }
+            match kept.open(Part::Chunk(number), stored.to_vec()) {
+                Some(piece) => take(&piece),
+                None => {
+                    found.add(format!("piece {number} of its encrypted bytes has changed"));
+                    changed = true;
+                    Ok(())
+                }
             }
         })?
         .map_err(stopped)?;
+    }
+    if changed {
+        return Ok(None);
     }
     if length != size {
         found.add(format!(
@@ -170,19 +239,24 @@ fn stopped(error: artifact::Error) -> Report {
 }
 
 /// What a row, and the model's, say of what the bytes are.
-fn check_description(model: &StoredModel, row: &Row<'_>, is: &Description, found: &mut Problems) {
+fn check_description(
+    model: &StoredModel,
+    row: &Row<'_>,
+    kept: &Kept,
+    is: &Description,
+    found: &mut Problems,
+) {
     let json = |column| row.optional::<JsonB>(column).map(|JsonB(value)| value);
     let mut compare = |what: &str, agrees: bool| {
         if !agrees {
             found.add(format!("its row says {what} than its bytes do"));
         }
     };
-    let classes = row.optional::<Vec<Option<String>>>(columns::CLASSES);
+    let (features, classes) = kept.described(row);
     let of_bytes = is.classes.as_ref();
     let of_bytes: Option<Vec<_>> =
         of_bytes.map(|classes| classes.iter().cloned().map(Some).collect());
     compare("other classes", classes == of_bytes);
-    let features = json(columns::FEATURES).unwrap_or_default();
     compare("other features", agrees(&features, &is.features));
     let architecture = json(columns::ARCHITECTURE).unwrap_or_default();
     compare("other layers", agrees(&architecture, &is.architecture));

@@ -48,6 +48,8 @@ pub(crate) mod version {
     pub const DATA_BLAKE3: i16 = 29;
     pub const BLAS: i16 = 30;
     pub const FOLLOWS: i16 = 31;
+    pub const ENCRYPTION_KEY: i16 = 32;
+    pub const SEALED: i16 = 33;
 }
 
 /// `_neural.chunk`.

@@ -4,6 +4,7 @@ use sha2::{Digest, Sha256};
 
 use super::resolved::Resolved;
 use crate::memory;
+use crate::pg::encryption::{self, Part};
 use crate::pg::error::{Report, Result};
 use crate::pg::interrupt;
 use crate::pg::own_table::columns::chunk;
@@ -20,12 +21,8 @@ pub(crate) fn load(version: &Resolved) -> Result<Vec<u8>> {
 /// The same piece by piece, never more bytes than the version has. Where they are damaged, that is
 /// told after some were taken.
 pub(crate) fn load_pieces(version: &Resolved, mut take: impl FnMut(&[u8])) -> Result<()> {
-    let damaged = |what: &str| {
-        Report::damaged(format!(
-            "version {} of model \"{}\" is damaged: {what}",
-            version.number, version.model
-        ))
-    };
+    let damaged =
+        |what: &str| Report::damaged(format!("{} is damaged: {what}", version.full_label()));
     let mut length = 0;
     let table = Table::open(c"chunk")?;
     let mut hash = Sha256::new();
@@ -34,13 +31,22 @@ pub(crate) fn load_pieces(version: &Resolved, mut take: impl FnMut(&[u8])) -> Re
         &[Key::int8(chunk::VERSION, version.version_id)],
     )?;
     let mut expected = 0;
+    let mut opened = Vec::new();
     while let Some(row) = scan.next() {
         interrupt::check();
         if row.get::<i32>(chunk::NUMBER)? != expected {
             return Err(damaged(&format!("piece {expected} is missing")));
         }
-        expected += 1;
-        row.with_bytes(chunk::BYTES, |piece| {
+        row.with_bytes(chunk::BYTES, |stored| {
+            let piece = match version.key {
+                None => stored,
+                Some(key) => {
+                    let (sha256, part) = (&version.sha256, Part::Chunk(expected));
+                    let label = || version.full_label();
+                    encryption::open(key, sha256, part, stored, &mut opened, label)?;
+                    &opened
+                }
+            };
             if piece.len() > version.size - length {
                 return Err(damaged("it is longer than it was"));
             }
@@ -49,6 +55,7 @@ pub(crate) fn load_pieces(version: &Resolved, mut take: impl FnMut(&[u8])) -> Re
             length += piece.len();
             Ok(())
         })??;
+        expected += 1;
     }
     if length != version.size {
         return Err(damaged("its end is missing"));

@@ -22,9 +22,11 @@ use reference::Reference;
 use version::{VersionRow, find_version, find_version_number};
 
 pub(crate) use artifact::{load, load_pieces};
-pub(crate) use model::{find_model, no_such_model, table_owner};
+pub(crate) use model::{find_model, managed_versions, no_such_model, table_owner};
 pub(crate) use resolved::Resolved;
-pub(crate) use version::{TrainingRecord, learnt_from, no_such_version, seen, training_record};
+pub(crate) use version::{
+    TrainingRecord, learnt_from, no_such_version, open_seen, seen, training_record,
+};
 
 /// Finds the version that `name` or `name@3` means under the active snapshot, for a user who may
 /// use it.

@@ -1,5 +1,6 @@
 //! A version that was found.
 
+use crate::encryption::KeyId;
 use crate::pg::access::Right;
 
 /// A stored version, found by name or by its bytes' hash.
@@ -9,6 +10,8 @@ pub(crate) struct Resolved {
     pub(crate) version_id: i64,
     pub(crate) number: i32,
     pub(crate) sha256: [u8; 32],
+    /// The key that its bytes are encrypted with, if they are.
+    pub(crate) key: Option<KeyId>,
     /// Length of the artifact.
     pub(crate) size: usize,
     /// Multiplications that a row takes, about.
@@ -25,5 +28,10 @@ impl Resolved {
     /// How messages name it.
     pub(crate) fn label(&self) -> &str {
         &self.model
+    }
+
+    /// The same with its number.
+    pub(crate) fn full_label(&self) -> String {
+        format!("version {} of model \"{}\"", self.number, self.model)
     }
 }

@@ -5,7 +5,9 @@ use serde_json::Value;
 
 use super::model::model_by_id;
 use super::resolved::Resolved;
+use crate::encryption::KeyId;
 use crate::pg::access::Right;
+use crate::pg::encryption::{self, Part};
 use crate::pg::error::{Report, Result};
 use crate::pg::learnt_from::LearntFrom;
 use crate::pg::own_table::columns::{model, version as columns};
@@ -17,6 +19,7 @@ pub(super) struct VersionRow {
     pub(super) model: i64,
     number: i32,
     sha256: [u8; 32],
+    key: Option<KeyId>,
     size: usize,
     products: usize,
     undoable: bool,
@@ -44,6 +47,7 @@ impl VersionRow {
             model: row.get(columns::MODEL)?,
             number,
             sha256,
+            key: encryption::key_id(row.optional(columns::ENCRYPTION_KEY))?,
             size,
             products: usize::try_from(products).unwrap_or(0),
             undoable: row.is_of_this_transaction,
@@ -57,6 +61,7 @@ impl VersionRow {
             version_id: self.id,
             number: self.number,
             sha256: self.sha256,
+            key: self.key,
             size: self.size,
             products: self.products,
             undoable: self.undoable,
@@ -84,6 +89,19 @@ pub(super) fn find_version_number(model: i64, number: i32) -> Result<Option<Vers
     scan.next().map(|row| VersionRow::read(&row)).transpose()
 }
 
+/// The ids and hashes of a model's versions.
+pub(super) fn versions_of(model: i64) -> Result<Vec<(i64, [u8; 32])>> {
+    let table = Table::open(c"version")?;
+    let keys = [Key::int8(columns::MODEL, model)];
+    let mut scan = table.scan(c"version_number_key", &keys)?;
+    let mut versions = Vec::new();
+    while let Some(row) = scan.next() {
+        let version = VersionRow::read(&row)?;
+        versions.push((version.id, version.sha256));
+    }
+    Ok(versions)
+}
+
 /// What a version keeps of the rows that it was trained with; nothing of one that was imported, or
 /// stored where there was no such column.
 pub(crate) fn seen(resolved: &Resolved) -> Result<Option<Vec<u8>>> {
@@ -92,9 +110,19 @@ pub(crate) fn seen(resolved: &Resolved) -> Result<Option<Vec<u8>>> {
         c"version_pkey",
         &[Key::int8(columns::ID, resolved.version_id)],
     )?;
-    Ok(scan
-        .next()
-        .and_then(|row| row.optional::<Vec<u8>>(columns::SEEN)))
+    let seen = scan.next().and_then(|row| row.optional(columns::SEEN));
+    seen.map(|stored| open_seen(resolved, stored)).transpose()
+}
+
+/// What a version keeps of the rows, from how it is stored.
+pub(crate) fn open_seen(version: &Resolved, stored: Vec<u8>) -> Result<Vec<u8>> {
+    let Some(key) = version.key else {
+        return Ok(stored);
+    };
+    let mut seen = Vec::new();
+    let label = || version.full_label();
+    encryption::open(key, &version.sha256, Part::Seen, &stored, &mut seen, label)?;
+    Ok(seen)
 }
 
 /// What is recorded of how a version was trained, and of what came of it.

@@ -1,11 +1,14 @@
 //! Typed raw rows in a temporary file of the backend, read back by position.
 //!
 //! The file is PostgreSQL's own (`BufFile`): it stands in `temp_tablespaces`, counts against
-//! `temp_file_limit`, and is gone at the end of the transaction however that comes.
+//! `temp_file_limit`, and is gone at the end of the transaction however that comes. Where the server has
+//! keys, it is encrypted.
 
 use pgrx::{PgSqlErrorCode as Code, pg_sys};
 
+use crate::encryption::{self, Blocks};
 use crate::features::{Arrays, Block, Error, Kind, RawRows, Values};
+use crate::pg::encryption::blocks;
 use crate::pg::error::Report;
 
 /// Rows one after the other. In a row a number, whole or not, takes 8 bytes, a category's code 4, and an array 4
@@ -21,6 +24,10 @@ pub struct SpillFile {
     /// Where each row begins, and the end; only where arrays make rows unequal.
     starts: Option<Vec<u64>>,
     buffer: Vec<u8>,
+    /// What the bytes go through on their way to the disk and back.
+    sealed: Option<Blocks>,
+    /// A block of those.
+    record: Vec<u8>,
 }
 
 /// Bytes carried at once between the file and the columns, but at least a row.
@@ -30,7 +37,7 @@ const SEGMENT: u64 = 0x4000_0000;
 
 impl SpillFile {
     /// An empty file for columns of these kinds.
-    pub fn create(kinds: impl Iterator<Item = Kind>) -> SpillFile {
+    pub fn create(kinds: impl Iterator<Item = Kind>) -> Result<SpillFile, Report> {
         let kinds: Vec<Kind> = kinds.collect();
         let width = kinds.iter().map(|kind| size(*kind)).sum::<usize>().max(1);
         // SAFETY: makes a file owned by the current resource owner, in a context that outlives
@@ -42,7 +49,7 @@ impl SpillFile {
             pg_sys::MemoryContextSwitchTo(outer);
             file
         };
-        SpillFile {
+        Ok(SpillFile {
             file,
             starts: kinds.iter().any(|kind| kind.is_array()).then(|| vec![0]),
             kinds,
@@ -50,7 +57,9 @@ impl SpillFile {
             rows: 0,
             bytes: 0,
             buffer: Vec::new(),
-        }
+            sealed: blocks()?,
+            record: Vec::new(),
+        })
     }
 
     /// The bytes of memory it takes, the file itself not counted.
@@ -61,8 +70,9 @@ impl SpillFile {
 
     /// Adds the rows of a block.
     pub fn append(&mut self, block: &Block) -> Result<(), Report> {
-        self.seek(self.bytes)
-            .map_err(|error| Report::new(Code::ERRCODE_IO_ERROR, error.to_string()))?;
+        if self.sealed.is_none() {
+            seek(self.file, self.bytes).map_err(failed)?;
+        }
         let mut start = 0;
         while start < block.rows {
             self.buffer.clear();
@@ -74,14 +84,15 @@ impl SpillFile {
                     starts.push(self.bytes + self.buffer.len() as u64);
                 }
             }
-            // SAFETY: the file is open and the buffer holds that many bytes; a full disk or
-            // temp_file_limit raises PostgreSQL's own error.
-            unsafe {
-                pg_sys::BufFileWrite(
-                    self.file,
-                    self.buffer.as_mut_ptr().cast(),
-                    self.buffer.len() as _,
-                );
+            match &mut self.sealed {
+                None => write(self.file, &mut self.buffer),
+                Some(blocks) => blocks
+                    .append(&self.buffer, |place, record| {
+                        seek(self.file, place)?;
+                        write(self.file, record);
+                        Ok::<_, Error>(())
+                    })
+                    .map_err(failed)?,
             }
             self.bytes += self.buffer.len() as u64;
             start = end;
@@ -128,22 +139,68 @@ impl SpillFile {
         }
     }
 
-    fn seek(&mut self, position: u64) -> Result<(), Error> {
-        // SAFETY: the file is open; the position is within it or at its end.
-        let failed = unsafe {
-            pg_sys::BufFileSeek(
-                self.file,
-                (position / SEGMENT) as i32,
-                (position % SEGMENT) as _,
-                libc::SEEK_SET,
-            )
-        };
-        if failed == 0 {
-            Ok(())
-        } else {
-            Err(unreadable("a position that cannot be reached"))
+    /// Fills the buffer with what stands from that position on.
+    fn fill(&mut self, position: u64, bytes: usize) -> Result<(), Error> {
+        self.buffer.clear();
+        self.buffer.resize(bytes, 0);
+        match &self.sealed {
+            None => {
+                seek(self.file, position)?;
+                match read(self.file, &mut self.buffer) == bytes {
+                    true => Ok(()),
+                    false => Err(unreadable("it ends too early")),
+                }
+            }
+            Some(blocks) => {
+                let file = self.file;
+                let (into, record) = (&mut self.buffer, &mut self.record);
+                blocks.read(position, into, record, |place, record| {
+                    seek(file, place)?;
+                    Ok(read(file, record))
+                })
+            }
         }
     }
+}
+
+impl From<encryption::Error> for Error {
+    fn from(error: encryption::Error) -> Self {
+        unreadable(&error.to_string())
+    }
+}
+
+fn failed(error: Error) -> Report {
+    Report::new(Code::ERRCODE_IO_ERROR, error.to_string())
+}
+
+fn seek(file: *mut pg_sys::BufFile, position: u64) -> Result<(), Error> {
+    // SAFETY: the file is open; the position is within it or at its end.
+    let failed = unsafe {
+        pg_sys::BufFileSeek(
+            file,
+            (position / SEGMENT) as i32,
+            (position % SEGMENT) as _,
+            libc::SEEK_SET,
+        )
+    };
+    if failed == 0 {
+        Ok(())
+    } else {
+        Err(unreadable("a position that cannot be reached"))
+    }
+}
+
+fn write(file: *mut pg_sys::BufFile, bytes: &mut [u8]) {
+    // SAFETY: the file is open and the bytes are there; a full disk or temp_file_limit raises
+    // PostgreSQL's own error.
+    unsafe { pg_sys::BufFileWrite(file, bytes.as_mut_ptr().cast(), bytes.len() as _) };
+}
+
+/// How many bytes could be read.
+fn read(file: *mut pg_sys::BufFile, into: &mut [u8]) -> usize {
+    // SAFETY: the file is open and there is room for that many bytes.
+    let read = unsafe { pg_sys::BufFileRead(file, into.as_mut_ptr().cast(), into.len() as _) };
+    read as usize
 }
 
 /// Bytes of a cell.
@@ -267,7 +324,6 @@ impl RawRows for SpillFile {
             *into = Block::new(self.kinds.iter().copied());
         }
         into.clear();
-        self.seek(self.position(start))?;
         let (mut row, end) = (start, start + count);
         while row < end {
             let from = self.position(row);
@@ -278,19 +334,7 @@ impl RawRows for SpillFile {
                     .max(1),
             };
             let bytes = (self.position(row + rows) - from) as usize;
-            self.buffer.clear();
-            self.buffer.resize(bytes, 0);
-            // SAFETY: the file is open and the buffer holds that many bytes.
-            let read = unsafe {
-                pg_sys::BufFileRead(
-                    self.file,
-                    self.buffer.as_mut_ptr().cast(),
-                    self.buffer.len() as _,
-                )
-            };
-            if read as usize != self.buffer.len() {
-                return Err(unreadable("it ends too early"));
-            }
+            self.fill(from, bytes)?;
             unpack(&self.buffer, rows, self.width, into)?;
             row += rows;
         }

@@ -5,6 +5,7 @@ use std::ptr::null_mut;
 use pgrx::pg_sys;
 
 use super::lists;
+use crate::pg::stamp::{self, STAMP};
 
 /// What is in `custom_private`.
 pub(super) struct Private {
@@ -23,6 +24,7 @@ impl Private {
             lists::of_integers(self.kept.iter().map(|&place| place as i32)),
             self.bound.map_or(null_mut(), lists::of),
             lists::of_integers([i32::from(self.careful)]),
+            lists::of_integers([STAMP as u32 as i32, (STAMP >> 32) as i32]),
         ])
     }
 
@@ -32,6 +34,11 @@ impl Private {
         // SAFETY: as the caller says.
         unsafe {
             let parts: Vec<*mut pg_sys::List> = lists::items(list).collect();
+            let stamp = parts.get(3).map(|stamp| lists::integers(*stamp));
+            stamp::check(match stamp.as_deref() {
+                Some(&[low, high]) => Some(u64::from(low as u32) | u64::from(high as u32) << 32),
+                _ => None,
+            });
             let kept = lists::integers(parts[0]).into_iter();
             let mut bound = lists::items::<pg_sys::Node>(parts[1]);
             Private {

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::metrics::{Accumulator, Error, Errors, Probabilities, Words};
 use crate::pg::error::Report;
+use crate::pg::stamp::{self, STAMP};
 
 fn refuse(error: Error) -> ! {
     Report::invalid(error.to_string())
@@ -70,7 +71,8 @@ unsafe fn serialize<A: Accumulator>(fcinfo: FunctionCallInfo) -> Datum {
         let words = state::<A>(fcinfo, 0)
             .map(|state| state.to_words())
             .unwrap_or_default();
-        let (bytea, bytes) = new_bytea(size_of::<Words>());
+        let (bytea, bytes) = new_bytea(size_of::<u64>() + size_of::<Words>());
+        let words = [STAMP].into_iter().chain(words);
         for (chunk, word) in bytes.as_chunks_mut().0.iter_mut().zip(words) {
             *chunk = word.to_ne_bytes();
         }
@@ -86,7 +88,11 @@ unsafe fn deserialize<A: Accumulator>(fcinfo: FunctionCallInfo) -> Datum {
     // SAFETY: by this function's contract.
     unsafe {
         require_aggregate(fcinfo);
-        let bytes = bytea_argument(fcinfo);
+        let (stamp, bytes) = match bytea_argument(fcinfo).split_first_chunk() {
+            Some((stamp, rest)) => (Some(u64::from_ne_bytes(*stamp)), rest),
+            None => (None, &[][..]),
+        };
+        stamp::check(stamp);
         if bytes.len() != size_of::<Words>() {
             broken_state();
         }

@@ -12,6 +12,7 @@ use super::{
 use crate::metrics::{Ranking, Run, Separation};
 use crate::pg::error::Report;
 use crate::pg::settings;
+use crate::pg::stamp::{self, STAMP};
 
 /// Most bytes of a state that a worker can hand over: what a bytea can hold.
 const MAX_SERIALIZED: usize = 0x3fff_ffff - pg_sys::VARHDRSZ;
@@ -79,7 +80,7 @@ unsafe fn serialize(fcinfo: FunctionCallInfo) -> Datum {
             ),
             false => (state.counts().map(|count| count as usize), [0, 0]),
         };
-        let words = 4 + scores[0] + scores[1] + (runs[0] + runs[1]) * RUN_WORDS;
+        let words = 5 + scores[0] + scores[1] + (runs[0] + runs[1]) * RUN_WORDS;
         let length = words.saturating_mul(size_of::<u64>());
         if length > MAX_SERIALIZED {
             Report::new(
@@ -96,6 +97,7 @@ unsafe fn serialize(fcinfo: FunctionCallInfo) -> Datum {
                 *chunk = word.to_ne_bytes();
             }
         };
+        put(STAMP);
         for count in scores.into_iter().chain(runs) {
             put(count as u64);
         }
@@ -133,6 +135,7 @@ unsafe fn deserialize(fcinfo: FunctionCallInfo) -> Datum {
         require_aggregate(fcinfo);
         let (words, rest) = bytea_argument(fcinfo).as_chunks::<8>();
         let mut words = words.iter().map(|chunk| u64::from_ne_bytes(*chunk));
+        stamp::check(words.next());
         let mut next = || words.next().and_then(|word| usize::try_from(word).ok());
         let (Some(p), Some(n), Some(p_runs), Some(n_runs)) = (next(), next(), next(), next())
         else {

@@ -15,8 +15,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use pgrx::pg_sys::{self, MemoryContext};
 use pgrx::{PgSqlErrorCode as Code, pg_guard};
 
+use crate::encryption::Blocks;
 use crate::metrics::{Run, RunFiles};
-use crate::pg::error::Report;
+use crate::pg::encryption::blocks;
+use crate::pg::error::{OrRaise, Report};
 use crate::pg::in_context::in_context;
 use crate::pg::interrupt;
 
@@ -95,8 +97,10 @@ pub(super) struct OwnFile {
     /// None once its resource owner closed it.
     file: Option<pg_sys::File>,
     owner: pg_sys::ResourceOwner,
-    /// Bytes in the file.
+    /// Bytes in the file, as they were before they were encrypted.
     bytes: u64,
+    /// What they go through, where the server has keys.
+    sealed: Option<Blocks>,
     /// What is still to be written behind them.
     buffer: Vec<u8>,
     name: Option<FileName>,
@@ -128,6 +132,7 @@ impl OwnFile {
                 file: Some(file),
                 owner: pg_sys::CurrentResourceOwner,
                 bytes: 0,
+                sealed: blocks().or_raise(),
                 buffer: Vec::new(),
                 name,
                 handed_over: false,
@@ -178,23 +183,47 @@ impl OwnFile {
             let Some(file) = self.file else {
                 lost().raise();
             };
-            // SAFETY: the file is open and the bytes are there; temp_file_limit raises PostgreSQL's
-            // own error.
-            let written = unsafe {
-                pg_sys::FileWrite(
-                    file,
-                    piece.as_ptr().cast_mut().cast(),
-                    piece.len() as _,
-                    self.bytes as _,
-                    pg_sys::WaitEventIO::WAIT_EVENT_BUFFILE_WRITE,
-                )
-            };
-            if written as usize != piece.len() {
-                unwritten(io::Error::last_os_error()).raise();
+            match &mut self.sealed {
+                None => write_at(file, self.bytes, piece).or_raise(),
+                Some(blocks) => blocks
+                    .append(piece, |place, record| write_at(file, place, record))
+                    .or_raise(),
             }
             self.bytes += piece.len() as u64;
         }
     }
+}
+
+fn write_at(file: pg_sys::File, place: u64, bytes: &[u8]) -> Result<(), Report> {
+    // SAFETY: the file is open and the bytes are there; temp_file_limit raises PostgreSQL's own error.
+    let written = unsafe {
+        pg_sys::FileWrite(
+            file,
+            bytes.as_ptr().cast_mut().cast(),
+            bytes.len() as _,
+            place as _,
+            pg_sys::WaitEventIO::WAIT_EVENT_BUFFILE_WRITE,
+        )
+    };
+    match written as usize == bytes.len() {
+        true => Ok(()),
+        false => Err(unwritten(io::Error::last_os_error())),
+    }
+}
+
+/// How many bytes could be read.
+fn read_at(file: pg_sys::File, place: u64, into: &mut [u8]) -> Result<usize, Report> {
+    // SAFETY: the file is open and there is room for that many bytes.
+    let read = unsafe {
+        pg_sys::FileRead(
+            file,
+            into.as_mut_ptr().cast(),
+            into.len() as _,
+            place as _,
+            pg_sys::WaitEventIO::WAIT_EVENT_BUFFILE_READ,
+        )
+    };
+    usize::try_from(read).map_err(|_| unread(io::Error::last_os_error()))
 }
 
 impl Drop for OwnFile {
@@ -321,6 +350,8 @@ pub(super) unsafe fn remove_with(context: MemoryContext, name: FileName) {
 pub(super) struct Opened {
     own: Option<pg_sys::File>,
     others: Vec<Option<pg_sys::File>>,
+    /// What all of them went through: one key is every process's.
+    sealed: Option<Blocks>,
 }
 
 impl Opened {
@@ -333,6 +364,7 @@ impl Opened {
         let mut opened = Opened {
             own: own.and_then(|own| own.file),
             others: vec![None; names.len()],
+            sealed: blocks().or_raise(),
         };
         for run in runs {
             let Some(number) = (run.file as usize).checked_sub(1) else {
@@ -361,20 +393,13 @@ impl RunFiles for Opened {
             None => self.own,
             Some(number) => self.others.get(number).copied().flatten(),
         };
-        // SAFETY: the file is open and there is room for that many bytes.
-        let read = unsafe {
-            pg_sys::FileRead(
-                file.ok_or_else(lost)?,
-                bytes.as_mut_ptr().cast(),
-                bytes.len() as _,
-                offset as _,
-                pg_sys::WaitEventIO::WAIT_EVENT_BUFFILE_READ,
-            )
-        };
-        match usize::try_from(read) {
-            Ok(read) if read == bytes.len() => Ok(()),
-            Ok(_) => Err(lost()),
-            Err(_) => Err(unread(io::Error::last_os_error())),
+        let file = file.ok_or_else(lost)?;
+        match &self.sealed {
+            None if read_at(file, offset, bytes)? == bytes.len() => Ok(()),
+            None => Err(lost()),
+            Some(blocks) => blocks.read(offset, bytes, &mut Vec::new(), |place, record| {
+                read_at(file, place, record)
+            }),
         }
     }
 }

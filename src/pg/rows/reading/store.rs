@@ -64,7 +64,7 @@ impl Filling {
         let another = block.another();
         self.memory.push(std::mem::replace(block, another));
         if self.memory.memory() + words.memory() > self.memory_limit {
-            let mut created = SpillFile::create(self.kinds.iter().copied());
+            let mut created = SpillFile::create(self.kinds.iter().copied())?;
             for block in std::mem::take(&mut self.memory).into_blocks() {
                 created.append(&block)?;
             }
