@@ -13,7 +13,7 @@ test: ## Everything CI runs; STAGES="format core" runs some of it
 	@bash scripts/test $(STAGES)
 
 test-long: ## A hundred thousand hostile inputs and more, on every version: hours; SEED=1 picks others
-	@bash scripts/test long-15 long-16 long-18
+	@bash scripts/test long-15 long-16 long-17 long-18 regress-16
 
 install: ## Build and install into the server of PG_CONFIG=/path/to/pg_config
 	@bash scripts/install $(PG_CONFIG)
@@ -24,7 +24,7 @@ bench: ## Compare with PyTorch, ONNX Runtime, scikit-learn, PL/Python; ONLY="sca
 core: ## Test the part that needs no PostgreSQL
 	@bash scripts/test core
 
-regress: ## The SQL tests on one server: PG=15, 16 or 18, TESTS="one another" for some of them
+regress: ## The SQL tests on one server: PG=15, 16, 17 or 18, TESTS="one another" for some of them
 	@bash tests/support/regress $(or $(PG),15) $(TESTS)
 
 clean: ## Remove what was built; keeps downloaded servers and Python packages

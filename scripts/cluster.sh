@@ -57,9 +57,11 @@ installation() {
         cp -r --reflink=auto /usr/share/postgresql/15 "$copy/share/postgresql/"
         BIN=$copy/lib/postgresql/15/bin
     else
-        cp -r --reflink=auto "$SERVERS/." "$copy/"
+        local fetched=$SERVERS
+        [ "$version" != 17 ] || fetched=$SERVER_17
+        cp -r --reflink=auto "$fetched/." "$copy/"
         BIN=$(pg_config_of "$version")
-        BIN=$copy${BIN#"$SERVERS"}
+        BIN=$copy${BIN#"$fetched"}
         BIN=$(dirname "$BIN")
     fi
     PG_CONFIG=$BIN/pg_config

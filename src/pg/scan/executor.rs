@@ -15,14 +15,14 @@ unsafe extern "C-unwind" {
         cursor_options: c_int,
         parameters: pg_sys::ParamListInfo,
     ) -> *mut pg_sys::PlannedStmt;
-    #[cfg(any(feature = "pg15", feature = "pg16"))]
+    #[cfg(any(feature = "pg15", feature = "pg16", feature = "pg17"))]
     pub(super) fn standard_ExecutorRun(
         query: *mut pg_sys::QueryDesc,
         direction: pg_sys::ScanDirection::Type,
         count: u64,
         once: bool,
     );
-    #[cfg(not(any(feature = "pg15", feature = "pg16")))]
+    #[cfg(not(any(feature = "pg15", feature = "pg16", feature = "pg17")))]
     pub(super) fn standard_ExecutorRun(
         query: *mut pg_sys::QueryDesc,
         direction: pg_sys::ScanDirection::Type,
@@ -88,11 +88,11 @@ pub(super) unsafe fn project(
 }
 
 /// PostgreSQL 18 wants to be asked for no result where an expression gives none.
-#[cfg(any(feature = "pg15", feature = "pg16"))]
+#[cfg(any(feature = "pg15", feature = "pg16", feature = "pg17"))]
 fn no_result(null: &mut bool) -> *mut bool {
     null
 }
-#[cfg(not(any(feature = "pg15", feature = "pg16")))]
+#[cfg(not(any(feature = "pg15", feature = "pg16", feature = "pg17")))]
 fn no_result(_: &mut bool) -> *mut bool {
     std::ptr::null_mut()
 }

@@ -57,7 +57,7 @@ unsafe extern "C-unwind" fn visit(state: *mut pg_sys::PlanState, stepwise: *mut 
     }
 }
 
-#[cfg(any(feature = "pg15", feature = "pg16"))]
+#[cfg(any(feature = "pg15", feature = "pg16", feature = "pg17"))]
 unsafe extern "C-unwind" fn run(
     query: *mut pg_sys::QueryDesc,
     direction: pg_sys::ScanDirection::Type,
@@ -75,7 +75,7 @@ unsafe extern "C-unwind" fn run(
     }
 }
 
-#[cfg(not(any(feature = "pg15", feature = "pg16")))]
+#[cfg(not(any(feature = "pg15", feature = "pg16", feature = "pg17")))]
 unsafe extern "C-unwind" fn run(
     query: *mut pg_sys::QueryDesc,
     direction: pg_sys::ScanDirection::Type,
