@@ -13,8 +13,11 @@ use crate::pg::error::{Report, Result};
 use crate::pg::reader::{self, Resolved};
 use crate::pg::{interrupt, role};
 
-/// Size of a chunk: small enough that a cancel never waits long for one.
-const CHUNK: usize = 1024 * 1024;
+/// Bytes of a chunk, a row of `_neural.chunk`: as many as a page has room for beside the row's header.
+/// Larger values would go into a TOAST table, which no policy keeps from `pg_read_all_data`.
+const CHUNK: usize = pg_sys::BLCKSZ as usize - 192;
+/// Bytes that are stored by one statement: few enough that a cancel never waits long for it.
+const PORTION: usize = 128 * CHUNK;
 
 /// A version to be stored.
 #[derive(Debug, Clone)]
@@ -185,7 +188,7 @@ pub(crate) fn copy_history(from: i64, to: i64) -> Result<()> {
 
 fn hash(artifact: &Pieces<'_>) -> [u8; 32] {
     let mut hash = Sha256::new();
-    for piece in artifact.iter().flat_map(|piece| piece.chunks(CHUNK)) {
+    for piece in artifact.iter().flat_map(|piece| piece.chunks(PORTION)) {
         interrupt::check();
         hash.update(piece);
     }
@@ -338,18 +341,22 @@ fn insert_version(
 }
 
 fn insert_chunks(owner: &AsTableOwner, version: i64, artifact: &Pieces<'_>) -> Result<()> {
-    let sql = "INSERT INTO _neural.chunk (version, number, bytes) VALUES ($1, $2, $3)";
+    let sql = format!(
+        "INSERT INTO _neural.chunk (version, number, bytes)
+         SELECT $1, $2 + n, substr($3, n * {CHUNK} + 1, {CHUNK})
+         FROM generate_series(0, (length($3) - 1) / {CHUNK}) AS n"
+    );
     let size = artifact.size();
-    // One value for all chunks in turn: each as a value of its own would stay until the end.
-    let mut chunk = Chunk::with_room(CHUNK.min(size));
+    // One value for all portions in turn: each as a value of its own would stay until the end.
+    let mut portion = Portion::with_room(PORTION.min(size));
     let mut pieces = artifact.iter();
     let mut piece: &[u8] = &[];
     let mut number = 0i32;
     let mut rest = size;
     while rest > 0 {
         interrupt::check();
-        let length = CHUNK.min(rest);
-        let mut room = chunk.bytes(length);
+        let length = PORTION.min(rest);
+        let mut room = portion.bytes(length);
         while !room.is_empty() {
             if piece.is_empty() {
                 piece = pieces
@@ -364,23 +371,23 @@ fn insert_chunks(owner: &AsTableOwner, version: i64, artifact: &Pieces<'_>) -> R
         }
         execute(
             owner,
-            sql,
-            &[version.into(), number.into(), chunk.argument()],
+            &sql,
+            &[version.into(), number.into(), portion.argument()],
         )?;
-        number += 1;
+        number += (PORTION / CHUNK) as i32;
         rest -= length;
     }
     Ok(())
 }
 
 /// A bytea that is filled again and again.
-struct Chunk(*mut pg_sys::varlena);
+struct Portion(*mut pg_sys::varlena);
 
-impl Chunk {
+impl Portion {
     /// One with room for that many bytes.
-    fn with_room(bytes: usize) -> Chunk {
+    fn with_room(bytes: usize) -> Portion {
         // SAFETY: gives zeroed room or raises an error.
-        Chunk(unsafe { pg_sys::palloc0(bytes + pg_sys::VARHDRSZ) }.cast())
+        Portion(unsafe { pg_sys::palloc0(bytes + pg_sys::VARHDRSZ) }.cast())
     }
 
     /// Makes it that long, no longer than its room.
@@ -399,7 +406,7 @@ impl Chunk {
     }
 }
 
-impl Drop for Chunk {
+impl Drop for Portion {
     fn drop(&mut self) {
         // After an error its memory context goes.
         if !std::thread::panicking() {

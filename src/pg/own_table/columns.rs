@@ -28,6 +28,11 @@ pub(crate) mod version {
     pub const ORIGINS: i16 = 28;
 }
 
+/// `_neural.holder`.
+pub(crate) mod holder {
+    pub const ROLE: i16 = 1;
+}
+
 /// `_neural.chunk`.
 pub(crate) mod chunk {
     pub const VERSION: i16 = 1;
