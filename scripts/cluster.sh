@@ -18,6 +18,8 @@ end_run() {
     for pidfile in $(find "$RUN" -maxdepth 4 -name postmaster.pid 2> /dev/null); do
         stop_postmaster "$(head -n 1 "$pidfile")"
     done
+    # The small disks of a test that was cut off.
+    awk -v run="$RUN/" 'index($2, run) == 1 { print $2 }' /proc/mounts | xargs -r umount -l
     rm -rf "$RUN"
     exit "$status"
 }

@@ -146,15 +146,15 @@ CREATE TABLE _neural.version (
 );
 CREATE INDEX version_sha256_index ON _neural.version (sha256);
 
--- The artifact of a version in pieces: pg_dump cannot carry one large value.
+-- The artifact of a version in pieces that fit into a page each: pg_dump cannot carry one large value,
+-- and what does not fit goes into a TOAST table, which is open to pg_read_all_data.
 CREATE TABLE _neural.chunk (
     version bigint NOT NULL,
     number int NOT NULL,
     bytes bytea NOT NULL,
     CONSTRAINT chunk_pkey PRIMARY KEY (version, number)
 );
--- Weights do not compress.
-ALTER TABLE _neural.chunk ALTER COLUMN bytes SET STORAGE EXTERNAL;
+ALTER TABLE _neural.chunk ALTER COLUMN bytes SET STORAGE PLAIN;
 
 -- Which version was deployed when; the last row of a model is the one deployed now.
 CREATE TABLE _neural.deployment (
@@ -178,6 +178,23 @@ CREATE TABLE _neural.epoch (
     CONSTRAINT epoch_pkey PRIMARY KEY (version, epoch)
 );
 
+-- The roles that this database has made known by `model_owner_or_grantee`. One that is here and may not
+-- execute it any more has been through DROP OWNED: models that it owned are nobody's, and are not those
+-- of a later role that happens to get its OID. Not dumped: where a dump is restored, nobody has been.
+CREATE TABLE _neural.holder (
+    role oid CONSTRAINT holder_pkey PRIMARY KEY
+);
+
+-- Statistics are kept where no policy of ours reaches, and nobody plans by these columns.
+ALTER TABLE _neural.model ALTER signature SET STATISTICS 0, ALTER positive_class SET STATISTICS 0,
+    ALTER origins SET STATISTICS 0;
+ALTER TABLE _neural.version ALTER target SET STATISTICS 0, ALTER classes SET STATISTICS 0,
+    ALTER features SET STATISTICS 0, ALTER architecture SET STATISTICS 0, ALTER query SET STATISTICS 0,
+    ALTER options SET STATISTICS 0, ALTER metrics SET STATISTICS 0, ALTER seen SET STATISTICS 0,
+    ALTER left_out SET STATISTICS 0, ALTER origins SET STATISTICS 0;
+ALTER TABLE _neural.chunk ALTER bytes SET STATISTICS 0;
+ALTER TABLE _neural.epoch ALTER metrics SET STATISTICS 0;
+
 -- No policy: no row for anybody but the tables' owner, not even with the rights of
 -- pg_read_all_data and pg_write_all_data.
 ALTER TABLE _neural.numbering ENABLE ROW LEVEL SECURITY;
@@ -187,6 +204,7 @@ ALTER TABLE _neural.version ENABLE ROW LEVEL SECURITY;
 ALTER TABLE _neural.chunk ENABLE ROW LEVEL SECURITY;
 ALTER TABLE _neural.deployment ENABLE ROW LEVEL SECURITY;
 ALTER TABLE _neural.epoch ENABLE ROW LEVEL SECURITY;
+ALTER TABLE _neural.holder ENABLE ROW LEVEL SECURITY;
 
 -- What users own is dumped with their data.
 SELECT pg_extension_config_dump('_neural.model_id', '');

@@ -95,7 +95,10 @@ CREATE VIEW neural.models WITH (security_barrier) AS
            v.parameters,
            v.size_bytes,
            v.metrics,
-           (SELECT r.rolname FROM pg_roles r WHERE r.oid = m.owner) AS owner,
+           -- Not one that DROP OWNED took its models from.
+           (SELECT r.rolname FROM pg_roles r WHERE r.oid = m.owner
+                AND (_neural.is_granted(m.owner)
+                     OR NOT EXISTS (SELECT FROM _neural.holder h WHERE h.role = m.owner::oid))) AS owner,
            m.created_at,
            v.claimed
     FROM _neural.model m

@@ -27,7 +27,7 @@ pub(crate) enum Right {
 impl Right {
     /// What `user` may do with the model of that number and owner, under the active snapshot.
     pub(crate) fn of(user: pg_sys::Oid, model: i64, owner: pg_sys::Oid) -> Result<Self> {
-        if acts_as(user, owner) {
+        if manages(user, owner)? {
             return Ok(Self::Manage);
         }
         let granted = grantees(model)?.into_iter().any(|role| {
@@ -65,6 +65,13 @@ fn grantees(model: i64) -> Result<Vec<pg_sys::Oid>> {
     Ok(grantees)
 }
 
+/// Whether `user` has the rights of a model's owner, and these are any.
+fn manages(user: pg_sys::Oid, owner: pg_sys::Oid) -> Result<bool> {
+    // SAFETY: a syscache lookup, of a role that may be gone.
+    let superuser = unsafe { pg_sys::superuser_arg(user) };
+    Ok(superuser || acts_as(user, owner) && holders::owns(owner)?)
+}
+
 /// Whether `user` has the rights of `role`.
 ///
 /// Inherited membership counts, the mere right to SET ROLE or to administer does not: that is what
@@ -77,7 +84,7 @@ pub(crate) fn acts_as(user: pg_sys::Oid, role: pg_sys::Oid) -> bool {
 /// `_neural.may_manage`, for the views.
 #[pg_extern(sql = false)]
 fn may_manage(owner: Option<pg_sys::Oid>) -> bool {
-    owner.is_some_and(|owner| acts_as(invoker(), owner))
+    owner.is_some_and(|owner| manages(invoker(), owner).or_raise())
 }
 
 /// `_neural.may_use`, for the views.

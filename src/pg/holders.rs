@@ -7,6 +7,10 @@
 
 use pgrx::prelude::*;
 
+use super::error::Result;
+use super::own_table::columns::holder;
+use super::own_table::{Key, Table};
+
 /// The function whose EXECUTE right says that a role has models.
 const MARK: &std::ffi::CStr = c"model_owner_or_grantee";
 
@@ -24,6 +28,20 @@ fn is_granted(grantee: Option<pg_sys::Oid>) -> bool {
 /// role is gone.
 pub(crate) fn counts(grantee: pg_sys::Oid) -> bool {
     grantee == super::role::PUBLIC || mark().is_some_and(|mark| mark.holders.contains(&grantee))
+}
+
+/// Whether models of this role are its own: not after DROP OWNED, or the role would have been dropped
+/// with models that a later role of the same OID then had. Where a dump was restored without privileges
+/// the role was never known, and has what it had.
+pub(crate) fn owns(role: pg_sys::Oid) -> Result<bool> {
+    Ok(counts(role) || !was_known(role)?)
+}
+
+/// Whether this database has made the role known to PostgreSQL.
+fn was_known(role: pg_sys::Oid) -> Result<bool> {
+    let table = Table::open(c"holder")?;
+    let mut scan = table.scan(c"holder_pkey", &[Key::oid(holder::ROLE, role)])?;
+    Ok(scan.next().is_some())
 }
 
 /// The function, and who may execute it.

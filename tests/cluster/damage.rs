@@ -73,7 +73,7 @@ fn a_damaged_model_is_an_error_and_never_a_wrong_answer() {
         ("a lost piece", "DELETE FROM _neural.chunk".into()),
         (
             "a misplaced piece",
-            "UPDATE _neural.chunk SET number = number + 1".into(),
+            "UPDATE _neural.chunk SET number = number + 1000".into(),
         ),
         (
             "a number before the first",

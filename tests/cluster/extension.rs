@@ -57,11 +57,21 @@ fn creating_it_rolls_back() {
 fn refuses_a_schema_that_somebody_made_before() {
     let cluster = Cluster::start();
     let mut client = cluster.superuser();
-    client
-        .batch_execute("CREATE ROLE somebody; CREATE SCHEMA neural AUTHORIZATION somebody")
-        .unwrap();
-    let (code, _) = error_of(&mut client, "CREATE EXTENSION pg_neural");
-    assert_eq!(code, SqlState::DUPLICATE_SCHEMA);
+    client.batch_execute("CREATE ROLE somebody").unwrap();
+    for schema in ["neural", "_neural"] {
+        let create = format!("CREATE SCHEMA {schema} AUTHORIZATION somebody");
+        client.batch_execute(&create).unwrap();
+        for sql in [
+            "CREATE EXTENSION pg_neural",
+            &format!("CREATE EXTENSION pg_neural SCHEMA {schema}"),
+        ] {
+            let (code, _) = error_of(&mut client, sql);
+            assert_eq!(code, SqlState::DUPLICATE_SCHEMA, "{sql}");
+        }
+        let drop = format!("DROP SCHEMA {schema}");
+        client.batch_execute(&drop).unwrap();
+    }
+    client.batch_execute("CREATE EXTENSION pg_neural").unwrap();
 }
 
 #[test]

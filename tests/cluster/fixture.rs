@@ -1,6 +1,9 @@
 //! A small table of loans and models trained on it, for tests that are not about training.
 
+use std::io::Read;
+
 use postgres::Client;
+use postgres::error::SqlState;
 
 /// Creates table `loan` with so many rows: three features of different types and a bool target.
 pub fn create_loans(client: &mut Client, rows: u32) {
@@ -81,4 +84,34 @@ pub fn stored_rows(client: &mut Client) -> i64 {
         .map(|table| format!("(SELECT count(*) FROM _neural.{table})"))
         .collect();
     count(client, &format!("SELECT {}", counts.join(" + ")))
+}
+
+/// The SQLSTATE that a statement failed with. What it did is taken back, unless it is a procedure's
+/// call, which wants no transaction around it.
+pub fn outcome(client: &mut Client, sql: &str) -> Option<SqlState> {
+    let in_transaction = !sql.starts_with("CALL");
+    if in_transaction {
+        client.batch_execute("BEGIN").expect("a transaction");
+    }
+    let result = if sql.starts_with("COPY") {
+        client.copy_out(sql).and_then(|mut reader| {
+            let mut rows = Vec::new();
+            match reader.read_to_end(&mut rows) {
+                Ok(_) => Ok(()),
+                Err(error) => Err(*error
+                    .into_inner()
+                    .and_then(|error| error.downcast::<postgres::Error>().ok())
+                    .expect("an error of the server's")),
+            }
+        })
+    } else {
+        client.batch_execute(sql)
+    };
+    if in_transaction {
+        client.batch_execute("ROLLBACK").expect("a rollback");
+    }
+    result.err().map(|error| match error.as_db_error() {
+        Some(error) => error.code().clone(),
+        None => panic!("{sql}: {error:?}"),
+    })
 }

@@ -271,6 +271,20 @@ impl Cluster {
         self.launch();
     }
 
+    /// Starts the server again, whether it runs, fell, or is falling.
+    pub fn revive(&self) {
+        let mut command = self.server_program("pg_ctl");
+        command.args(["stop", "--wait", "--silent", "--mode=immediate", "--pgdata"]);
+        // There may be nothing to stop.
+        let _ = command.arg(self.data()).output();
+        self.launch();
+    }
+
+    /// Stops the server cleanly.
+    pub fn stop(&self) {
+        self.halt("fast");
+    }
+
     /// Restarts the server with variables in its environment.
     pub fn restart_with(&self, environment: &[(&str, &OsStr)]) {
         self.halt("fast");
@@ -306,15 +320,29 @@ impl Cluster {
     /// Kills a backend with SIGKILL, which makes the postmaster restart all others, and returns
     /// once the server has recovered and takes connections again.
     pub fn kill_backend(&self, pid: i32) {
-        // Until this connection breaks, the postmaster has not noticed the kill.
+        self.fells_the_server(|| {
+            succeeds(Command::new("kill").args(["-KILL", &pid.to_string()]));
+        });
+    }
+
+    /// Does what makes the server restart, and returns once it takes connections again.
+    pub fn fells_the_server(&self, what: impl FnOnce()) {
+        // Until this connection breaks, the postmaster has not noticed.
         let mut witness = self.superuser();
-        succeeds(Command::new("kill").args(["-KILL", &pid.to_string()]));
+        what();
         wait_until("the server notices the kill", || {
             witness.simple_query("SELECT 1").is_err()
         });
         wait_until("the server recovers", || {
             self.config(SUPERUSER, "postgres").connect(NoTls).is_ok()
         });
+    }
+
+    /// The process that started all others of the server.
+    pub fn postmaster(&self) -> i32 {
+        let file = fs::read_to_string(self.data().join("postmaster.pid"));
+        let pid = file.ok().and_then(|text| text.lines().next()?.parse().ok());
+        pid.expect("the server runs")
     }
 
     /// The server's data directory.
@@ -326,7 +354,8 @@ impl Cluster {
         self.directory.join("server.log")
     }
 
-    fn launch(&self) {
+    /// Starts the server.
+    pub fn launch(&self) {
         self.launch_with(&[]);
     }
 

@@ -44,3 +44,9 @@ fn kilobytes(file: &str, field: &str) -> u64 {
     let kilobytes = line.trim().trim_end_matches(" kB");
     kilobytes.parse::<u64>().expect("a number of kB") * 1024
 }
+
+/// What a process has that no other has, in bytes.
+pub fn private_memory(pid: i32) -> u64 {
+    let file = format!("/proc/{pid}/smaps_rollup");
+    kilobytes(&file, "Private_Clean:") + kilobytes(&file, "Private_Dirty:")
+}

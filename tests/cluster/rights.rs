@@ -3,7 +3,7 @@
 use postgres::Client;
 use postgres::error::SqlState;
 
-use crate::fixture::{LOANS, count, create_loans, score, text, train, training};
+use crate::fixture::{LOANS, count, create_loans, outcome, score, text, train, training};
 use crate::harness::{Cluster, error_of};
 
 const ROLES: [&str; 6] = [
@@ -74,17 +74,6 @@ fn cluster_with_roles() -> Cluster {
         .batch_execute("SELECT neural.grant_model('risk', 'grantee')")
         .expect("the grant");
     cluster
-}
-
-/// Runs a statement that is taken back, and returns the SQLSTATE it failed with.
-fn outcome(client: &mut Client, sql: &str) -> Option<SqlState> {
-    client.batch_execute("BEGIN").expect("a transaction");
-    let error = client.batch_execute(sql).err();
-    client.batch_execute("ROLLBACK").expect("a rollback");
-    error.map(|error| {
-        let error = error.as_db_error().expect("an error of the server's");
-        error.code().clone()
-    })
 }
 
 /// Asserts what a role may do with `risk`.

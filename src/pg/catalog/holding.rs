@@ -30,7 +30,7 @@ pub(super) fn hold(owner: &AsTableOwner, role: pg_sys::Oid) -> Result<()> {
         return Err(Report::internal("the function that marks roles is missing"));
     };
     if held(&mark) {
-        return Ok(());
+        return remember(owner, role);
     }
     // Of two that change one function's privileges at once, PostgreSQL lets one fail.
     // SAFETY: as above.
@@ -43,12 +43,26 @@ pub(super) fn hold(owner: &AsTableOwner, role: pg_sys::Oid) -> Result<()> {
         );
     }
     if holders::mark().as_ref().is_some_and(held) {
-        return Ok(());
+        return remember(owner, role);
     }
     // What DROP OWNED took must not come back with what is given now.
     let sql = "DELETE FROM _neural.model_grant WHERE grantee::oid = $1";
     execute(owner, sql, &[role::argument(role)])?;
-    change(owner, "GRANT", "TO", role)
+    let sql = "UPDATE _neural.model SET owner = $2::_neural.role
+               WHERE owner::oid = $1 AND EXISTS (SELECT FROM _neural.holder WHERE role = $1)";
+    let nobody = role::argument(role::NOBODY);
+    execute(owner, sql, &[role::argument(role), nobody])?;
+    change(owner, "GRANT", "TO", role)?;
+    remember(owner, role)
+}
+
+/// Keeps that the role was made known: it may be known by a restored dump alone.
+fn remember(owner: &AsTableOwner, role: pg_sys::Oid) -> Result<()> {
+    let sql = "INSERT INTO _neural.holder (role)
+               SELECT $1 WHERE NOT EXISTS (SELECT FROM _neural.holder WHERE role = $1)
+               ON CONFLICT DO NOTHING";
+    execute(owner, sql, &[role::argument(role)])?;
+    Ok(())
 }
 
 /// After a role may have lost its last model or grant: lets PostgreSQL drop it, unless others are
@@ -76,6 +90,8 @@ pub(super) fn release(owner: &AsTableOwner, roles: &[pg_sys::Oid]) -> Result<()>
         )?;
         if has_some == Some(false) {
             change(owner, "REVOKE", "FROM", role)?;
+            let sql = "DELETE FROM _neural.holder WHERE role = $1";
+            execute(owner, sql, &[role::argument(role)])?;
         }
     }
     Ok(())

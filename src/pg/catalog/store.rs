@@ -18,8 +18,12 @@ use crate::pg::error::{Report, Result};
 use crate::pg::reader::{self, Resolved};
 use crate::pg::{interrupt, role};
 
-/// Size of a chunk: small enough that a cancel never waits long for one.
-const CHUNK: usize = 1024 * 1024;
+/// Bytes of a chunk, a row of `_neural.chunk`: as many as a page has room for beside the row's header
+/// and what encryption adds. Larger values would go into a TOAST table, which no policy keeps from
+/// `pg_read_all_data`.
+const CHUNK: usize = pg_sys::BLCKSZ as usize - 192;
+/// Bytes that are stored by one statement: few enough that a cancel never waits long for it.
+const PORTION: usize = 128 * CHUNK;
 /// Bytes that encryption adds to a chunk.
 const SEALING: usize = 28;
 
@@ -206,7 +210,7 @@ pub(crate) fn copy_history(from: i64, to: i64) -> Result<()> {
 /// The hash that a version with these bytes is known by.
 pub(crate) fn hash(artifact: &Pieces<'_>) -> [u8; 32] {
     let mut hash = Sha256::new();
-    for piece in artifact.iter().flat_map(|piece| piece.chunks(CHUNK)) {
+    for piece in artifact.iter().flat_map(|piece| piece.chunks(PORTION)) {
         interrupt::check();
         hash.update(piece);
     }
@@ -427,10 +431,16 @@ fn insert_chunks(
     sha256: &[u8; 32],
     keys: Option<&Keys>,
 ) -> Result<()> {
-    let sql = "INSERT INTO _neural.chunk (version, number, bytes) VALUES ($1, $2, $3)";
+    let stored = CHUNK + if keys.is_some() { SEALING } else { 0 };
+    let sql = format!(
+        "INSERT INTO _neural.chunk (version, number, bytes)
+         SELECT $1, $2 + n, substr($3, n * {stored} + 1, {stored})
+         FROM generate_series(0, (length($3) - 1) / {stored}) AS n"
+    );
     let size = artifact.size();
-    // One value for all chunks in turn: each as a value of its own would stay until the end.
-    let mut chunk = Chunk::with_room(CHUNK.min(size) + SEALING);
+    // One value for all portions in turn: each as a value of its own would stay until the end.
+    let largest = PORTION.min(size);
+    let mut portion = Portion::with_room(largest + SEALING * largest.div_ceil(CHUNK));
     let (mut plain, mut sealed) = (Vec::new(), Vec::new());
     let mut pieces = artifact.iter();
     let mut piece: &[u8] = &[];
@@ -438,9 +448,9 @@ fn insert_chunks(
     let mut rest = size;
     while rest > 0 {
         interrupt::check();
-        let length = CHUNK.min(rest);
+        let length = PORTION.min(rest);
         let mut room = match keys {
-            None => chunk.bytes(length),
+            None => portion.bytes(length),
             Some(_) => {
                 plain.resize(length, 0);
                 &mut plain[..]
@@ -459,28 +469,32 @@ fn insert_chunks(
             (piece, room) = (later, left);
         }
         if let Some(keys) = keys {
-            encryption::seal(keys, sha256, Part::Chunk(number), &plain, &mut sealed)?;
-            chunk.bytes(sealed.len()).copy_from_slice(&sealed);
+            let chunks = plain.chunks(CHUNK);
+            let room = portion.bytes(length + SEALING * chunks.len());
+            for ((place, chunk), number) in room.chunks_mut(stored).zip(chunks).zip(number..) {
+                encryption::seal(keys, sha256, Part::Chunk(number), chunk, &mut sealed)?;
+                place.copy_from_slice(&sealed);
+            }
         }
         execute(
             owner,
-            sql,
-            &[version.into(), number.into(), chunk.argument()],
+            &sql,
+            &[version.into(), number.into(), portion.argument()],
         )?;
-        number += 1;
+        number += (PORTION / CHUNK) as i32;
         rest -= length;
     }
     Ok(())
 }
 
 /// A bytea that is filled again and again.
-struct Chunk(*mut pg_sys::varlena);
+struct Portion(*mut pg_sys::varlena);
 
-impl Chunk {
+impl Portion {
     /// One with room for that many bytes.
-    fn with_room(bytes: usize) -> Chunk {
+    fn with_room(bytes: usize) -> Portion {
         // SAFETY: gives zeroed room or raises an error.
-        Chunk(unsafe { pg_sys::palloc0(bytes + pg_sys::VARHDRSZ) }.cast())
+        Portion(unsafe { pg_sys::palloc0(bytes + pg_sys::VARHDRSZ) }.cast())
     }
 
     /// Makes it that long, no longer than its room.
@@ -499,7 +513,7 @@ impl Chunk {
     }
 }
 
-impl Drop for Chunk {
+impl Drop for Portion {
     fn drop(&mut self) {
         // After an error its memory context goes.
         if !std::thread::panicking() {

@@ -52,6 +52,11 @@ pub(crate) mod version {
     pub const SEALED: i16 = 33;
 }
 
+/// `_neural.holder`.
+pub(crate) mod holder {
+    pub const ROLE: i16 = 1;
+}
+
 /// `_neural.chunk`.
 pub(crate) mod chunk {
     pub const VERSION: i16 = 1;

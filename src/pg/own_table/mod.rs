@@ -185,6 +185,14 @@ impl Key {
         }
     }
 
+    pub(crate) fn oid(column: i16, value: pg_sys::Oid) -> Self {
+        Self {
+            column,
+            function: pg_sys::F_OIDEQ,
+            value: value.into(),
+        }
+    }
+
     pub(crate) fn int4(column: i16, value: i32) -> Self {
         Self {
             column,

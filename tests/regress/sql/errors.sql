@@ -122,7 +122,7 @@ SELECT * FROM fails($$SELECT neural.import_model('x', substring(neural.export_mo
 \x on
 SET client_min_messages = warning;
 BEGIN;
-UPDATE _neural.chunk SET bytes = set_byte(bytes, 700, 255 - get_byte(bytes, 700));
+UPDATE _neural.chunk SET bytes = set_byte(bytes, 700, 255 - get_byte(bytes, 700)) WHERE number = 0;
 SELECT code, message FROM fails($$SELECT neural.predict('risk', 1, 2, 'car')$$);
 ROLLBACK;
 -- 55000: the deployed version alone, or the first deployment
