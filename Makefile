@@ -1,6 +1,6 @@
 # Every target installs what it needs; on Debian, as root, packages too.
 
-.PHONY: help demo test test-long install bench core regress clean
+.PHONY: help demo test test-long all install deb bench core regress clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -13,10 +13,16 @@ test: ## Everything CI runs; STAGES="format core" runs some of it
 	@bash scripts/test $(STAGES)
 
 test-long: ## A hundred thousand hostile inputs and more, on every version: hours; SEED=1 picks others
-	@bash scripts/test long-15 long-16 long-17 long-18 regress-16
+	@bash scripts/test long-15 long-16 long-17 long-18 regress-16 deb-12 deb-13
+
+all: ## Build for the server of PG_CONFIG=/path/to/pg_config
+	@INSTALL=0 bash scripts/install $(PG_CONFIG)
 
 install: ## Build and install into the server of PG_CONFIG=/path/to/pg_config
 	@bash scripts/install $(PG_CONFIG)
+
+deb: ## Build Debian packages in roots of Debian 12 (PostgreSQL 15) and 13 (17); DEBIAN=13 builds one
+	@bash scripts/deb $(DEBIAN)
 
 bench: ## Compare with PyTorch, ONNX Runtime, scikit-learn, PL/Python; ONLY="scan peers" measures some of it
 	@bash scripts/bench $(ONLY)

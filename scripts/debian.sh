@@ -22,6 +22,7 @@ debian_postgresql() {
 debian_sources() {
     local codename sources
     codename=$(codename_of "$1")
+    command -v apt-get > /dev/null || fail "Debian $1 is made of its packages by apt, which is not here"
     sources=$(mirrored_sources "$codename")
     if [ -z "$sources" ] && [ "$(id -u)" = 0 ]; then
         # What a mirror holds is known once its lists were fetched.
@@ -64,7 +65,7 @@ fetch_debian_server() {
         "$(codename_of "$release")" "$fetched/root" - <<< "$sources"
     mkdir "$fetched/server"
     (
-        cd "$fetched/root"
+        cd "$fetched/root" || exit
         cp -a --parents -t "$fetched/server" "usr/lib/postgresql/$version" "usr/share/postgresql/$version" \
             "usr/include/postgresql/$version" usr/lib/*-linux-gnu/*.so* usr/lib/*-linux-gnu/openblas-pthread
     )
@@ -96,4 +97,49 @@ exec "\$root/$loader" --library-path "\$libraries:\$libraries/openblas-pthread" 
 END
         chmod 755 "$program"
     done
+}
+
+# need_mounts: what a root needs that packages are installed in: it has /proc and the like of its own.
+need_mounts() {
+    [ "$(id -u)" = 0 ] || fail "packages are built and tried in a root of their own, which only root can make"
+    unshare --mount --pid --fork true 2> /dev/null \
+        || fail "packages are built and tried in a root of their own, and this machine lets nobody mount
+       (in a container: run it with the capability SYS_ADMIN)"
+}
+
+# new_root RELEASE VARIANT DIRECTORY PACKAGE...: a root of that Debian with packages installed, of
+# mmdebstrap's variant buildd (what building takes) or apt (as little as there can be).
+new_root() {
+    local release=$1 variant=$2 directory=$3 packages
+    shift 3
+    need_mounts
+    need_packages mmdebstrap
+    packages=$(IFS=,; say "$*")
+    debian_sources "$release" | mmdebstrap --quiet --mode=root --variant="$variant" \
+        ${packages:+"--include=$packages"} "$(codename_of "$release")" "$directory" -
+}
+
+# in_root DIRECTORY [PLACE...] -- COMMAND...: runs a command there with the PLACEs of this machine at the
+# same paths. The mounts are in a namespace of their own, so that they are gone with the command and
+# nothing that walks through the root or removes it ever comes upon them; so are all processes that the
+# command leaves behind.
+in_root() {
+    # shellcheck disable=SC2016
+    unshare --mount --pid --fork --kill-child --propagation private bash -euc '
+        root=$1
+        shift
+        mount --rbind /dev "$root/dev"
+        mount -t proc proc "$root/proc"
+        for place in /etc/resolv.conf; do
+            [ ! -e "$place" ] || { touch "$root$place"; mount --bind "$place" "$root$place"; }
+        done
+        while [ "$1" != -- ]; do
+            mkdir -p "$root$1"
+            mount --rbind "$1" "$root$1"
+            shift
+        done
+        shift
+        exec chroot "$root" /usr/bin/env -i HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
+            PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"
+    ' bash "$@"
 }

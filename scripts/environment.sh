@@ -172,12 +172,13 @@ extension_files() {
 
 package_of() { say "$TARGET/package/pg$1-$2"; }
 
-# install_package VERSION PROFILE PG_CONFIG: copies the built files to where that server looks for them.
+# install_package VERSION PROFILE PG_CONFIG [ROOT]: copies the built files to where that server looks for
+# them, there or below ROOT.
 install_package() {
     local out extensions libraries library place
     out=$(package_of "$1" "$2")
-    extensions=$("$3" --sharedir)/extension
-    libraries=$("$3" --pkglibdir)
+    extensions=${4:-}$("$3" --sharedir)/extension
+    libraries=${4:-}$("$3" --pkglibdir)
     install -d "$extensions" "$libraries"
     install -m 644 "$out"/pg_neural.control "$out"/pg_neural--*.sql "$extensions"
     for library in "$out"/*.so; do

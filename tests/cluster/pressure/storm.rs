@@ -15,9 +15,8 @@ use super::timeline::Timeline;
 use super::writers::{self, Shared};
 use super::{draw, left};
 use crate::fixture::{count, create_loans, score, train};
-use crate::harness::{
-    Cluster, SUPERUSER, backend_pid, private_memory, proportional_memory, succeeds, wait_until,
-};
+use crate::harness::{Cluster, SUPERUSER, backend_pid, succeeds, wait_until};
+use crate::process_memory::{private_memory, proportional_memory};
 
 /// How many sessions for how long.
 struct Plan {
