@@ -6,6 +6,7 @@ pub mod better;
 mod build;
 mod call_order;
 mod check;
+mod checkpoint;
 mod choose_architecture;
 mod choose_target;
 mod default_architecture;
@@ -33,6 +34,7 @@ mod split;
 mod train;
 
 pub use check::check;
+pub use checkpoint::Kept;
 pub(crate) use default_architecture::read_architecture;
 pub use default_architecture::{Reading, default_architecture};
 pub use defaults::Arguments;

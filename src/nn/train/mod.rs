@@ -1,6 +1,7 @@
 //! Training.
 
 mod augment;
+mod checkpoint;
 mod epoch_order;
 pub mod loss;
 pub mod optimizer;
@@ -13,6 +14,7 @@ mod trainer;
 mod worker;
 
 pub use augment::Augmentation;
+pub use checkpoint::{Checkpoint, Resume};
 pub use options::TrainOptions;
 pub use plan::VALIDATION_ROWS;
 pub use rows::{Loaded, RowSource};

@@ -1,6 +1,7 @@
 //! How to train.
 
 use super::augment::Augmentation;
+use super::checkpoint::Resume;
 use super::loss::LossSpec;
 use super::optimizer::{OptimizerSpec, OptimizerState};
 use super::schedule::ScheduleSpec;
@@ -61,6 +62,9 @@ pub struct TrainOptions {
     pub optimizer_state: Option<OptimizerState>,
     /// Whether the state after the last step is returned.
     pub keep_optimizer_state: bool,
+    /// A training of the same rows and options that was broken off, to go on from instead of the
+    /// parameters and the optimizer's state given.
+    pub resume: Option<Resume>,
 }
 
 impl Default for TrainOptions {
@@ -88,6 +92,7 @@ impl Default for TrainOptions {
             threads: 1,
             optimizer_state: None,
             keep_optimizer_state: false,
+            resume: None,
         }
     }
 }
@@ -151,6 +156,9 @@ impl TrainOptions {
                 "the optimizer's state is that of another optimizer or network",
                 "Use the optimizer it was kept from, or start without it.",
             ));
+        }
+        if let Some(resume) = &self.resume {
+            resume.check(self, network)?;
         }
         Ok(())
     }

@@ -1,0 +1,55 @@
+//! How far a training is after an epoch: what is kept of it, and gone on from with the same bits.
+//!
+//! Random numbers follow from seed, epoch and step, the learning rate from step and history: so the
+//! parameters, what the optimizer remembers and the history are all there is.
+
+use super::optimizer::OptimizerState;
+use super::options::TrainOptions;
+use super::trainer::EpochReport;
+use crate::nn::base::error::Error;
+use crate::nn::network::Network;
+
+/// A training after an epoch, as it is there to be kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Checkpoint<'a> {
+    /// A report an epoch.
+    pub history: &'a [EpochReport],
+    /// The parameters after the last of them.
+    pub parameters: &'a [f32],
+    /// Those of the best epoch, if they are to be restored.
+    pub best: Option<&'a [f32]>,
+    /// What the optimizer remembers.
+    pub optimizer_state: &'a OptimizerState,
+}
+
+/// The same, to go on from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resume {
+    /// A report an epoch.
+    pub history: Vec<EpochReport>,
+    /// The parameters after the last of them.
+    pub parameters: Vec<f32>,
+    /// Those of the best epoch, if they are to be restored.
+    pub best: Option<Vec<f32>>,
+    /// What the optimizer remembers.
+    pub optimizer_state: OptimizerState,
+}
+
+impl Resume {
+    /// Whether it can be of a training of this network with these options.
+    pub(super) fn check(&self, options: &TrainOptions, network: &Network) -> Result<(), Error> {
+        let count = network.parameter_count();
+        let fits = self.parameters.len() == count
+            && self.best.is_some() == options.restore_best
+            && self.best.as_ref().is_none_or(|best| best.len() == count)
+            && self.optimizer_state.fits(&options.optimizer, count)
+            && (1..=options.epochs).contains(&self.history.len());
+        if fits {
+            return Ok(());
+        }
+        Err(Error::option(
+            "the checkpoint is that of another training",
+            "Go on with the options and rows that it was begun with, or begin anew.",
+        ))
+    }
+}
