@@ -3,11 +3,8 @@
 //! Random numbers follow from seed, epoch and step, the learning rate from step and history: so the
 //! parameters, what the optimizer remembers and the history are all there is.
 
+use super::epoch_report::EpochReport;
 use super::optimizer::OptimizerState;
-use super::options::TrainOptions;
-use super::trainer::EpochReport;
-use crate::nn::base::error::Error;
-use crate::nn::network::Network;
 
 /// A training after an epoch, as it is there to be kept.
 #[derive(Clone, Copy, Debug)]
@@ -33,23 +30,4 @@ pub struct Resume {
     pub best: Option<Vec<f32>>,
     /// What the optimizer remembers.
     pub optimizer_state: OptimizerState,
-}
-
-impl Resume {
-    /// Whether it can be of a training of this network with these options.
-    pub(super) fn check(&self, options: &TrainOptions, network: &Network) -> Result<(), Error> {
-        let count = network.parameter_count();
-        let fits = self.parameters.len() == count
-            && self.best.is_some() == options.restore_best
-            && self.best.as_ref().is_none_or(|best| best.len() == count)
-            && self.optimizer_state.fits(&options.optimizer, count)
-            && (1..=options.epochs).contains(&self.history.len());
-        if fits {
-            return Ok(());
-        }
-        Err(Error::option(
-            "the checkpoint is that of another training",
-            "Go on with the options and rows that it was begun with, or begin anew.",
-        ))
-    }
 }

@@ -157,10 +157,26 @@ impl TrainOptions {
                 "Use the optimizer it was kept from, or start without it.",
             ));
         }
-        if let Some(resume) = &self.resume {
-            resume.check(self, network)?;
+        match &self.resume {
+            Some(resume) => self.check_resume(resume, network.parameter_count()),
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Whether it can be of a training of so many parameters with these options.
+    fn check_resume(&self, resume: &Resume, count: usize) -> Result<(), Error> {
+        let fits = resume.parameters.len() == count
+            && resume.best.is_some() == self.restore_best
+            && resume.best.as_ref().is_none_or(|best| best.len() == count)
+            && resume.optimizer_state.fits(&self.optimizer, count)
+            && (1..=self.epochs).contains(&resume.history.len());
+        if fits {
+            return Ok(());
+        }
+        Err(Error::option(
+            "the checkpoint is that of another training",
+            "Go on with the options and rows that it was begun with, or begin anew.",
+        ))
     }
 }
 

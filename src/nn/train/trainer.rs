@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::checkpoint::Checkpoint;
 use super::epoch_order::EpochOrder;
+use super::epoch_report::EpochReport;
 use super::loss::Loss;
 use super::optimizer::OptimizerState;
 use super::options::TrainOptions;
@@ -42,22 +43,6 @@ pub trait Watcher {
     fn keep(&mut self, _reached: &Checkpoint<'_>) -> Result<(), Error> {
         Ok(())
     }
-}
-
-/// How an epoch went.
-#[derive(Clone, Debug, PartialEq)]
-pub struct EpochReport {
-    /// Which, from 1.
-    pub epoch: usize,
-    /// Weighted mean loss of the training rows, each by the parameters its batch met (with
-    /// dropout, without penalties).
-    pub train_loss: f64,
-    /// Weighted mean loss of the validation rows by the parameters after the epoch.
-    pub validation_loss: Option<f64>,
-    /// The learning rate of the epoch's last step.
-    pub learning_rate: f64,
-    /// How long it took, validation included.
-    pub seconds: f64,
 }
 
 /// A network's parameters after training.
