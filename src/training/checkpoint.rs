@@ -132,7 +132,10 @@ impl<'a> Kept<'a> {
             take(bytes)
         };
         let length = (self.header.len() as u64).to_le_bytes();
-        piece(&[&length[..], &self.header].concat())?;
+        piece(&length)?;
+        for part in self.header.chunks(1 << 20) {
+            piece(part)?;
+        }
         for block in &self.blocks {
             for numbers in block.chunks(1 << 18) {
                 let bytes: Cow<'_, [u8]> = match cfg!(target_endian = "little") {
