@@ -5,6 +5,7 @@
 pub(crate) mod access;
 mod api;
 pub(crate) mod attempt;
+pub(crate) mod background;
 mod backtrace;
 pub(crate) mod cache;
 pub(crate) mod call;

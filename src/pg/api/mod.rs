@@ -33,6 +33,7 @@ mod create_function;
 mod document;
 mod exchange;
 mod function_parameters;
+mod jobs;
 mod judged_rows;
 mod judged_target;
 mod judging;
