@@ -3,8 +3,8 @@
 DO $$
 DECLARE
     -- Functions that call, judge, show or keep models. Each checks the invoker's right on the model.
-    -- Training, importing and scoring tables (train*, import_*, score_table) are granted by the
-    -- administrator.
+    -- Training, importing and scoring tables (train*, resume_job, import_*, score_table) are granted by
+    -- the administrator.
     public_functions CONSTANT text[] := ARRAY[
         'predict', 'predict_class', 'predict_proba',
         'predict_pinned', 'predict_class_pinned', 'predict_proba_pinned',
@@ -12,11 +12,11 @@ DECLARE
         'auc', 'gini', 'ks', 'log_loss', 'brier', 'rmse', 'mae', 'r2',
         'deploy', 'rollback', 'set_threshold', 'drop_model', 'rename_model', 'set_owner',
         'grant_model', 'revoke_model', 'export_model', 'check', 'reproduce', 'reset_stat_models',
-        'may_manage', 'may_use', 'is_granted', 'described', 'counted', 'references_in',
-        'shipped_architectures'];
+        'cancel_job', 'wait_job', 'job_is_lost', 'may_manage', 'may_use', 'is_granted', 'described',
+        'counted', 'references_in', 'shipped_architectures'];
     public_views CONSTANT text[] := ARRAY[
         'models', 'model_versions', 'training_history', 'architectures', 'model_grants',
-        'deployments', 'model_users', 'stat_models'];
+        'deployments', 'model_users', 'stat_models', 'jobs'];
     object record;
     grantee oid;
 BEGIN

@@ -48,6 +48,6 @@ pub use train::loss::{Loss, LossSpec};
 pub use train::optimizer::{self, OptimizerSpec, OptimizerState};
 pub use train::schedule::ScheduleSpec;
 pub use train::{
-    Augmentation, EpochReport, Loaded, RowSource, TrainOptions, Trained, VALIDATION_ROWS, Watcher,
-    train, training_bytes,
+    Augmentation, Checkpoint, EpochReport, Loaded, Resume, RowSource, TrainOptions, Trained,
+    VALIDATION_ROWS, Watcher, train, training_bytes,
 };

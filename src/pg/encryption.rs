@@ -30,6 +30,8 @@ pub(crate) enum Part {
     Seen,
     /// The description.
     Description,
+    /// The piece of this number of what is kept of a job's training.
+    Checkpoint(i32),
 }
 
 impl Part {
@@ -39,6 +41,7 @@ impl Part {
             Part::Chunk(number) => (b'c', number),
             Part::Seen => (b's', 0),
             Part::Description => (b'd', 0),
+            Part::Checkpoint(number) => (b'k', number),
         };
         let mut context = [0; 37];
         context[..32].copy_from_slice(sha256);

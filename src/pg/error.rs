@@ -286,6 +286,8 @@ impl From<training::Error> for Report {
             }
             training::Error::NoArchitecture { .. } => Self::undefined(message),
             training::Error::Memory { .. } => Self::out_of_memory(message),
+            training::Error::Checkpoint => Self::not_in_state(message),
+            training::Error::DamagedCheckpoint => Self::damaged(message),
             training::Error::Refused(refused) => return refused.into(),
             training::Error::Network(error) => return error.into(),
             training::Error::Features(error) => return error.into(),

@@ -6,6 +6,7 @@ pub(crate) mod access;
 pub(crate) mod agreement;
 mod api;
 pub(crate) mod attempt;
+pub(crate) mod background;
 mod backtrace;
 pub(crate) mod cache;
 pub(crate) mod call;

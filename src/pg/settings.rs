@@ -17,6 +17,8 @@ static BATCH_SCORING: GucSetting<bool> = GucSetting::<bool>::new(true);
 static BATCH_ROWS: GucSetting<i32> = GucSetting::<i32>::new(256);
 static MAX_MEMORY_LIMIT: GucSetting<i32> = GucSetting::<i32>::new(-1);
 static MAX_THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
+static CHECKPOINT_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(30);
+static MAX_JOBS: GucSetting<i32> = GucSetting::<i32>::new(2);
 static SHARED_MODELS: GucSetting<i32> = GucSetting::<i32>::new(4 * 1024 * 1024);
 static LOG_MIN_LOAD_DURATION: GucSetting<i32> = GucSetting::<i32>::new(-1);
 static ENCRYPTION_KEY_COMMAND: GucSetting<Option<CString>> =
@@ -115,6 +117,26 @@ pub(crate) fn define() {
         GucFlags::default(),
     );
     GucRegistry::define_int_guc(
+        c"neural.max_jobs",
+        c"Most jobs of trainings in the background, in the whole cluster.",
+        c"Each takes one of max_worker_processes, which parallel queries use as well. 0 takes no jobs.",
+        &MAX_JOBS,
+        0,
+        1024,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"neural.checkpoint_interval",
+        c"Least time between two times that a job keeps how far it is.",
+        c"What is kept is as large as the network with what its optimizer remembers, and is written to the WAL.",
+        &CHECKPOINT_INTERVAL,
+        0,
+        86_400,
+        GucContext::Suset,
+        GucFlags::UNIT_S,
+    );
+    GucRegistry::define_int_guc(
         c"neural.log_min_load_duration",
         c"Milliseconds above which the log says that a connection's first call of a model had to wait for it.",
         c"-1 says nothing, 0 tells of every model that a connection makes ready.",
@@ -203,6 +225,16 @@ fn memory_limit() -> i32 {
         -1 => MOST_KILOBYTES,
         limit => limit,
     }
+}
+
+/// `neural.checkpoint_interval`.
+pub(crate) fn checkpoint_interval() -> Duration {
+    Duration::from_secs(u64::try_from(CHECKPOINT_INTERVAL.get()).unwrap_or(0))
+}
+
+/// `neural.max_jobs`.
+pub(crate) fn max_jobs() -> u32 {
+    u32::try_from(MAX_JOBS.get()).unwrap_or(0)
 }
 
 /// `neural.shared_models` in bytes.

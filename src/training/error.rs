@@ -67,6 +67,12 @@ pub enum Error {
         /// What may be used, in kB.
         limit: usize,
     },
+    /// What was kept of a training is not of this one.
+    #[error("the checkpoint is that of other rows, or of another start")]
+    Checkpoint,
+    /// What was kept of a training is not what was kept.
+    #[error("the checkpoint is damaged")]
+    DamagedCheckpoint,
     /// The system refused memory.
     #[error(transparent)]
     Refused(#[from] Refused),
@@ -172,6 +178,12 @@ impl Error {
             Error::Memory { .. } => {
                 Some("Raise neural.max_memory, or use a smaller network or batch.".into())
             }
+            Error::Checkpoint => Some(
+                "Its query gives other rows, or in another order, or the version that it starts from is \
+                 another; begin anew with neural.train_async."
+                    .into(),
+            ),
+            Error::DamagedCheckpoint => Some("Begin anew with neural.train_async.".into()),
             Error::Refused(refused) => Some(refused.hint()),
             Error::Network(error) => error.hint(),
             Error::Features(error) => error.hint(),

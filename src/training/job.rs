@@ -2,13 +2,14 @@
 
 use serde_json::Value;
 
+use super::checkpoint::{Fingerprint, Kept};
 use super::defaults::Arguments;
 use super::options::Options;
 use super::plan::Plan;
 use super::seen::SeenRows;
 use crate::artifact::Model;
 use crate::features::{Dictionary, Sequences, Task};
-use crate::nn::{self, Crew, EpochReport, Watcher};
+use crate::nn::{self, Checkpoint, Crew, EpochReport, Watcher};
 
 /// What is to be trained.
 pub struct Job<'a> {
@@ -30,6 +31,8 @@ pub struct Job<'a> {
     pub sequences: Option<&'a Sequences>,
     /// The dictionary of each column that is read.
     pub dictionaries: &'a [Option<Dictionary>],
+    /// What was kept of the same training, which was broken off and shall go on.
+    pub resume: Option<&'a [u8]>,
     /// Bytes that may be used beside the raw rows themselves.
     pub memory: usize,
     /// Who computes.
@@ -61,12 +64,20 @@ pub trait Observer {
     fn warning(&mut self, text: &str);
     /// An epoch has ended, of so many.
     fn epoch(&mut self, report: &EpochReport, epochs: usize);
+    /// Whether it is to be kept now how far the training is; asked as often as option `checkpoint` says.
+    fn keeps(&mut self) -> bool {
+        false
+    }
+    /// Keeps how far the training is.
+    fn keep(&mut self, _kept: &Kept<'_>) {}
 }
 
 /// Passes the trainer's questions on.
 pub(super) struct Watch<'a> {
     pub(super) observer: &'a mut dyn Observer,
     pub(super) epochs: usize,
+    /// How often it is kept how far the training is, and which it is.
+    pub(super) checkpoint: Option<(usize, Fingerprint)>,
 }
 
 impl Watcher for Watch<'_> {
@@ -76,6 +87,19 @@ impl Watcher for Watch<'_> {
 
     fn epoch(&mut self, report: &EpochReport) -> Result<(), nn::Error> {
         self.observer.epoch(report, self.epochs);
+        Ok(())
+    }
+
+    fn keeps(&mut self, epochs: usize) -> bool {
+        // After the last epoch nothing is left to go on with.
+        let due = |(every, _)| epochs % every == 0 && epochs < self.epochs;
+        self.checkpoint.is_some_and(due) && self.observer.keeps()
+    }
+
+    fn keep(&mut self, reached: &Checkpoint<'_>) -> Result<(), nn::Error> {
+        if let Some((_, fingerprint)) = self.checkpoint {
+            self.observer.keep(&Kept::new(fingerprint, reached));
+        }
         Ok(())
     }
 }

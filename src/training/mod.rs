@@ -6,6 +6,7 @@ pub mod better;
 mod build;
 mod call_order;
 mod check;
+mod checkpoint;
 mod choose_architecture;
 mod choose_target;
 mod data_hash;
@@ -36,6 +37,7 @@ mod split;
 mod train;
 
 pub use check::check;
+pub use checkpoint::Kept;
 pub use data_hash::data_hash;
 pub(crate) use default_architecture::read_architecture;
 pub use default_architecture::{Reading, default_architecture};

@@ -132,6 +132,8 @@ options! {
     add_features: Vec<String> = columns;
     /// Whether the optimizer's state is kept in the version, for a warm start.
     keep_optimizer: bool = boolean;
+    /// Epochs between two times that a job keeps how far it is.
+    checkpoint: usize = whole(1);
     /// Whether notices are given.
     verbose: bool = boolean;
     /// Training threads, instead of the setting.

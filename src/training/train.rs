@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 
 use super::build::BuildStage;
+use super::checkpoint::{self, Fingerprint};
 use super::data_hash::data_hash;
 use super::error::Error;
 use super::fit::FitStage;
@@ -48,7 +49,7 @@ impl<'a> BuildStage<'a> {
             fit,
             network,
             parameters,
-            options,
+            mut options,
             bytes,
         } = self;
         let labels = fit.target.labels(job.target_words())?;
@@ -69,6 +70,22 @@ impl<'a> BuildStage<'a> {
         )?;
         let is_validated = sides.rows_validated() > 0 && folds.is_none();
         let epochs = options.epochs;
+        let checkpoint = match job.options.checkpoint {
+            None => None,
+            Some(every) => {
+                let validated = is_validated.then_some(validation_side.as_mut());
+                let sides = [Some(train_side.as_mut()), validated];
+                let width = network.input_width();
+                let mut stop = || observer.interrupted();
+                Some((
+                    every,
+                    Fingerprint::of(sides, width, &parameters, &mut stop)?,
+                ))
+            }
+        };
+        if let (Some(bytes), Some((_, fingerprint))) = (job.resume, checkpoint) {
+            options.resume = Some(checkpoint::resume(bytes, fingerprint)?);
+        }
         let trained = nn::train(
             &network,
             parameters,
@@ -76,7 +93,11 @@ impl<'a> BuildStage<'a> {
             is_validated.then_some(validation_side.as_mut() as &mut dyn RowSource),
             &options,
             job.crew,
-            &mut Watch { observer, epochs },
+            &mut Watch {
+                observer,
+                epochs,
+                checkpoint,
+            },
         )?;
         drop((train_side, validation_side));
         Ok(TrainStage {

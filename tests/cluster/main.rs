@@ -17,6 +17,7 @@ mod fixture;
 mod harness;
 mod hostile;
 mod interrupts;
+mod jobs;
 mod long_rows;
 mod memory;
 mod model_users;

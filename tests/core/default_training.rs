@@ -195,6 +195,7 @@ fn try_train(table: &Table, chosen: &[usize], wish: &Wish) -> Result<Fitted, Err
         seen: None,
         sequences: None,
         dictionaries: &dictionaries,
+        resume: None,
         memory: wish.memory.unwrap_or(1 << 30),
         crew: Crew {
             threads,

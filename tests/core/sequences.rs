@@ -161,6 +161,7 @@ impl<'a> Training<'a> {
             seen: None,
             sequences: Some(&sequences),
             dictionaries: &dictionaries,
+            resume: None,
             memory: self.memory,
             crew: Crew {
                 threads: self.threads,

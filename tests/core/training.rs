@@ -7,7 +7,7 @@ use pg_neural::features::{
 };
 use pg_neural::nn::{self, Crew, EpochReport, Random};
 use pg_neural::training::{
-    Arguments, Error, Given, Job, Observer, Options, Outcome, Plan, SeenRows, check, run,
+    Arguments, Error, Given, Job, Kept, Observer, Options, Outcome, Plan, SeenRows, check, run,
 };
 use serde_json::{Value, json};
 
@@ -88,7 +88,7 @@ impl Query {
 }
 
 /// Loans whose risk and amount follow from age, income and purpose.
-fn loans(rows: usize) -> Query {
+pub fn loans(rows: usize) -> Query {
     let mut random = Random::new(5, 0);
     let mut query: [Vec<f64>; 7] = Default::default();
     let [ages, incomes, amounts, weights, flags, households, grades] = &mut query;
@@ -136,6 +136,8 @@ pub struct Log {
     asked: usize,
     pub stop_after: Option<usize>,
     stop_after_epoch: Option<usize>,
+    /// What was to be kept of the training, each time.
+    pub kept: Vec<Vec<u8>>,
 }
 
 impl Observer for Log {
@@ -158,6 +160,19 @@ impl Observer for Log {
     fn epoch(&mut self, _: &EpochReport, _: usize) {
         self.epochs += 1;
     }
+
+    fn keeps(&mut self) -> bool {
+        true
+    }
+
+    fn keep(&mut self, kept: &Kept<'_>) {
+        let mut bytes = Vec::new();
+        let Ok(()) = kept.in_pieces(|piece| {
+            bytes.extend_from_slice(piece);
+            Ok::<(), std::convert::Infallible>(())
+        });
+        self.kept.push(bytes);
+    }
 }
 
 /// A training as `neural.train` is called.
@@ -173,6 +188,7 @@ pub struct Training<'a> {
     pub memory: usize,
     pub threads: usize,
     in_place: bool,
+    pub resume: Option<&'a [u8]>,
     pub log: Log,
     reads: usize,
 }
@@ -195,6 +211,7 @@ impl<'a> Training<'a> {
             memory: 64 << 20,
             threads: 1,
             in_place: false,
+            resume: None,
             log: Log::default(),
             reads: 0,
         }
@@ -284,6 +301,7 @@ impl<'a> Training<'a> {
             seen: self.seen,
             sequences: None,
             dictionaries: &dictionaries,
+            resume: self.resume,
             memory: self.memory,
             crew: Crew {
                 threads: self.threads,

@@ -1,7 +1,9 @@
 //! Training.
 
 mod augment;
+mod checkpoint;
 mod epoch_order;
+mod epoch_report;
 pub mod loss;
 pub mod optimizer;
 mod options;
@@ -13,7 +15,9 @@ mod trainer;
 mod worker;
 
 pub use augment::Augmentation;
+pub use checkpoint::{Checkpoint, Resume};
+pub use epoch_report::EpochReport;
 pub use options::TrainOptions;
 pub use plan::VALIDATION_ROWS;
 pub use rows::{Loaded, RowSource};
-pub use trainer::{EpochReport, Trained, Watcher, train, training_bytes};
+pub use trainer::{Trained, Watcher, train, training_bytes};

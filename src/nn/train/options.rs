@@ -1,6 +1,7 @@
 //! How to train.
 
 use super::augment::Augmentation;
+use super::checkpoint::Resume;
 use super::loss::LossSpec;
 use super::optimizer::{OptimizerSpec, OptimizerState};
 use super::schedule::ScheduleSpec;
@@ -61,6 +62,9 @@ pub struct TrainOptions {
     pub optimizer_state: Option<OptimizerState>,
     /// Whether the state after the last step is returned.
     pub keep_optimizer_state: bool,
+    /// A training of the same rows and options that was broken off, to go on from instead of the
+    /// parameters and the optimizer's state given.
+    pub resume: Option<Resume>,
 }
 
 impl Default for TrainOptions {
@@ -88,6 +92,7 @@ impl Default for TrainOptions {
             threads: 1,
             optimizer_state: None,
             keep_optimizer_state: false,
+            resume: None,
         }
     }
 }
@@ -152,7 +157,26 @@ impl TrainOptions {
                 "Use the optimizer it was kept from, or start without it.",
             ));
         }
-        Ok(())
+        match &self.resume {
+            Some(resume) => self.check_resume(resume, network.parameter_count()),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether it can be of a training of so many parameters with these options.
+    fn check_resume(&self, resume: &Resume, count: usize) -> Result<(), Error> {
+        let fits = resume.parameters.len() == count
+            && resume.best.is_some() == self.restore_best
+            && resume.best.as_ref().is_none_or(|best| best.len() == count)
+            && resume.optimizer_state.fits(&self.optimizer, count)
+            && (1..=self.epochs).contains(&resume.history.len());
+        if fits {
+            return Ok(());
+        }
+        Err(Error::option(
+            "the checkpoint is that of another training",
+            "Go on with the options and rows that it was begun with, or begin anew.",
+        ))
     }
 }
 

@@ -5,7 +5,9 @@
 
 use std::time::Instant;
 
+use super::checkpoint::Checkpoint;
 use super::epoch_order::EpochOrder;
+use super::epoch_report::EpochReport;
 use super::loss::Loss;
 use super::optimizer::OptimizerState;
 use super::options::TrainOptions;
@@ -31,22 +33,16 @@ pub trait Watcher {
 
     /// Takes the report of an epoch; an error ends the training.
     fn epoch(&mut self, report: &EpochReport) -> Result<(), Error>;
-}
 
-/// How an epoch went.
-#[derive(Clone, Debug, PartialEq)]
-pub struct EpochReport {
-    /// Which, from 1.
-    pub epoch: usize,
-    /// Weighted mean loss of the training rows, each by the parameters its batch met (with
-    /// dropout, without penalties).
-    pub train_loss: f64,
-    /// Weighted mean loss of the validation rows by the parameters after the epoch.
-    pub validation_loss: Option<f64>,
-    /// The learning rate of the epoch's last step.
-    pub learning_rate: f64,
-    /// How long it took, validation included.
-    pub seconds: f64,
+    /// Whether it is to be kept how far the training is, after so many epochs.
+    fn keeps(&mut self, _epochs: usize) -> bool {
+        false
+    }
+
+    /// Keeps how far the training is; an error ends it.
+    fn keep(&mut self, _reached: &Checkpoint<'_>) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
 /// A network's parameters after training.
@@ -69,7 +65,9 @@ pub fn training_bytes(network: &Network, options: &TrainOptions) -> usize {
     let workers = options.threads.clamp(1, plan.shards);
     let parameters = network.parameter_count().saturating_mul(size_of::<f32>());
     // A copy a worker and a gradient a shard, what workers publish and own, what is returned.
-    let copies = workers + plan.shards + 2 + 2 * options.optimizer.buffer_names().len() + 3;
+    let buffers = options.optimizer.buffer_names().len();
+    let resumed = options.resume.as_ref().map_or(0, |_| buffers + 2);
+    let copies = workers + plan.shards + 2 + 2 * buffers + 3 + resumed;
     let rows = plan.gathered_rows();
     // Varied images are a copy of their own.
     let copies_of_inputs = 1 + usize::from(!options.augment.is_empty());
@@ -156,9 +154,12 @@ pub fn train<'a>(
     let order = rows.saturating_mul(2 * size_of::<u32>());
     memory::ask_for_many(training_bytes(network, options).saturating_add(order))?;
     let steps_per_epoch = rows.div_ceil(plan.batch_rows);
-    let state = options
-        .optimizer_state
-        .clone()
+    let resume = options.resume.as_ref();
+    let start = resume.map_or(parameters.as_slice(), |resume| &resume.parameters);
+    let state = resume
+        .map(|resume| &resume.optimizer_state)
+        .or(options.optimizer_state.as_ref())
+        .cloned()
         .unwrap_or_else(|| OptimizerState::new(options.optimizer, parameters.len()));
     let slice_rows = slice_rows(train.capacity(), plan.batch_rows, "a batch")?;
     let shared = Shared::new(network, options, &loss, plan, workers);
@@ -168,7 +169,7 @@ pub fn train<'a>(
             if watcher.interrupted() {
                 return Err(Error::Interrupted);
             }
-            Ok(Worker::new(&shared, number, workers, &parameters, &state))
+            Ok(Worker::new(&shared, number, workers, start, &state))
         })
         .collect::<Result<_, _>>()?;
     let schedule = Schedule::new(
@@ -205,6 +206,49 @@ fn slice_rows(capacity: usize, unit: usize, what: &str) -> Result<usize, Error> 
     Ok(SLICE_ROWS.min(capacity).max(unit) / unit * unit)
 }
 
+/// Puts together what the workers' optimizers remember.
+fn save(workers: &[Worker], options: &TrainOptions, state: &mut OptimizerState) {
+    state.optimizer = options.optimizer;
+    workers.iter().for_each(|worker| worker.save(state));
+}
+
+/// The epochs there were, and the best of them.
+struct Course {
+    history: Vec<EpochReport>,
+    best_loss: f64,
+    best_epoch: usize,
+}
+
+impl Default for Course {
+    fn default() -> Course {
+        Course {
+            history: Vec::new(),
+            best_loss: f64::INFINITY,
+            best_epoch: 1,
+        }
+    }
+}
+
+impl Course {
+    /// Takes the report of the next epoch: whether it is the best until now, and the loss that it is
+    /// judged by.
+    fn take(&mut self, report: EpochReport) -> (bool, f64) {
+        let judged = report.validation_loss.unwrap_or(report.train_loss);
+        let is_best = judged < self.best_loss;
+        if is_best {
+            self.best_loss = judged;
+            self.best_epoch = report.epoch;
+        }
+        self.history.push(report);
+        (is_best, judged)
+    }
+
+    /// Whether there were so many epochs without a better one.
+    fn is_over(&self, patience: usize) -> bool {
+        patience > 0 && self.history.len().saturating_sub(self.best_epoch) >= patience
+    }
+}
+
 struct Training<'a> {
     shared: Shared<'a>,
     workers: Vec<Worker>,
@@ -225,13 +269,23 @@ impl Training<'_> {
         mut state: OptimizerState,
     ) -> Result<Trained, Error> {
         let options = self.shared.options;
-        let mut history = Vec::new();
-        let mut best_loss = f64::INFINITY;
-        let mut best_epoch = 1;
+        let mut course = Course::default();
+        if let Some(resume) = &options.resume {
+            for report in &resume.history {
+                self.schedule.epoch_ended(course.take(report.clone()).1);
+            }
+            if let Some(best) = &resume.best {
+                parameters.copy_from_slice(best);
+            }
+        }
         let (mut index, mut next) = (Vec::new(), Vec::new());
-        self.order.start(1);
+        let first = course.history.len() + 1;
+        self.order.start(first);
         self.order.next(self.slice_rows, &mut next);
-        for epoch in 1..=options.epochs {
+        for epoch in first..=options.epochs {
+            if course.is_over(options.early_stopping) {
+                break;
+            }
             let began = Instant::now();
             let train_loss = self.epoch(epoch, train, &mut index, &mut next)?;
             let validation_loss = match &mut validation {
@@ -239,11 +293,7 @@ impl Training<'_> {
                 None if train.has_folds() => Some(self.validate(epoch, train)?),
                 None => None,
             };
-            let judged = validation_loss.unwrap_or(train_loss);
             let now = self.workers[0].parameters();
-            if !judged.is_finite() || !now.iter().all(|parameter| parameter.is_finite()) {
-                return Err(Error::NotFinite { epoch });
-            }
             let last_step = (epoch * self.steps_per_epoch - 1) as u64;
             let report = EpochReport {
                 epoch,
@@ -252,34 +302,36 @@ impl Training<'_> {
                 learning_rate: self.schedule.rate(last_step),
                 seconds: began.elapsed().as_secs_f64(),
             };
+            let (is_best, judged) = course.take(report.clone());
+            if !judged.is_finite() || !now.iter().all(|parameter| parameter.is_finite()) {
+                return Err(Error::NotFinite { epoch });
+            }
             self.schedule.epoch_ended(judged);
-            if judged < best_loss {
-                best_loss = judged;
-                best_epoch = epoch;
-                if options.restore_best {
-                    parameters.copy_from_slice(now);
-                }
+            if is_best && options.restore_best {
+                parameters.copy_from_slice(now);
             }
             self.watcher.epoch(&report)?;
-            history.push(report);
-            if options.early_stopping > 0 && epoch - best_epoch >= options.early_stopping {
-                break;
+            if self.watcher.keeps(epoch) {
+                save(&self.workers, options, &mut state);
+                self.watcher.keep(&Checkpoint {
+                    history: &course.history,
+                    parameters: self.workers[0].parameters(),
+                    best: options.restore_best.then_some(parameters.as_slice()),
+                    optimizer_state: &state,
+                })?;
             }
         }
         if !options.restore_best {
             parameters.copy_from_slice(self.workers[0].parameters());
         }
         let optimizer_state = options.keep_optimizer_state.then(|| {
-            state.optimizer = options.optimizer;
-            self.workers
-                .iter()
-                .for_each(|worker| worker.save(&mut state));
+            save(&self.workers, options, &mut state);
             state
         });
         Ok(Trained {
             parameters,
-            history,
-            best_epoch,
+            history: course.history,
+            best_epoch: course.best_epoch,
             optimizer_state,
         })
     }

@@ -35,6 +35,7 @@ mod document;
 mod encryption;
 mod exchange;
 mod function_parameters;
+mod jobs;
 mod judged_rows;
 mod judged_target;
 mod judging;

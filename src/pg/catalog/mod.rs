@@ -3,10 +3,12 @@
 //! Everything here runs in the caller's transaction. The tables are closed, so their owner writes
 //! them (`AsTableOwner`), after the caller's own right has been checked.
 
+pub(crate) mod checkpoint;
 pub(crate) mod deployment;
 pub(crate) mod description;
 mod holding;
 mod ids;
+pub(crate) mod job;
 pub(crate) mod model;
 pub(crate) mod names;
 pub(crate) mod reencrypt;

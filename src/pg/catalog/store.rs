@@ -21,7 +21,7 @@ use crate::pg::{interrupt, role};
 /// Bytes of a chunk, a row of `_neural.chunk`: as many as a page has room for beside the row's header
 /// and what encryption adds. Larger values would go into a TOAST table, which no policy keeps from
 /// `pg_read_all_data`.
-const CHUNK: usize = pg_sys::BLCKSZ as usize - 192;
+pub(super) const CHUNK: usize = pg_sys::BLCKSZ as usize - 192;
 /// Bytes that are stored by one statement: few enough that a cancel never waits long for it.
 const PORTION: usize = 128 * CHUNK;
 /// Bytes that encryption adds to a chunk.

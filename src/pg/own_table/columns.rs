@@ -1,4 +1,4 @@
-//! The places of the columns that are read, from 1 as in `sql/01_schema.sql`.
+//! The places of the columns that are read, from 1 as in `sql/01_schema.sql` and `sql/12_jobs.sql`.
 
 /// `_neural.model`.
 pub(crate) mod model {
@@ -86,4 +86,12 @@ pub(crate) mod epoch {
 pub(crate) mod sequence {
     pub const LAST_VALUE: i16 = 1;
     pub const IS_CALLED: i16 = 3;
+}
+
+/// `_neural.job`.
+pub(crate) mod job {
+    pub const ID: i16 = 1;
+    pub const STATE: i16 = 2;
+    pub const REQUESTED_BY: i16 = 3;
+    pub const ORDERED_AT: i16 = 4;
 }

@@ -19,4 +19,5 @@ pub(crate) use query::set_local;
 pub use query::{Query, ResultColumn, with_query};
 pub use reading::{Table, read_table};
 pub use sources::Source;
+pub use spill::Lifetime;
 pub use value::Reader;

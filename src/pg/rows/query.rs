@@ -1,11 +1,12 @@
 //! A user's query, run with the user's rights through a cursor, a thousand rows at a time.
 
 use std::ffi::CString;
+use std::time::{Duration, Instant};
 
 use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
 
-use super::sources::{Source, sources_of};
+use super::sources::{Source, read_by, sources_of};
 use super::statement_context::{Part, StatementContext};
 use crate::pg::error::Report;
 use crate::pg::interrupt;
@@ -34,7 +35,12 @@ pub struct Query {
     plan: pg_sys::SPIPlanPtr,
     portal: pg_sys::Portal,
     columns: Vec<ResultColumn>,
+    /// Who is told now and then how many rows have been read.
+    told: Option<fn(u64)>,
 }
+
+/// Between two times that the number of rows read is told.
+const TOLD: Duration = Duration::from_secs(1);
 
 /// Runs `body` over the open query `text`: a statement that returns rows, or the name of a table
 /// or view. Sequential scans start at the first row, so that a table's rows come in one order.
@@ -149,6 +155,7 @@ impl Query {
                 plan,
                 portal,
                 columns,
+                told: None,
             })
         }
     }
@@ -162,6 +169,21 @@ impl Query {
     pub fn sources(&self) -> Vec<Vec<Source>> {
         // SAFETY: the plan is there as long as SPI's connection.
         unsafe { sources_of(self.plan, self.columns.len()) }
+    }
+
+    /// Has the number of rows that have been read told about once a second.
+    pub fn tell(&mut self, told: Option<fn(u64)>) {
+        self.told = told;
+    }
+
+    /// Whether it reads a temporary table, or a view that is one.
+    pub fn reads_temporary(&self) -> bool {
+        // SAFETY: the plan is there as long as SPI's connection.
+        unsafe { read_by(self.plan) }.into_iter().any(|relation| {
+            // SAFETY: a catalog look-up by OID.
+            let persistence = unsafe { pg_sys::get_rel_persistence(relation) };
+            persistence == pg_sys::RELPERSISTENCE_TEMP as std::ffi::c_char
+        })
     }
 
     /// Begins anew with the rows sorted by the columns at the places `by`, then by those at
@@ -244,6 +266,7 @@ impl Query {
         let mut nulls = vec![false; width];
         let mut total = 0;
         let mut wanted = FIRST_ROWS;
+        let mut last = Instant::now();
         loop {
             interrupt::check();
             // SAFETY: the portal is open; the tuple table belongs to this fetch until it is freed.
@@ -277,6 +300,12 @@ impl Query {
                 pg_sys::SPI_freetuptable(table);
                 result?;
                 total += fetched as u64;
+                if let Some(told) = self.told
+                    && last.elapsed() >= TOLD
+                {
+                    last = Instant::now();
+                    told(total);
+                }
                 wanted = (FETCH_BYTES / (bytes / fetched).max(1)).clamp(1, FETCH_ROWS);
             }
         }

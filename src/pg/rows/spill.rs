@@ -1,8 +1,8 @@
 //! Typed raw rows in a temporary file of the backend, read back by position.
 //!
 //! The file is PostgreSQL's own (`BufFile`): it stands in `temp_tablespaces`, counts against
-//! `temp_file_limit`, and is gone at the end of the transaction however that comes. Where the server has
-//! keys, it is encrypted.
+//! `temp_file_limit`, and is gone at the end of the transaction, or of the process, however that comes.
+//! Where the server has keys, it is encrypted.
 
 use pgrx::{PgSqlErrorCode as Code, pg_sys};
 
@@ -35,17 +35,33 @@ const CHUNK_BYTES: usize = 256 << 10;
 /// `BufFile` cuts a file in segments of this size (MAX_PHYSICAL_FILESIZE).
 const SEGMENT: u64 = 0x4000_0000;
 
+/// How long a temporary file stays at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lifetime {
+    /// Until the transaction ends.
+    Transaction,
+    /// Until the process ends. It stands in the database's default tablespace, so that none of
+    /// `temp_tablespaces` is kept from being dropped.
+    Process,
+}
+
 impl SpillFile {
     /// An empty file for columns of these kinds.
-    pub fn create(kinds: impl Iterator<Item = Kind>) -> Result<SpillFile, Report> {
+    pub fn create(
+        kinds: impl Iterator<Item = Kind>,
+        lifetime: Lifetime,
+    ) -> Result<SpillFile, Report> {
         let kinds: Vec<Kind> = kinds.collect();
         let width = kinds.iter().map(|kind| size(*kind)).sum::<usize>().max(1);
-        // SAFETY: makes a file owned by the current resource owner, in a context that outlives
-        // the reading of one batch.
+        // SAFETY: makes a file owned by the current resource owner or by the process, in a context that
+        // lives as long.
         let file = unsafe {
-            let outer = pg_sys::MemoryContextSwitchTo(pg_sys::TopTransactionContext);
+            let outer = pg_sys::MemoryContextSwitchTo(match lifetime {
+                Lifetime::Transaction => pg_sys::TopTransactionContext,
+                Lifetime::Process => pg_sys::TopMemoryContext,
+            });
             pg_sys::PrepareTempTablespaces();
-            let file = pg_sys::BufFileCreateTemp(false);
+            let file = pg_sys::BufFileCreateTemp(lifetime == Lifetime::Process);
             pg_sys::MemoryContextSwitchTo(outer);
             file
         };

@@ -4,7 +4,7 @@ use crate::artifact::Model;
 use crate::pg::error::{Report, Result};
 use crate::pg::reader::Resolved;
 use crate::pg::{catalog, reader};
-use crate::training::{Options, SeenRows};
+use crate::training::{Deploy, Options, SeenRows};
 
 /// The version that a new one follows.
 pub(super) struct Earlier {
@@ -82,6 +82,22 @@ impl Earlier {
                 ))
             })?;
             self.seen = Some(seen);
+        }
+        Ok(())
+    }
+
+    /// Before the new version is stored: whatever was deployed meanwhile is what it is compared with.
+    ///
+    /// # Errors
+    /// No right to train the model any more.
+    pub(super) fn compare_with_deployed(&mut self, model: &str, options: &Options) -> Result<()> {
+        let existing = catalog::existing(model)?;
+        let deployed = existing.and_then(|existing| existing.deployed);
+        if deployed != self.deployed {
+            self.deployed = deployed;
+            if deployed.is_some() && options.deploy == Some(Deploy::IfBetter) {
+                self.model = Some(stored_model(&reader::resolve(model)?)?);
+            }
         }
         Ok(())
     }

@@ -7,7 +7,8 @@ use crate::artifact::Model;
 use crate::features::{FeatureSet, Kind, Task};
 use crate::pg::error::Result;
 use crate::pg::rows::{
-    ArrayReader, ColumnPlan, Elements, Query, Reader, ResultColumn, Source, Table, read_table,
+    ArrayReader, ColumnPlan, Elements, Lifetime, Query, Reader, ResultColumn, Source, Table,
+    read_table,
 };
 use crate::pg::spelling::{self, Spelling};
 use crate::pg::sql_type::is_name_of;
@@ -21,18 +22,26 @@ pub(super) struct Rows {
     pub(super) sources: Vec<(String, Vec<Source>)>,
 }
 
-impl Rows {
-    /// Reads the query's rows. `memory` is the bytes that the training may use, half of which are for
-    /// these rows; the other half is for what is made of them.
-    pub(super) fn read(
-        query: &mut Query,
+/// What is to be read of a query.
+pub(super) struct Planned<'p> {
+    plan: Plan,
+    sources: Vec<(String, Vec<Source>)>,
+    /// The features that the training goes on with.
+    kept: Option<&'p FeatureSet>,
+}
+
+impl<'p> Planned<'p> {
+    /// Says of each column what it is for.
+    ///
+    /// # Errors
+    /// Columns that are missing, or of a type that cannot be trained on.
+    pub(super) fn new(
+        query: &Query,
         order: &Order<'_>,
         task: Option<Task>,
         options: &mut Options,
-        previous: Option<&Model>,
-        memory: usize,
-        pool: &ThreadPool,
-    ) -> Result<Rows> {
+        previous: Option<&'p Model>,
+    ) -> Result<Planned<'p>> {
         let names = query.columns().iter().map(|column| column.name.clone());
         let sources = names.zip(query.sources()).collect();
         let type_of = |name: &str| {
@@ -60,13 +69,37 @@ impl Rows {
             plan.settle_arrays(order.architecture)?;
         }
         plan.settle_precision(kept);
+        Ok(Planned {
+            plan,
+            sources,
+            kept,
+        })
+    }
+
+    /// Reads the query's rows. `memory` is the bytes that the training may use, half of which are for
+    /// these rows; the other half is for what is made of them.
+    ///
+    /// # Errors
+    /// Those of the query, and values that cannot be trained on.
+    pub(super) fn read(
+        self,
+        query: &mut Query,
+        memory: usize,
+        pool: &ThreadPool,
+        lifetime: Lifetime,
+    ) -> Result<Rows> {
+        let Planned {
+            mut plan,
+            sources,
+            kept,
+        } = self;
         let mut columns = column_plans(query, &plan, kept, memory);
         let sequence = plan.sequence.as_ref();
         if let Some(sequence) = sequence {
             query.sort(&sequence.by, &sequence.order)?;
         }
-        let target = Some(plan.at.target);
-        let table = read_table(query, &mut columns, target, sequence, memory / 2, pool)?;
+        let (target, room) = (Some(plan.at.target), (memory / 2, lifetime));
+        let table = read_table(query, &mut columns, target, sequence, room, pool)?;
         plan.set_shapes(columns.iter().map(ColumnPlan::shape));
         Ok(Rows {
             plan,

@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::earlier::{Earlier, stored_model};
 use super::order::Order;
+use super::stages::Checked;
 use super::store::finite;
-use super::{Trained, train_on};
 use crate::artifact::Model;
 use crate::hex::hex;
 use crate::memory;
@@ -17,6 +17,7 @@ use crate::pg::agreement::agrees;
 use crate::pg::api::given_text;
 use crate::pg::error::{OrRaise, Report, Result};
 use crate::pg::reader::{self, Resolved, TrainingRecord};
+use crate::pg::rows::Lifetime;
 use crate::pg::{catalog, interrupt, restricted};
 use crate::training::{Arguments, Options, Outcome};
 
@@ -75,12 +76,13 @@ fn again(model: &str, number: Option<i32>) -> Result<(Resolved, Comparison)> {
     let options = Options::parse(&recorded.options)?;
     let earlier = earlier(&version, &record, &options, &label)?;
     let order = recorded.order(&version.model);
-    let trained = train_on(&order, &earlier, options, |read| {
+    let checked = Checked::after(&order, earlier, options)?;
+    let filled = {
         let _role = restricted::Operation::enter(trainer);
-        read()
-    })?;
-    drop(earlier);
-    let Trained { outcome, .. } = trained;
+        checked.read(Lifetime::Transaction, None)?
+    };
+    let mut console = filled.console();
+    let outcome = filled.train(None, &mut console)?.outcome;
     let stored = stored_model(&version)?;
     let comparison = Comparison::of((&version, &record, &stored), &outcome)?;
     Ok((version, comparison))

@@ -170,6 +170,6 @@ fn recorded_options(order: &Order<'_>) -> serde_json::Value {
 }
 
 /// A loss as it is stored: none that is no number.
-pub(super) fn finite(value: f64) -> Option<f64> {
+pub(in crate::pg::api) fn finite(value: f64) -> Option<f64> {
     value.is_finite().then_some(value)
 }

@@ -7,7 +7,7 @@ use rayon::ThreadPool;
 
 use super::column_plan::ColumnPlan;
 use super::grouping::{Gathering, Row};
-use super::{Query, Reader};
+use super::{Lifetime, Query, Reader};
 use crate::features::{Block, Cells, Dictionary, Kind, Sequences, Values, rows_of_block};
 use crate::nn;
 use crate::pg::error::Report;
@@ -44,22 +44,22 @@ impl Table {
 /// Reads all rows of the query. Rows whose column `required` (an index into `plans`) is NULL, or an
 /// array with a NULL in it, are left out and counted; so are those without a sequence, where the
 /// rows are sorted into sequences, which need such a column. When the rows take more than
-/// `memory_limit` bytes they go to a temporary file. A thread of the pool turns rows into columns
-/// meanwhile.
+/// as many bytes as `room` says they go to a temporary file of that lifetime. A thread of the pool turns
+/// rows into columns meanwhile.
 pub fn read_table(
     query: &mut Query,
     plans: &mut [ColumnPlan],
     required: Option<usize>,
     sequence: Option<&SequencePlan>,
-    memory_limit: usize,
+    room: (usize, Lifetime),
     pool: &ThreadPool,
 ) -> Result<Table, Report> {
     let plain =
         |plan: &ColumnPlan| matches!(plan.kind, Kind::Number | Kind::Integer | Kind::Category);
     if sequence.is_none() && plans.iter().all(plain) {
-        read_cells(query, plans, required, memory_limit, pool)
+        read_cells(query, plans, required, room, pool)
     } else {
-        read_values(query, plans, required, sequence, memory_limit)
+        read_values(query, plans, required, sequence, room)
     }
 }
 
@@ -75,7 +75,7 @@ fn read_cells(
     query: &mut Query,
     plans: &mut [ColumnPlan],
     required: Option<usize>,
-    memory_limit: usize,
+    (memory_limit, lifetime): (usize, Lifetime),
     pool: &ThreadPool,
 ) -> Result<Table, Report> {
     let block_rows = block_rows(plans);
@@ -84,7 +84,8 @@ fn read_cells(
             .iter()
             .map(|plan| 8 + cell_bytes(plan.kind))
             .sum::<usize>();
-    let mut store = Filling::new(plans, memory_limit.saturating_sub(HANDED * turned_bytes));
+    let memory_limit = memory_limit.saturating_sub(HANDED * turned_bytes);
+    let mut store = Filling::new(plans, memory_limit, lifetime);
     let mut words = Words::new(plans, required);
     let mut without_target = 0;
     let fresh = || {
@@ -175,11 +176,11 @@ fn read_values(
     plans: &mut [ColumnPlan],
     required: Option<usize>,
     sequence: Option<&SequencePlan>,
-    memory_limit: usize,
+    (memory_limit, lifetime): (usize, Lifetime),
 ) -> Result<Table, Report> {
     let mut block = Block::new(plans.iter().map(|plan| plan.kind));
     let block_rows = block_rows(plans);
-    let mut store = Filling::new(plans, memory_limit);
+    let mut store = Filling::new(plans, memory_limit, lifetime);
     let mut words = Words::new(plans, required);
     let mut without_target = 0;
     let mut without_sequence = 0;

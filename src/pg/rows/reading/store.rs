@@ -6,7 +6,7 @@ use crate::memory;
 use crate::pg::error::Report;
 use crate::pg::heap;
 use crate::pg::rows::ColumnPlan;
-use crate::pg::rows::spill::SpillFile;
+use crate::pg::rows::spill::{Lifetime, SpillFile};
 
 /// Where the rows are.
 pub enum Store {
@@ -39,15 +39,17 @@ pub(super) struct Filling {
     memory: MemoryRows,
     file: Option<SpillFile>,
     memory_limit: usize,
+    lifetime: Lifetime,
     kinds: Vec<Kind>,
 }
 
 impl Filling {
-    pub(super) fn new(plans: &[ColumnPlan], memory_limit: usize) -> Filling {
+    pub(super) fn new(plans: &[ColumnPlan], memory_limit: usize, lifetime: Lifetime) -> Filling {
         Filling {
             memory: MemoryRows::default(),
             file: None,
             memory_limit,
+            lifetime,
             kinds: plans.iter().map(|plan| plan.kind).collect(),
         }
     }
@@ -64,7 +66,7 @@ impl Filling {
         let another = block.another();
         self.memory.push(std::mem::replace(block, another));
         if self.memory.memory() + words.memory() > self.memory_limit {
-            let mut created = SpillFile::create(self.kinds.iter().copied())?;
+            let mut created = SpillFile::create(self.kinds.iter().copied(), self.lifetime)?;
             for block in std::mem::take(&mut self.memory).into_blocks() {
                 created.append(&block)?;
             }

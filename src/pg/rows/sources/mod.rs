@@ -16,7 +16,7 @@ mod source;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use pgrx::pg_sys;
+use pgrx::{PgList, pg_sys};
 
 use query_tree::list;
 use reads::Fields;
@@ -48,5 +48,23 @@ pub(super) unsafe fn sources_of(plan: pg_sys::SPIPlanPtr, columns: usize) -> Vec
                 search.found
             })
             .collect()
+    }
+}
+
+/// The tables and views that a statement reads, and those that these are of.
+///
+/// # Safety
+/// A plan of SPI's that is still there.
+pub(super) unsafe fn read_by(plan: pg_sys::SPIPlanPtr) -> Vec<pg_sys::Oid> {
+    // SAFETY: as the caller says; a list of OIDs.
+    unsafe {
+        let plans = list::<pg_sys::CachedPlanSource>(pg_sys::SPI_plan_get_plan_sources(plan));
+        let relations = plans.iter().map(|&plan| (*plan).relationOids);
+        let relations = relations.flat_map(|oids| {
+            PgList::<pg_sys::Oid>::from_pg(oids)
+                .iter_oid()
+                .collect::<Vec<_>>()
+        });
+        relations.collect()
     }
 }
