@@ -45,10 +45,10 @@ BEGIN
     END;
     RETURN QUERY SELECT unnest(coalesce(found, '{none}'));
 END $$;
-SELECT after('UPDATE _neural.chunk SET number = number + 1 WHERE version = IT');
+SELECT after('UPDATE _neural.chunk SET number = number + 1 WHERE version = IT AND number = (SELECT max(number) FROM _neural.chunk WHERE version = IT)');
 SELECT after('UPDATE _neural.chunk SET number = number + 3 WHERE version = IT');
 SELECT after('UPDATE _neural.chunk SET bytes = bytes || ''\x00'' WHERE version = IT');
-SELECT after('UPDATE _neural.chunk SET bytes = ''nonsense'' WHERE version = IT; UPDATE _neural.version SET sha256 = sha256(''nonsense''), size_bytes = 8 WHERE id = IT');
+SELECT after('DELETE FROM _neural.chunk WHERE version = IT AND number > 0; UPDATE _neural.chunk SET bytes = ''nonsense'' WHERE version = IT; UPDATE _neural.version SET sha256 = sha256(''nonsense''), size_bytes = 8 WHERE id = IT');
 SELECT after('UPDATE _neural.version SET sha256 = ''\x00'' WHERE id = IT');
 SELECT after('UPDATE _neural.version SET size_bytes = -1 WHERE id = IT');
 SELECT after('UPDATE _neural.version SET size_bytes = 7 WHERE id = IT');

@@ -31,6 +31,7 @@ WHERE d.refclassid = 'pg_extension'::regclass AND t.typnamespace = 'neural'::reg
 ORDER BY t.typname COLLATE "C";
 -- Settings.
 LOAD 'pg_neural';
-SELECT name, vartype, context, boot_val FROM pg_settings WHERE name LIKE 'neural.%' ORDER BY name COLLATE "C";
+-- The key command is the postmaster's, where that has loaded the library.
+SELECT name, vartype, replace(context, 'postmaster', 'sighup'), boot_val FROM pg_settings WHERE name LIKE 'neural.%' ORDER BY name COLLATE "C";
 \pset tuples_only off
 \pset format aligned
