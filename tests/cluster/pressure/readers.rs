@@ -110,7 +110,9 @@ impl Record {
                 Told::Error(message) => message.clone(),
                 other => format!("{other:?}"),
             };
-            format!("{name}, way {way}, {took:?}: {told}, of version {known:?}; then held {states:?}")
+            format!(
+                "{name}, way {way}, {took:?}: {told}, of version {known:?}; then held {states:?}"
+            )
         })
     }
 
