@@ -118,7 +118,7 @@ const WAYS: &[(&str, bool)] = &[
     ("EXPLAIN ANALYZE SELECT neural.predict('risk', age, amount, purpose) FROM loan", false),
     ("DO $$BEGIN PERFORM neural.predict('risk', 35, 1200, 'car'); END$$", false),
     ("DECLARE c CURSOR FOR SELECT neural.predict('risk', age, amount, purpose) FROM loan; FETCH 1 FROM c", false),
-    ("PREPARE p AS SELECT neural.predict('risk', $1, 1200, 'car'); EXECUTE p (35)", false),
+    ("PREPARE p AS SELECT neural.predict('risk', $1::float8, 1200, 'car'); EXECUTE p (35)", false),
 ];
 
 #[test]
@@ -175,7 +175,7 @@ fn a_role_taken_on_counts_for_what_was_made_before() {
         client
             .batch_execute(&format!(
                 "SET plan_cache_mode = {mode}; SET ROLE grantee;
-                 PREPARE single AS SELECT neural.predict('risk', $1, 1200, 'car');
+                 PREPARE single AS SELECT neural.predict('risk', $1::float8, 1200, 'car');
                  PREPARE many AS SELECT sum(neural.predict('risk', age, amount, purpose)) FROM loan;
                  PREPARE pinned AS SELECT sum(shop.pinned(age, amount, purpose)) FROM loan;
                  PREPARE viewed AS SELECT sum(p) FROM shop.plain"

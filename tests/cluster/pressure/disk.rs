@@ -90,6 +90,8 @@ fn no_room_for_temporary_files() {
              FROM generate_series(1, 600000) AS i', 'y', epochs => 1, options => '{\"verbose\": false}')",
     );
     assert_eq!(code, SqlState::DISK_FULL, "{message}");
+    // The error is told before the transaction has ended.
+    assert_eq!(stored_rows(&mut client), rows);
     assert_eq!(left::files(&cluster), Vec::<String>::new());
     // Where no file can be shared, each connection has the model for itself.
     fs::write(disk.0.join("filler"), vec![1; 4 << 20]).expect_err("the disk is full");

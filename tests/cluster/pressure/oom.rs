@@ -52,6 +52,11 @@ fn a_training_that_the_system_ends_takes_nothing_with_it() {
     let mut client = cluster.superuser();
     create_loans(&mut client, 300);
     train(&mut client, "risk", 1);
+    // The numbers of a name outlive the model.
+    train(&mut client, "other", 1);
+    client
+        .batch_execute("SELECT neural.drop_model('other')")
+        .expect("dropped");
     let (rows, answer) = (stored_rows(&mut client), score(&mut client, "risk"));
     drop(client);
     // What it starts from here on is in the group as well.
