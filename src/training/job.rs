@@ -92,7 +92,7 @@ impl Watcher for Watch<'_> {
 
     fn keeps(&mut self, epochs: usize) -> bool {
         // After the last epoch nothing is left to go on with.
-        let due = |(every, _)| epochs % every == 0 && epochs < self.epochs;
+        let due = |(every, _)| epochs.is_multiple_of(every) && epochs < self.epochs;
         self.checkpoint.is_some_and(due) && self.observer.keeps()
     }
 

@@ -52,6 +52,10 @@ pub(crate) fn is_pending(job: i64) -> bool {
     PENDING.with_borrow(|pending| pending.iter().flatten().any(|known| known.job == job))
 }
 
+fn has_pending() -> bool {
+    PENDING.with_borrow(|pending| pending.iter().any(|jobs| !jobs.is_empty()))
+}
+
 fn forget() {
     PENDING.with_borrow_mut(|pending| pending.iter_mut().for_each(Vec::clear));
 }
@@ -65,15 +69,13 @@ unsafe extern "C-unwind" fn at_end(event: pg_sys::XactEvent::Type, _argument: *m
                 order(&pending).or_raise();
             }
         }
-        pg_sys::XactEvent::XACT_EVENT_PRE_PREPARE => {
-            if PENDING.with_borrow(|pending| pending.iter().any(|jobs| !jobs.is_empty())) {
-                Report::new(
-                    Code::ERRCODE_FEATURE_NOT_SUPPORTED,
-                    "cannot PREPARE a transaction that has made a job",
-                )
-                .hint("COMMIT it: a job's worker starts when its transaction commits.")
-                .raise();
-            }
+        pg_sys::XactEvent::XACT_EVENT_PRE_PREPARE if has_pending() => {
+            Report::new(
+                Code::ERRCODE_FEATURE_NOT_SUPPORTED,
+                "cannot PREPARE a transaction that has made a job",
+            )
+            .hint("COMMIT it: a job's worker starts when its transaction commits.")
+            .raise();
         }
         pg_sys::XactEvent::XACT_EVENT_COMMIT
         | pg_sys::XactEvent::XACT_EVENT_ABORT
