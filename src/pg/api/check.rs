@@ -8,7 +8,6 @@ use crate::pg::error::OrRaise;
 
 /// The problems of a stored model, or of all that the caller manages.
 #[pg_extern(sql = false)]
-#[expect(clippy::type_complexity, reason = "the SQL function's result columns")]
 fn check(
     model: Option<&[u8]>,
 ) -> TableIterator<

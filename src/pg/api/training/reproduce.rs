@@ -23,7 +23,6 @@ use crate::training::{Arguments, Options, Outcome};
 
 /// Trains a version again from what is recorded of it, and stores nothing.
 #[pg_extern(sql = false)]
-#[expect(clippy::type_complexity, reason = "the SQL function's result columns")]
 fn reproduce(
     model: Option<&[u8]>,
     version: Option<i32>,
