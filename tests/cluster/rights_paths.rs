@@ -139,7 +139,6 @@ fn the_callers_rights_count_on_every_way_to_a_model() {
         for (sql, lends) in WAYS {
             let came = outcome(&mut client, sql);
             let expected = (!using && !lends).then_some(SqlState::INSUFFICIENT_PRIVILEGE);
-            // Another's table is not indexed, and the like: of this the test does not speak.
             if came != expected {
                 wrong.push(format!("{role}: {sql}: {came:?}"));
             }
@@ -209,13 +208,12 @@ fn a_role_taken_on_counts_for_what_was_made_before() {
             }
         }
     }
-    // A cursor goes on with the rights that its rows began with, as one over a table does; what has not
-    // begun needs those of who fetches.
+    // A cursor needs the rights of who fetches, when it has begun as well: a call is a call of then.
     let cursor =
         "DECLARE c CURSOR FOR SELECT neural.predict('risk', age, amount, purpose) FROM loan";
     let mut client = cluster.superuser();
     for (made_by, begun, used_by, expected) in [
-        ("grantee", true, "stranger", None),
+        ("grantee", true, "stranger", denied.clone()),
         ("grantee", false, "stranger", denied.clone()),
         ("stranger", false, "grantee", None),
     ] {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use postgres::{Client, NoTls, SimpleQueryMessage};
 
-use crate::fixture::{count, create_loans};
+use crate::fixture::{count, create_loans, text};
 use crate::harness::Cluster;
 
 /// A weight, and how its bytes and its number would look.
@@ -224,7 +224,7 @@ fn a_grantee_learns_neither_weights_nor_rows() {
 /// The rights to read all data reach PostgreSQL's own catalogs, statistics among them, past the
 /// policies that keep our tables.
 #[test]
-fn statistics_tell_nothing_of_models() {
+fn statistics_and_toast_tables_tell_nothing_of_models() {
     let cluster = cluster_with_secrets();
     let mut admin = cluster.superuser();
     admin
@@ -240,4 +240,14 @@ fn statistics_tell_nothing_of_models() {
     let mut wrong = Vec::new();
     refuse_secrets("", &told, &mut wrong);
     assert!(wrong.is_empty(), "{wrong:?}");
+    // Nor is there a weight in a TOAST table.
+    let toast =
+        "SELECT reltoastrelid::regclass::text FROM pg_class WHERE oid = '_neural.chunk'::regclass";
+    let toast = text(&mut admin, toast);
+    if toast != "-" {
+        assert_eq!(
+            count(&mut reader, &format!("SELECT count(*) FROM {toast}")),
+            0
+        );
+    }
 }

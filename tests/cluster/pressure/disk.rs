@@ -94,7 +94,7 @@ fn no_room_for_temporary_files() {
     assert_eq!(stored_rows(&mut client), rows);
     assert_eq!(left::files(&cluster), Vec::<String>::new());
     // Where no file can be shared, each connection has the model for itself.
-    fs::write(disk.0.join("filler"), vec![1; 4 << 20]).expect_err("the disk is full");
+    fs::write(disk.0.join("filler"), vec![1; 5 << 20]).expect_err("the disk is full");
     for _ in 0..2 {
         let mut client = cluster.superuser();
         assert_eq!(score(&mut client, "wide").to_bits(), wide.to_bits());
@@ -102,6 +102,7 @@ fn no_room_for_temporary_files() {
         assert_eq!(count(&mut client, shared), 0);
     }
     fs::remove_file(disk.0.join("filler")).expect("room");
+    drop(client);
     let mut client = cluster.superuser();
     assert_eq!(score(&mut client, "wide").to_bits(), wide.to_bits());
     assert_eq!(left::files(&cluster).len(), 1);
@@ -125,6 +126,7 @@ fn no_room_for_models() {
     admin
         .batch_execute("CREATE DATABASE small TABLESPACE small")
         .expect("a database");
+    drop(admin);
     // What an administrator would delete first: VACUUM itself takes a little room.
     let reserve = place.join("reserve");
     fs::write(&reserve, vec![1; 1 << 20]).expect("a reserve");
@@ -171,7 +173,7 @@ fn no_room_for_models() {
     check(&mut client, &answers);
     check(&mut cluster.connect(SUPERUSER, "small"), &answers);
     left::nothing(&cluster, &mut client);
-    drop((client, admin));
+    drop(client);
     cluster.stop();
     drop(disk);
 }

@@ -198,7 +198,10 @@ fn every_answer_is_one_that_held_whatever_happens() {
         let quiet = rate(answered, plan.quiet);
         let deployer =
             scope.spawn(move || writers::deploy(shared, seed, Duration::from_millis(10)));
+        let changes = || shared.timelines[0].lock().expect("a timeline").len();
+        let before = changes();
         let deploys = rate(answered, plan.deploys);
+        let a_second = (changes() - before) as f64 / plan.deploys.as_secs_f64();
         shared.all.store(true, Ordering::Relaxed);
         let mut state = seed;
         let mut all = 0.0;
@@ -222,7 +225,7 @@ fn every_answer_is_one_that_held_whatever_happens() {
             .into_iter()
             .flat_map(|reader| reader.join().expect("a reader"))
             .collect();
-        (records, changes, [quiet, deploys, all])
+        (records, changes, [quiet, deploys, a_second, all])
     });
     let timelines = shared
         .timelines
@@ -233,7 +236,7 @@ fn every_answer_is_one_that_held_whatever_happens() {
         .filter_map(|record| record.wrong(&timelines, &versions, &faults))
         .collect();
     let lost = records.iter().filter(|record| record.is_lost()).count();
-    let [quiet, deploys, all] = rates;
+    let [quiet, deploys, a_second, all] = rates;
     println!(
         "storm: {} sessions, {} answers, {} wrong; {} faults ({}), {lost} connections lost; changes: {} of risk, {} renamings, {} drops and imports, {} grants and revocations; {} versions",
         plan.readers,
@@ -253,7 +256,7 @@ fn every_answer_is_one_that_held_whatever_happens() {
         versions.len(),
     );
     println!(
-        "storm: {quiet:.0} predictions a second on the quiet server, {deploys:.0} while deploying ({:.2} times), {all:.0} while all goes on ({:.2} times)",
+        "storm: {quiet:.0} predictions a second on the quiet server, {deploys:.0} beside {a_second:.0} deployments a second ({:.2} times), {all:.0} while all goes on ({:.2} times)",
         deploys / quiet,
         all / quiet
     );

@@ -177,7 +177,11 @@ impl Writer for Deployer {
             let back = "SELECT neural.rollback('risk')";
             let history = "SELECT count(*) FROM neural.deployments WHERE model = 'risk'";
             let may = client.query_one(history, &[])?.get::<_, i64>(0) > 1;
-            let sql = if what % 5 == 0 && may { back } else { &deploy };
+            let sql = if what.is_multiple_of(5) && may {
+                back
+            } else {
+                &deploy
+            };
             self.deployed = client.query_one(sql, &[])?.get(0);
             let place = self.versions[&self.deployed];
             shared.became("risk", sent, State::Version(place));
