@@ -113,13 +113,8 @@ impl Blocks {
 #[cfg(test)]
 mod tests {
     use super::super::Keys;
+    use super::super::tests::random;
     use super::*;
-
-    fn random(into: &mut [u8]) -> bool {
-        use rand::RngCore;
-        rand::rng().fill_bytes(into);
-        true
-    }
 
     fn keys() -> Keys {
         Keys::read(&mut [b'7'; 64], random).unwrap()

@@ -228,11 +228,7 @@ mod tests {
     const ONE: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
     const TWO: &str = "ff0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1eff";
 
-    fn random(into: &mut [u8]) -> bool {
-        use rand::RngCore;
-        rand::rng().fill_bytes(into);
-        true
-    }
+    use super::super::tests::random;
 
     fn keys(lines: &str) -> Result<Keys, Error> {
         Keys::read(&mut lines.as_bytes().to_vec(), random)

@@ -69,6 +69,17 @@ pub(super) const CALLS: &[Call] = &[
     call("neural.import_weights", Execute(Manage), "SELECT import_net('{m}_net')"),
     call("neural.score_table", Execute(Use), "CALL neural.score_table('{m}', 'scored', 'score')"),
 
+    call("neural.check", Model(Manage), "SELECT neural.check('{m}')"),
+    call("neural.reset_stat_models", Model(Manage), "SELECT neural.reset_stat_models('{m}')"),
+    // Whose query may be run again, which job one may cancel, and what an encrypting server says is in
+    // regress audit and jobs and in encryption.rs; here, who may call at all.
+    call("neural.reproduce", Nothing, "SELECT neural.reproduce('{m}') WHERE false"),
+    call("neural.cancel_job", Nothing, "SELECT neural.cancel_job(1) WHERE false"),
+    call("neural.wait_job", Nothing, "SELECT neural.wait_job(1) WHERE false"),
+    call("neural.resume_job", Execute(Manage), "SELECT neural.resume_job(1) WHERE false"),
+    call("neural.train_async", Execute(Manage), "SELECT neural.train_async('{m}', 'SELECT 1', 'bad') WHERE false"),
+    call("neural.reencrypt", Execute(Manage), "SELECT neural.reencrypt() WHERE false"),
+
     call("neural.model_cache_info", Nothing, "SELECT neural.model_cache_info()"),
     call("neural.auc", Nothing, "SELECT neural.auc(amount, bad) FROM loan"),
     call("neural.gini", Nothing, "SELECT neural.gini(amount, bad) FROM loan"),
@@ -83,6 +94,9 @@ pub(super) const CALLS: &[Call] = &[
     call("_neural.may_manage", Schema, "SELECT _neural.may_manage(NULL)"),
     call("_neural.may_use", Schema, "SELECT _neural.may_use(1, NULL)"),
     call("_neural.is_granted", Schema, "SELECT _neural.is_granted(NULL)"),
+    call("_neural.described", Schema, "SELECT _neural.described(NULL, NULL, NULL)"),
+    call("_neural.counted", Schema, "SELECT _neural.counted(NULL, NULL)"),
+    call("_neural.job_is_lost", Schema, "SELECT _neural.job_is_lost(NULL)"),
     call("_neural.references_in", Schema, "SELECT _neural.references_in('()')"),
     call("_neural.shipped_architectures", Schema, "SELECT _neural.shipped_architectures()"),
 ];
@@ -103,10 +117,12 @@ pub(super) const CLOSED: &[&str] = &[
 pub(super) const VIEWS: &[(&str, Option<&str>)] = &[
     ("neural.architectures", None),
     ("neural.deployments", Some("model")),
+    ("neural.jobs", None),
     ("neural.model_grants", Some("model")),
     ("neural.model_users", Some("model")),
     ("neural.model_versions", Some("model")),
     ("neural.models", Some("name")),
+    ("neural.stat_models", Some("model")),
     ("neural.training_history", Some("model")),
 ];
 
