@@ -2,7 +2,7 @@
 
 use aes_gcm::Aes256Gcm;
 
-use super::keys::{NONCE, TAG, open_in_place, seal_in_place};
+use super::record::{NONCE, TAG, open_in_place, seal_in_place};
 use super::{Error, Random};
 
 /// Plain bytes of a block; the last of a file may have fewer.

@@ -2,20 +2,17 @@
 
 use std::fmt;
 
-use aes_gcm::aead::{AeadInOut, KeyInit};
-use aes_gcm::{Aes256Gcm, Nonce, Tag};
+use aes_gcm::Aes256Gcm;
+use aes_gcm::aead::KeyInit;
 use memmap2::{Advice, MmapMut};
 use sha2::{Digest, Sha256};
 
+use super::record::{NONCE, TAG, open_in_place, seal_in_place};
 use super::{Blocks, Error, Random};
 use crate::hex::hex;
 
 /// Bytes of a key.
 const KEY: usize = 32;
-/// Bytes of a number that is used once.
-pub(super) const NONCE: usize = 12;
-/// Bytes that authenticate a piece.
-pub(super) const TAG: usize = 16;
 /// Most keys at once: the one in use, and those before it.
 const MOST_KEYS: usize = 64;
 
@@ -184,51 +181,13 @@ impl Keys {
     }
 }
 
-/// Fills in the number that is used once and the tag, around the plain bytes.
-pub(super) fn seal_in_place(
-    cipher: &Aes256Gcm,
-    context: &[u8],
-    random: Random,
-    record: &mut [u8],
-) -> Result<(), Error> {
-    let (nonce, rest) = record.split_at_mut_checked(NONCE).ok_or(Error::Changed)?;
-    let plain = rest.len().checked_sub(TAG).ok_or(Error::Changed)?;
-    let (plain, tag) = rest.split_at_mut(plain);
-    if !random(nonce) {
-        return Err(Error::NoRandom);
-    }
-    let nonce = Nonce::try_from(&*nonce).map_err(|_| Error::Changed)?;
-    let made = cipher.encrypt_inout_detached(&nonce, context, plain.into());
-    tag.copy_from_slice(&made.map_err(|_| Error::Changed)?);
-    Ok(())
-}
-
-/// Opens a record in its place; its plain bytes, as many as given back, then follow the number that is
-/// used once.
-pub(super) fn open_in_place(
-    cipher: &Aes256Gcm,
-    context: &[u8],
-    record: &mut [u8],
-) -> Result<usize, Error> {
-    let (nonce, rest) = record.split_at_mut_checked(NONCE).ok_or(Error::Changed)?;
-    let length = rest.len().checked_sub(TAG).ok_or(Error::Changed)?;
-    let (sealed, tag) = rest.split_at_mut(length);
-    let nonce = Nonce::try_from(&*nonce).map_err(|_| Error::Changed)?;
-    let tag = Tag::try_from(&*tag).map_err(|_| Error::Changed)?;
-    cipher
-        .decrypt_inout_detached(&nonce, context, sealed.into(), &tag)
-        .map_err(|_| Error::Changed)?;
-    Ok(length)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::tests::random;
     use super::*;
 
     const ONE: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
     const TWO: &str = "ff0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1eff";
-
-    use super::super::tests::random;
 
     fn keys(lines: &str) -> Result<Keys, Error> {
         Keys::read(&mut lines.as_bytes().to_vec(), random)

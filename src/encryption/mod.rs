@@ -6,6 +6,7 @@
 
 mod blocks;
 mod keys;
+mod record;
 
 pub use blocks::{BLOCK, Blocks, RECORD};
 pub use keys::{KeyId, Keys};

@@ -198,7 +198,10 @@ fn pytorchs_names_of_settings_are_taken() {
             r#"{"type": "relu", "negative_slope": 0.1}"#,
             "unknown setting \"negative_slope\"",
         ),
-        (r#"{"type": "dense", "units": 2, "unit": 3}"#, "\"units\""),
+        (
+            r#"{"type": "dense", "units": 2, "unit": 3}"#,
+            "unknown setting \"unit\"",
+        ),
     ] {
         let error = layers(layer).unwrap_err().to_string();
         assert!(error.contains(part), "{error}");

@@ -12,7 +12,6 @@ use crate::pg::usage::{self, Key};
 /// What has been counted of a version: calls, rows, seconds, and when it was last called. NULL of one
 /// that nobody has called.
 #[pg_extern(sql = false)]
-#[expect(clippy::type_complexity, reason = "the SQL function's result columns")]
 fn counted(
     version: i64,
     sha256: &[u8],

@@ -17,12 +17,12 @@ use super::own_table::{Key, Table, columns};
 use crate::hex::hex;
 use crate::memory;
 
-use model::model_by_id;
+use model::{managed_models, model_by_id};
 use reference::Reference;
-use version::{VersionRow, find_version, find_version_number};
+use version::{VersionRow, find_version, find_version_number, versions_of};
 
 pub(crate) use artifact::{load, load_pieces};
-pub(crate) use model::{find_model, managed_versions, no_such_model, table_owner};
+pub(crate) use model::{find_model, no_such_model, table_owner};
 pub(crate) use resolved::Resolved;
 pub(crate) use version::{
     TrainingRecord, learnt_from, no_such_version, open_seen, seen, training_record,
@@ -85,4 +85,13 @@ pub(crate) fn resolve_sha256(sha256: &[u8]) -> Result<Resolved> {
         None => Report::undefined(format!("no version has the sha256 {hex}"))
             .hint("neural.model_versions lists the hashes of the versions you may use."),
     })
+}
+
+/// The ids and hashes of the versions that the invoker manages: of the model of that name, or of all.
+pub(crate) fn managed_versions(name: Option<&str>) -> Result<Vec<(i64, [u8; 32])>> {
+    let mut versions = Vec::new();
+    for model in managed_models(name)? {
+        versions.extend(versions_of(model)?);
+    }
+    Ok(versions)
 }

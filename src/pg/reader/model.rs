@@ -9,8 +9,6 @@ use crate::pg::interrupt;
 use crate::pg::own_table::columns::model as columns;
 use crate::pg::own_table::{Key, Row, Table};
 
-use super::version::versions_of;
-
 /// A row of `_neural.model`.
 #[derive(Debug, Clone)]
 pub(crate) struct ModelRow {
@@ -78,23 +76,23 @@ fn nearest_model(name: &str) -> Result<Option<String>> {
     Ok(nearest.map(|(_, name)| name))
 }
 
-/// The ids and hashes of the versions that the invoker manages: of the model of that name, or of all.
-pub(crate) fn managed_versions(name: Option<&str>) -> Result<Vec<(i64, [u8; 32])>> {
+/// The models that the invoker manages: the one of that name, or all.
+pub(super) fn managed_models(name: Option<&str>) -> Result<Vec<i64>> {
     let user = invoker();
     let table = Table::open(c"model")?;
     let mut scan = match name {
         Some(name) => table.scan(c"model_name_key", &[Key::text(columns::NAME, name)])?,
         None => table.scan_all(),
     };
-    let mut versions = Vec::new();
+    let mut managed = Vec::new();
     while let Some(row) = scan.next() {
         interrupt::check();
         let model = ModelRow::read(&row)?;
         if model.right(user)? >= Right::Manage {
-            versions.extend(versions_of(model.id)?);
+            managed.push(model.id);
         }
     }
-    Ok(versions)
+    Ok(managed)
 }
 
 /// The owner of the closed tables, as whom they are written.

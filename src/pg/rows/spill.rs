@@ -25,7 +25,7 @@ pub struct SpillFile {
     starts: Option<Vec<u64>>,
     buffer: Vec<u8>,
     /// What the bytes go through on their way to the disk and back.
-    sealed: Option<Blocks>,
+    sealed: Option<Box<Blocks>>,
     /// A block of those.
     record: Vec<u8>,
 }
@@ -73,7 +73,7 @@ impl SpillFile {
             rows: 0,
             bytes: 0,
             buffer: Vec::new(),
-            sealed: blocks()?,
+            sealed: blocks()?.map(Box::new),
             record: Vec::new(),
         })
     }
