@@ -77,7 +77,7 @@ fn a_damaged_model_is_an_error_and_never_a_wrong_answer() {
         ),
         (
             "a number before the first",
-            "UPDATE _neural.chunk SET number = -1".into(),
+            "UPDATE _neural.chunk SET number = -1 WHERE number = 0".into(),
         ),
         (
             "another hash",

@@ -284,7 +284,7 @@ fn keys_are_rotated_and_wrong_ones_are_told() {
         let mut change = client.transaction().unwrap();
         change.batch_execute(damage).unwrap();
         let problems = "SELECT count(*) FROM neural.check('risk')";
-        assert_eq!(change.query_one(problems, &[]).unwrap().get::<_, i64>(0), 1);
+        assert!(change.query_one(problems, &[]).unwrap().get::<_, i64>(0) > 0);
         let error = change.batch_execute(sql).expect_err("damaged");
         assert_eq!(error.code(), Some(&SqlState::DATA_CORRUPTED), "{error}");
     }

@@ -46,7 +46,7 @@ fn cluster_with_secrets() -> Cluster {
     owner
         .batch_execute(
             "SELECT neural.train('trained', 'SELECT age, amount, purpose, bad FROM secret WHERE ''topsecret'' <> ''''',
-                 'bad', epochs => 1, options => '{\"verbose\": false, \"initializer\": \"glorot_uniform\"}');
+                 'bad', epochs => 1, options => '{\"verbose\": false}');
              SELECT neural.grant_model('made', 'grantee'), neural.grant_model('trained', 'grantee')",
         )
         .expect("the models");

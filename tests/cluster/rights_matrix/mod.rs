@@ -182,7 +182,7 @@ fn try_everything(kind: &mut Kind, admin: &mut Client, wrong: &mut Vec<String>) 
         let may = match call.needs {
             Needs::Nothing => true,
             Needs::Model(right) => kind.right >= right,
-            Needs::Execute(_) => superuser,
+            Needs::Execute(_) | Needs::Granted => superuser,
             Needs::Schema => superuser || reader,
         };
         check(&mut kind.client, &fill(call.sql), may);

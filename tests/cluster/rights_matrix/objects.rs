@@ -11,11 +11,13 @@ pub(super) enum Needs {
     Model(Right),
     /// EXECUTE, which an administrator grants, and a right on the model.
     Execute(Right),
+    /// EXECUTE, which an administrator grants, and what is not a right on a model.
+    Granted,
     /// EXECUTE, which PUBLIC has, and USAGE on schema `_neural`, which nobody has.
     Schema,
 }
 
-use Needs::{Execute, Model, Nothing, Schema};
+use Needs::{Execute, Granted, Model, Nothing, Schema};
 use Right::{Manage, Use};
 
 /// A function and a call of it, in which `{m}` is the model and `{hash}` its version's hash.
@@ -76,9 +78,9 @@ pub(super) const CALLS: &[Call] = &[
     call("neural.reproduce", Nothing, "SELECT neural.reproduce('{m}') WHERE false"),
     call("neural.cancel_job", Nothing, "SELECT neural.cancel_job(1) WHERE false"),
     call("neural.wait_job", Nothing, "SELECT neural.wait_job(1) WHERE false"),
-    call("neural.resume_job", Execute(Manage), "SELECT neural.resume_job(1) WHERE false"),
-    call("neural.train_async", Execute(Manage), "SELECT neural.train_async('{m}', 'SELECT 1', 'bad') WHERE false"),
-    call("neural.reencrypt", Execute(Manage), "SELECT neural.reencrypt() WHERE false"),
+    call("neural.resume_job", Granted, "SELECT neural.resume_job(1) WHERE false"),
+    call("neural.train_async", Execute(Manage), "SELECT neural.train_async('{m}', 'SELECT age, amount, purpose, bad FROM loan', 'bad', epochs => 1)"),
+    call("neural.reencrypt", Granted, "SELECT neural.reencrypt() WHERE false"),
 
     call("neural.model_cache_info", Nothing, "SELECT neural.model_cache_info()"),
     call("neural.auc", Nothing, "SELECT neural.auc(amount, bad) FROM loan"),
