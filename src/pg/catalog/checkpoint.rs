@@ -4,7 +4,7 @@ use pgrx::Spi;
 
 use sha2::{Digest, Sha256};
 
-use super::store::CHUNK;
+use super::chunks::CHUNK;
 use super::{AsTableOwner, execute};
 use crate::memory;
 use crate::pg::encryption::{self, Part};

@@ -4,6 +4,7 @@
 //! them (`AsTableOwner`), after the caller's own right has been checked.
 
 pub(crate) mod checkpoint;
+mod chunks;
 pub(crate) mod deployment;
 pub(crate) mod description;
 mod holding;
