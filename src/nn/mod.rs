@@ -49,5 +49,5 @@ pub use train::optimizer::{self, OptimizerSpec, OptimizerState};
 pub use train::schedule::ScheduleSpec;
 pub use train::{
     Augmentation, Checkpoint, EpochReport, Loaded, Resume, RowSource, TrainOptions, Trained,
-    VALIDATION_ROWS, Watcher, train, training_bytes,
+    VALIDATION_ROWS, Watcher, fit_edges, train, training_bytes,
 };

@@ -48,7 +48,7 @@ impl<'a> BuildStage<'a> {
         let BuildStage {
             fit,
             network,
-            parameters,
+            mut parameters,
             mut options,
             bytes,
         } = self;
@@ -67,6 +67,13 @@ impl<'a> BuildStage<'a> {
             (encoding.width(), encoding.targets()),
             job.crew,
             &mut || observer.interrupted(),
+        )?;
+        let mut interrupted = || observer.interrupted();
+        nn::fit_edges(
+            &network,
+            &mut parameters,
+            train_side.as_mut(),
+            &mut interrupted,
         )?;
         let is_validated = sides.rows_validated() > 0 && folds.is_none();
         let epochs = options.epochs;

@@ -93,6 +93,26 @@ fn scales_and_activations_of_their_own_agree_with_the_network() {
 }
 
 #[test]
+fn numbers_that_bend_agree_with_the_network() {
+    for units in [3, 64] {
+        let bent = format!(r#""type": "piecewise_linear", "units": {units}, "bins": 5"#);
+        check(
+            &format!(r#"{NUMBERS}, {{{bent}, "activation": "silu"}}"#),
+            Head::Binary,
+        );
+        check(
+            &format!(
+                r#"{NUMBERS}, {{{bent}, "name": "bent", "use_bias": false}},
+                   {{"type": "input", "name": "b", "features": ["b"]}},
+                   {{"type": "dense", "name": "straight", "units": {units}}},
+                   {{"type": "add", "input": ["bent", "straight"]}}"#
+            ),
+            Head::Multiclass { classes: 3 },
+        );
+    }
+}
+
+#[test]
 fn graphs_agree_with_the_network() {
     let inputs = r#"{"type": "input", "name": "level", "features": ["c"]},
         {"type": "embedding", "name": "vector", "units": 3},

@@ -178,12 +178,14 @@ impl Architecture {
             let rest = names.fresh("columns.rest");
             let concat = names.fresh("columns");
             front.push(LayerSpec::new(InputSpec { features: None }).named(&rest));
-            let joined = std::iter::once(rest).chain(embeddings.iter().map(|(_, v)| v.clone()));
+            let vectors = embeddings.iter().map(|(_, v)| v.clone());
+            let joined = std::iter::once(rest.clone()).chain(vectors);
             front.push(LayerSpec::new(ConcatSpec).named(&concat).reading(joined));
-            all = Some(concat);
+            all = Some((concat, rest));
         }
         let mut layers = front;
-        // Input layers of all columns go; who read them reads the concat.
+        // Input layers of all columns go; who read them reads the concat, or what is left of the
+        // columns where it is fitted to their values.
         let mut replaced: HashSet<String> = HashSet::new();
         let mut previous_was_all = old.first().is_some_and(|first| reads_all(first, true));
         for (i, mut layer) in old.into_iter().enumerate() {
@@ -192,7 +194,11 @@ impl Architecture {
                 previous_was_all = true;
                 continue;
             }
-            if let Some(all) = &all {
+            if let Some((concat, rest)) = &all {
+                let all = match layer.kind.reads_columns() {
+                    true => rest,
+                    false => concat,
+                };
                 for input in layer
                     .inputs
                     .iter_mut()

@@ -20,6 +20,7 @@ pub mod processor;
 pub(in crate::nn) mod product;
 pub(in crate::nn) mod reduction;
 pub(in crate::nn) mod row_sums;
+pub(in crate::nn) mod table_sum;
 pub(in crate::nn) mod transpose;
 pub(in crate::nn) mod vector;
 

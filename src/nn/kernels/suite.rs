@@ -6,6 +6,7 @@ use super::dot_products::DotProducts;
 use super::packed_dense::PackedDense;
 use super::processor::Processor;
 use super::product::{Left, Product, Right, Start};
+use super::table_sum::{TableAdd, TableSum, Term};
 use crate::nn::base::lengths::{Padding, Window};
 use crate::nn::base::stop::Pace;
 
@@ -203,6 +204,51 @@ fn every_kernel_multiplies_as_a_plain_loop_does_on_every_processor() {
                     }
                 }
             }
+        }
+    }
+}
+
+/// Rows of a table, added up with factors and back.
+#[test]
+fn sums_of_table_rows_are_the_same_on_every_processor() {
+    let value = |i: usize| ((i * 37) % 23) as f32 / 7.0 - 1.25;
+    for units in [1, 15, 16, 17, 40, 64, 100] {
+        let table: Vec<f32> = (0..9 * units).map(value).collect();
+        let start: Vec<f32> = (0..units).map(|i| value(i + 5)).collect();
+        let terms: Vec<Term> = [(0, 1.0), (8, 0.3), (3, -1.7), (3, 2.0)]
+            .map(|(row, factor)| Term {
+                at: (row * units) as u32,
+                factor,
+            })
+            .into();
+        let of = |on: Processor| {
+            let mut y = vec![f32::NAN; units];
+            on.run_vectors(TableSum {
+                terms: &terms,
+                table: &table,
+                start: &start,
+                y: &mut y,
+            });
+            let mut back = table.clone();
+            on.run_vectors(TableAdd {
+                terms: &terms,
+                x: &start,
+                table: &mut back,
+            });
+            (y, back)
+        };
+        let (y, back) = of(Processor::detect());
+        for unit in 0..units {
+            let row = |term: &Term| table[term.at as usize + unit];
+            let sum = |sum: f32, term: &Term| row(term).mul_add(term.factor, sum);
+            assert_eq!(y[unit], terms.iter().fold(start[unit], sum));
+            let third =
+                start[unit].mul_add(2.0, start[unit].mul_add(-1.7, table[3 * units + unit]));
+            assert_eq!(back[3 * units + unit], third);
+            assert_eq!(back[units + unit], table[units + unit], "of no term");
+        }
+        for on in Processor::available() {
+            assert_eq!(of(on), (y.clone(), back.clone()), "{on:?}, {units} units");
         }
     }
 }

@@ -54,6 +54,16 @@ pub enum ParameterKind {
     /// What a layer has seen of its inputs, such as a running mean. Neither optimizer nor penalties
     /// touch it: where its gradient would stand, the layer writes its new value.
     Statistic,
+    /// What a layer takes from the training rows before training begins, such as the edges of bins.
+    /// Nothing changes it then.
+    Fitted,
+}
+
+impl ParameterKind {
+    /// Whether the optimizer changes it, in a layer that is trainable.
+    pub fn is_learnt(self) -> bool {
+        !matches!(self, ParameterKind::Statistic | ParameterKind::Fitted)
+    }
 }
 
 impl Initializer {
@@ -113,7 +123,8 @@ impl Initializer {
             ParameterKind::Bias
             | ParameterKind::LstmBias
             | ParameterKind::Gain
-            | ParameterKind::Statistic => false,
+            | ParameterKind::Statistic
+            | ParameterKind::Fitted => false,
         }
     }
 
@@ -135,7 +146,7 @@ impl Initializer {
         let (fan_in, fan_out) = (fan_in.max(1) as f64, fan_out.max(1) as f64);
         match (self, kind) {
             (_, ParameterKind::Gain) => values.fill(1.0),
-            (_, ParameterKind::Statistic) => values.fill(0.0),
+            (_, ParameterKind::Statistic | ParameterKind::Fitted) => values.fill(0.0),
             (Initializer::Zeros, _) => values.fill(0.0),
             (Initializer::Ones, _) => values.fill(1.0),
             (Initializer::Pytorch, ParameterKind::Embedding) => normal(1.0, random, values, pace),

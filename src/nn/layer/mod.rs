@@ -120,6 +120,13 @@ pub trait Layer: Send + Sync + std::fmt::Debug {
         false
     }
 
+    /// How many bins it wants the values of each of its inputs to be cut into before it is trained;
+    /// its first parameter is then their edges, of kind [`ParameterKind::Fitted`] and shape
+    /// [inputs, bins + 1].
+    fn bins(&self) -> Option<usize> {
+        None
+    }
+
     /// Computes the output of every row.
     fn forward(&self, pass: Forward<'_>);
 

@@ -63,6 +63,11 @@ pub trait Spec: Any + Debug + Send + Sync {
         false
     }
 
+    /// Whether it must read the network's columns as they are, since it is fitted to their values.
+    fn reads_columns(&self) -> bool {
+        false
+    }
+
     /// Whether inputs without values are left out, rather than refused.
     fn skips_empty(&self) -> bool {
         false

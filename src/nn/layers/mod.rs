@@ -18,6 +18,7 @@ mod global_pool;
 mod input;
 mod linear;
 mod norm;
+mod piecewise_linear;
 mod pool;
 mod pooling;
 mod positional_encoding;
@@ -48,6 +49,7 @@ pub(super) const LAYER_TYPES: &[LayerType] = &[
     embedding::EMBEDDING,
     dropout::DROPOUT,
     scale::SCALE,
+    piecewise_linear::PIECEWISE_LINEAR,
     activation::ACTIVATION,
     combine::ADD,
     combine::MULTIPLY,

@@ -93,6 +93,18 @@ pub fn widen(
                         }
                     }
                 }
+                // A part for each input, such as the edges of its bins.
+                ([width, rest @ ..], [_, known_rest @ ..])
+                    if rest == known_rest && *width == from.len() =>
+                {
+                    let size: usize = rest.iter().product();
+                    for (target, from) in target.chunks_exact_mut(size).zip(&from) {
+                        match from {
+                            Some(from) => target.copy_from_slice(&source[from * size..][..size]),
+                            None => target.fill(0.0),
+                        }
+                    }
+                }
                 _ => return Err(not_by_input(node)),
             }
         }

@@ -2,6 +2,7 @@
 
 mod augment;
 mod checkpoint;
+mod edges;
 mod epoch_order;
 mod epoch_report;
 pub mod loss;
@@ -16,6 +17,7 @@ mod worker;
 
 pub use augment::Augmentation;
 pub use checkpoint::{Checkpoint, Resume};
+pub use edges::fit_edges;
 pub use epoch_report::EpochReport;
 pub use options::TrainOptions;
 pub use plan::VALIDATION_ROWS;

@@ -114,7 +114,7 @@ fn segments(network: &Network, options: &TrainOptions) -> Vec<Segment> {
     for parameter in network
         .parameters()
         .iter()
-        .filter(|parameter| parameter.trainable && parameter.kind != ParameterKind::Statistic)
+        .filter(|parameter| parameter.trainable && parameter.kind.is_learnt())
     {
         let plain = matches!(
             parameter.kind,

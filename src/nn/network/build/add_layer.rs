@@ -9,6 +9,7 @@ use crate::nn::base::lengths::Lengths;
 use crate::nn::base::shape::Shape;
 use crate::nn::layer::head::Head;
 use crate::nn::layer::spec::{Built, Site, Spec};
+use crate::nn::layer::{Operation, Source};
 use crate::nn::layers::InputSpec;
 
 impl Builder<'_> {
@@ -47,11 +48,29 @@ impl Builder<'_> {
                 ));
             }
         }
+        if spec.kind.reads_columns() && read.iter().any(|slot| !self.is_columns(slot)) {
+            return Err(Error::layer(
+                spec.label(),
+                "reads another layer, but is fitted to the columns' values before training",
+                "Let it read the columns: put {\"type\": \"input\"} before it, with the names of \
+                 \"features\" if not all are meant.",
+            ));
+        }
         let (slot, settled) = self.build(spec, &read, head)?;
         if let Some(settled) = settled {
             spec.kind = settled;
         }
         Ok(slot)
+    }
+
+    /// Whether these are columns of the network's input.
+    fn is_columns(&self, slot: &Slot) -> bool {
+        match slot.source {
+            Source::Columns { .. } => true,
+            Source::Node(node) => {
+                matches!(self.nodes[node].operation(), Operation::Select { .. })
+            }
+        }
     }
 
     /// Adds a layer over these inputs; also its settings where what it reads decides them.
