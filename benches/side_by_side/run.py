@@ -17,9 +17,9 @@ import layers
 import memory
 import networks
 import peers
+import performance
 import plots
 import psycopg
-import readme
 import report
 import scan
 import torch
@@ -100,7 +100,7 @@ def write(results, directory):
     results["rows"] = {name: results["rows"][name] for name in order if name in results["rows"]}
     (directory / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     (directory / "table.md").write_text(report.markdown(results))
-    readme.write_plots(results, directory)
+    performance.write_plots(results, directory)
 
 
 def say(text):

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pgrx::{PgSqlErrorCode as Code, pg_sys};
 
@@ -304,23 +304,23 @@ impl Site {
         out: &mut [f32],
         after_each: impl FnMut(),
     ) -> Result<(), (usize, Report)> {
-        let began = Instant::now();
         let model = (&*self.model, &*self.resolved);
         // SAFETY: as the caller says.
-        let encoded = unsafe {
+        unsafe {
             self.arguments
                 .encode_rows(info, rows, model, out, after_each)
-        };
-        self.usage.rows_done(0, began);
-        encoded
+        }
     }
 
     /// The network's outputs for encoded rows, one row after the other.
     pub fn forward(&mut self, rows: &[f32], count: usize, out: &mut [f32]) {
-        let began = Instant::now();
         let predictor = &self.model.predictor;
         predictor.forward_until(&interrupt::Checks, rows, count, out, &mut self.scratch);
-        self.usage.rows_done(count, began);
+    }
+
+    /// Counts rows that were scored together, from when on and in what time.
+    pub fn scored(&self, rows: usize, began: Instant, took: Duration) {
+        self.usage.rows_done(rows, began, took);
     }
 
     /// Computes the network's outputs for the call's arguments; `false` where there is no row to

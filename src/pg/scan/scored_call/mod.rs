@@ -160,7 +160,9 @@ impl ScoredCall {
                 results.write((site, answer), &calls, (begin, count), cells);
                 begin += count;
                 results.scored += count;
-                results.row_time = (started.elapsed() / count as u32).max(Duration::from_nanos(1));
+                let took = started.elapsed();
+                site.scored(count, started, took);
+                results.row_time = (took / count as u32).max(Duration::from_nanos(1));
                 interrupt::check();
             }
             (rows, None)
