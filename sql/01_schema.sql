@@ -88,13 +88,13 @@ ALTER TABLE _neural.model_grant REPLICA IDENTITY FULL;
 CREATE INDEX model_grant_model_index ON _neural.model_grant (model);
 
 -- PostgreSQL knows of no model that a role has a right on, but it knows of rights on functions. So
--- every role that owns a model or was granted one may execute this function, which does nothing:
--- DROP ROLE is refused while the role has models, and DROP OWNED takes its grants. A grant counts
--- only while its grantee may execute this.
+-- every role that owns a model, was granted one or asked for a job may execute this function, which does
+-- nothing: DROP ROLE is refused while the role has models or jobs, and DROP OWNED takes its grants. A
+-- grant counts only while its grantee may execute this.
 CREATE FUNCTION _neural.model_owner_or_grantee() RETURNS void
     LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'model_owner_or_grantee_wrapper';
 COMMENT ON FUNCTION _neural.model_owner_or_grantee() IS
-    'executable by the roles that own models or were granted some: give away or drop what neural.models and neural.model_grants show, or use DROP OWNED';
+    'executable by the roles that own models, were granted some or asked for jobs: give away or drop what neural.models and neural.model_grants show, or use DROP OWNED, which leaves jobs to nobody';
 
 CREATE TABLE _neural.version (
     id bigint CONSTRAINT version_pkey PRIMARY KEY DEFAULT nextval('_neural.version_id'),
@@ -179,7 +179,7 @@ CREATE TABLE _neural.epoch (
 );
 
 -- The roles that this database has made known by `model_owner_or_grantee`. One that is here and may not
--- execute it any more has been through DROP OWNED: models that it owned are nobody's, and are not those
+-- execute it any more has been through DROP OWNED: models and jobs that it had are nobody's, and not those
 -- of a later role that happens to get its OID. Not dumped: where a dump is restored, nobody has been.
 CREATE TABLE _neural.holder (
     role oid CONSTRAINT holder_pkey PRIMARY KEY

@@ -116,7 +116,10 @@ CREATE VIEW neural.jobs WITH (security_barrier) AS
                 ELSE 'its worker or the server ended before it could say why; the server''s log may' END AS error,
            CASE WHEN l.is_lost THEN '57P02' ELSE j.sqlstate END AS sqlstate,
            j.version,
-           (SELECT r.rolname FROM pg_roles r WHERE r.oid = j.requested_by) AS requested_by,
+           -- Not one that DROP OWNED took its jobs from.
+           (SELECT r.rolname FROM pg_roles r WHERE r.oid = j.requested_by
+                AND (_neural.is_granted(j.requested_by)
+                     OR NOT EXISTS (SELECT FROM _neural.holder h WHERE h.role = j.requested_by::oid))) AS requested_by,
            j.started_at,
            j.finished_at
     FROM _neural.job j

@@ -65,8 +65,8 @@ fn grantees(model: i64) -> Result<Vec<pg_sys::Oid>> {
     Ok(grantees)
 }
 
-/// Whether `user` has the rights of a model's owner, and these are any.
-fn manages(user: pg_sys::Oid, owner: pg_sys::Oid) -> Result<bool> {
+/// Whether `user` has the rights of who owns a model or asked for a job, and these are any.
+pub(crate) fn manages(user: pg_sys::Oid, owner: pg_sys::Oid) -> Result<bool> {
     // SAFETY: a syscache lookup, of a role that may be gone.
     let superuser = unsafe { pg_sys::superuser_arg(user) };
     Ok(superuser || acts_as(user, owner) && holders::owns(owner)?)

@@ -1,6 +1,6 @@
-//! The roles that own models or were granted some, as PostgreSQL knows them.
+//! The roles that own models, were granted some or asked for jobs, as PostgreSQL knows them.
 //!
-//! Models are rows of ours, so PostgreSQL would drop a role that has some without a word. It does
+//! These are rows of ours, so PostgreSQL would drop a role that has some without a word. It does
 //! know of rights on functions: every such role may execute `_neural.model_owner_or_grantee()`, which
 //! makes DROP ROLE refuse, names that function as the reason, and lets DROP OWNED take the right away.
 //! `pg::catalog` keeps the two in step.
@@ -30,8 +30,8 @@ pub(crate) fn counts(grantee: pg_sys::Oid) -> bool {
     grantee == super::role::PUBLIC || mark().is_some_and(|mark| mark.holders.contains(&grantee))
 }
 
-/// Whether models of this role are its own: not after DROP OWNED, or the role would have been dropped
-/// with models that a later role of the same OID then had. Where a dump was restored without privileges
+/// Whether models and jobs of this role are its own: not after DROP OWNED, or the role would have been
+/// dropped with models that a later role of the same OID then had. Where a dump was restored without privileges
 /// the role was never known, and has what it had.
 pub(crate) fn owns(role: pg_sys::Oid) -> Result<bool> {
     Ok(counts(role) || !was_known(role)?)

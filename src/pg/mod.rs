@@ -44,6 +44,7 @@ pub(crate) mod threads;
 pub(crate) mod tree;
 pub(crate) mod type_name;
 pub(crate) mod usage;
+pub(crate) mod wait_event;
 
 /// Runs once a process, when PostgreSQL loads the library: in the postmaster under
 /// `shared_preload_libraries`, else in the backend that needs it first.

@@ -12,7 +12,7 @@ use crate::harness::{Cluster, SUPERUSER, error_of, wait_until};
 const SOON: Duration = Duration::from_secs(1);
 
 /// A job that would take hours.
-fn endless(client: &mut Client, model: &str) -> i64 {
+pub fn endless(client: &mut Client, model: &str) -> i64 {
     let sql = format!(
         "SELECT neural.train_async('{model}', '{LOANS}', 'bad', epochs => 10000000, seed => 1,
              options => '{{\"threads\": 2}}')"
@@ -26,24 +26,24 @@ fn endless(client: &mut Client, model: &str) -> i64 {
 }
 
 /// A job that takes no time.
-fn short(client: &mut Client, model: &str) -> i64 {
+pub fn short(client: &mut Client, model: &str) -> i64 {
     let sql =
         format!("SELECT neural.train_async('{model}', '{LOANS}', 'bad', epochs => 2, seed => 1)");
     count(client, &sql)
 }
 
-fn wait(client: &mut Client, job: i64) -> String {
+pub fn wait(client: &mut Client, job: i64) -> String {
     text(client, &format!("SELECT neural.wait_job({job}, '5 min')"))
 }
 
 /// Its state and SQLSTATE.
-fn end_of(client: &mut Client, job: i64) -> String {
+pub fn end_of(client: &mut Client, job: i64) -> String {
     let sql = format!("SELECT concat_ws(' ', state, sqlstate) FROM neural.jobs WHERE job = {job}");
     text(client, &sql)
 }
 
 /// The process of a job.
-fn worker(client: &mut Client, job: i64) -> i32 {
+pub fn worker(client: &mut Client, job: i64) -> i32 {
     let sql = format!(
         "SELECT pid FROM pg_stat_activity
          WHERE backend_type = 'pg_neural job' AND query LIKE 'neural.train job {job}:%'"
@@ -56,7 +56,7 @@ fn workers(client: &mut Client) -> i64 {
     count(client, sql)
 }
 
-fn cluster() -> (Cluster, Client) {
+pub fn cluster() -> (Cluster, Client) {
     let cluster = Cluster::with_extension(&[]);
     let mut client = cluster.superuser();
     create_loans(&mut client, 500);
@@ -295,7 +295,7 @@ fn rows_that_do_not_fit_in_memory_give_the_same_bits() {
 }
 
 /// A job that keeps how far it is after each epoch, and takes some seconds.
-fn long(client: &mut Client, model: &str, epochs: u32) -> i64 {
+pub fn long(client: &mut Client, model: &str, epochs: u32) -> i64 {
     let sql = format!(
         "SELECT neural.train_async('{model}', 'SELECT * FROM loan ORDER BY id', 'bad', epochs => {epochs},
              seed => 1, features => '{{\"id\": \"ignore\"}}',
@@ -305,12 +305,12 @@ fn long(client: &mut Client, model: &str, epochs: u32) -> i64 {
 }
 
 /// Waits until something of the job is kept.
-fn kept(client: &mut Client, job: i64) {
+pub fn kept(client: &mut Client, job: i64) {
     let sql = format!("SELECT count(*) FROM _neural.checkpoint WHERE job = {job}");
     wait_until("a checkpoint is kept", || count(client, &sql) > 0);
 }
 
-fn resume(client: &mut Client, job: i64) {
+pub fn resume(client: &mut Client, job: i64) {
     let sql = format!("SELECT neural.resume_job({job})");
     assert_eq!(count(client, &sql), job);
 }

@@ -1,4 +1,4 @@
-//! Keeps [`holders`] in step with who owns models and who was granted some.
+//! Keeps [`holders`] in step with who owns models, who was granted some and who asked for jobs.
 
 use pgrx::pg_sys;
 
@@ -6,7 +6,7 @@ use super::{AsTableOwner, execute, fetch};
 use crate::pg::error::{Report, Result};
 use crate::pg::{holders, role};
 
-/// Before a role becomes a model's owner or grantee: makes it known to PostgreSQL.
+/// Before a role becomes a model's owner or grantee, or has a job: makes it known to PostgreSQL.
 ///
 /// Until the transaction ends the role cannot be dropped, and nobody can [`release`] it.
 pub(super) fn hold(owner: &AsTableOwner, role: pg_sys::Oid) -> Result<()> {
@@ -48,10 +48,15 @@ pub(super) fn hold(owner: &AsTableOwner, role: pg_sys::Oid) -> Result<()> {
     // What DROP OWNED took must not come back with what is given now.
     let sql = "DELETE FROM _neural.model_grant WHERE grantee::oid = $1";
     execute(owner, sql, &[role::argument(role)])?;
-    let sql = "UPDATE _neural.model SET owner = $2::_neural.role
-               WHERE owner::oid = $1 AND EXISTS (SELECT FROM _neural.holder WHERE role = $1)";
-    let nobody = role::argument(role::NOBODY);
-    execute(owner, sql, &[role::argument(role), nobody])?;
+    for sql in [
+        "UPDATE _neural.model SET owner = $2::_neural.role
+         WHERE owner::oid = $1 AND EXISTS (SELECT FROM _neural.holder WHERE role = $1)",
+        "UPDATE _neural.job SET requested_by = $2::_neural.role
+         WHERE requested_by::oid = $1 AND EXISTS (SELECT FROM _neural.holder WHERE role = $1)",
+    ] {
+        let nobody = role::argument(role::NOBODY);
+        execute(owner, sql, &[role::argument(role), nobody])?;
+    }
     change(owner, "GRANT", "TO", role)?;
     remember(owner, role)
 }
@@ -65,9 +70,9 @@ fn remember(owner: &AsTableOwner, role: pg_sys::Oid) -> Result<()> {
     Ok(())
 }
 
-/// After a role may have lost its last model or grant: lets PostgreSQL drop it, unless others are
-/// giving it models at this moment, or are about to take the last. Then it stays known, and DROP
-/// OWNED releases it.
+/// After a role may have lost its last model or grant: lets PostgreSQL drop it, unless it has jobs, or
+/// others are giving it models at this moment, or are about to take the last. Then it stays known, and
+/// DROP OWNED releases it.
 pub(super) fn release(owner: &AsTableOwner, roles: &[pg_sys::Oid]) -> Result<()> {
     for &role in roles {
         let Some(mark) = holders::mark() else {
@@ -85,7 +90,8 @@ pub(super) fn release(owner: &AsTableOwner, roles: &[pg_sys::Oid]) -> Result<()>
         let has_some = fetch::<bool>(
             owner,
             "SELECT EXISTS (SELECT FROM _neural.model WHERE owner::oid = $1)
-                 OR EXISTS (SELECT FROM _neural.model_grant WHERE grantee::oid = $1)",
+                 OR EXISTS (SELECT FROM _neural.model_grant WHERE grantee::oid = $1)
+                 OR EXISTS (SELECT FROM _neural.job WHERE requested_by::oid = $1)",
             &[role::argument(role)],
         )?;
         if has_some == Some(false) {

@@ -4,7 +4,7 @@ use pgrx::datum::DatumWithOid;
 use pgrx::{JsonB, Spi, pg_sys};
 use serde_json::Value;
 
-use super::{AsTableOwner, execute, fetch};
+use super::{AsTableOwner, execute, fetch, holding};
 use crate::pg::error::{Report, Result};
 use crate::pg::own_table::columns::job as columns;
 use crate::pg::own_table::{Key, Table};
@@ -123,6 +123,7 @@ fn find(job: i64) -> Result<Option<Known>> {
 /// Keeps what is asked for; the number of the job.
 pub(crate) fn insert(wanted: &Wanted<'_>) -> Result<i64> {
     let owner = AsTableOwner::enter()?;
+    holding::hold(&owner, owner.invoker())?;
     let id = fetch(
         &owner,
         "INSERT INTO _neural.job (state, requested_by, kind, model, query, target, task, architecture,

@@ -2,6 +2,7 @@
 //! that no line here speaks of fails the test.
 
 mod objects;
+mod own;
 mod roles;
 
 use std::collections::BTreeMap;
@@ -162,41 +163,50 @@ fn expected_privileges(client: &mut Client, kind: &Kind) -> Vec<String> {
     all
 }
 
-/// Tries what a kind of role may do, and what it may not.
-fn try_everything(kind: &mut Kind, admin: &mut Client, wrong: &mut Vec<String>) -> usize {
-    let denied = Some(SqlState::INSUFFICIENT_PRIVILEGE);
-    let mut tried = 0;
-    let mut check = |client: &mut Client, sql: &str, may: bool| {
-        tried += 1;
-        let came = outcome(client, sql);
-        let expected = if may { None } else { denied.clone() };
-        if came != expected {
-            wrong.push(format!("{}: {sql}: {came:?}, not {expected:?}", kind.name));
+/// Statements that were tried, and those that came to something else than they had to.
+#[derive(Default)]
+struct Tally {
+    tried: usize,
+    wrong: Vec<String>,
+}
+
+impl Tally {
+    /// Tries a statement, which is taken back, of a kind of role that may do it, and then ends so, or
+    /// may not.
+    fn check(&mut self, kind: &mut Kind, sql: &str, may: bool, ends: Option<&SqlState>) {
+        self.tried += 1;
+        let came = outcome(&mut kind.client, sql);
+        let denied = SqlState::INSUFFICIENT_PRIVILEGE;
+        let expected = if may { ends } else { Some(&denied) };
+        if came.as_ref() != expected {
+            self.wrong
+                .push(format!("{}: {sql}: {came:?}, not {expected:?}", kind.name));
         }
-    };
+    }
+}
+
+/// Tries what a kind of role may do, and what it may not.
+fn try_everything(kind: &mut Kind, admin: &mut Client, tally: &mut Tally) {
     let hash = crate::fixture::sha256(admin, kind.model);
-    let fill = |sql: &str| sql.replace("{m}", kind.model).replace("{hash}", &hash);
     let superuser = kind.name == "superuser";
     let reader = kind.name == "reader";
     for call in CALLS {
         let may = match call.needs {
             Needs::Nothing => true,
             Needs::Model(right) => kind.right >= right,
-            Needs::Execute(_) | Needs::Granted => superuser,
+            Needs::Execute(_) | Needs::Superuser => superuser,
             Needs::Schema => superuser || reader,
         };
-        check(&mut kind.client, &fill(call.sql), may);
+        let sql = kind.fill(call.sql).replace("{hash}", &hash);
+        tally.check(kind, &sql, may, call.ends.as_ref());
     }
+    let mut check = |kind: &mut Kind, sql: &str, may: bool| tally.check(kind, sql, may, None);
     // The closed functions, by name; to whom the schema is open PostgreSQL's other rules apply.
     if !superuser && !reader {
         for name in members(admin, "p") {
             if name.starts_with("_neural.") {
-                check(&mut kind.client, &format!("SELECT {name}(NULL)"), false);
-                check(
-                    &mut kind.client,
-                    &format!("SELECT '{name}'::regproc"),
-                    false,
-                );
+                check(kind, &format!("SELECT {name}(NULL)"), false);
+                check(kind, &format!("SELECT '{name}'::regproc"), false);
             }
         }
     }
@@ -209,7 +219,7 @@ fn try_everything(kind: &mut Kind, admin: &mut Client, wrong: &mut Vec<String>) 
             "SELECT ctid FROM {t} TABLESAMPLE system (100)",
         ] {
             let sql = sql.replace("{t}", &table);
-            check(&mut kind.client, &sql, may);
+            check(kind, &sql, may);
         }
         for sql in [
             "TRUNCATE {t}",
@@ -221,7 +231,7 @@ fn try_everything(kind: &mut Kind, admin: &mut Client, wrong: &mut Vec<String>) 
             "CREATE STATISTICS s ON version, number FROM {t}",
         ] {
             if !superuser {
-                check(&mut kind.client, &sql.replace("{t}", &table), false);
+                check(kind, &sql.replace("{t}", &table), false);
             }
         }
     }
@@ -230,30 +240,14 @@ fn try_everything(kind: &mut Kind, admin: &mut Client, wrong: &mut Vec<String>) 
         let oid = text(admin, &format!("SELECT '{sequence}'::regclass::oid::text"));
         // Whoever may write all data may count as well.
         let all = superuser || reader;
-        check(
-            &mut kind.client,
-            &format!("SELECT nextval({oid}::regclass)"),
-            all,
-        );
-        check(
-            &mut kind.client,
-            &format!("SELECT setval({oid}::regclass, 1000)"),
-            all,
-        );
-        check(
-            &mut kind.client,
-            &format!("SELECT last_value FROM {sequence}"),
-            all,
-        );
+        check(kind, &format!("SELECT nextval({oid}::regclass)"), all);
+        check(kind, &format!("SELECT setval({oid}::regclass, 1000)"), all);
+        check(kind, &format!("SELECT last_value FROM {sequence}"), all);
     }
     for name in members(admin, "t") {
+        check(kind, &format!("CREATE TEMP TABLE t (x {name})"), superuser);
         check(
-            &mut kind.client,
-            &format!("CREATE TEMP TABLE t (x {name})"),
-            superuser,
-        );
-        check(
-            &mut kind.client,
+            kind,
             &format!("CREATE DOMAIN pg_temp.d AS {name}"),
             superuser,
         );
@@ -262,9 +256,8 @@ fn try_everything(kind: &mut Kind, admin: &mut Client, wrong: &mut Vec<String>) 
         "CREATE TABLE neural.mine ()",
         "CREATE FUNCTION neural.mine() RETURNS int LANGUAGE sql RETURN 1",
     ] {
-        check(&mut kind.client, create, superuser);
+        check(kind, create, superuser);
     }
-    tried
 }
 
 /// What the views show a kind of role of its model: rows or none, and the columns of managers.
@@ -272,12 +265,10 @@ fn look(kind: &mut Kind, wrong: &mut Vec<String>) {
     for (view, rows_of) in VIEWS {
         let shown = match rows_of {
             None => true,
+            // Of jobs those that one's roles asked for, as the model's owner did here.
+            Some(_) if *view == "neural.jobs" => kind.right >= Right::Manage,
             Some(_) => kind.right >= Right::Use,
         };
-        // Nobody here has any: regress jobs looks at who sees whose.
-        if *view == "neural.jobs" {
-            continue;
-        }
         // A copy was never trained here.
         if *view == "neural.training_history" && kind.model != "risk" {
             continue;
@@ -324,8 +315,7 @@ fn every_kind_of_role_and_every_object() {
     there.retain(|view| view.starts_with("neural."));
     assert_eq!(there, views, "views without a line in the table");
 
-    let mut wrong = Vec::new();
-    let mut tried = 0;
+    let mut tally = Tally::default();
     for kind in &mut kinds {
         let has = text(&mut kind.client, PRIVILEGES);
         let mut has: Vec<&str> = has.lines().collect();
@@ -335,49 +325,48 @@ fn every_kind_of_role_and_every_object() {
             .iter()
             .filter(|object| !expected.iter().any(|e| e == *object))
         {
-            wrong.push(format!("{}: has {object}", kind.name));
+            tally.wrong.push(format!("{}: has {object}", kind.name));
         }
         for object in expected
             .iter()
             .filter(|object| !has.contains(&object.as_str()))
         {
-            wrong.push(format!("{}: lacks {object}", kind.name));
+            tally.wrong.push(format!("{}: lacks {object}", kind.name));
         }
-        tried += try_everything(kind, &mut admin, &mut wrong);
-        look(kind, &mut wrong);
+        try_everything(kind, &mut admin, &mut tally);
+        look(kind, &mut tally.wrong);
+        own::reproduce_what_others_trained(kind, &mut tally);
     }
     // What an administrator grants EXECUTE on is then for those who may do it with the model.
     for call in CALLS {
-        if let Needs::Execute(_) = call.needs {
+        if let Needs::Execute(_) | Needs::Superuser = call.needs {
             let sql = format!("GRANT EXECUTE ON ROUTINE {} TO PUBLIC", call.function);
             admin.batch_execute(&sql).expect("the grant");
         }
     }
     for kind in &mut kinds {
         for call in CALLS {
-            let Needs::Execute(right) = call.needs else {
-                continue;
+            let may = match call.needs {
+                Needs::Execute(right) => kind.right >= right,
+                Needs::Superuser => kind.name == "superuser",
+                _ => continue,
             };
-            tried += 1;
-            let came = outcome(&mut kind.client, &call.sql.replace("{m}", kind.model));
-            let expected = (kind.right < right).then_some(SqlState::INSUFFICIENT_PRIVILEGE);
-            if came != expected {
-                wrong.push(format!(
-                    "{}, with EXECUTE: {}: {came:?}",
-                    kind.name, call.sql
-                ));
-            }
+            let sql = kind.fill(call.sql);
+            tally.check(kind, &sql, may, call.ends.as_ref());
         }
     }
+    own::ask_for_jobs(&mut kinds, &mut tally);
+    own::cancel_what_runs(&mut kinds, &mut tally);
     let names: BTreeMap<&str, Right> = kinds.iter().map(|kind| (kind.name, kind.right)).collect();
     println!(
-        "{tried} statements by {} kinds of role: {names:?}",
+        "{} statements by {} kinds of role: {names:?}",
+        tally.tried,
         names.len()
     );
     assert!(
-        wrong.is_empty(),
+        tally.wrong.is_empty(),
         "{} wrong:\n{}",
-        wrong.len(),
-        wrong.join("\n")
+        tally.wrong.len(),
+        tally.wrong.join("\n")
     );
 }

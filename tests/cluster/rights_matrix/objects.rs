@@ -1,5 +1,7 @@
 //! A line for each function of the extension: what it needs, and a call of it.
 
+use postgres::error::SqlState;
+
 use super::roles::Right;
 
 /// What a call takes.
@@ -11,20 +13,23 @@ pub(super) enum Needs {
     Model(Right),
     /// EXECUTE, which an administrator grants, and a right on the model.
     Execute(Right),
-    /// EXECUTE, which an administrator grants, and what is not a right on a model.
-    Granted,
+    /// EXECUTE, which an administrator grants in vain: only superusers may.
+    Superuser,
     /// EXECUTE, which PUBLIC has, and USAGE on schema `_neural`, which nobody has.
     Schema,
 }
 
-use Needs::{Execute, Granted, Model, Nothing, Schema};
+use Needs::{Execute, Model, Nothing, Schema, Superuser};
 use Right::{Manage, Use};
 
-/// A function and a call of it, in which `{m}` is the model and `{hash}` its version's hash.
+/// A function and a call of it, in which `{m}` is the model, `{hash}` its version's hash and `{job}` a
+/// job that its owner asked for.
 pub(super) struct Call {
     pub(super) function: &'static str,
     pub(super) needs: Needs,
     pub(super) sql: &'static str,
+    /// What it ends with for those who may.
+    pub(super) ends: Option<SqlState>,
 }
 
 const fn call(function: &'static str, needs: Needs, sql: &'static str) -> Call {
@@ -32,8 +37,20 @@ const fn call(function: &'static str, needs: Needs, sql: &'static str) -> Call {
         function,
         needs,
         sql,
+        ends: None,
     }
 }
+
+const fn ends(function: &'static str, needs: Needs, sql: &'static str, with: SqlState) -> Call {
+    Call {
+        function,
+        needs,
+        sql,
+        ends: Some(with),
+    }
+}
+
+const UNDEFINED: SqlState = SqlState::UNDEFINED_OBJECT;
 
 #[rustfmt::skip]
 pub(super) const CALLS: &[Call] = &[
@@ -73,14 +90,18 @@ pub(super) const CALLS: &[Call] = &[
 
     call("neural.check", Model(Manage), "SELECT neural.check('{m}')"),
     call("neural.reset_stat_models", Model(Manage), "SELECT neural.reset_stat_models('{m}')"),
-    // Whose query may be run again, which job one may cancel, and what an encrypting server says is in
-    // regress audit and jobs and in encryption.rs; here, who may call at all.
-    call("neural.reproduce", Nothing, "SELECT neural.reproduce('{m}') WHERE false"),
-    call("neural.cancel_job", Nothing, "SELECT neural.cancel_job(1) WHERE false"),
-    call("neural.wait_job", Nothing, "SELECT neural.wait_job(1) WHERE false"),
-    call("neural.resume_job", Granted, "SELECT neural.resume_job(1) WHERE false"),
+    // Own queries and jobs, and those of roles that one has the rights of: in own.rs more of them.
+    call("neural.reproduce", Model(Manage), "SELECT neural.reproduce('{m}_made')"),
+    ends("neural.reproduce", Nothing, "SELECT neural.reproduce('nothing')", UNDEFINED),
+    call("neural.wait_job", Model(Manage), "SELECT neural.wait_job({job}, '0')"),
+    ends("neural.wait_job", Nothing, "SELECT neural.wait_job(-1)", UNDEFINED),
+    call("neural.cancel_job", Model(Manage), "SELECT neural.cancel_job({job})"),
+    ends("neural.cancel_job", Nothing, "SELECT neural.cancel_job(-1)", UNDEFINED),
+    call("neural.resume_job", Execute(Manage), "SELECT neural.resume_job({job})"),
+    ends("neural.resume_job", Execute(Right::Nothing), "SELECT neural.resume_job(-1)", UNDEFINED),
     call("neural.train_async", Execute(Manage), "SELECT neural.train_async('{m}', 'SELECT age, amount, purpose, bad FROM loan', 'bad', epochs => 1)"),
-    call("neural.reencrypt", Granted, "SELECT neural.reencrypt() WHERE false"),
+    // This server has no key; encryption.rs has one that does.
+    ends("neural.reencrypt", Superuser, "SELECT neural.reencrypt()", SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE),
 
     call("neural.model_cache_info", Nothing, "SELECT neural.model_cache_info()"),
     call("neural.auc", Nothing, "SELECT neural.auc(amount, bad) FROM loan"),
@@ -119,7 +140,7 @@ pub(super) const CLOSED: &[&str] = &[
 pub(super) const VIEWS: &[(&str, Option<&str>)] = &[
     ("neural.architectures", None),
     ("neural.deployments", Some("model")),
-    ("neural.jobs", None),
+    ("neural.jobs", Some("model")),
     ("neural.model_grants", Some("model")),
     ("neural.model_users", Some("model")),
     ("neural.model_versions", Some("model")),

@@ -2,7 +2,7 @@
 
 use postgres::{Client, NoTls};
 
-use crate::fixture::{create_loans, number, train};
+use crate::fixture::{count, create_loans, number, text, train};
 use crate::harness::{Cluster, SUPERUSER};
 
 /// What a role may do with the model that it is tried with.
@@ -21,7 +21,17 @@ pub(super) struct Kind {
     pub(super) right: Right,
     /// Whether it has the rights of a role that owns a model or was granted one.
     pub(super) known: bool,
+    /// A job that the model's owner asked for, which failed and kept something.
+    pub(super) job: i64,
     pub(super) client: Client,
+}
+
+impl Kind {
+    /// A statement about its model and job.
+    pub(super) fn fill(&self, sql: &str) -> String {
+        sql.replace("{m}", self.model)
+            .replace("{job}", &self.job.to_string())
+    }
 }
 
 /// Two versions of model `risk`, of role `owner`, and the same of a role that is dropped and of one
@@ -67,6 +77,41 @@ const ROLES: &str = "
     SELECT neural.create_function('named_' || name, name) FROM unnest(ARRAY['risk', 'orphan', 'moved']) AS name;
     ";
 
+/// What the owner of a model makes by itself: model `{m}_made`, and a job that fails.
+const OWN: &str = "
+    SELECT neural.train('{m}_made', 'SELECT age, amount, purpose, bad FROM loan', 'bad', epochs => 1,
+        seed => 1, options => '{\"verbose\": false}');
+    SELECT neural.train_async('{m}', 'SELECT age, amount, purpose, 1 / (id - 5) = 0 AS bad FROM loan', 'bad')";
+
+/// Makes them of each model; the jobs in the same order.
+fn make_own(cluster: &Cluster, admin: &mut Client) -> Vec<(&'static str, i64)> {
+    let functions = "ON FUNCTION neural.train, neural.train_async";
+    let owners = "owner, dropped, formerly";
+    let made = [
+        ("owner", "risk"),
+        ("dropped", "orphan"),
+        ("formerly", "moved"),
+    ];
+    let grant = format!("GRANT EXECUTE {functions} TO {owners}");
+    admin.batch_execute(&grant).expect("the grant");
+    let jobs = made.map(|(role, model)| {
+        let mut client = cluster.role(role);
+        client
+            .batch_execute(&OWN.replace("{m}", model))
+            .expect("a model and a job");
+        let job = count(&mut client, "SELECT max(job) FROM neural.jobs");
+        let wait = format!("SELECT neural.wait_job({job}, '1 min')");
+        assert_eq!(text(&mut client, &wait), "failed");
+        // As an option would have it kept of a job that fails later.
+        let keep = "INSERT INTO _neural.checkpoint (job, number, bytes) VALUES ($1, 0, 'kept')";
+        admin.execute(keep, &[&job]).expect("a checkpoint");
+        (model, job)
+    });
+    let revoke = format!("REVOKE EXECUTE {functions} FROM {owners}");
+    admin.batch_execute(&revoke).expect("the privileges");
+    jobs.to_vec()
+}
+
 pub(super) fn kinds(cluster: &Cluster) -> Vec<Kind> {
     use Right::{Manage, Nothing, Use};
     let mut admin = cluster.superuser();
@@ -90,6 +135,7 @@ pub(super) fn kinds(cluster: &Cluster) -> Vec<Kind> {
             .batch_execute("REVOKE owner FROM admin GRANTED BY postgres")
             .expect("the membership");
     }
+    let jobs = make_own(cluster, &mut admin);
     let mut kinds = Vec::new();
     let mut add = |name, role: &str, model, right| {
         let client = cluster.config(role, "postgres").connect(NoTls);
@@ -99,6 +145,7 @@ pub(super) fn kinds(cluster: &Cluster) -> Vec<Kind> {
             model,
             right,
             known: right != Nothing,
+            job: jobs.iter().find(|(of, _)| *of == model).expect("a job").1,
             client,
         });
     };

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use pgrx::prelude::*;
 use pgrx::{AnyElement, pg_sys};
 
-use self::state::{State, known, state};
+use self::state::{State, known, only_on_primary, state};
 use super::given;
 use super::training::{Checked, Order};
 use crate::memory;
@@ -20,7 +20,7 @@ use crate::pg::background::{carried, ordering};
 use crate::pg::catalog::checkpoint;
 use crate::pg::catalog::job::{self, Wanted};
 use crate::pg::error::{OrRaise, Report, Result};
-use crate::pg::interrupt;
+use crate::pg::{holders, interrupt, role};
 
 /// How long `wait_job` sleeps between two looks.
 const LOOK: Duration = Duration::from_millis(50);
@@ -44,6 +44,7 @@ fn train_async(
     options: Option<AnyElement>,
 ) -> i64 {
     let _work = interrupt::begin(memory::LARGE).or_raise();
+    only_on_primary("neural.train_async()").or_raise();
     // SAFETY: returns or raises an error, with a command's name that is static.
     unsafe { pg_sys::PreventCommandIfReadOnly(c"neural.train_async()".as_ptr()) };
     let datum = |argument: &Option<AnyElement>| argument.as_ref().map(AnyElement::datum);
@@ -132,8 +133,7 @@ fn check_may_have_jobs(role: pg_sys::Oid) -> Result<()> {
 /// Ends a job.
 #[pg_extern(sql = false)]
 fn cancel_job(job: Option<i64>) -> bool {
-    // SAFETY: returns or raises an error, with a command's name that is static.
-    unsafe { pg_sys::PreventCommandDuringRecovery(c"neural.cancel_job()".as_ptr()) };
+    only_on_primary("neural.cancel_job()").or_raise();
     cancel(given(job, "job").or_raise()).or_raise()
 }
 
@@ -162,6 +162,7 @@ fn cancel(job: i64) -> Result<bool> {
 /// Goes on with a job that was broken off, from what was kept of it.
 #[pg_extern(sql = false)]
 fn resume_job(job: Option<i64>) -> i64 {
+    only_on_primary("neural.resume_job()").or_raise();
     // SAFETY: returns or raises an error, with a command's name that is static.
     unsafe { pg_sys::PreventCommandIfReadOnly(c"neural.resume_job()".as_ptr()) };
     let job = given(job, "job").or_raise();
@@ -182,6 +183,12 @@ fn resume(job: i64) -> Result<()> {
             return Err(not_now("has not ended").hint("neural.cancel_job(job) ends it."));
         }
     }
+    // A superuser sees it all the same.
+    if role::name(known.requested_by).is_none() || !holders::owns(known.requested_by)? {
+        return Err(not_now("is nobody's any more")
+            .detail("The role that asked for it was dropped, or gave up what it owned.")
+            .hint("Begin anew with neural.train_async, as another role."));
+    }
     check_may_have_jobs(known.requested_by)?;
     if !checkpoint::is_there(job)? {
         return Err(not_now("has kept nothing to go on from").hint(
@@ -201,6 +208,8 @@ fn resume(job: i64) -> Result<()> {
 /// # Safety
 /// Called as its SQL declares.
 unsafe fn wait_of(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    // Of a job whose worker was lost the row never tells, and a standby has nothing else.
+    only_on_primary("neural.wait_job()").or_raise();
     // SAFETY: a frame of this function, whose arguments are a bigint and an interval.
     let (job, timeout) = unsafe {
         let job = given(pgrx::fcinfo::pg_getarg::<i64>(fcinfo, 0), "job").or_raise();

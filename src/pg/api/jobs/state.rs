@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use pgrx::pg_sys;
+use pgrx::{PgSqlErrorCode as Code, pg_sys};
 
-use crate::pg::access::{acts_as, invoker};
+use crate::pg::access::{invoker, manages};
 use crate::pg::background::lock::JobLock;
 use crate::pg::background::ordering;
 use crate::pg::catalog::job::{self, Known};
@@ -27,6 +27,22 @@ pub(super) enum State {
     Lost,
 }
 
+/// 25006 on a standby, which neither can change a job's row nor knows whether its worker lives.
+pub(super) fn only_on_primary(command: &str) -> Result<()> {
+    // SAFETY: a flag of the server's.
+    if !unsafe { pg_sys::RecoveryInProgress() } {
+        return Ok(());
+    }
+    Err(Report::new(
+        Code::ERRCODE_READ_ONLY_SQL_TRANSACTION,
+        format!("cannot execute {command} during recovery"),
+    )
+    .hint(
+        "Call it on the primary. Here neural.jobs shows what the primary had written of its jobs when it \
+         was last heard of.",
+    ))
+}
+
 /// The job of this number, for who may manage it.
 ///
 /// # Errors
@@ -36,7 +52,7 @@ pub(super) fn known(job: i64) -> Result<Known> {
         Report::undefined(format!("job {job} does not exist"))
             .hint("neural.jobs lists the jobs that you may see.")
     })?;
-    if !acts_as(invoker(), known.requested_by) {
+    if !manages(invoker(), known.requested_by)? {
         return Err(
             Report::denied(format!("permission denied for job {job}")).hint(
                 "Its requester, members of that role and superusers may wait for it and cancel it.",

@@ -16,6 +16,7 @@ use crate::features::Task;
 use crate::nn::{Crew, blas};
 use crate::pg::error::{Report, Result};
 use crate::pg::rows::{Lifetime, Source, with_query};
+use crate::pg::wait_event::{self, Waiting};
 use crate::pg::{interrupt, settings, spelling, threads};
 use crate::training::{Job, Observer, Options, Outcome, check, run};
 
@@ -110,6 +111,7 @@ impl<'a> Checked<'a> {
         let memory = settings::max_memory();
         let threads = threads::usable(self.options.threads.filter(|&n| n > 0));
         let pool = threads::pool(threads)?;
+        wait_event::prepare();
         let previous = self.earlier.model.as_ref();
         let rows = with_query(self.order.query, |query| {
             query.tell(told);
@@ -186,7 +188,7 @@ impl<'a> Filled<'a> {
                 wanted: interrupt::wanted,
             },
         };
-        let outcome = run(&job, table.store.rows_mut(), observer);
+        let outcome = run(&job, table.store.rows_mut(), &mut Waiting::begin(observer));
         drop(table);
         drop(pool);
         // What stopped the loop is PostgreSQL's to report: a cancel, a timeout or a termination.
