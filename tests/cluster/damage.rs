@@ -226,6 +226,7 @@ fn damage_beside_the_bytes_is_an_error() {
         "SELECT neural.train('risk', '{LOANS}', 'bad', epochs => 1, options => '{{\"warm_start\": true}}')"
     );
     let receiver = "CALL neural.score_table('risk', 'loan', 'score')".to_owned();
+    let again = "SELECT * FROM neural.reproduce('risk')".to_owned();
     for (what, damage, reader) in [
         (
             "seen cut off",
@@ -233,16 +234,26 @@ fn damage_beside_the_bytes_is_an_error() {
             &warm,
         ),
         ("seen emptied", "seen = ''", &warm),
+        (
+            "a side of seen changed",
+            "seen = set_byte(seen, length(seen) - 1, get_byte(seen, length(seen) - 1) # 1)",
+            &warm,
+        ),
         ("seen of another kind", "seen = set_byte(seen, 4, 0)", &warm),
         ("origins lost their names", "origins = '[{}]'", &receiver),
         ("origins of another kind", "origins = '7'", &receiver),
+        (
+            "settings that are none",
+            "settings = '{\"role\": \"other\"}'",
+            &again,
+        ),
     ] {
         let damage = format!("UPDATE _neural.version SET {damage}");
         client.batch_execute(&damage).unwrap();
         is_damaged(&cluster, what, std::slice::from_ref(reader));
         client
             .batch_execute(
-                "UPDATE _neural.version v SET seen = s.seen, origins = s.origins
+                "UPDATE _neural.version v SET seen = s.seen, origins = s.origins, settings = s.settings
                  FROM spare s WHERE s.id = v.id",
             )
             .unwrap();

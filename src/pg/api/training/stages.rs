@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use pgrx::PgSqlErrorCode as Code;
 use rayon::ThreadPool;
+use serde_json::Value;
 
 use super::console::Console;
 use super::earlier::Earlier;
@@ -16,7 +17,7 @@ use crate::features::Task;
 use crate::nn::{Crew, blas};
 use crate::pg::error::{Report, Result};
 use crate::pg::rows::{Lifetime, Source, with_query};
-use crate::pg::{interrupt, settings, spelling, threads};
+use crate::pg::{interrupt, query_settings, settings, spelling, threads};
 use crate::training::{Job, Observer, Options, Outcome, check, run};
 
 /// A training that may be done, as far as its arguments tell.
@@ -111,6 +112,8 @@ impl<'a> Checked<'a> {
         let threads = threads::usable(self.options.threads.filter(|&n| n > 0));
         let pool = threads::pool(threads)?;
         let previous = self.earlier.model.as_ref();
+        // Before the query, which may set others.
+        let settings = query_settings::of_session();
         let rows = with_query(self.order.query, |query| {
             query.tell(told);
             let options = &mut self.options;
@@ -120,6 +123,7 @@ impl<'a> Checked<'a> {
         Ok(Filled {
             checked: self,
             rows,
+            settings,
             memory,
             threads,
             pool,
@@ -131,6 +135,8 @@ impl<'a> Checked<'a> {
 pub(in crate::pg::api) struct Filled<'a> {
     checked: Checked<'a>,
     rows: Rows,
+    /// Those that the query was run under.
+    settings: Value,
     memory: usize,
     threads: usize,
     pool: ThreadPool,
@@ -164,6 +170,7 @@ impl<'a> Filled<'a> {
                     mut table,
                     sources,
                 },
+            settings,
             memory,
             threads,
             pool,
@@ -197,6 +204,7 @@ impl<'a> Filled<'a> {
             checked,
             outcome,
             sources,
+            settings,
             seconds,
         })
     }
@@ -207,6 +215,8 @@ pub(in crate::pg::api) struct Finished<'a> {
     checked: Checked<'a>,
     pub(super) outcome: Outcome,
     sources: Vec<(String, Vec<Source>)>,
+    /// Those that the query was run under.
+    pub(super) settings: Value,
     pub(super) seconds: f64,
 }
 
@@ -226,6 +236,7 @@ impl Finished<'_> {
             &checked.earlier,
             &self.outcome,
             &self.sources,
+            self.settings.clone(),
             self.seconds,
         )
     }
