@@ -142,6 +142,9 @@ CREATE TABLE _neural.version (
     encryption_key bytea,
     -- Of an encrypted version what `features` and `classes` else hold: levels, ranges and profiles.
     sealed bytea,
+    -- Of the session in which its query was run, what changes which rows that gives:
+    -- `src/pg/query_settings.rs`.
+    settings jsonb,
     CONSTRAINT version_number_key UNIQUE (model, number)
 );
 CREATE INDEX version_sha256_index ON _neural.version (sha256);
@@ -191,7 +194,7 @@ ALTER TABLE _neural.model ALTER signature SET STATISTICS 0, ALTER positive_class
 ALTER TABLE _neural.version ALTER target SET STATISTICS 0, ALTER classes SET STATISTICS 0,
     ALTER features SET STATISTICS 0, ALTER architecture SET STATISTICS 0, ALTER query SET STATISTICS 0,
     ALTER options SET STATISTICS 0, ALTER metrics SET STATISTICS 0, ALTER seen SET STATISTICS 0,
-    ALTER left_out SET STATISTICS 0, ALTER origins SET STATISTICS 0;
+    ALTER left_out SET STATISTICS 0, ALTER origins SET STATISTICS 0, ALTER settings SET STATISTICS 0;
 ALTER TABLE _neural.chunk ALTER bytes SET STATISTICS 0;
 ALTER TABLE _neural.epoch ALTER metrics SET STATISTICS 0;
 

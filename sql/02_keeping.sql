@@ -128,7 +128,8 @@ CREATE VIEW neural.model_versions WITH (security_barrier) AS
            v.left_out,
            v.data_blake3,
            v.blas,
-           v.follows
+           v.follows,
+           CASE WHEN _neural.may_manage(m.owner) THEN v.settings END AS settings
     FROM _neural.model m
     JOIN _neural.version v ON v.model = m.id
     WHERE _neural.may_use(m.id, m.owner);

@@ -76,6 +76,21 @@ impl Report {
             .hint("Restore the tables of schema _neural from a backup, or train the model again.")
     }
 
+    /// 55000: rows of one table name those of another, and none of these is there. So it is while a
+    /// subscription's first copy or a restore has brought the one table and not yet the other: each
+    /// comes whole.
+    pub(crate) fn not_there_yet(message: impl Into<String>) -> Self {
+        Self::not_in_state(message)
+            .detail(
+                "The first copy of a subscription, or a restore, that has not ended may not have brought it \
+                 yet.",
+            )
+            .hint(
+                "Try again once that has ended. Where none is under way, it is lost: restore the tables of \
+                 schema _neural from a backup, or train the model again.",
+            )
+    }
+
     /// What is wrong with a stored model.
     pub(crate) fn stored(name: &str, error: artifact::Error) -> Self {
         match error {

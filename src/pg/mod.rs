@@ -26,6 +26,7 @@ pub(crate) mod interrupt;
 pub(crate) mod learnt_from;
 mod memory;
 pub(crate) mod own_table;
+pub(crate) mod query_settings;
 pub(crate) mod reader;
 pub(crate) mod refused;
 pub(crate) mod restricted;

@@ -35,6 +35,24 @@ fn is_damaged(cluster: &Cluster, what: &str, readers: &[String]) {
     assert!(count(&mut cluster.superuser(), found) > 0, "{what}");
 }
 
+/// Each reader is told that something of `risk` is not there, which may have other reasons than damage, and
+/// whoever looks for damage that it is missing.
+fn is_missing(cluster: &Cluster, what: &str, readers: &[String]) {
+    for sql in readers {
+        let error = cluster.superuser().batch_execute(sql).expect_err(what);
+        let error = error.as_db_error().expect("an error of the server's");
+        let (code, message) = (error.code(), error.message());
+        let state = SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE;
+        assert_eq!(*code, state, "{what}: {sql}: {message}");
+        assert!(message.contains("\"risk\""), "{message}");
+        let hint = error.hint().unwrap_or_default();
+        assert!(hint.contains("Try again once"), "{message}: {hint}");
+        assert!(hint.contains("restore the tables"), "{message}: {hint}");
+    }
+    let found = "SELECT count(*) FROM neural.check() WHERE model = 'risk'";
+    assert!(count(&mut cluster.superuser(), found) > 0, "{what}");
+}
+
 #[test]
 fn a_damaged_model_is_an_error_and_never_a_wrong_answer() {
     let cluster = Cluster::with_extension(&[]);
@@ -70,7 +88,6 @@ fn a_damaged_model_is_an_error_and_never_a_wrong_answer() {
             "an empty piece",
             "UPDATE _neural.chunk SET bytes = ''".into(),
         ),
-        ("a lost piece", "DELETE FROM _neural.chunk".into()),
         (
             "a misplaced piece",
             "UPDATE _neural.chunk SET number = number + 1000".into(),
@@ -115,6 +132,23 @@ fn a_damaged_model_is_an_error_and_never_a_wrong_answer() {
             .unwrap();
         assert_eq!(score(&mut cluster.superuser(), "risk"), answer, "{what}");
     }
+    // As while a restore has brought the one table and not the other.
+    client.batch_execute("DELETE FROM _neural.chunk").unwrap();
+    is_missing(&cluster, "all pieces lost", &readers());
+    client
+        .batch_execute("INSERT INTO _neural.chunk SELECT * FROM spare; DELETE FROM _neural.version")
+        .unwrap();
+    let mut deployed = readers();
+    deployed.retain(|sql| {
+        !["@1", "pinned", "train("]
+            .iter()
+            .any(|other| sql.contains(other))
+    });
+    is_missing(&cluster, "the version lost", &deployed);
+    client
+        .batch_execute("INSERT INTO _neural.version SELECT * FROM spare_version")
+        .unwrap();
+    assert_eq!(score(&mut cluster.superuser(), "risk"), answer);
     // Bytes whose hash is right and that are no model.
     client
         .batch_execute(
@@ -192,6 +226,7 @@ fn damage_beside_the_bytes_is_an_error() {
         "SELECT neural.train('risk', '{LOANS}', 'bad', epochs => 1, options => '{{\"warm_start\": true}}')"
     );
     let receiver = "CALL neural.score_table('risk', 'loan', 'score')".to_owned();
+    let again = "SELECT * FROM neural.reproduce('risk')".to_owned();
     for (what, damage, reader) in [
         (
             "seen cut off",
@@ -199,16 +234,26 @@ fn damage_beside_the_bytes_is_an_error() {
             &warm,
         ),
         ("seen emptied", "seen = ''", &warm),
+        (
+            "a side of seen changed",
+            "seen = set_byte(seen, length(seen) - 1, get_byte(seen, length(seen) - 1) # 1)",
+            &warm,
+        ),
         ("seen of another kind", "seen = set_byte(seen, 4, 0)", &warm),
         ("origins lost their names", "origins = '[{}]'", &receiver),
         ("origins of another kind", "origins = '7'", &receiver),
+        (
+            "settings that are none",
+            "settings = '{\"role\": \"other\"}'",
+            &again,
+        ),
     ] {
         let damage = format!("UPDATE _neural.version SET {damage}");
         client.batch_execute(&damage).unwrap();
         is_damaged(&cluster, what, std::slice::from_ref(reader));
         client
             .batch_execute(
-                "UPDATE _neural.version v SET seen = s.seen, origins = s.origins
+                "UPDATE _neural.version v SET seen = s.seen, origins = s.origins, settings = s.settings
                  FROM spare s WHERE s.id = v.id",
             )
             .unwrap();

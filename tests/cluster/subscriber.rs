@@ -64,6 +64,28 @@ fn subscribe(publisher: &Cluster, subscriber: &Cluster, publication: &str) {
     client.batch_execute(&sql).expect("the subscription");
 }
 
+/// The same with `models`, whose pieces come last: until they are there, calls say so.
+fn subscribe_slowly(publisher: &Cluster, subscriber: &Cluster, models: &mut Client) {
+    let mut blocker = subscriber.connect(SUPERUSER, "models");
+    blocker
+        .batch_execute("BEGIN; LOCK TABLE _neural.chunk IN SHARE MODE")
+        .expect("the lock");
+    subscribe(publisher, subscriber, "models");
+    wait_for_version(models, 3);
+    let error = models
+        .batch_execute("SELECT neural.predict('risk', 35, 1200, 'car')")
+        .expect_err("no pieces");
+    let error = error.as_db_error().expect("an error of the server's");
+    let told = (error.code(), error.hint().unwrap_or_default());
+    assert_eq!(*told.0, SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE);
+    assert!(
+        told.1.contains("Try again once that has ended"),
+        "{}",
+        told.1
+    );
+    blocker.batch_execute("COMMIT").expect("the lock's end");
+}
+
 /// Waits until the first copy is made.
 fn wait_for_copy(client: &mut Client) {
     wait_until("the tables are copied", || {
@@ -121,7 +143,7 @@ fn models_are_trained_on_the_publisher_and_called_on_subscribers() {
         .batch_execute("CREATE EXTENSION pg_neural")
         .expect("the extension");
     create_loans(&mut models, 200);
-    subscribe(&publisher, &subscriber, "models");
+    subscribe_slowly(&publisher, &subscriber, &mut models);
 
     let mut all = subscriber.connect(SUPERUSER, "everything");
     for client in [&mut all, &mut models] {

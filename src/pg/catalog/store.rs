@@ -58,6 +58,8 @@ pub(crate) struct Training {
     pub(crate) blas: Option<String>,
     /// The number of the version that it followed.
     pub(crate) follows: Option<i32>,
+    /// The settings under which the query was run.
+    pub(crate) settings: Option<Value>,
 }
 
 /// A row of `neural.training_history`.
@@ -145,7 +147,8 @@ pub(crate) fn recorded(version: &Resolved) -> Result<Training> {
     Spi::connect(|client| {
         let rows = client.select(
             "SELECT query, options, seed, rows_trained, rows_validated, epochs, seconds, train_loss,
-                 validation_loss, metrics, claimed, seen, origins, data_blake3, blas, follows
+                 validation_loss, metrics, claimed, seen, origins, data_blake3, blas, follows,
+                 settings
              FROM _neural.version WHERE id = $1",
             Some(1),
             &[version.version_id.into()],
@@ -174,6 +177,7 @@ pub(crate) fn recorded(version: &Resolved) -> Result<Training> {
             data_hash: row.get(14)?,
             blas: row.get(15)?,
             follows: row.get(16)?,
+            settings: row.get::<JsonB>(17)?.map(|json| json.0),
         })
     })
 }
@@ -323,9 +327,9 @@ fn insert_version(
              extension_version, target, classes, features, architecture, parameters, query,
              options, seed, rows_trained, rows_validated, epochs, seconds, train_loss,
              validation_loss, metrics, products, claimed, seen, left_out, origins, data_blake3, blas,
-             follows, encryption_key, sealed)
+             follows, encryption_key, sealed, settings)
          VALUES ($1, $2, $3, $4, $5, $6::_neural.role, $7, $8, $9, $10, $11, $12, $13, $14, $15,
-             $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32)",
+             $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33)",
         &[
             id.into(),
             model.into(),
@@ -359,6 +363,7 @@ fn insert_version(
             training.follows.into(),
             kept.key.into(),
             kept.sealed.into(),
+            optional_json(&training.settings)?.into(),
         ],
     )?;
     Ok(id)

@@ -19,6 +19,7 @@ use crate::pg::interrupt;
 use crate::pg::learnt_from::LearntFrom;
 use crate::pg::own_table::columns::{chunk, epoch, version as columns};
 use crate::pg::own_table::{Key, Row, Table};
+use crate::pg::query_settings;
 use crate::training::SeenRows;
 
 /// Checks the version of that id, and what connections share of it if `files` says so.
@@ -117,6 +118,11 @@ fn check_row(model: &StoredModel, row: &Row<'_>, kept: &Kept, found: &mut Proble
         && !LearntFrom::is_readable(&origins)
     {
         found.add("what it keeps of where it was trained from cannot be read");
+    }
+    if let Some(JsonB(settings)) = row.optional(columns::SETTINGS)
+        && !query_settings::is_readable(&settings)
+    {
+        found.add("what it keeps of the settings of its training cannot be read");
     }
     let hash = row.optional::<Vec<u8>>(columns::DATA_BLAKE3);
     if hash.is_some_and(|hash| hash.len() != blake3::OUT_LEN) {

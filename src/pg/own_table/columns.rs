@@ -50,6 +50,7 @@ pub(crate) mod version {
     pub const FOLLOWS: i16 = 31;
     pub const ENCRYPTION_KEY: i16 = 32;
     pub const SEALED: i16 = 33;
+    pub const SETTINGS: i16 = 34;
 }
 
 /// `_neural.holder`.

@@ -57,6 +57,12 @@ pub(crate) fn load_pieces(version: &Resolved, mut take: impl FnMut(&[u8])) -> Re
         })??;
         expected += 1;
     }
+    if expected == 0 {
+        let label = version.full_label();
+        return Err(Report::not_there_yet(format!(
+            "nothing of the bytes of {label} is there"
+        )));
+    }
     if length != version.size {
         return Err(damaged("its end is missing"));
     }

@@ -49,7 +49,7 @@ pub(crate) fn resolve(reference: &str) -> Result<Resolved> {
                 )
             })?;
             find_version(deployed)?.ok_or_else(|| {
-                Report::damaged(format!(
+                Report::not_there_yet(format!(
                     "the deployed version of model \"{name}\" is missing"
                 ))
             })?

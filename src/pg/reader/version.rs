@@ -145,6 +145,8 @@ pub(crate) struct TrainingRecord {
     pub(crate) metrics: Option<Value>,
     pub(crate) extension_version: Option<String>,
     pub(crate) blas: Option<String>,
+    /// The settings under which the query was run; nothing where they were not recorded.
+    pub(crate) settings: Option<Value>,
 }
 
 /// How a version was trained; nothing where it is gone.
@@ -173,6 +175,7 @@ pub(crate) fn training_record(resolved: &Resolved) -> Result<Option<TrainingReco
         metrics: json(columns::METRICS),
         extension_version: row.optional(columns::EXTENSION_VERSION),
         blas: row.optional(columns::BLAS),
+        settings: json(columns::SETTINGS),
     }))
 }
 

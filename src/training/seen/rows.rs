@@ -7,6 +7,9 @@ use super::side::{Known, Side};
 /// Share of the rows that must differ in their features for these to tell rows.
 const TOLD_APART: f64 = 0.9;
 
+/// What stands before the hash of all that follows it: no length of a sample.
+const HASHED: [u8; 4] = u32::MAX.to_le_bytes();
+
 /// What a version keeps of the rows that it and the versions before it were trained with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeenRows {
@@ -148,8 +151,9 @@ impl SeenRows {
         }
     }
 
-    /// As bytes: each sample after its length, which is 0 where there is none. One that is missing
-    /// before them all says that they are not complete.
+    /// As bytes, whose hash comes first: no other does for them, as the artifact's does for the model.
+    /// Then each sample after its length, which is 0 where there is none. One that is missing before
+    /// them all says that they are not complete.
     pub fn to_bytes(&self) -> Vec<u8> {
         let samples = [
             None,
@@ -157,18 +161,28 @@ impl SeenRows {
             self.features.as_ref(),
             self.groups.as_ref(),
         ];
-        samples
+        let bytes: Vec<u8> = samples
             .into_iter()
             .skip(usize::from(self.complete))
             .flat_map(|sample| {
                 let bytes = sample.map_or_else(Vec::new, Seen::to_bytes);
                 [(bytes.len() as u32).to_le_bytes().to_vec(), bytes].concat()
             })
-            .collect()
+            .collect();
+        let hash = blake3::hash(&bytes);
+        [&HASHED[..], hash.as_bytes(), &bytes].concat()
     }
 
-    /// Reads what [`to_bytes`](SeenRows::to_bytes) wrote; nothing of anything else.
+    /// Reads what [`to_bytes`](SeenRows::to_bytes) wrote, now or before it wrote a hash; nothing of
+    /// anything else.
     pub fn from_bytes(mut bytes: &[u8]) -> Option<SeenRows> {
+        if let Some(hashed) = bytes.strip_prefix(&HASHED) {
+            let (hash, rest) = hashed.split_first_chunk::<{ blake3::OUT_LEN }>()?;
+            if blake3::hash(rest) != *hash {
+                return None;
+            }
+            bytes = rest;
+        }
         let mut next = || {
             let (length, rest) = bytes.split_at_checked(4)?;
             let length = u32::from_le_bytes(length.try_into().ok()?) as usize;

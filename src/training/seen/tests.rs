@@ -6,6 +6,9 @@ use super::{
     row_hash,
 };
 
+/// Bytes of the hash and of what stands before it.
+const HASH: usize = 36;
+
 fn hash(row: u64) -> u32 {
     row_hash(&[row as f32], RowTruth::Class("a"), &mut Vec::new())
 }
@@ -105,11 +108,19 @@ fn of_an_incomplete_sample_a_row_that_is_not_found_is_unknown() {
     assert_eq!(seen.find(hashes(2)), Known::Seen(Side::HeldOut));
     assert_eq!(seen.find(hashes(3)), Known::Unknown);
     let bytes = seen.to_bytes();
-    assert_eq!(bytes[4..], complete);
+    assert_eq!(bytes[HASH + 4..], complete[HASH..]);
     assert_eq!(SeenRows::from_bytes(&bytes).as_ref(), Some(&seen));
     for cut in 0..bytes.len() {
         assert_eq!(SeenRows::from_bytes(&bytes[..cut]), None, "{cut}");
     }
+    // Of any bit that has changed they are not taken, be it one of a side that could be another.
+    for bit in 0..8 * bytes.len() {
+        let mut changed = bytes.clone();
+        changed[bit / 8] ^= 1 << (bit % 8);
+        assert_eq!(SeenRows::from_bytes(&changed), None, "{bit}");
+    }
+    // Before there was a hash.
+    assert_eq!(SeenRows::from_bytes(&bytes[HASH..]), Some(seen.clone()));
     // What follows goes on with what is not known.
     let mut next = SeenRows::new(1, false);
     next.add(hashes(4), Side::Trained);

@@ -65,6 +65,65 @@ UPDATE _neural.version SET blas = 'OpenBLAS 0.0 Other serial', extension_version
 SELECT data_agrees, weights_agree, details -> 'extension_version' ->> 'stored' AS extension, details -> 'blas' ->> 'stored' AS blas FROM neural.reproduce('audit', 1);
 ROLLBACK;
 
+-- Settings that change which rows a query gives are kept with the version, and are the training's when it is trained again.
+CREATE SCHEMA here;
+CREATE SCHEMA there;
+CREATE TABLE here.ledger AS SELECT i AS id, timestamptz '2024-01-01 00:00+00' + i * interval '7 hours' AS at, i % 5 < 2 AS bad FROM generate_series(1, 200) AS i;
+CREATE TABLE there.ledger AS SELECT id, at + interval '30 hours' AS at, NOT bad AS bad FROM here.ledger;
+SET search_path = here, public;
+SET TimeZone = 'Asia/Tokyo';
+SET DateStyle = 'SQL, DMY';
+SET IntervalStyle = 'sql_standard';
+SELECT version FROM neural.train('audit_settings', $$SELECT extract(hour FROM at) AS hour, left(at::text, 5) AS day,
+    extract(epoch FROM at - '02/01/2024') AS since, length((at - timestamptz 'epoch')::text) AS length, bad FROM ledger ORDER BY id$$,
+    'bad', epochs => 1, seed => 1, options => '{"verbose": false}');
+RESET search_path;
+RESET TimeZone;
+RESET DateStyle;
+RESET IntervalStyle;
+SELECT settings ->> 'search_path' AS path, settings ->> 'TimeZone' AS zone, settings ->> 'DateStyle' AS dates, settings ->> 'IntervalStyle' AS intervals
+FROM neural.model_versions WHERE model = 'audit_settings';
+SELECT data_agrees, weights_agree, details FROM neural.reproduce('audit_settings');
+SET search_path = there, public;
+SET TimeZone = 'America/New_York';
+SET DateStyle = 'ISO, MDY';
+SET IntervalStyle = 'iso_8601';
+SELECT data_agrees, weights_agree, details FROM neural.reproduce('audit_settings');
+SELECT current_setting('search_path') AS path, current_setting('TimeZone') AS zone, current_setting('DateStyle') AS dates, current_setting('IntervalStyle') AS intervals;
+-- One that cannot be set here is told of.
+BEGIN;
+UPDATE _neural.version SET settings = settings || '{"lc_time": "nowhere"}' WHERE settings ->> 'TimeZone' = 'Asia/Tokyo';
+SELECT data_agrees, weights_agree, (SELECT array_agg(k) FROM jsonb_object_keys(details) AS k) AS details, details #>> '{settings.lc_time,stored}' AS stored
+FROM neural.reproduce('audit_settings');
+ROLLBACK;
+-- A version of before they were kept is trained under those of the session, and that is told.
+BEGIN;
+UPDATE _neural.version SET settings = NULL WHERE settings ->> 'TimeZone' = 'Asia/Tokyo';
+SELECT data_agrees, weights_agree, details #>> '{settings,reproduced,TimeZone}' AS zone FROM neural.reproduce('audit_settings');
+SET LOCAL search_path = here, public;
+SET LOCAL TimeZone = 'Asia/Tokyo';
+SET LOCAL DateStyle = 'SQL, DMY';
+SET LOCAL IntervalStyle = 'sql_standard';
+SELECT data_agrees, weights_agree, (SELECT array_agg(k) FROM jsonb_object_keys(details) AS k) AS details, details -> 'settings' -> 'stored' AS stored
+FROM neural.reproduce('audit_settings');
+ROLLBACK;
+-- No others are set, whatever a row says.
+BEGIN;
+UPDATE _neural.version SET settings = '{"session_replication_role": "replica"}' WHERE settings ->> 'TimeZone' = 'Asia/Tokyo';
+SELECT * FROM neural.reproduce('audit_settings'); \echo :SQLSTATE
+ROLLBACK;
+RESET search_path;
+RESET TimeZone;
+RESET DateStyle;
+RESET IntervalStyle;
+-- Another threshold is of the same training; an import tells none.
+SELECT neural.set_threshold('audit_settings', 0.4);
+SELECT neural.import_model('audit_carried', neural.export_model('audit_settings'));
+SELECT model, version, settings ->> 'TimeZone' AS zone FROM neural.model_versions WHERE model IN ('audit_carried', 'audit_settings') ORDER BY model, version;
+SELECT neural.drop_model('audit_carried');
+DROP TABLE here.ledger, there.ledger;
+DROP SCHEMA here, there;
+
 -- What fails fails as in a training.
 ALTER VIEW audited_rows RENAME TO gone;
 \set VERBOSITY sqlstate
@@ -117,10 +176,10 @@ SET ROLE heir;
 SELECT * FROM neural.reproduce('audit_theirs'); \echo :SQLSTATE
 SET ROLE guest;
 SELECT * FROM neural.reproduce('audit_theirs'); \echo :SQLSTATE
-SELECT data_blake3 IS NOT NULL AS hash, blas IS NOT NULL AS blas, query FROM neural.model_versions WHERE model = 'audit_theirs';
+SELECT data_blake3 IS NOT NULL AS hash, blas IS NOT NULL AS blas, query, settings FROM neural.model_versions WHERE model = 'audit_theirs';
 RESET ROLE;
 
-SELECT neural.drop_model(name) FROM neural.models WHERE name IN ('audit', 'audit_much', 'audit_brought', 'audit_theirs');
+SELECT neural.drop_model(name) FROM neural.models WHERE name IN ('audit', 'audit_much', 'audit_settings', 'audit_brought', 'audit_theirs');
 DROP OWNED BY trainer, heir, guest CASCADE;
 DROP ROLE trainer, heir, guest;
 DROP FUNCTION made;

@@ -57,6 +57,7 @@ SELECT after('UPDATE _neural.version SET features = jsonb_set(features, ''{0,nam
 SELECT after('UPDATE _neural.version SET architecture = ''{"layers": []}'', left_out = ''{"z": ""}'' WHERE id = IT');
 SELECT after('UPDATE _neural.version SET seen = substr(seen, 2) WHERE id = IT');
 SELECT after('UPDATE _neural.version SET origins = ''[{}]'', data_blake3 = ''\x00'', follows = 1 WHERE id = IT');
+SELECT after('UPDATE _neural.version SET settings = ''{"role": "other"}'', seen = set_byte(seen, length(seen) - 1, get_byte(seen, length(seen) - 1) # 1) WHERE id = IT');
 SELECT after('DELETE FROM _neural.epoch WHERE version = IT AND epoch = 1');
 SELECT after('UPDATE _neural.version SET number = 9 WHERE id = IT');
 -- Of a model.

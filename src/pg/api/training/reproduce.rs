@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::earlier::{Earlier, stored_model};
 use super::order::Order;
-use super::stages::Checked;
+use super::stages::{Checked, Finished};
 use super::store::finite;
 use crate::artifact::Model;
 use crate::hex::hex;
@@ -16,6 +16,7 @@ use crate::pg::access::{Right, acts_as, invoker};
 use crate::pg::agreement::agrees;
 use crate::pg::api::given_text;
 use crate::pg::error::{OrRaise, Report, Result};
+use crate::pg::query_settings::Settings;
 use crate::pg::reader::{self, Resolved, TrainingRecord};
 use crate::pg::rows::Lifetime;
 use crate::pg::{catalog, interrupt, restricted};
@@ -78,12 +79,15 @@ fn again(model: &str, number: Option<i32>) -> Result<(Resolved, Comparison)> {
     let checked = Checked::after(&order, earlier, options)?;
     let filled = {
         let _role = restricted::Operation::enter(trainer);
+        let _settings = Settings::enter(record.settings.as_ref(), &label)?;
         checked.read(Lifetime::Transaction, None)?
     };
     let mut console = filled.console();
-    let outcome = filled.train(None, &mut console)?.outcome;
+    let Finished {
+        outcome, settings, ..
+    } = filled.train(None, &mut console)?;
     let stored = stored_model(&version)?;
-    let comparison = Comparison::of((&version, &record, &stored), &outcome)?;
+    let comparison = Comparison::of((&version, &record, &stored), &outcome, &settings)?;
     Ok((version, comparison))
 }
 
@@ -203,6 +207,7 @@ impl Comparison {
     fn of(
         (version, record, stored): (&Resolved, &TrainingRecord, &Model),
         outcome: &Outcome,
+        settings: &Value,
     ) -> Result<Comparison> {
         let mut details = Map::new();
         let mut compare = |name: &str, then: Value, now: Value| {
@@ -220,6 +225,16 @@ impl Comparison {
             record.rows_validated.into(),
             outcome.rows_validated.into(),
         );
+        // Of a version that does not tell them, the session's were taken.
+        match &record.settings {
+            Some(Value::Object(then)) => {
+                for (name, then) in then {
+                    let now = settings.get(name).cloned().unwrap_or_default();
+                    compare(&format!("settings.{name}"), then.clone(), now);
+                }
+            }
+            _ => compare("settings", Value::Null, settings.clone()),
+        }
         let hash = record.data_hash.as_deref();
         if let Some(hash) = hash {
             compare(

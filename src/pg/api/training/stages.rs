@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use pgrx::PgSqlErrorCode as Code;
 use rayon::ThreadPool;
+use serde_json::Value;
 
 use super::console::Console;
 use super::earlier::Earlier;
@@ -17,7 +18,7 @@ use crate::nn::{Crew, blas};
 use crate::pg::error::{Report, Result};
 use crate::pg::rows::{Lifetime, Source, with_query};
 use crate::pg::wait_event::{self, Waiting};
-use crate::pg::{interrupt, settings, spelling, threads};
+use crate::pg::{interrupt, query_settings, settings, spelling, threads};
 use crate::training::{Job, Observer, Options, Outcome, check, run};
 
 /// A training that may be done, as far as its arguments tell.
@@ -113,6 +114,8 @@ impl<'a> Checked<'a> {
         let pool = threads::pool(threads)?;
         wait_event::prepare();
         let previous = self.earlier.model.as_ref();
+        // Before the query, which may set others.
+        let settings = query_settings::of_session();
         let rows = with_query(self.order.query, |query| {
             query.tell(told);
             let options = &mut self.options;
@@ -122,6 +125,7 @@ impl<'a> Checked<'a> {
         Ok(Filled {
             checked: self,
             rows,
+            settings,
             memory,
             threads,
             pool,
@@ -133,6 +137,8 @@ impl<'a> Checked<'a> {
 pub(in crate::pg::api) struct Filled<'a> {
     checked: Checked<'a>,
     rows: Rows,
+    /// Those that the query was run under.
+    settings: Value,
     memory: usize,
     threads: usize,
     pool: ThreadPool,
@@ -166,6 +172,7 @@ impl<'a> Filled<'a> {
                     mut table,
                     sources,
                 },
+            settings,
             memory,
             threads,
             pool,
@@ -199,6 +206,7 @@ impl<'a> Filled<'a> {
             checked,
             outcome,
             sources,
+            settings,
             seconds,
         })
     }
@@ -209,6 +217,8 @@ pub(in crate::pg::api) struct Finished<'a> {
     checked: Checked<'a>,
     pub(super) outcome: Outcome,
     sources: Vec<(String, Vec<Source>)>,
+    /// Those that the query was run under.
+    pub(super) settings: Value,
     pub(super) seconds: f64,
 }
 
@@ -228,6 +238,7 @@ impl Finished<'_> {
             &checked.earlier,
             &self.outcome,
             &self.sources,
+            self.settings.clone(),
             self.seconds,
         )
     }

@@ -11,6 +11,7 @@ use crate::pg::rows::Source;
 use crate::pg::{interrupt, learnt_from};
 use crate::training::better::{self, Comparison, Figures};
 use crate::training::{Deploy, Options, Outcome};
+use serde_json::Value;
 
 /// Stores the outcome as a version of the model, deploys it if it is to be, and gives its number.
 pub(super) fn store(
@@ -19,6 +20,7 @@ pub(super) fn store(
     earlier: &Earlier,
     outcome: &Outcome,
     sources: &[(String, Vec<Source>)],
+    settings: Value,
     seconds: f64,
 ) -> Result<i32> {
     let description = Description::of(&outcome.model)?;
@@ -55,6 +57,7 @@ pub(super) fn store(
                 data_hash: Some(outcome.data_hash.to_vec()),
                 blas: Some(blas::load()?.name().to_owned()),
                 follows: earlier.number,
+                settings: Some(settings),
             },
             history: &outcome.history.iter().map(history_row).collect::<Vec<_>>(),
             adds_features: options.add_features.is_some(),
