@@ -47,6 +47,7 @@ pub(crate) use threads::signals;
 pub use train::loss::{Loss, LossSpec};
 pub use train::optimizer::{self, OptimizerSpec, OptimizerState};
 pub use train::schedule::ScheduleSpec;
+pub use train::update;
 pub use train::{
     Augmentation, Checkpoint, EpochReport, Loaded, Resume, RowSource, TrainOptions, Trained,
     VALIDATION_ROWS, Watcher, fit_edges, train, training_bytes,

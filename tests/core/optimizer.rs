@@ -1,8 +1,8 @@
 //! Ten steps of every optimizer against PyTorch's
 //! (`fixtures/make_optimizer_fixtures.py` made the numbers).
 
-use pg_neural::nn::optimizer::{OptimizerState, Update, add_penalties};
-use pg_neural::nn::{LossSpec, OptimizerSpec, ScheduleSpec};
+use pg_neural::nn::update::{Update, add_penalties};
+use pg_neural::nn::{LossSpec, OptimizerSpec, OptimizerState, ScheduleSpec};
 use safetensors::SafeTensors;
 
 const FIXTURES: &[u8] = include_bytes!("fixtures/optimizer.safetensors");

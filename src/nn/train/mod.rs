@@ -13,6 +13,7 @@ mod rows;
 pub mod schedule;
 mod shared;
 mod trainer;
+pub mod update;
 mod worker;
 
 pub use augment::Augmentation;

@@ -14,11 +14,12 @@
 use std::ops::Range;
 
 use super::augment::Varied;
-use super::optimizer::{OptimizerState, Update, add_penalties};
+use super::optimizer::OptimizerState;
 use super::plan::{NORM_BLOCK, VALIDATION_ROWS, share};
 use super::rows::{Gathered, Slice, Which};
 use super::schedule::Schedule;
 use super::shared::{Shard, Shared, Stop, read, worker_range, write};
+use super::update::{Update, add_penalties};
 use crate::nn::base::random::{Random, stream};
 use crate::nn::kernels::processor::{Processor, Task};
 use crate::nn::network::Workspace;
