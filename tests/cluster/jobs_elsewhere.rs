@@ -3,15 +3,14 @@
 
 use std::fs::OpenOptions;
 use std::io::Write;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use postgres::Client;
 use postgres::error::SqlState;
 
 use crate::fixture::{LOANS, count, create_loans, number, sha256, text};
-use crate::harness::{Cluster, SUPERUSER, error_of, succeeds, wait_until};
-use crate::jobs::{cluster, end_of, endless, kept, long, resume, short, wait, worker};
+use crate::harness::{Cluster, SUPERUSER, error_of, wait_until};
+use crate::jobs::{cluster, end_of, endless, kept, long, resume, short, wait};
 
 /// SQLSTATE and HINT of what must fail.
 fn hint_of(client: &mut Client, sql: &str) -> (SqlState, String) {
@@ -21,6 +20,15 @@ fn hint_of(client: &mut Client, sql: &str) -> (SqlState, String) {
         error.code().clone(),
         error.hint().unwrap_or_default().into(),
     )
+}
+
+/// Lets no job keep anything until its transaction ends: a job that wants to waits, as long as is wanted.
+const HOLD_UP: &str = "BEGIN; LOCK TABLE _neural.checkpoint IN SHARE MODE";
+
+fn is_held_up(client: &mut Client) {
+    let sql = "SELECT count(*) FROM pg_locks
+               WHERE NOT granted AND relation = '_neural.checkpoint'::regclass";
+    wait_until("the job waits", || count(client, sql) == 1);
 }
 
 fn cancelled(client: &mut Client, job: i64) {
@@ -34,7 +42,7 @@ const KEEPS_ALL: &str = "ALTER DATABASE postgres SET neural.checkpoint_interval 
 
 #[test]
 fn a_standby_shows_jobs_and_once_promoted_goes_on_with_them() {
-    const EPOCHS: u32 = 300;
+    const EPOCHS: u32 = 100;
     let primary = Cluster::with_extension(&["session_preload_libraries = 'pg_neural'"]);
     let mut client = primary.superuser();
     create_loans(&mut client, 500);
@@ -48,9 +56,9 @@ fn a_standby_shows_jobs_and_once_promoted_goes_on_with_them() {
 
     let broken = long(&mut client, "broken", EPOCHS);
     kept(&mut client, broken);
-    // It goes on for as long as is wanted here.
-    let pid = worker(&mut client, broken).to_string();
-    succeeds(Command::new("kill").args(["-STOP", &pid]));
+    let mut blocker = primary.superuser();
+    blocker.batch_execute(HOLD_UP).unwrap();
+    is_held_up(&mut client);
     primary.wait_for(&standby);
     assert_eq!(end_of(&mut client, broken), "running");
     assert_eq!(end_of(&mut reader, broken), "running");
@@ -256,15 +264,15 @@ fn the_role_of_a_running_job_is_dropped() {
     let (cluster, mut client) = cluster();
     create_trainer(&mut client, "clerk");
     let mut clerk = cluster.role("clerk");
-    let job = long(&mut clerk, "theirs", 2000);
+    let mut blocker = cluster.superuser();
+    blocker.batch_execute(HOLD_UP).unwrap();
+    let job = long(&mut clerk, "theirs", 3);
     drop(clerk);
-    wait_until("it computes", || {
-        let sql = format!("SELECT count(*) FROM neural.jobs WHERE job = {job} AND epoch >= 1");
-        count(&mut client, &sql) == 1
-    });
+    is_held_up(&mut client);
     client
         .batch_execute("DROP OWNED BY clerk; DROP ROLE clerk")
         .unwrap();
+    blocker.batch_execute("COMMIT").unwrap();
     assert_eq!(wait(&mut client, job), "failed");
     assert_eq!(end_of(&mut client, job), "failed 42704");
     assert_eq!(count(&mut client, "SELECT count(*) FROM neural.models"), 0);
