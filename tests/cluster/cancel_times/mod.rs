@@ -126,9 +126,6 @@ fn trainings(table: &mut Table, session: &mut Session) {
 
 /// A model of 25 million parameters, 100 MB.
 fn large(table: &mut Table, session: &mut Session, cluster: &Cluster) {
-    if !["100 MB", "wide"].iter().any(|what| table.wants(what)) {
-        return;
-    }
     let wide = "SELECT neural.train('wide',
         'SELECT sin(i) AS a, cos(i) AS b, sin(i) + cos(i * 0.3) AS y FROM generate_series(1, 64) AS i', 'y',
         architecture => '{\"layers\": [{\"type\": \"dense\", \"units\": 5000, \"activation\": \"relu\"},
@@ -213,7 +210,6 @@ fn scoring(table: &mut Table, session: &mut Session) {
         "ranked from files",
         "SELECT neural.auc(score, label) FROM scored",
     );
-    table.measure(session, "evaluate from files", &evaluate);
 }
 
 /// Of a job, what it says of itself tells the phase, and its row when it had ended.
