@@ -13,7 +13,7 @@ test: ## Everything CI runs; STAGES="format core" runs some of it
 	@bash scripts/test $(STAGES)
 
 test-long: ## A hundred thousand hostile inputs and more, on every version: hours; SEED=1 picks others
-	@bash scripts/test long-15 long-16 long-17 long-18 regress-16 deb-12 deb-13
+	@bash scripts/test long-15 long-16 long-17 long-18 cancel-15 regress-16 deb-12 deb-13
 
 all: ## Build for the server of PG_CONFIG=/path/to/pg_config
 	@INSTALL=0 bash scripts/install $(PG_CONFIG)

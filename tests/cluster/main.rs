@@ -2,6 +2,7 @@
 
 mod calls;
 mod cancel;
+mod cancel_times;
 mod concurrency;
 mod damage;
 mod determinism;
