@@ -100,6 +100,17 @@ fn a_scale_layer_has_the_gradient_of_finite_differences() {
 }
 
 #[test]
+fn waves_have_the_gradient_of_finite_differences() {
+    check(
+        r#"{"type": "input", "features": ["a", "b"]},
+           {"type": "dense", "units": 3},
+           {"type": "periodic", "frequencies": 4, "units": 3, "frequency_scale": 0.3},
+           {"type": "dense", "units": 2}"#,
+        2,
+    );
+}
+
+#[test]
 fn every_smooth_activation_has_the_gradient_of_finite_differences() {
     for activation in Activation::ALL {
         let name = activation.name();

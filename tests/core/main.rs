@@ -30,6 +30,7 @@ mod networks;
 mod norm;
 mod optimizer;
 mod packed_memory;
+mod periodic;
 mod piecewise;
 mod predictor;
 mod recurrent;

@@ -86,6 +86,26 @@ fn functions_agree_with_f64_to_4e_7() {
     }
 }
 
+/// Turns count by their fraction alone, which f64 takes off without an error.
+#[test]
+fn cosines_of_turns_agree_with_f64_to_3e_7() {
+    let mut values: Vec<f32> = grid().into_iter().filter(|t| t.abs() < 2e6).collect();
+    let turns = values.clone();
+    Processor::detect().run(Over(&mut values, math::cos_turns));
+    for (t, got) in turns.into_iter().zip(&values) {
+        let part = f64::from(t) - f64::from(t).round();
+        let want = (std::f64::consts::TAU * part).cos();
+        assert!(
+            (f64::from(*got) - want).abs() < 3e-7,
+            "{t}: {got}, not {want}"
+        );
+        assert!(got.abs() <= 1.000_000_2);
+    }
+    assert_eq!([0.0, 0.25, 0.5, 7.0].map(math::cos_turns)[1], 0.0);
+    assert!(math::cos_turns(f32::NAN).is_nan());
+    assert!(math::cos_turns(f32::INFINITY).is_finite());
+}
+
 #[test]
 fn limits_are_reached_and_nan_stays_nan() {
     let inf = f32::INFINITY;

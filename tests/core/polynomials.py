@@ -38,3 +38,6 @@ fit("ln_1p", lambda z: (2 * mp.atanh(mp.sqrt(z)) / mp.sqrt(z) - 2) / z, 0, 1 / 9
 fit("erf near", lambda z: mp.erf(mp.sqrt(z)) / mp.sqrt(z) - 1, 0, 0.93**2, 5, lambda z: 1)
 # -ln erfc(t) = t + t p(t), the error weighted by its effect on erf
 fit("erf far", lambda t: -mp.log(mp.erfc(t)) / t - 1, 0.92, 4.0, 5, lambda t: mp.erfc(t) * t)
+# sin(2 pi s) = s p(s^2), a quarter of a turn to either side
+fit("sine", lambda z: mp.sin(2 * mp.pi * mp.sqrt(z)) / mp.sqrt(z) if z else 2 * mp.pi,
+    0, 1 / 16, 5, lambda z: 1)

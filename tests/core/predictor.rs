@@ -113,6 +113,14 @@ fn numbers_that_bend_agree_with_the_network() {
 }
 
 #[test]
+fn waves_of_numbers_agree_with_the_network() {
+    check(
+        &format!(r#"{NUMBERS}, {{"type": "periodic"}}, {{"type": "dense", "units": 9}}"#),
+        Head::Binary,
+    );
+}
+
+#[test]
 fn graphs_agree_with_the_network() {
     let inputs = r#"{"type": "input", "name": "level", "features": ["c"]},
         {"type": "embedding", "name": "vector", "units": 3},

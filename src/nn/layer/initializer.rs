@@ -54,6 +54,9 @@ pub enum ParameterKind {
     /// What a layer has seen of its inputs, such as a running mean. Neither optimizer nor penalties
     /// touch it: where its gradient would stand, the layer writes its new value.
     Statistic,
+    /// A frequency or phase of a wave: standard normal at first, so that as a phase, in turns, it is as
+    /// good as uniform. Decay would draw waves to constants, not the network to zero.
+    Wave,
     /// What a layer takes from the training rows before training begins, such as the edges of bins.
     /// Nothing changes it then.
     Fitted,
@@ -123,6 +126,7 @@ impl Initializer {
             ParameterKind::Bias
             | ParameterKind::LstmBias
             | ParameterKind::Gain
+            | ParameterKind::Wave
             | ParameterKind::Statistic
             | ParameterKind::Fitted => false,
         }
@@ -146,6 +150,7 @@ impl Initializer {
         let (fan_in, fan_out) = (fan_in.max(1) as f64, fan_out.max(1) as f64);
         match (self, kind) {
             (_, ParameterKind::Gain) => values.fill(1.0),
+            (_, ParameterKind::Wave) => normal(1.0, random, values, pace),
             (_, ParameterKind::Statistic | ParameterKind::Fitted) => values.fill(0.0),
             (Initializer::Zeros, _) => values.fill(0.0),
             (Initializer::Ones, _) => values.fill(1.0),

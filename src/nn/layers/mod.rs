@@ -18,6 +18,7 @@ mod global_pool;
 mod input;
 mod linear;
 mod norm;
+mod periodic;
 mod piecewise_linear;
 mod pool;
 mod pooling;
@@ -50,6 +51,7 @@ pub(super) const LAYER_TYPES: &[LayerType] = &[
     dropout::DROPOUT,
     scale::SCALE,
     piecewise_linear::PIECEWISE_LINEAR,
+    periodic::PERIODIC,
     activation::ACTIVATION,
     combine::ADD,
     combine::MULTIPLY,

@@ -118,7 +118,10 @@ fn segments(network: &Network, options: &TrainOptions) -> Vec<Segment> {
     {
         let plain = matches!(
             parameter.kind,
-            ParameterKind::Bias | ParameterKind::LstmBias | ParameterKind::Gain
+            ParameterKind::Bias
+                | ParameterKind::LstmBias
+                | ParameterKind::Gain
+                | ParameterKind::Wave
         );
         let decayed = options.decay_biases || !plain;
         match segments.last_mut() {
