@@ -3,9 +3,9 @@
 //! 2022; with phases, no activation and the number itself as "PBLD" in Holzmüller et al., "Better by
 //! default", 2024).
 //!
-//! Parameters: `frequency` [inputs, frequencies], which is multiplied by `frequency_scale` and counts
-//! cycles a unit of the number; `phase` [inputs, frequencies], in turns; `weight` [inputs, frequencies,
-//! units − 1] and `bias` [inputs, units − 1].
+//! Parameters: `frequency`, inputs × frequencies, which is multiplied by `frequency_scale` and counts
+//! cycles a unit of the number; `phase` of the same shape, in turns; `weight`, inputs × frequencies ×
+//! (units − 1), and `bias`, inputs × (units − 1).
 
 use std::sync::Arc;
 

@@ -3,9 +3,10 @@
 //! Numerical Features in Tabular Deep Learning", 2022).
 //!
 //! Of a number x in a bin from edge e to edge e', the bins before are encoded as 1, those behind as 0
-//! and its own as f = (x − e) / (e' − e). Parameters: `edges` [inputs, bins + 1], the quantiles of the
-//! training rows' values; `weight` [inputs, bins, units], as `rtdl_num_embeddings` has it; `bias`
-//! [units]. A number with fewer distinct quantiles has fewer bins: its last edge is repeated.
+//! and its own as f = (x − e) / (e' − e). Parameters: `edges` of shape inputs × (bins + 1), the
+//! quantiles of the training rows' values; `weight`, inputs × bins × units, as `rtdl_num_embeddings`
+//! has it; `bias`, one a unit. A number with fewer distinct quantiles has fewer bins: its last edge is
+//! repeated.
 //!
 //! Beyond the first and the last edge the function goes on as in the bin beside it, as there, but no
 //! further than by the width of that bin: what lies far out would else be multiplied by as much as a

@@ -85,11 +85,12 @@ fn columns(network: &Network, node: &Node) -> Vec<usize> {
     for source in node.sources() {
         match *source {
             Source::Columns { start, width } => found.extend(start..start + width),
-            Source::Node(place) => match network.nodes()[place].operation() {
-                Operation::Select { ranges } => found.extend(ranges.into_iter().flatten()),
+            Source::Node(place) => {
                 // No network is built in which such a layer reads another one.
-                _ => {}
-            },
+                if let Operation::Select { ranges } = network.nodes()[place].operation() {
+                    found.extend(ranges.into_iter().flatten());
+                }
+            }
         }
     }
     found
