@@ -33,7 +33,7 @@ FROM neural.train('churn', 'months', 'churned', architecture => :'network', epoc
                   options => '{"sequence_by": ["customer"], "order_by": ["month"]}') AS t;
 RESET client_min_messages;
 -- Groups are what is counted; a model says what its sequences are.
-SELECT version, rows_trained, rows_validated FROM neural.model_versions;
+SELECT version, rows_trained, rows_validated FROM neural.model_versions ORDER BY version;
 SELECT f->>'name' AS feature, f->>'treatment' AS treatment, f->'sequence' AS sequence
 FROM neural.models, jsonb_array_elements(features) f;
 
