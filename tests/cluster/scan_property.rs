@@ -10,6 +10,7 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use crate::fixture::count;
 use crate::harness::Cluster;
 
 #[test]
@@ -22,6 +23,8 @@ fn random_queries_give_the_same_with_batches_and_without() {
     };
     let queries = number("PGN_SCAN_QUERIES", 300);
     let first = number("PGN_SCAN_SEED", 1);
+    let version = "SELECT current_setting('server_version_num')::bigint";
+    let renamed = count(&mut client, version) >= 160_000;
     let mut batched = 0;
     let mut failed = 0;
     for seed in first..first + queries {
@@ -31,7 +34,10 @@ fn random_queries_give_the_same_with_batches_and_without() {
             sets: 0,
             risks: 0,
         };
-        let settings = generator.settings();
+        let mut settings = generator.settings();
+        if renamed {
+            settings = settings.replace("force_parallel_mode", "debug_parallel_query");
+        }
         let query = generator.query();
         client.batch_execute(&settings).expect("settings");
         let mut run = |batches: &str| {

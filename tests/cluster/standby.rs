@@ -138,6 +138,11 @@ fn a_standby_answers_with_one_version_at_a_time_and_trains_once_it_is_promoted()
         }
     };
     let asked = answers("risk", "wide");
+    // While it stays open the primary clears away nothing that the transaction below still sees: to
+    // replay that would end it.
+    let mut open = primary.superuser();
+    open.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1")
+        .expect("a snapshot");
     deploy(&mut client, 1);
     primary.wait_for(&standby);
     let mut keeper = standby.superuser();
@@ -157,7 +162,7 @@ fn a_standby_answers_with_one_version_at_a_time_and_trains_once_it_is_promoted()
     assert_eq!(known[&text(&mut keeper, &asked)], 3);
 
     // The primary is gone.
-    drop(client);
+    drop((client, open));
     primary.halt("immediate");
     let mut promoted = standby.superuser();
     assert_eq!(count(&mut promoted, "SELECT pg_promote()::int::bigint"), 1);
