@@ -46,7 +46,7 @@ pub fn attach(room_and_file: &mut [u8], entry: &[u8]) -> usize {
 /// A file without its lineage.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Detached<'a> {
-    /// The header with its length; the whole file when it is none of ours.
+    /// The header with its length; the whole file when it has none.
     pub header: Cow<'a, [u8]>,
     /// The tensors.
     pub data: &'a [u8],
@@ -56,9 +56,10 @@ pub struct Detached<'a> {
 
 /// The file as it was before [`attach`], and the lineage where there is one.
 pub fn detach(file: &[u8]) -> Detached<'_> {
+    // Of any file of this format: whose it is, its reader says.
     let cut = || {
-        let length = usize::try_from(header_length(file)?).ok()?;
-        file.split_at_checked(size_of::<u64>().checked_add(length)?)
+        let length = u64::from_le_bytes(*file.first_chunk()?);
+        file.split_at_checked(size_of::<u64>().checked_add(usize::try_from(length).ok()?)?)
     };
     let Some((header, data)) = cut() else {
         return Detached {

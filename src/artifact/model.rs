@@ -285,10 +285,24 @@ impl Model {
                 return Err(Error::Interrupted);
             }
             let tensor = take(&mut tensors, &parameter.name)?;
-            let into = keep.then_some(&mut parameters);
+            // Where no parameters are kept, of these some values are looked at all the same.
+            let mut fitted = Vec::new();
+            let into = match parameter.kind {
+                _ if keep => Some(&mut parameters),
+                ParameterKind::Fitted => Some(&mut fitted),
+                _ => None,
+            };
             match model.of_levels_alone(parameter) {
                 Some(shape) if tensor.shape == shape => read_values(&tensor, &shape, into, &pace)?,
                 _ => read_values(&tensor, &parameter.shape, into, &pace)?,
+            }
+            let values = match keep {
+                true => parameters.get(parameter.range.start..),
+                false => Some(fitted.as_slice()),
+            };
+            if let Some(why) = parameter.fault(values.unwrap_or_default()) {
+                let part = format!("tensor \"{}\"", clip(&parameter.name));
+                return Err(Error::damaged(part, why));
             }
             if keep {
                 parameters.resize(parameter.range.end, 0.0);

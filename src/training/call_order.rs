@@ -96,10 +96,11 @@ fn in_call_order(
     }
     for name in added {
         if signature.position(name).is_some() {
-            return Err(Error::option(
-                "add_features",
-                &format!("names column \"{name}\", which is a feature already"),
-            ));
+            return Err(Error::Value {
+                name: "option \"add_features\"".into(),
+                problem: format!("names column \"{name}\", which is a feature already"),
+                hint: Some("Leave its name out: the option is for new features alone.".into()),
+            });
         }
         let Some(place) = place_of(name) else {
             return Err(Error::Value {

@@ -135,6 +135,12 @@ pub(super) fn parameters(
                 "Weights must be numbers that f32 can hold: train the network again.",
             ));
         }
+        if let Some(why) = parameter.fault(read) {
+            return Err(Error::invalid(
+                format!("in the tensor {} {why}", shown(&parameter.name)),
+                "Of each number its edges stand in a row, from the least to the largest.",
+            ));
+        }
         parameters.resize(parameter.range.end, 0.0);
     }
     Ok(Read { parameters, exact })

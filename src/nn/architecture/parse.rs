@@ -91,7 +91,10 @@ impl Architecture {
                  for one.",
             ));
         };
-        Ok(Architecture { layers, members })
+        let architecture = Architecture { layers, members };
+        // What the layers read is looked at before anything is asked of them.
+        architecture.named()?.edges()?;
+        Ok(architecture)
     }
 }
 

@@ -1,6 +1,7 @@
 //! A layer's JSON object, read setting by setting, each fault named with its layer.
 
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value};
 
@@ -155,16 +156,28 @@ impl<'a> Settings<'a> {
 
     /// A size, from 1 on.
     pub fn count(&self, setting: &str) -> Result<Option<usize>, Error> {
+        let hint = format!("Give \"{setting}\" as a number such as 64.");
+        self.count_within(setting, 1..=MAX_UNITS, &hint)
+    }
+
+    /// A size within bounds of its own; `hint` says what does for most.
+    pub fn count_within(
+        &self,
+        setting: &str,
+        bounds: RangeInclusive<usize>,
+        hint: &str,
+    ) -> Result<Option<usize>, Error> {
         let Some(value) = self.get(setting) else {
             return Ok(None);
         };
+        let (least, most) = bounds.into_inner();
         let number = value.as_f64().unwrap_or(f64::NAN);
-        if number.fract() == 0.0 && number >= 1.0 && number <= MAX_UNITS as f64 {
+        if number.fract() == 0.0 && number >= least as f64 && number <= most as f64 {
             return Ok(Some(number as usize));
         }
         Err(self.error(
-            format!("\"{setting}\" must be a whole number from 1 to {MAX_UNITS}"),
-            format!("Give \"{setting}\" as a number such as 64."),
+            format!("\"{setting}\" must be a whole number from {least} to {most}"),
+            hint,
         ))
     }
 

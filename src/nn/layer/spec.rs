@@ -157,6 +157,20 @@ impl Site<'_> {
         }
     }
 
+    /// How many numbers the only input has, a table's row.
+    ///
+    /// # Errors
+    /// Another shape.
+    pub fn vector(&self) -> Result<usize, Error> {
+        match self.one()? {
+            Shape::Vector(numbers) => Ok(numbers),
+            other => Err(self.error(
+                format!("reads {other}, but takes the numbers of a row"),
+                "It reads table columns: put {\"type\": \"input\"} with their names before it.",
+            )),
+        }
+    }
+
     /// The steps and features of the only input, a sequence.
     ///
     /// # Errors

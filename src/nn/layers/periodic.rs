@@ -19,7 +19,7 @@ use crate::nn::kernels::packed_memory::{Packer, Values};
 use crate::nn::kernels::processor::{Processor, Task};
 use crate::nn::layer::initializer::{Initializer, ParameterKind};
 use crate::nn::layer::packed::{Packed, PackedPass};
-use crate::nn::layer::settings::shortest;
+use crate::nn::layer::settings::{MAX_UNITS, shortest};
 use crate::nn::layer::spec::{Built, LayerType, Rank, Site, Spec};
 use crate::nn::layer::{Backward, Forward, Layer, ParameterSpec};
 
@@ -35,17 +35,12 @@ pub(in crate::nn) const PERIODIC: LayerType = LayerType {
     ],
     rank: Rank::Any,
     read: |_, settings| {
-        let units = settings.count("units")?.unwrap_or(UNITS);
-        if units < 2 {
-            return Err(settings.error(
-                "\"units\" must be at least 2",
-                "The first of them is the number itself.",
-            ));
-        }
+        let hint = "The first of them is the number itself.";
+        let units = settings.count_within("units", 2..=MAX_UNITS, hint)?;
         Ok(Arc::new(PeriodicSpec {
             frequencies: settings.count("frequencies")?.unwrap_or(FREQUENCIES),
             frequency_scale: settings.positive("frequency_scale")?.unwrap_or(SCALE),
-            units,
+            units: units.unwrap_or(UNITS),
             kernel_initializer: settings.initializer("kernel_initializer")?,
         }))
     },
@@ -80,13 +75,7 @@ impl Spec for PeriodicSpec {
     }
 
     fn build(&self, site: &Site<'_>) -> Result<Built, Error> {
-        let input = site.one()?;
-        let Shape::Vector(inputs) = input else {
-            return Err(site.error(
-                format!("reads {input}, but takes the numbers of a row"),
-                "It reads table columns: put {\"type\": \"input\"} with their names before it.",
-            ));
-        };
+        let inputs = site.vector()?;
         let size = (self.frequencies.checked_mul(self.units))
             .and_then(|size| size.checked_mul(inputs))
             .filter(|size| *size <= isize::MAX as usize / size_of::<f64>());

@@ -48,15 +48,10 @@ pub(in crate::nn) const PIECEWISE_LINEAR: LayerType = LayerType {
     ],
     rank: Rank::Any,
     read: |_, settings| {
-        let bins = settings.count("bins")?.unwrap_or(BINS);
-        if bins > MAX_BINS {
-            return Err(settings.error(
-                format!("\"bins\" must be a whole number from 1 to {MAX_BINS}"),
-                "16 to 64 bins do for most tables.",
-            ));
-        }
+        let hint = "16 to 64 bins do for most tables.";
+        let bins = settings.count_within("bins", 1..=MAX_BINS, hint)?;
         Ok(Arc::new(PiecewiseLinearSpec {
-            bins,
+            bins: bins.unwrap_or(BINS),
             units: settings.required_count("units")?,
             activation: settings.activation()?.unwrap_or_default(),
             use_bias: settings.flag("use_bias")?.unwrap_or(true),
@@ -104,13 +99,7 @@ impl Spec for PiecewiseLinearSpec {
     }
 
     fn build(&self, site: &Site<'_>) -> Result<Built, Error> {
-        let input = site.one()?;
-        let Shape::Vector(inputs) = input else {
-            return Err(site.error(
-                format!("reads {input}, but takes the numbers of a row"),
-                "It reads table columns: put {\"type\": \"input\"} with their names before it.",
-            ));
-        };
+        let inputs = site.vector()?;
         let sizes = Sizes {
             inputs,
             bins: self.bins,

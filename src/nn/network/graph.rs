@@ -32,6 +32,16 @@ pub struct Parameter {
     pub(in crate::nn) start: Option<f32>,
 }
 
+impl Parameter {
+    /// What is wrong with these values of it, which are finite; nothing with most.
+    pub fn fault(&self, values: &[f32]) -> Option<&'static str> {
+        let edges = self.shape.last().copied().unwrap_or_default().max(1);
+        let ascend = || values.chunks(edges).all(<[f32]>::is_sorted);
+        let orderly = self.kind != ParameterKind::Fitted || ascend();
+        (!orderly).then_some("the edges of a number's bins do not ascend")
+    }
+}
+
 /// A step of the computation.
 #[derive(Debug)]
 pub struct Node {

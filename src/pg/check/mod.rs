@@ -14,29 +14,34 @@ use pgrx::PgMemoryContexts;
 use super::access::{Right, acts_as, invoker};
 use super::error::Result;
 use super::interrupt;
-use super::reader;
+use super::reader::{self, Reference};
 use crate::memory;
 
 use model::StoredModel;
 pub(crate) use problems::Problem;
 use problems::Problems;
 
-/// The problems of the model of this name, or of all that the invoker manages. Whoever has the rights
-/// of the tables' owner is also told of what belongs to no model.
+/// The problems of the model of this name, or of that version of it (`name@3`), or of all that the
+/// invoker manages. Whoever has the rights of the tables' owner is also told of what belongs to no
+/// model.
 pub(crate) fn check(name: Option<&str>) -> Result<Vec<Problem>> {
     let _work = interrupt::begin(memory::LARGE)?;
     let mut found = Problems::default();
-    if let Some(name) = name {
+    if let Some(reference) = name {
+        let Reference {
+            model: name,
+            version,
+        } = reader::parse(reference)?;
         let model = reader::find_model(name)?.ok_or_else(|| reader::no_such_model(name))?;
         model.right(invoker())?.require(Right::Manage, name)?;
         if let Some(model) = StoredModel::find(model.id)? {
-            check_model(&model, true, &mut found)?;
+            check_model(&model, version, true, &mut found)?;
         }
         return Ok(found.all());
     }
     let everything = acts_as(invoker(), reader::table_owner()?);
     for model in StoredModel::managed()? {
-        check_model(&model, !everything, &mut found)?;
+        check_model(&model, None, !everything, &mut found)?;
     }
     if everything {
         tables::check(&mut found)?;
@@ -45,10 +50,22 @@ pub(crate) fn check(name: Option<&str>) -> Result<Vec<Problem>> {
     Ok(found.all())
 }
 
-/// Checks a model and its versions, and what connections share of them if `files` says so.
-fn check_model(model: &StoredModel, files: bool, found: &mut Problems) -> Result<()> {
+/// Checks a model and its versions, or the one of that number, and what connections share of them if
+/// `files` says so.
+fn check_model(
+    model: &StoredModel,
+    only: Option<i32>,
+    files: bool,
+    found: &mut Problems,
+) -> Result<()> {
     found.of_model(&model.name);
-    let versions = model.check(found)?;
+    let mut versions = model.check(found)?;
+    if let Some(only) = only {
+        versions.retain(|_, number| *number == only);
+        if versions.is_empty() {
+            return Err(reader::no_such_version(&model.name, &only.to_string()));
+        }
+    }
     for (&id, &number) in &versions {
         interrupt::check();
         found.of_version(number);

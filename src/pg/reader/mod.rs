@@ -18,11 +18,11 @@ use crate::hex::hex;
 use crate::memory;
 
 use model::{managed_models, model_by_id};
-use reference::Reference;
 use version::{VersionRow, find_version, find_version_number, versions_of};
 
 pub(crate) use artifact::{load, load_pieces};
 pub(crate) use model::{find_model, no_such_model, table_owner};
+pub(crate) use reference::{Reference, parse};
 pub(crate) use resolved::Resolved;
 pub(crate) use version::{
     TrainingRecord, learnt_from, no_such_version, open_seen, seen, training_record,
@@ -35,7 +35,7 @@ pub(crate) fn resolve(reference: &str) -> Result<Resolved> {
     let Reference {
         model: name,
         version,
-    } = reference::parse(reference)?;
+    } = parse(reference)?;
     let model = find_model(name)?.ok_or_else(|| no_such_model(name))?;
     let right = model.right(invoker())?;
     right.require(Right::Use, name)?;

@@ -7,14 +7,14 @@ use crate::pg::error::{Report, Result};
 
 /// `name` or `name@3`, taken apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Reference<'a> {
-    pub(super) model: &'a str,
+pub(crate) struct Reference<'a> {
+    pub(crate) model: &'a str,
     /// `None`: the deployed version.
-    pub(super) version: Option<i32>,
+    pub(crate) version: Option<i32>,
 }
 
 /// Takes a reference apart. The name is not checked further: one that cannot be is not found.
-pub(super) fn parse(reference: &str) -> Result<Reference<'_>> {
+pub(crate) fn parse(reference: &str) -> Result<Reference<'_>> {
     let Some((model, version)) = reference.rsplit_once('@') else {
         return Ok(Reference {
             model: reference,

@@ -101,13 +101,9 @@ struct RecurrentSpec {
 
 impl RecurrentSpec {
     fn read(kind: Kind, settings: &Settings<'_>) -> Result<Arc<dyn Spec>, Error> {
-        let num_layers = settings.count("num_layers")?.unwrap_or(1);
-        if num_layers > MAX_LAYERS {
-            return Err(settings.error(
-                format!("\"num_layers\" must be a whole number from 1 to {MAX_LAYERS}"),
-                "It is how many layers of this kind stand one upon the other.",
-            ));
-        }
+        let hint = "It is how many layers of this kind stand one upon the other.";
+        let num_layers = settings.count_within("num_layers", 1..=MAX_LAYERS, hint)?;
+        let num_layers = num_layers.unwrap_or(1);
         let activation = match settings.get("nonlinearity") {
             // PyTorch's name for it.
             Some(_) if settings.get("activation").is_none() => {

@@ -64,13 +64,7 @@ impl EncoderSpec {
                 "Leave it out for relu, PyTorch's default.",
             ));
         }
-        let layers = settings.count("num_layers")?;
-        if layers.is_some_and(|layers| layers > MAX_BLOCKS) {
-            return Err(settings.error(
-                format!("\"num_layers\" must be a whole number from 1 to {MAX_BLOCKS}"),
-                "Give fewer layers.",
-            ));
-        }
+        let layers = settings.count_within("num_layers", 1..=MAX_BLOCKS, "Give fewer layers.")?;
         Ok(Self {
             heads: settings.required_count("num_heads")?,
             feed_forward: settings.count("feed_forward")?,
