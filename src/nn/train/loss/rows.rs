@@ -83,11 +83,9 @@ impl Loss {
             }
             let (mut losses, mut slopes) = ([0.0; LANES], [0.0; LANES]);
             for i in 0..LANES {
-                let [negative, positive] = if labels[i] >= 1.0 {
-                    shares[1]
-                } else {
-                    shares[0]
-                };
+                // Of a share of the second class, which is 0 or 1 where classes are known for certain.
+                let share = |k: usize| (1.0 - labels[i]) * shares[0][k] + labels[i] * shares[1][k];
+                let (negative, positive) = (share(0), share(1));
                 let (loss, slope) = sigmoid(logits[i], negative, positive);
                 losses[i] = weights[i] * loss;
                 slopes[i] = weights[i] * worth_learning(slope, 1.0);
