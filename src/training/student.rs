@@ -120,9 +120,16 @@ impl Lesson<'_> {
         rows: &mut dyn RowSource,
         observer: &mut dyn Observer,
     ) -> Result<Option<Start>, Error> {
-        let architecture = self.network.architecture();
+        let architecture = self.network.architecture().clone();
+        // What a number is said to be has no noise that would have to be kept from being learnt.
+        let architecture = match self.builder.target {
+            Target::Regression { .. } if architecture.has_dropout() => {
+                architecture.with_dropout(0.0)?
+            }
+            _ => architecture,
+        };
         let mut stop = || observer.interrupted();
-        let mut start = self.builder.start(self.job, architecture, 1, &mut stop)?;
+        let mut start = self.builder.start(self.job, &architecture, 1, &mut stop)?;
         nn::fit_edges(&start.network, &mut start.parameters, rows, &mut stop)?;
         let options = TrainOptions {
             loss: match self.builder.target {

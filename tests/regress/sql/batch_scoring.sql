@@ -12,9 +12,9 @@ FROM generate_series(1, 1000) AS i;
 ALTER TABLE loans ADD PRIMARY KEY (id);
 ANALYZE loans;
 SELECT version FROM neural.train('risk', 'SELECT age, amount, purpose, bad FROM loans', 'bad',
-    epochs => 2, seed => 1, options => '{"verbose": false}');
+    architecture => 'tabular', epochs => 2, seed => 1, options => '{"verbose": false, "members": 8}');
 SELECT version FROM neural.train('amount', 'SELECT age, purpose, amount FROM loans', 'amount',
-    epochs => 2, seed => 1, options => '{"verbose": false}');
+    architecture => 'tabular', epochs => 2, seed => 1, options => '{"verbose": false, "members": 8}');
 SELECT neural.create_function('predict_risk', 'risk');
 
 -- What a query's nodes did, from the outermost to the innermost.
@@ -245,7 +245,7 @@ PREPARE scored (text, int) AS SELECT sum(neural.predict($1, age + $2, amount, pu
 EXPLAIN (COSTS OFF) EXECUTE scored('risk', 1);
 CREATE TABLE sums AS EXECUTE scored('risk', 1);
 SELECT version FROM neural.train('risk', 'SELECT age, amount, purpose, bad FROM loans', 'bad',
-    epochs => 2, seed => 2, options => '{"verbose": false}');
+    architecture => 'tabular', epochs => 2, seed => 2, options => '{"verbose": false, "members": 8}');
 INSERT INTO sums SELECT sum(neural.predict('risk', age + 1, amount, purpose)) FROM loans;
 CREATE TABLE more AS EXECUTE scored('risk', 1);
 SELECT (SELECT count(*) FROM sums JOIN more USING (s)) AS followed, (SELECT count(DISTINCT s) FROM sums) AS versions;
