@@ -11,7 +11,7 @@ use super::fit::FitStage;
 use super::job::{Job, Observer, Watch};
 use super::memory_source::MemorySource;
 use super::source::{Encoding, ReadingSource, SharedRows};
-use crate::features::{BitMask, Labels};
+use crate::features::{BitMask, Family, Labels};
 use crate::memory;
 use crate::nn::{self, Network, RowSource, TrainOptions, Trained};
 
@@ -52,7 +52,12 @@ impl<'a> BuildStage<'a> {
             mut options,
             bytes,
         } = self;
-        let labels = fit.target.labels(job.target_words())?;
+        let mut labels = fit.target.labels(job.target_words())?;
+        if let (Some(at), Some(Family::Tweedie { power, .. })) =
+            (job.plan.at.exposure, fit.target.family())
+        {
+            labels = labels.over(at, *power);
+        }
         let encoding = Encoding::new(job, &fit.features, &fit.encoder, &labels);
         let room = room(&fit, &encoding, &options, bytes)?;
         let sides = &fit.split.sides;
