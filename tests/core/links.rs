@@ -5,12 +5,14 @@
 use pg_neural::features::{Family, Origin, Target};
 use pg_neural::metrics::{Confusion, Means, Shares};
 use pg_neural::nn::{
-    Architecture, Head, InputFeature, Link, Loss, LossSpec, Network, Predictor, Random,
+    self, Architecture, Crew, Head, Initializer, InputFeature, Link, Loaded, Loss, LossSpec,
+    Network, Predictor, Random, RowSource, TrainOptions,
 };
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 
 use crate::layer_case::{close, tensor};
+use crate::memory_rows::Quiet;
 use crate::training::{Cells, Query, Training};
 
 const LINKS: &[u8] = include_bytes!("fixtures/links.safetensors");
@@ -74,6 +76,91 @@ fn losses_of_means_and_shares_agree_with_pytorch() {
         let spec = LossSpec::Tweedie { power };
         assert!(Loss::from_spec(&spec, &log, None, 0.0).is_err(), "{power}");
     }
+}
+
+/// Rows whose targets are a share for each class.
+struct Taught {
+    x: Vec<f32>,
+    y: Vec<f32>,
+}
+
+impl RowSource for Taught {
+    fn rows(&self) -> usize {
+        self.x.len()
+    }
+
+    fn capacity(&self) -> usize {
+        usize::MAX
+    }
+
+    fn load<'a>(&'a mut self, rows: &'a [u32]) -> Result<Loaded<'a>, nn::Error> {
+        Ok(Loaded {
+            x: &self.x,
+            y: &self.y,
+            weight: None,
+            fold: None,
+            index: rows,
+        })
+    }
+}
+
+#[test]
+fn a_teachers_probabilities_are_learnt() {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(1)
+        .build()
+        .unwrap();
+    let taught = |head: Head, teacher: &[f32], loss: LossSpec| {
+        let network = network("", 1, head);
+        let x: Vec<f32> = (0..64).map(|i| (i % 2) as f32 - 0.5).collect();
+        let mut rows = Taught {
+            y: x.iter().flat_map(|_| teacher.iter().copied()).collect(),
+            x,
+        };
+        let options = TrainOptions {
+            epochs: 200,
+            batch_size: 64,
+            learning_rate: 0.1,
+            loss,
+            soft_targets: true,
+            ..TrainOptions::default()
+        };
+        let start = network.initialise(1, Initializer::Zeros);
+        let trained = nn::train(
+            &network,
+            start,
+            &mut rows,
+            None,
+            &options,
+            Crew::from(&pool),
+            &mut Quiet,
+        )?;
+        let predictor = Predictor::new(&network, &trained.parameters)?;
+        let mut out = vec![0.0; network.output_units()];
+        predictor.forward(&[0.5], 1, &mut out, &mut predictor.scratch());
+        Ok::<_, nn::Error>(out)
+    };
+    let near = |found: &[f32], expected: &[f32]| {
+        let pairs = found.iter().zip(expected);
+        assert!(
+            pairs.into_iter().all(|(a, b)| (a - b).abs() < 1e-2),
+            "{found:?}"
+        );
+    };
+    near(
+        &taught(Head::Binary, &[0.3], LossSpec::BinaryCrossentropy).unwrap(),
+        &[0.3],
+    );
+    let three = [0.5, 0.125, 0.375];
+    let head = Head::Multiclass { classes: 3 };
+    near(
+        &taught(head, &three, LossSpec::CategoricalCrossentropy).unwrap(),
+        &three,
+    );
+    let ordered = Head::Ordinal { classes: 3 };
+    near(&taught(ordered, &three, LossSpec::Ordinal).unwrap(), &three);
+    let number = Head::Regression { outputs: 1 };
+    assert!(taught(number, &[0.3], LossSpec::Mse).is_err());
 }
 
 #[test]
@@ -332,6 +419,8 @@ fn an_exposure_is_no_feature_and_makes_rates_of_numbers() {
     let query = claims(3000);
     let mut trained = policies(json!({"loss": "poisson", "exposure": "years", "weight_decay": 0}));
     let outcome = trained.run(&query).unwrap();
+    let said = "regression of \"claims\" by poisson, for 1 of \"years\"";
+    assert_eq!(trained.log.notices[0], said);
     let model = &outcome.model;
     let names: Vec<&str> = model
         .features
@@ -485,6 +574,8 @@ fn grades(count: usize, texts: bool) -> Query {
 fn classes_in_order_are_learnt_by_their_order() {
     let mut training = Training::of("grade").options(json!({"loss": "ordinal"}));
     let outcome = training.run(&grades(2000, false)).unwrap();
+    let said = "classification of \"grade\" in 4 classes in order, from \"0\" to \"3\"";
+    assert_eq!(training.log.notices[0], said);
     let kappa = outcome.metrics["quadratic_weighted_kappa"]
         .as_f64()
         .unwrap();
