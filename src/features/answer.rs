@@ -148,6 +148,7 @@ mod tests {
             threshold: 0.4,
             counts: Vec::new(),
             outputs_as_classes: false,
+            ordered: false,
         }
     }
 
@@ -164,6 +165,7 @@ mod tests {
             outputs: vec![scale; outputs],
             array,
             quantiles: Vec::new(),
+            family: None,
         }
     }
 

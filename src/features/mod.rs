@@ -79,6 +79,7 @@ pub use sequence::{MAX_TOKENS, Sequence, SequenceSettings, Tokens};
 pub use set::{FeatureSet, MAX_FEATURES, STEPS_INPUT};
 pub use split::{Split, folds, group_key, group_of, split};
 pub use target::class_index::ClassIndex;
+pub use target::family::{Family, exposure_weight, is_exposure};
 pub use target::given::check_request;
 pub use target::labels::Labels;
 pub use target::positive_class::positive_by_name;

@@ -104,6 +104,27 @@ impl Confusion {
         (occurring > 0).then(|| sums.map(|sum| sum / f64::from(occurring)))
     }
 
+    /// Cohen's kappa of classes in order, a disagreement weighing as the square of how many classes it is
+    /// apart: scikit-learn's `cohen_kappa_score` with quadratic weights. `None` of no rows, and where
+    /// all rows are of one class and predicted as that.
+    pub fn quadratic_kappa(&self) -> Option<f64> {
+        let marginals = |count: &dyn Fn(usize) -> u64| -> Vec<f64> {
+            (0..self.classes).map(|class| count(class) as f64).collect()
+        };
+        let actual = marginals(&|class| self.actual(class));
+        let predicted = marginals(&|class| self.predicted(class));
+        let rows = self.rows() as f64;
+        let (mut apart, mut by_chance) = (0.0, 0.0);
+        for (i, of_actual) in actual.iter().enumerate() {
+            for (j, of_predicted) in predicted.iter().enumerate() {
+                let weight = (i as f64 - j as f64).powi(2);
+                apart += weight * self.count(i, j) as f64;
+                by_chance += weight * of_actual * of_predicted;
+            }
+        }
+        (by_chance > 0.0).then(|| 1.0 - apart * rows / by_chance)
+    }
+
     fn actual(&self, class: usize) -> u64 {
         (0..self.classes)
             .map(|other| self.count(class, other))

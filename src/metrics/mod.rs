@@ -9,6 +9,7 @@
 //! aggregates.
 
 mod classification;
+mod deviance;
 mod mean;
 mod probability;
 mod quantiles;
@@ -19,6 +20,7 @@ mod several;
 mod sum;
 
 pub use classification::{Binary, Confusion, Multiclass, is_positive};
+pub use deviance::{Deviance, Means, Shares};
 pub use probability::{LogLoss, Probabilities};
 pub use quantiles::Quantiles;
 pub use ranking::{Ranking, Score, Separation, separation, separation_of_sorted};
@@ -46,6 +48,12 @@ pub enum Error {
         /// The offending score.
         score: f64,
     },
+    /// A number is none that has a deviance.
+    #[error("{actual} has no deviance of this kind")]
+    NoDeviance {
+        /// The number.
+        actual: f64,
+    },
     /// A class index is not below the number of classes.
     #[error("class {class} is out of range for {classes} classes")]
     Class {
@@ -64,6 +72,10 @@ impl Error {
                 Error::Length { .. } => "Give one actual value for each prediction.",
                 Error::NotAProbability { .. } => {
                     "Scores must lie between 0 and 1; auc, gini and ks take any numbers."
+                }
+                Error::NoDeviance { .. } => {
+                    "The deviance is of numbers of at least 0, that of gamma of numbers above 0: leave \
+                     other rows out."
                 }
                 Error::Class { .. } => "Class indexes start at 0.",
             }

@@ -32,6 +32,14 @@ impl LogLoss {
         self.push_probability(if actual { p } else { 1.0 - p })
     }
 
+    /// Takes in a row by the probability of true, and the share of true.
+    pub fn push_share(&mut self, predicted: f64, share: f64) -> Result<(), Error> {
+        let p = probability(predicted)?.clamp(f64::EPSILON, 1.0 - f64::EPSILON);
+        let share = probability(share)?;
+        self.0.add(-(share * p.ln() + (1.0 - share) * (-p).ln_1p()));
+        Ok(())
+    }
+
     /// Takes in all rows of another.
     pub fn merge(&mut self, other: &LogLoss) {
         self.0.merge(&other.0);

@@ -29,12 +29,14 @@ pub use kernels::activation::Activation;
 pub use kernels::packed_memory::SharedWeights;
 pub use kernels::packing::PACKING_VERSION;
 pub use kernels::{activation, blas, convolution, math, matrix, packed_dense as kernel, processor};
-pub use layer::head::Head;
+pub use layer::head::{Head, Link};
 pub use layer::initializer::{Initializer, ParameterKind};
 pub use layer::settings::Settings;
 pub use layer::spec::{Built, Rank, Site, Spec};
 pub use layer::{Operation, Source};
-pub use layers::{ActivationSpec, ConcatSpec, DenseSpec, DropoutSpec, EmbeddingSpec, InputSpec};
+pub use layers::{
+    ActivationSpec, ConcatSpec, DenseSpec, DropoutSpec, EmbeddingSpec, InputSpec, OrdinalSpec,
+};
 pub use network::flattened::Flattened;
 pub use network::widen::widen;
 pub use network::{Network, Node, NodeTime, Parameter, Workspace};

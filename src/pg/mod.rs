@@ -16,6 +16,7 @@ pub(crate) mod duration;
 pub(crate) mod element_type;
 pub(crate) mod encoding;
 pub(crate) mod encryption;
+pub(crate) mod enum_labels;
 pub(crate) mod error;
 pub(crate) mod generated;
 pub(crate) mod heap;

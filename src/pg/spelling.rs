@@ -187,6 +187,9 @@ impl Spelling {
                 self.class(class);
             }
         }
+        for level in options.levels.iter_mut().flatten() {
+            self.class(level);
+        }
     }
 }
 

@@ -68,10 +68,11 @@ pub(super) fn announcement(job: &Job<'_>, learnt: &Learnt<'_>) -> Vec<String> {
                 .find(|class| *class != positive)
                 .map_or("", |c| c.as_str()),
         ),
-        (None, 0) => format!("regression of \"{}\"", target.column()),
+        (None, 0) => format!("regression of \"{}\"{}", target.column(), family_of(target)),
         (None, classes) => format!(
-            "classification of \"{}\" in {classes} classes",
-            target.column()
+            "classification of \"{}\" in {classes} classes{}",
+            target.column(),
+            order_of(target)
         ),
     };
     let described: Vec<String> = feature_set
@@ -143,6 +144,33 @@ pub(super) fn announcement(job: &Job<'_>, learnt: &Learnt<'_>) -> Vec<String> {
         notices.push(format!("ignored as asked: {}", names(&job.plan.ignored)));
     }
     notices
+}
+
+/// What is learnt of numbers whose mean is learnt through a link.
+fn family_of(target: &Target) -> String {
+    let Some(family) = target.family() else {
+        return String::new();
+    };
+    let over = match family.exposure() {
+        Some(column) => format!(", for 1 of \"{column}\""),
+        None => String::new(),
+    };
+    format!(" by {}{over}", family.loss())
+}
+
+/// Which order classes have.
+fn order_of(target: &Target) -> String {
+    match target {
+        Target::Classes {
+            ordered: true,
+            classes,
+            ..
+        } => match classes.as_slice() {
+            [first, .., last] => format!(" in order, from \"{first}\" to \"{last}\""),
+            _ => String::new(),
+        },
+        _ => String::new(),
+    }
 }
 
 /// The features with their treatments, the first ones where there are many.

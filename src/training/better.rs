@@ -3,10 +3,12 @@
 use serde_json::Value;
 
 /// The metrics that versions are compared by, the first that both have: whether more is better.
-const METRICS: [(&str, bool); 6] = [
+const METRICS: [(&str, bool); 8] = [
     ("auc", true),
     ("log_loss", false),
     ("pinball_loss", false),
+    ("poisson_deviance", false),
+    ("gamma_deviance", false),
     ("rmse", false),
     ("accuracy", true),
     ("f1", true),

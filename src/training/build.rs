@@ -49,7 +49,6 @@ impl<'a> FitStage<'a> {
             job.arguments,
             job.options,
             target,
-            target.head(),
             sides.rows_trained(),
             sides.rows_validated(),
         )?;

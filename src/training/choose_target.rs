@@ -1,15 +1,19 @@
 //! What is learnt: the target as the rows and the options have it, or as the model's earlier
 //! versions do.
 
+use super::choose_family::keep;
 use super::error::Error;
 use super::job::Job;
 use super::options::Options;
 use crate::artifact::Model;
 use crate::features::{
-    self, Column, Dictionary, RawRows, Reaching, Target, TargetRequest, Task, Values,
+    self, Column, Dictionary, Family, RawRows, Reaching, Target, TargetRequest, Task, Values,
     check_request, is_plain_number,
 };
-use crate::nn::{DenseSpec, LayerSpec, LossSpec, Network};
+use crate::nn::{DenseSpec, LayerSpec, LossSpec, Network, Parameter};
+
+/// The mean of shares, or what is left of 1, that learning starts from at least.
+const LEAST_SHARE: f64 = 1e-4;
 
 /// What the arguments and options say of the target.
 pub(super) fn target_request(job: &Job<'_>) -> TargetRequest {
@@ -47,6 +51,7 @@ pub(super) fn kept_target(
         return Err(other_form(previous));
     }
     check_request(&target_request(job), &target)?;
+    keep(job, previous, &mut target)?;
     let outputs = match &target {
         Target::Regression {
             outputs,
@@ -286,12 +291,36 @@ pub(super) fn start_at_the_prior(network: &Network, target: &Target, parameters:
     {
         return;
     }
+    if let Target::Classes {
+        counts,
+        ordered: true,
+        ..
+    } = target
+    {
+        return start_in_order(network, counts, parameters);
+    }
     let (counts, rows, positive) = match target {
         Target::Classes {
             counts, positive, ..
         } => (counts, counts.iter().sum::<u64>(), *positive),
         Target::Labels { counts, rows, .. } => (counts, *rows, None),
-        Target::Regression { .. } => return,
+        Target::Regression { family, .. } => {
+            // A mean that is learnt through its logarithm is what outputs are told in: it is 1.
+            let start = match family {
+                None => return,
+                Some(Family::Tweedie { .. }) => 0.0,
+                Some(Family::Share { mean }) => {
+                    let mean = mean.clamp(LEAST_SHARE, 1.0 - LEAST_SHARE);
+                    (mean / (1.0 - mean)).ln() as f32
+                }
+            };
+            for member in network.member_parameters() {
+                if let Some(bias) = last_of(member, ".bias", parameters) {
+                    bias.fill(start);
+                }
+            }
+            return;
+        }
     };
     let share = |class: usize| {
         // Half a row more keeps a class without rows from infinity.
@@ -299,11 +328,7 @@ pub(super) fn start_at_the_prior(network: &Network, target: &Target, parameters:
     };
     let logit = |class: usize| (share(class) / (1.0 - share(class))).ln() as f32;
     for member in network.member_parameters() {
-        let Some(bias) = member
-            .last()
-            .filter(|parameter| parameter.name.ends_with(".bias"))
-            .and_then(|bias| parameters.get_mut(bias.range.clone()))
-        else {
+        let Some(bias) = last_of(member, ".bias", parameters) else {
             return;
         };
         match (positive, bias) {
@@ -321,6 +346,41 @@ pub(super) fn start_at_the_prior(network: &Network, target: &Target, parameters:
                 }
             }
             _ => {}
+        }
+    }
+}
+
+/// The last parameter of a member, if its name ends so.
+fn last_of<'p>(
+    member: &[Parameter],
+    ending: &str,
+    parameters: &'p mut [f32],
+) -> Option<&'p mut [f32]> {
+    let last = member.last()?;
+    let is_named = last.name.ends_with(ending);
+    parameters.get_mut(last.range.clone()).filter(|_| is_named)
+}
+
+/// Sets the thresholds between classes in order where the training rows have them.
+fn start_in_order(network: &Network, counts: &[u64], parameters: &mut [f32]) {
+    // Half a row more keeps classes without rows apart.
+    let rows: f64 = counts.iter().map(|&count| count as f64 + 0.5).sum();
+    let mut below = 0.0;
+    let logits = counts.iter().map(|&count| {
+        below += count as f64 + 0.5;
+        (below / (rows - below)).ln()
+    });
+    let logits: Vec<f64> = logits.take(counts.len().saturating_sub(1)).collect();
+    for member in network.member_parameters() {
+        let Some(thresholds) = last_of(member, ".thresholds", parameters) else {
+            return;
+        };
+        let mut before = None;
+        for (threshold, &logit) in thresholds.iter_mut().zip(&logits) {
+            *threshold = match before.replace(logit) {
+                None => logit as f32,
+                Some(before) => (logit - before).ln() as f32,
+            };
         }
     }
 }

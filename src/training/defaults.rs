@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use super::error::Error;
 use super::option_values::{ClassWeights, ValidationSplit};
 use super::options::Options;
-use crate::features::Target;
+use crate::features::{Family, Target};
 use crate::nn::{Head, LossSpec, OptimizerSpec, ScheduleSpec, TrainOptions};
 
 /// The arguments of `neural.train` that steer the loop; `None`: the default.
@@ -98,20 +98,25 @@ fn weight_decay(optimizer: &OptimizerSpec) -> f64 {
 }
 
 /// The loss, with what belongs to it.
-pub fn loss(options: &Options, head: Head) -> Result<LossSpec, Error> {
-    let is_number = matches!(head, Head::Regression { .. });
+pub fn loss(options: &Options, target: &Target) -> Result<LossSpec, Error> {
+    let head = target.head();
+    let is_number = matches!(head, Head::Regression { .. } | Head::Mean(_));
     let mut loss = match (&options.loss, &options.quantiles) {
         (Some(asked), _) => asked.clone(),
         (None, Some(quantiles)) if is_number => LossSpec::Quantile {
             quantiles: quantiles.iter().map(|&quantile| quantile as f32).collect(),
         },
-        _ => LossSpec::default_for(head),
+        // That of the version which a warm start goes on from, where none is given.
+        _ => target
+            .family()
+            .and_then(|family| LossSpec::parse(family.loss()))
+            .unwrap_or_else(|| LossSpec::default_for(head)),
     };
     if !loss.fits(head) {
         let what = match head {
-            Head::Regression { .. } => "Numbers",
+            Head::Regression { .. } | Head::Mean(_) => "Numbers",
             Head::MultiLabel { .. } => "Labels",
-            Head::Binary | Head::Multiclass { .. } => "Classes",
+            Head::Binary | Head::Multiclass { .. } | Head::Ordinal { .. } => "Classes",
         };
         return Err(Error::Value {
             name: "option \"loss\"".into(),
@@ -129,6 +134,15 @@ pub fn loss(options: &Options, head: Head) -> Result<LossSpec, Error> {
             *quantiles = given.iter().map(|&quantile| quantile as f32).collect();
         }
         (loss, Some(_)) => return Err(of_loss("quantiles", loss, "quantile")),
+        _ => {}
+    }
+    match (&mut loss, target.family()) {
+        (LossSpec::Tweedie { power }, Some(Family::Tweedie { power: kept, .. })) => {
+            *power = *kept as f32;
+        }
+        (loss, _) if options.tweedie_variance_power.is_some() => {
+            return Err(of_loss("tweedie_variance_power", loss, "tweedie"));
+        }
         _ => {}
     }
     if options.label_smoothing.is_some_and(|share| share > 0.0) && is_number {
@@ -330,7 +344,6 @@ pub fn train_options(
     arguments: &Arguments,
     options: &Options,
     target: &Target,
-    head: Head,
     rows: usize,
     rows_validated: usize,
 ) -> Result<TrainOptions, Error> {
@@ -360,7 +373,7 @@ pub fn train_options(
             .learning_rate
             .unwrap_or_else(|| learning_rate(&optimizer)),
         optimizer,
-        loss: loss(options, head)?,
+        loss: loss(options, target)?,
         schedule: schedule(options),
         warmup: options.warmup.unwrap_or(0.0),
         gradient_clip: options.gradient_clip,

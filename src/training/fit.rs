@@ -124,11 +124,16 @@ impl<'a> SplitStage<'a> {
             let words = job.target_words();
             target.fit(target_at, words, examples.each(), mask, stop)?;
         }
+        if !job.warm_start() {
+            let exposure = job.plan.at.exposure;
+            target.fit_family(target_at, exposure, examples.each(), mask, stop)?;
+        }
         set_quantile_outputs(&mut target, job.options)?;
         let architecture = architecture_of(job, self.wished.clone(), self.members, target.head())?;
         let range = match target.task() {
-            Task::Regression => architecture.output_range(),
-            Task::Classification => None,
+            // The link gives every number that there can be.
+            Task::Regression if target.family().is_none() => architecture.output_range(),
+            Task::Regression | Task::Classification => None,
         };
         let chosen_within = match range {
             Some(range) => target

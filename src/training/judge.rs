@@ -5,8 +5,10 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::error::Error;
-use crate::features::{Target, positive_probability};
-use crate::metrics::{Binary, MultiLabel, MultiOutput, Multiclass, Quantiles, Regression};
+use crate::features::{Family, Target, exposure_weight, positive_probability};
+use crate::metrics::{
+    Binary, Means, MultiLabel, MultiOutput, Multiclass, Quantiles, Regression, Shares,
+};
 
 /// What is true of a row.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -15,6 +17,13 @@ pub enum Truth<'a> {
     Class(u32),
     /// A number, in the target's own unit.
     Number(f64),
+    /// A number, and over how much it is.
+    Over {
+        /// The number.
+        number: f64,
+        /// The exposure, above 0.
+        exposure: f64,
+    },
     /// An array: a number for each output, or for each label 1 where it applies and else 0.
     Numbers(&'a [f64]),
 }
@@ -31,7 +40,12 @@ enum Kind {
         positive: u32,
     },
     Multiclass(Multiclass),
+    /// Classes in order.
+    Ordinal(Multiclass),
     Regression(Regression),
+    /// Means learnt through their logarithm, and the power of their variance.
+    Means(Means, f64),
+    Shares(Shares),
     /// Quantiles of a number: the metrics of a regression are those of the middle one, the median.
     /// Which quantiles they are is not known of all stored versions.
     Quantiles(Regression, Quantiles),
@@ -51,10 +65,23 @@ impl<'a> Judge<'a> {
                 metrics: Binary::new(*threshold),
                 positive: *positive as u32,
             },
+            Target::Classes {
+                classes,
+                ordered: true,
+                ..
+            } => Kind::Ordinal(Multiclass::new(classes.len())),
             Target::Classes { classes, .. } => Kind::Multiclass(Multiclass::new(classes.len())),
             Target::Labels {
                 labels, threshold, ..
             } => Kind::Labels(MultiLabel::new(labels.len(), *threshold)),
+            Target::Regression {
+                family: Some(Family::Tweedie { power, .. }),
+                ..
+            } => Kind::Means(Means::new(*power), *power),
+            Target::Regression {
+                family: Some(Family::Share { .. }),
+                ..
+            } => Kind::Shares(Shares::default()),
             Target::Regression {
                 outputs,
                 array: true,
@@ -79,7 +106,19 @@ impl<'a> Judge<'a> {
             (Kind::Binary { metrics, positive }, Truth::Class(class)) => {
                 metrics.push(positive_probability(outputs), class == *positive)?;
             }
-            (Kind::Multiclass(metrics), Truth::Class(class)) => metrics.push(outputs, class)?,
+            (Kind::Multiclass(metrics) | Kind::Ordinal(metrics), Truth::Class(class)) => {
+                metrics.push(outputs, class)?;
+            }
+            (Kind::Means(metrics, _), Truth::Number(actual)) => {
+                metrics.push(self.target.value(outputs), actual, 1.0, 1.0)?;
+            }
+            (Kind::Means(metrics, power), Truth::Over { number, exposure }) => {
+                let weight = exposure_weight(exposure, *power);
+                metrics.push(self.target.value(outputs), number, exposure, weight)?;
+            }
+            (Kind::Shares(metrics), Truth::Number(actual)) => {
+                metrics.push(self.target.value(outputs), actual)?;
+            }
             (Kind::Regression(metrics), Truth::Number(actual)) => {
                 metrics.push(self.target.value(outputs), actual);
             }
@@ -114,7 +153,10 @@ impl<'a> Judge<'a> {
             (Kind::Binary { metrics, .. }, Kind::Binary { metrics: more, .. }) => {
                 metrics.merge(more);
             }
-            (Kind::Multiclass(metrics), Kind::Multiclass(more)) => metrics.merge(more),
+            (Kind::Multiclass(metrics), Kind::Multiclass(more))
+            | (Kind::Ordinal(metrics), Kind::Ordinal(more)) => metrics.merge(more),
+            (Kind::Means(metrics, _), Kind::Means(more, _)) => metrics.merge(more),
+            (Kind::Shares(metrics), Kind::Shares(more)) => metrics.merge(more),
             (Kind::Regression(metrics), Kind::Regression(more)) => metrics.merge(more),
             (Kind::Quantiles(metrics, quantiles), Kind::Quantiles(more, others)) => {
                 metrics.merge(more);
@@ -142,6 +184,16 @@ impl<'a> Judge<'a> {
         let (named, further) = match &mut self.kind {
             Kind::Binary { metrics, .. } => (metrics.finish(tick), Vec::new()),
             Kind::Multiclass(metrics) => (metrics.finish(), Vec::new()),
+            Kind::Ordinal(metrics) => {
+                let mut named = metrics.finish();
+                named.push((
+                    "quadratic_weighted_kappa",
+                    metrics.confusion().quadratic_kappa(),
+                ));
+                (named, Vec::new())
+            }
+            Kind::Means(metrics, _) => (metrics.finish(), Vec::new()),
+            Kind::Shares(metrics) => (metrics.finish(), Vec::new()),
             Kind::Regression(metrics) => (metrics.finish(), Vec::new()),
             Kind::Quantiles(metrics, quantiles) => match self.target {
                 Target::Regression {

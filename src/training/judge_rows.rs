@@ -274,13 +274,22 @@ fn truth(input: &JudgeInput<'_>, block: &Block, row: usize) -> Truth<'static> {
         .class(block, input.encoding.target_at, row)
     {
         Some(class) => Truth::Class(class),
-        None => Truth::Number(
-            block
-                .columns
-                .get(input.encoding.target_at)
-                .and_then(|values| values.number(row))
-                .unwrap_or(f64::NAN),
-        ),
+        None => {
+            let number = |at: usize| {
+                let values = block.columns.get(at);
+                values
+                    .and_then(|values| values.number(row))
+                    .unwrap_or(f64::NAN)
+            };
+            let value = number(input.encoding.target_at);
+            match input.encoding.exposure {
+                Some(at) => Truth::Over {
+                    number: value,
+                    exposure: number(at),
+                },
+                None => Truth::Number(value),
+            }
+        }
     }
 }
 

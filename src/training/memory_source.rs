@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::source::{Encoded, Encoding, ExampleReader, SharedRows};
-use crate::features::{BitMask, Block, Blocks, Error, Values};
+use crate::features::{BitMask, Block, Blocks, Error};
 use crate::nn::{self, Crew, Loaded, RowSource, Stop, parallel};
 
 /// Raw rows in memory, each of them an example, of which those on one side of the split are wanted.
@@ -96,7 +96,7 @@ impl MemorySource {
         } else {
             mask.len() - mask.count()
         };
-        let weights = if encoding.weight.is_some() { count } else { 0 };
+        let weights = if encoding.weighs() { count } else { 0 };
         // Zeroed memory is only there once it is written to, by whichever thread does.
         let mut encoded = Encoded {
             rows: count,
@@ -141,29 +141,25 @@ fn encode_blocks(
             rows,
             x: take(&mut x, count * encoding.width()),
             y: take(&mut y, count * encoding.targets()),
-            weight: match encoding.weight {
-                Some(_) => take(&mut weight, count),
-                None => &mut [],
+            weight: match encoding.weighs() {
+                true => take(&mut weight, count),
+                false => &mut [],
             },
         }
     });
     let width = encoding.width();
-    let encode = |(picked, targets): &mut (Picked, Vec<f32>), part: Part<'_>, _: &dyn Stop| {
+    let encode = |(picked, written): &mut (Picked, Vec<f32>), part: Part<'_>, _: &dyn Stop| {
         let (mut x, mut y, mut weight) = (part.x, part.y, part.weight);
         examples.for_each(part.rows, picked, |block, rows| {
             encoding
                 .features
                 .encode_rows(block, rows.clone(), take(&mut x, rows.len() * width))?;
-            targets.clear();
-            encoding.write_targets(block, rows.clone(), targets)?;
-            take(&mut y, targets.len()).copy_from_slice(targets);
-            if let Some(Values::Number(weights)) =
-                encoding.weight.and_then(|at| block.columns.get(at))
-            {
-                let to = take(&mut weight, rows.len()).iter_mut();
-                let weights = weights.iter().skip(rows.start);
-                to.zip(weights).for_each(|(to, &from)| *to = from as f32);
-            }
+            written.clear();
+            encoding.write_targets(block, rows.clone(), written)?;
+            take(&mut y, written.len()).copy_from_slice(written);
+            written.clear();
+            encoding.write_weights(block, rows, written)?;
+            take(&mut weight, written.len()).copy_from_slice(written);
             Ok(())
         })
     };

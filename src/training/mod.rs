@@ -10,6 +10,7 @@ mod call_order;
 mod check;
 mod checkpoint;
 mod choose_architecture;
+mod choose_family;
 mod choose_target;
 mod data_hash;
 mod default_architecture;

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::error::Error;
-use crate::features::Scale;
+use crate::features::{MAX_CLASSES, Scale};
 use crate::json_number;
 use crate::nn::{Initializer, LossSpec, Range, ScheduleSpec};
 
@@ -51,6 +51,18 @@ pub(super) fn number(range: Range) -> impl Fn(&str, &Value) -> Result<f64, Error
         Some(number) if range.contains(number) => Ok(number),
         Some(_) => Err(Error::option(key, &format!("must be {}", range.words()))),
         None => Err(Error::option(key, "must be a number")),
+    }
+}
+
+/// A power between that of the loss poisson and that of the loss gamma.
+pub(super) fn tweedie_power(key: &str, value: &Value) -> Result<f64, Error> {
+    match value.as_f64() {
+        Some(power) if power > 1.0 && power < 2.0 => Ok(power),
+        _ => Err(Error::Value {
+            name: format!("option \"{key}\""),
+            problem: "must be a number greater than 1 and less than 2".into(),
+            hint: Some("At 1 it is the loss poisson, at 2 the loss gamma.".into()),
+        }),
     }
 }
 
@@ -175,6 +187,28 @@ pub(super) fn class(key: &str, value: &Value) -> Result<String, Error> {
         Value::String(text) => Ok(text.clone()),
         Value::Number(_) | Value::Bool(_) => Ok(value.to_string()),
         _ => Err(Error::option(key, "must be a class's name")),
+    }
+}
+
+/// Classes from the least to the greatest, each as it may be written for [`class`].
+pub(super) fn levels(key: &str, value: &Value) -> Result<Vec<String>, Error> {
+    let bad = || {
+        Error::option(
+            key,
+            "must be a list of at least three different classes, from the least to the greatest",
+        )
+    };
+    let listed = value.as_array().ok_or_else(bad)?;
+    let mut levels: Vec<String> = Vec::with_capacity(listed.len());
+    for level in listed {
+        match class(key, level) {
+            Ok(level) if !levels.contains(&level) => levels.push(level),
+            _ => return Err(bad()),
+        }
+    }
+    match (3..=MAX_CLASSES).contains(&levels.len()) {
+        true => Ok(levels),
+        false => Err(bad()),
     }
 }
 

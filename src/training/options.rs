@@ -5,9 +5,10 @@ use serde_json::{Map, Value};
 use super::error::Error;
 use super::option_values::{
     ClassWeights, Deploy, ValidationSplit, at_most, boolean, class, class_weights, column, columns,
-    deploy, initializer, loss, number, quantiles, scale, schedule, validation_split, whole,
+    deploy, initializer, levels, loss, number, quantiles, scale, schedule, tweedie_power,
+    validation_split, whole,
 };
-use crate::features::Scale;
+use crate::features::{Scale, Task};
 use crate::nn::architecture::MAX_MEMBERS;
 use crate::nn::{Initializer, LossSpec, OptimizerSpec, Range, ScheduleSpec, TrainOptions};
 
@@ -106,6 +107,12 @@ options! {
     delta: f64 = number(LossSpec::DELTA);
     /// The quantiles of the quantile loss, one output each.
     quantiles: Vec<f64> = quantiles;
+    /// The power by which the variance of the tweedie loss grows with the mean.
+    tweedie_variance_power: f64 = tweedie_power;
+    /// The column of what each row's number is over.
+    exposure: String = column;
+    /// The classes of the ordinal loss, the least first.
+    levels: Vec<String> = levels;
     /// How a numeric target is scaled.
     target_scale: Scale = scale;
     /// Which rows are held out.
@@ -176,6 +183,16 @@ impl Options {
         Ok(options)
     }
 
+    /// The task that the loss implies: counts and amounts are numbers however few they are, and what
+    /// has an order are classes.
+    pub fn implied_task(&self) -> Option<Task> {
+        match self.loss.as_ref()? {
+            LossSpec::Ordinal => Some(Task::Classification),
+            loss if loss.power().is_some() => Some(Task::Regression),
+            _ => None,
+        }
+    }
+
     /// Whether the training goes on from the deployed version's weights.
     pub fn goes_on(&self) -> bool {
         self.warm_start == Some(true) || self.add_features.is_some()
@@ -227,6 +244,9 @@ impl Options {
         if let Some(column) = &self.sample_weight {
             named.push(("sample_weight", column.as_str()));
         }
+        if let Some(column) = &self.exposure {
+            named.push(("exposure", column.as_str()));
+        }
         if let Some(ValidationSplit::Column(column)) = &self.validation_split {
             named.push(("validation_split", column.as_str()));
         }
@@ -266,6 +286,13 @@ mod tests {
             json!({"dropout": 1.0}),
             json!({"nesterov": 1}),
             json!({"quantiles": [0.9, 0.1]}),
+            json!({"tweedie_variance_power": 1}),
+            json!({"tweedie_variance_power": 2.0}),
+            json!({"exposure": 3}),
+            json!({"levels": "low"}),
+            json!({"levels": ["low", "high"]}),
+            json!({"levels": ["low", "middle", "low"]}),
+            json!({"levels": [1, null, 2]}),
             json!({"class_weights": "even"}),
             json!({"early_stopping": 1.5}),
             json!({"members": 0}),

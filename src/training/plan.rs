@@ -10,8 +10,8 @@ use super::options::Options;
 use super::roles::{Given, Roles, SequencePlan};
 use crate::features::{
     ArrayShape, Column, Dictionary, Feature, FeatureSet, IgnoreSettings, Intake, Kind, Origin,
-    Request, STEPS_INPUT, TargetRequest, Task, Treatment, features_argument, parse_requests,
-    storage_kind, target_kind,
+    Request, STEPS_INPUT, TargetRequest, Task, Treatment, features_argument, is_plain_number,
+    parse_requests, storage_kind, target_kind,
 };
 use crate::nn::{Architecture, Rank};
 
@@ -36,6 +36,8 @@ pub struct Parts {
     pub target: usize,
     /// The rows' weights.
     pub weight: Option<usize>,
+    /// What the rows' numbers are over.
+    pub exposure: Option<usize>,
     /// The flag that holds rows out.
     pub flag: Option<usize>,
     /// The group whose rows stay together.
@@ -62,6 +64,8 @@ pub struct Plan {
     pub at: Parts,
     /// What makes sequences of the rows, if anything does.
     pub sequence: Option<SequencePlan>,
+    /// The labels of the target's type in their order, if it is an enum and the order matters.
+    pub enum_labels: Option<Vec<String>>,
 }
 
 impl Plan {
@@ -123,6 +127,7 @@ impl Plan {
             reads,
             at,
             sequence,
+            enum_labels: None,
         })
     }
 
@@ -373,6 +378,7 @@ fn read_named(
         let mut read = Read::new(place, Kind::Number);
         let part = match (option, column.origin) {
             ("sample_weight", Some(origin)) if origin.is_number() => &mut at.weight,
+            ("exposure", Some(origin)) if is_plain_number(origin) => &mut at.exposure,
             ("validation_split", Some(Origin::Boolean)) => &mut at.flag,
             ("validation_group", Some(origin)) if !origin.is_array() => {
                 read.hashed = !origin.is_number();

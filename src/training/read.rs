@@ -1,5 +1,6 @@
 //! The first stage: the examples that are learnt from, and what of them is learnt.
 
+use super::choose_family::shape;
 use super::choose_target::{keep_positive, kept_target, same_form, target_request};
 use super::error::Error;
 use super::job::Job;
@@ -81,15 +82,21 @@ impl<'a> ReadStage<'a> {
         let words = job.target_words();
         let mut target = match job.previous.filter(|_| job.warm_start()) {
             Some(previous) => kept_target(job, previous, words, examples.each(), stop)?,
-            None => Target::find(
-                &target_request(job),
-                &job.plan.target,
-                job.plan.at.target,
-                words,
-                examples.each(),
-                stop,
-            )?,
+            None => {
+                let mut found = Target::find(
+                    &target_request(job),
+                    &job.plan.target,
+                    job.plan.at.target,
+                    words,
+                    examples.each(),
+                    stop,
+                )?;
+                shape(job, &mut found)?;
+                found
+            }
         };
+        let at = &job.plan.at;
+        target.check_family(at.target, at.exposure, examples.each(), stop)?;
         if let Some(previous) = job.previous {
             same_form(previous, &target)?;
             keep_positive(previous, &mut target)?;

@@ -93,6 +93,7 @@ impl<'a> Roles<'a> {
         let named = self.named.iter().find(|(_, at)| *at == place);
         match (named, &self.sequence) {
             (Some(("sample_weight", _)), _) => Some("option \"sample_weight\""),
+            (Some(("exposure", _)), _) => Some("option \"exposure\""),
             (Some(("validation_split", _)), _) => Some("option \"validation_split\""),
             (Some(_), _) => Some("option \"validation_group\""),
             (None, Some(plan)) if plan.by.contains(&place) => Some("option \"sequence_by\""),

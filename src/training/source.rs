@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::job::Job;
 use crate::features::{
-    BitMask, Block, BlockEncoder, Error, FeatureSet, Labels, RawRows, Sequences, Values,
+    BitMask, Block, BlockEncoder, Error, FeatureSet, Labels, RawRows, Sequences,
 };
 use crate::nn::{self, Loaded, RowSource};
 
@@ -22,6 +22,8 @@ pub struct Encoding<'a> {
     pub target_at: usize,
     /// The column that holds the examples' weights.
     pub weight: Option<usize>,
+    /// The column that holds what the examples' numbers are over.
+    pub exposure: Option<usize>,
 }
 
 impl<'a> Encoding<'a> {
@@ -39,6 +41,7 @@ impl<'a> Encoding<'a> {
             labels,
             target_at: job.plan.at.target,
             weight: job.plan.at.weight,
+            exposure: job.plan.at.exposure,
         }
     }
 
@@ -61,6 +64,26 @@ impl<'a> Encoding<'a> {
         Ok(())
     }
 
+    /// Whether examples have weights.
+    pub fn weighs(&self) -> bool {
+        self.weight.is_some() || self.labels.weighs()
+    }
+
+    /// Writes the weights of some of a block's rows behind what `weights` holds, if they have some.
+    pub fn write_weights(
+        &self,
+        block: &Block,
+        rows: Range<usize>,
+        weights: &mut Vec<f32>,
+    ) -> Result<(), Error> {
+        let own = self.weight.and_then(|at| block.columns.get(at));
+        for row in rows.filter(|_| self.weighs()) {
+            let weight = own.and_then(|own| own.number(row)).unwrap_or(1.0);
+            weights.push((weight * self.labels.weight(block, row)?) as f32);
+        }
+        Ok(())
+    }
+
     /// The width of an encoded example.
     pub fn width(&self) -> usize {
         match self.sequences {
@@ -71,7 +94,7 @@ impl<'a> Encoding<'a> {
 
     /// Bytes of one encoded example.
     pub fn row_bytes(&self) -> usize {
-        4 * (self.width() + self.targets() + usize::from(self.weight.is_some()))
+        4 * (self.width() + self.targets() + usize::from(self.weighs()))
     }
 
     /// The raw rows of an example.
@@ -205,12 +228,7 @@ impl Encoded {
         let encoding = reader.encoding;
         reader.read(examples, x, |block| {
             encoding.write_targets(block, 0..block.rows, y)?;
-            if let Some(Values::Number(weights)) =
-                encoding.weight.and_then(|at| block.columns.get(at))
-            {
-                weight.extend(weights.iter().map(|&weight| weight as f32));
-            }
-            Ok(())
+            encoding.write_weights(block, 0..block.rows, weight)
         })?;
         self.rows += examples.len();
         Ok(())

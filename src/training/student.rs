@@ -54,11 +54,11 @@ impl Lesson<'_> {
         let Lesson { job, options, .. } = self;
         let asked = job.architecture.is_some() || job.options.members.is_some();
         let learnt = match (self.builder.target.head(), &options.loss) {
-            (Head::Binary, _) => self.network.output_units() == 1,
             (Head::Regression { .. }, LossSpec::Mse | LossSpec::Mae | LossSpec::Huber { .. }) => {
                 true
             }
-            (Head::MultiLabel { .. }, _) => true,
+            (Head::Binary, _) => self.network.output_units() == 1,
+            (Head::Multiclass { .. } | Head::MultiLabel { .. }, _) => true,
             _ => false,
         };
         !asked && !job.warm_start() && !options.keep_optimizer_state && learnt
@@ -136,6 +136,7 @@ impl Lesson<'_> {
                 Target::Regression { .. } => LossSpec::Mse,
                 _ => self.options.loss.clone(),
             },
+            soft_targets: matches!(self.builder.target, Target::Classes { .. }),
             early_stopping: 0,
             restore_best: false,
             // They are in what the members predict.
@@ -291,15 +292,16 @@ fn predict(
 
 /// The loss of a row: the cross-entropy of classes and labels, else the mean of the squared errors.
 fn loss(head: Head, outputs: &[f32], y: &[f32]) -> f64 {
+    let surprise = |p: f64| -p.clamp(PROBABILITY, 1.0).ln();
+    if let (Head::Multiclass { .. }, [class]) = (head, y) {
+        return surprise(outputs.get(*class as usize).map_or(0.0, |p| f64::from(*p)));
+    }
     let pairs = outputs.iter().zip(y);
     let each = pairs.map(|(&output, &y)| {
         let (output, y) = (f64::from(output), f64::from(y));
         match head {
             Head::Regression { .. } => (output - y).powi(2),
-            _ => {
-                let p = output.clamp(PROBABILITY, 1.0 - PROBABILITY);
-                -(y * p.ln() + (1.0 - y) * (1.0 - p).ln())
-            }
+            _ => y * surprise(output) + (1.0 - y) * surprise(1.0 - output),
         }
     });
     each.sum::<f64>() / outputs.len().max(1) as f64

@@ -3,6 +3,8 @@
 
 use std::cell::RefCell;
 
+use serde_json::Value;
+
 use super::bends::Sides;
 use super::build::BuildStage;
 use super::builder::{Builder, Start};
@@ -14,9 +16,7 @@ use super::job::{Job, Observer, Watch};
 use super::memory_source::MemorySource;
 use super::source::{Encoding, ReadingSource, SharedRows};
 use super::student::{Lesson, Student};
-use serde_json::Value;
-
-use crate::features::{BitMask, Labels};
+use crate::features::{BitMask, Family, Labels};
 use crate::memory;
 use crate::nn::{self, Network, RowSource, TrainOptions, Trained};
 
@@ -61,7 +61,12 @@ impl<'a> BuildStage<'a> {
             mut options,
             bytes,
         } = self;
-        let labels = fit.target.labels(job.target_words())?;
+        let mut labels = fit.target.labels(job.target_words())?;
+        if let (Some(at), Some(Family::Tweedie { power, .. })) =
+            (job.plan.at.exposure, fit.target.family())
+        {
+            labels = labels.over(at, *power);
+        }
         let encoding = Encoding::new(job, &fit.features, &fit.encoder, &labels);
         let room = room(&fit, &encoding, &options, bytes)?;
         let builder = Builder {

@@ -25,7 +25,7 @@ use crate::features::{
 };
 use crate::memory;
 use crate::nn::{
-    Activation, Architecture, DenseSpec, EmbeddingSpec, LayerSpec, Network, Pace, Stop,
+    Activation, Architecture, DenseSpec, EmbeddingSpec, LayerSpec, Network, OrdinalSpec, Pace, Stop,
 };
 use crate::training::read_architecture;
 
@@ -239,6 +239,7 @@ fn target(
             outputs: scales(options, outputs)?,
             array: outputs > 1,
             quantiles: Vec::new(),
+            family: None,
         });
     }
     let (scaled, several) = (
@@ -295,6 +296,7 @@ fn target(
         threshold,
         counts: Vec::new(),
         outputs_as_classes: false,
+        ordered: is_ordered(architecture, classes),
     })
 }
 
@@ -351,6 +353,12 @@ fn written_outputs(architecture: &Architecture) -> usize {
         }
         _ => 1,
     }
+}
+
+/// Whether the classes have an order, which a last layer of type ordinal says.
+fn is_ordered(architecture: &Architecture, classes: &[String]) -> bool {
+    let last = architecture.layers.last();
+    classes.len() > 2 && last.is_some_and(LayerSpec::is::<OrdinalSpec>)
 }
 
 fn scales(options: &Options, outputs: usize) -> Result<Vec<OutputScale>, Error> {

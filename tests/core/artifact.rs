@@ -92,6 +92,7 @@ pub fn model(classes: usize, keep_optimizer: bool) -> Model {
                 scale: Scale::Standard,
                 array: false,
                 quantiles: Vec::new(),
+                family: None,
                 outputs,
             };
             (target, Head::Regression { outputs: 1 })
@@ -106,6 +107,7 @@ pub fn model(classes: usize, keep_optimizer: bool) -> Model {
                 threshold: 0.5,
                 counts: vec![10; classes],
                 outputs_as_classes: false,
+                ordered: false,
             };
             let multi = Head::Multiclass { classes };
             (target, if classes == 2 { Head::Binary } else { multi })

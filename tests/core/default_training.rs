@@ -342,6 +342,36 @@ fn one_network_learns_from_the_members_and_takes_their_place() {
     assert_eq!(read, outcome.model);
 }
 
+/// Of three classes it learns each one's share.
+#[test]
+fn one_network_learns_the_shares_of_several_classes() {
+    let mut random = Random::new(7, 10);
+    let rows: Vec<Vec<f64>> = (0..600)
+        .map(|row| {
+            let class = row % 3;
+            let mut near = |at: f64| at + f64::from(random.normal_f32());
+            let (x, y) = (near(f64::from(class)), near(f64::from(class * class) / 2.0));
+            vec![x, y, f64::from(class)]
+        })
+        .collect();
+    let table = Table::from_numbers(3, Origin::Integer, rows.into_iter());
+    let all: Vec<usize> = (0..table.len()).collect();
+    let wish = |members: Value| Wish {
+        options: Some(members),
+        ..Wish::default()
+    };
+    let fitted = train(&table, &all, &wish(json!({})));
+    let members = train(&table, &all, &wish(json!({"members": 8})));
+    let training = &fitted.outcome.model.training;
+    assert_eq!(training["student"]["members"], 8, "{training}");
+    assert_eq!(fitted.outcome.model.architecture.members, 1);
+    // The metrics are those of the same members.
+    assert_eq!(fitted.outcome.metrics, members.outcome.metrics);
+    let loss = |fitted: &Fitted| metric(&fitted.judge(&table, &all), "log_loss");
+    let (own, theirs) = (loss(&fitted), loss(&members));
+    assert!((own - theirs).abs() < 0.02, "{own} {theirs}");
+}
+
 /// Numbers are bent where the rows held out say so: a target that turns, and one that does not.
 #[test]
 fn numbers_are_bent_where_that_tells_more() {

@@ -1,7 +1,8 @@
 //! The derivatives of every layer, activation and loss, against finite differences.
 
 use pg_neural::nn::{
-    Activation, Architecture, Head, Initializer, InputFeature, Loss, LossSpec, Network, Random,
+    Activation, Architecture, Head, Initializer, InputFeature, Link, Loss, LossSpec, Network,
+    Random,
 };
 
 const ROWS: usize = 5;
@@ -217,6 +218,20 @@ fn every_loss_has_the_gradient_of_finite_differences() {
             Some([0.4, 1.7, 1.0].as_slice()),
             0.1,
         ),
+        (LossSpec::Poisson, Head::Mean(Link::Log), None, 0.0),
+        (LossSpec::Gamma, Head::Mean(Link::Log), None, 0.0),
+        (
+            LossSpec::Tweedie { power: 1.3 },
+            Head::Mean(Link::Log),
+            None,
+            0.0,
+        ),
+        (
+            LossSpec::BinaryCrossentropy,
+            Head::Mean(Link::Logit),
+            None,
+            0.0,
+        ),
     ] {
         let architecture = Architecture::parse("{\"layers\": []}").unwrap();
         let network = Network::build(&architecture, &features(), head, None).unwrap();
@@ -229,6 +244,7 @@ fn every_loss_has_the_gradient_of_finite_differences() {
         let y: Vec<f32> = match head {
             Head::Regression { .. } => (0..ROWS * 3).map(|_| random.normal_f32()).collect(),
             Head::MultiLabel { .. } => (0..ROWS * 3).map(|i| (i % 2) as f32).collect(),
+            Head::Mean(_) => (0..ROWS).map(|_| random.uniform_f32()).collect(),
             _ => (0..ROWS).map(|row| (row % units.max(2)) as f32).collect(),
         };
         let weight: Vec<f32> = (0..ROWS).map(|_| 0.5 + random.uniform_f32()).collect();

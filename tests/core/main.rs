@@ -19,6 +19,7 @@ mod held_out;
 mod hostile_bytes;
 mod kernel;
 mod layer_case;
+mod links;
 mod math;
 mod matrix;
 mod members;

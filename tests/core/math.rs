@@ -151,6 +151,10 @@ fn exact(activation: Activation, x: f64) -> f64 {
         Activation::Tanh => x.tanh(),
         Activation::Sigmoid => sigmoid(x),
         Activation::HardSigmoid => (x / 6.0 + 0.5).clamp(0.0, 1.0),
+        Activation::Exponential => {
+            let largest = f64::from(activation::LARGEST_EXPONENT);
+            x.clamp(-largest, largest).exp()
+        }
     }
 }
 
@@ -193,6 +197,7 @@ fn activations_of_infinities_are_their_limits() {
             Activation::Linear | Activation::LeakyRelu(_) => assert_eq!(low, f32::NEG_INFINITY),
             Activation::Elu | Activation::Tanh => assert_eq!(low, -1.0),
             Activation::Selu => assert!((low + 1.758_099_3).abs() < 1e-6),
+            Activation::Exponential => assert_eq!(low, math::exp(-activation::LARGEST_EXPONENT)),
             _ => assert_eq!(low, 0.0, "{activation}"),
         }
         match activation {
@@ -200,6 +205,7 @@ fn activations_of_infinities_are_their_limits() {
             Activation::Tanh | Activation::Sigmoid | Activation::HardSigmoid => {
                 assert_eq!(high, 1.0);
             }
+            Activation::Exponential => assert_eq!(high, math::exp(activation::LARGEST_EXPONENT)),
             _ => assert_eq!(high, f32::INFINITY, "{activation}"),
         }
     }

@@ -41,7 +41,7 @@ impl Query {
         self
     }
 
-    fn text(mut self, name: &str, values: Vec<Option<String>>) -> Query {
+    pub fn text(mut self, name: &str, values: Vec<Option<String>>) -> Query {
         self.given.push(Given {
             name: name.into(),
             sql_type: "text".into(),
@@ -233,7 +233,7 @@ impl<'a> Training<'a> {
             &query.given,
             self.target,
             self.features.as_ref(),
-            self.task(),
+            self.task().or_else(|| options.implied_task()),
             options,
             previous,
         )
@@ -246,7 +246,7 @@ impl<'a> Training<'a> {
 
     pub fn run(&mut self, query: &Query) -> Result<Outcome, Error> {
         let options = Options::parse(&self.options)?;
-        let task = self.task();
+        let task = self.task().or_else(|| options.implied_task());
         check(
             &self.arguments,
             &options,

@@ -99,6 +99,7 @@ ACTIVATIONS = {
     "sigmoid": torch.sigmoid,
     "hard_sigmoid": F.hardsigmoid,
     "softmax": lambda x: F.softmax(x, -1),
+    "exponential": lambda x: torch.exp(x.clamp(-80, 80)),
 }
 
 
@@ -161,6 +162,12 @@ class Member:
             case "dense" | "output":
                 bias = own("bias") if layer.get("use_bias", True) else None
                 return activation(layer)(F.linear(x, own("weight"), bias))
+            case "ordinal":
+                first, rises = own("thresholds").split([1, layer["classes"] - 2])
+                cuts = torch.cat([first, first + torch.exp(rises).cumsum(0)])
+                below = torch.sigmoid(cuts - F.linear(x, own("weight")))
+                ends = torch.zeros(len(x), 1), torch.ones(len(x), 1)
+                return torch.cat([below, ends[1]], 1) - torch.cat([ends[0], below], 1)
             case "scale":
                 return x * (1 + layer["factor"] * own("weight"))
             case "dropout":

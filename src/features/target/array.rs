@@ -27,6 +27,7 @@ impl Target {
                 outputs: vec![OutputScale::NONE; outputs],
                 array: true,
                 quantiles: Vec::new(),
+                family: None,
             };
             check_request(request, &target)?;
             return Ok(target);

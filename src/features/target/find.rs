@@ -79,6 +79,7 @@ impl Target {
                 outputs: vec![OutputScale::NONE],
                 array: false,
                 quantiles: Vec::new(),
+                family: None,
             };
             check_request(request, &target)?;
             return Ok(target);
@@ -112,6 +113,7 @@ impl Target {
             positive,
             threshold,
             outputs_as_classes: false,
+            ordered: false,
         };
         check_request(request, &target)?;
         Ok(target)

@@ -1,5 +1,7 @@
 //! From raw target values to what the network learns.
 
+use super::family::exposure_weight;
+use super::fit_family::rate;
 use super::stored::{OutputScale, Target};
 use crate::features::error::Error;
 use crate::features::number_key::{integer, number};
@@ -30,6 +32,7 @@ impl Target {
                     column: column.clone(),
                     form,
                     positive: None,
+                    exposure: None,
                 });
             }
             Target::Labels { column, labels, .. } => {
@@ -44,6 +47,7 @@ impl Target {
                     column: column.clone(),
                     form,
                     positive: None,
+                    exposure: None,
                 });
             }
             Target::Classes {
@@ -70,6 +74,7 @@ impl Target {
             column: column.clone(),
             form,
             positive: positive.map(|p| p as u32),
+            exposure: None,
         })
     }
 
@@ -96,6 +101,8 @@ pub struct Labels {
     column: String,
     form: LabelForm,
     positive: Option<u32>,
+    /// The column of what numbers are over, and the power by which their variance grows.
+    exposure: Option<(usize, f64)>,
 }
 
 #[derive(Clone, Debug)]
@@ -120,6 +127,28 @@ enum LabelForm {
 }
 
 impl Labels {
+    /// The same labels of numbers that are over what the blocks' column `at` has, each a rate.
+    pub fn over(mut self, at: usize, power: f64) -> Labels {
+        self.exposure = Some((at, power));
+        self
+    }
+
+    /// Whether rows weigh by what their numbers are over.
+    pub fn weighs(&self) -> bool {
+        self.exposure.is_some_and(|(_, power)| power != 2.0)
+    }
+
+    /// What a row weighs by that.
+    ///
+    /// # Errors
+    /// A column that does not hold numbers.
+    pub fn weight(&self, block: &Block, row: usize) -> Result<f64, Error> {
+        match self.exposure {
+            Some((at, power)) => Ok(exposure_weight(block.number(at, row)?, power)),
+            None => Ok(1.0),
+        }
+    }
+
     /// How many numbers [`write`](Labels::write) gives a row.
     pub fn targets(&self) -> usize {
         match &self.form {
@@ -236,7 +265,7 @@ impl Labels {
     #[inline]
     pub fn label(&self, block: &Block, position: usize, row: usize) -> Result<f32, Error> {
         if let LabelForm::Number(scale) = &self.form {
-            let value = block.number(position, row)?;
+            let (value, _) = rate(block, position, self.exposure, row)?;
             return match value.is_finite() {
                 true => Ok(scaled(value, scale)),
                 false => Err(self.fault("is missing or infinite")),

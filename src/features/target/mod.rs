@@ -2,8 +2,10 @@
 
 pub(super) mod array;
 pub(super) mod class_index;
+pub(super) mod family;
 pub(super) mod find;
 pub(super) mod fit;
+pub(super) mod fit_family;
 pub(super) mod given;
 pub(super) mod label_set;
 pub(super) mod labels;

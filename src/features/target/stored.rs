@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::class_index::ClassIndex;
+use super::family::Family;
 use crate::features::column::{Kind, Origin, is_plain_number};
 use crate::features::error::{Error, unknown};
 use crate::features::scales::rule::Scale;
-use crate::nn::Head;
+use crate::nn::{Head, Link};
 
 /// Most classes, labels or outputs of a target.
 pub const MAX_CLASSES: usize = 1000;
@@ -96,6 +97,9 @@ pub enum Target {
         /// them.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         quantiles: Vec<f64>,
+        /// Of what kind the one number is, where its mean is learnt through a link.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        family: Option<Family>,
     },
     /// Classes.
     #[serde(rename = "classification")]
@@ -120,6 +124,9 @@ pub enum Target {
         /// classes. Else the positive one's is the last, as it is in memory.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         outputs_as_classes: bool,
+        /// Whether the classes are more and more of something, in their order: three at least.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        ordered: bool,
     },
     /// Labels, any number of which apply to a row.
     #[serde(rename = "multi_label")]
@@ -162,10 +169,23 @@ impl Target {
     /// What the task asks of a network's output.
     pub fn head(&self) -> Head {
         match self {
-            Target::Regression { outputs, .. } => Head::Regression {
-                outputs: outputs.len(),
+            Target::Regression {
+                outputs, family, ..
+            } => match family {
+                None => Head::Regression {
+                    outputs: outputs.len(),
+                },
+                Some(Family::Tweedie { .. }) => Head::Mean(Link::Log),
+                Some(Family::Share { .. }) => Head::Mean(Link::Logit),
             },
             Target::Classes { classes, .. } if classes.len() == 2 => Head::Binary,
+            Target::Classes {
+                classes,
+                ordered: true,
+                ..
+            } => Head::Ordinal {
+                classes: classes.len(),
+            },
             Target::Classes { classes, .. } => Head::Multiclass {
                 classes: classes.len(),
             },
@@ -256,8 +276,17 @@ impl Target {
         let fault = |what: &str| Err(Error::Damaged(format!("the target {what}")));
         match self {
             Target::Regression {
-                outputs, quantiles, ..
+                outputs,
+                quantiles,
+                family,
+                array,
+                ..
             } => {
+                if let Some(family) = family
+                    && (!family.is_sound() || *array || outputs.len() != 1)
+                {
+                    return fault("has a family that is none of one number");
+                }
                 let of_outputs = quantiles.is_empty() || quantiles.len() == outputs.len();
                 if !of_outputs || !quantiles.iter().all(|q| *q > 0.0 && *q < 1.0) {
                     return fault("has quantiles that are not those of its outputs");
@@ -277,8 +306,12 @@ impl Target {
                 positive,
                 threshold,
                 counts,
+                ordered,
                 ..
             } => {
+                if *ordered && classes.len() < 3 {
+                    return fault("has an order of fewer than three classes");
+                }
                 if !(2..=MAX_CLASSES).contains(&classes.len()) {
                     return fault("has fewer than two classes or too many");
                 }

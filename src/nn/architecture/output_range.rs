@@ -31,7 +31,7 @@ impl Activation {
         match self {
             Activation::LeakyRelu(0.0) => from(0.0),
             Activation::Linear | Activation::LeakyRelu(_) => unbounded,
-            Activation::Relu | Activation::Softplus => from(0.0),
+            Activation::Relu | Activation::Softplus | Activation::Exponential => from(0.0),
             Activation::Elu => from(-1.0),
             Activation::Selu => from(-f64::from(SELU_SCALE * SELU_ALPHA)),
             Activation::Gelu => from(-0.16997),

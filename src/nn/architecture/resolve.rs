@@ -9,22 +9,28 @@ use crate::nearest::{nearest, perhaps};
 use crate::nn::base::error::Error;
 use crate::nn::kernels::activation::Activation;
 use crate::nn::layer::head::Head;
-use crate::nn::layers::{ActivationSpec, DenseSpec, DropoutSpec, InputSpec};
+use crate::nn::layers::{ActivationSpec, DenseSpec, DropoutSpec, InputSpec, OrdinalSpec};
 
-/// What the activation of a recognised output layer may be written as.
-fn usual(activation: Option<Activation>) -> bool {
-    matches!(
-        activation,
-        None | Some(Activation::Linear | Activation::Sigmoid | Activation::Softmax)
-    )
+/// What the activation of a recognised output layer may be written as: also as what the task needs.
+fn usual(activation: Option<Activation>, needed: Option<Activation>) -> bool {
+    activation == needed
+        || matches!(
+            activation,
+            None | Some(Activation::Linear | Activation::Sigmoid | Activation::Softmax)
+        )
 }
 
 /// Whether the activation that was written gives other numbers than the one the task needs: of a
 /// single unit a softmax means nothing, and none says nothing.
 fn contradicts(written: Option<Activation>, needed: Activation, units: usize) -> bool {
     match written {
-        Some(Activation::Sigmoid) => needed == Activation::Softmax,
-        Some(Activation::Softmax) => needed == Activation::Sigmoid && units > 1,
+        Some(Activation::Sigmoid) => {
+            matches!(needed, Activation::Softmax | Activation::Exponential)
+        }
+        Some(Activation::Softmax) => match needed {
+            Activation::Sigmoid => units > 1,
+            needed => needed == Activation::Exponential,
+        },
         _ => false,
     }
 }
@@ -38,12 +44,16 @@ impl Architecture {
     /// needs.
     pub fn resolve(&self, head: Head) -> Result<Architecture, Error> {
         let mut architecture = self.named()?;
+        if let Head::Ordinal { classes } = head {
+            return architecture.end_in_order(classes);
+        }
         architecture.join_last_activation(head);
         let last = architecture.layers.last();
         let recognised = last
             .and_then(LayerSpec::get::<DenseSpec>)
             .is_some_and(|last| {
-                last.is_output || could_be_output(last, head) && usual(last.activation)
+                let needed = head.activation(head.units());
+                last.is_output || could_be_output(last, head) && usual(last.activation, needed)
             });
         if !recognised {
             let output = LayerSpec::new(DenseSpec::output());
@@ -57,16 +67,53 @@ impl Architecture {
                     layer.kind = Arc::new(settled(output.clone(), head, layer.label())?);
                 }
                 Some(output) if output.is_output => {
-                    return Err(Error::layer(
-                        layer.label(),
-                        "the output layer must be the last",
-                        "Move it to the end, or make it a dense layer.",
-                    ));
+                    return Err(misplaced(layer));
                 }
                 _ => {}
             }
         }
         Ok(architecture)
+    }
+
+    /// The named architecture with a layer of type `ordinal` at its end, in place of an output layer.
+    fn end_in_order(mut self, classes: usize) -> Result<Architecture, Error> {
+        let last = self.layers.len().saturating_sub(1);
+        for (i, layer) in self.layers.iter_mut().enumerate() {
+            let Some(output) = layer.get::<DenseSpec>().filter(|own| own.is_output) else {
+                continue;
+            };
+            if i < last {
+                return Err(misplaced(layer));
+            }
+            layer.kind = Arc::new(OrdinalSpec {
+                classes: None,
+                kernel_initializer: output.kernel_initializer,
+            });
+        }
+        if !self.layers.last().is_some_and(LayerSpec::is::<OrdinalSpec>) {
+            self.layers.push(LayerSpec::new(OrdinalSpec {
+                classes: None,
+                kernel_initializer: None,
+            }));
+            self = self.named()?;
+        }
+        if let Some(layer) = self.layers.last_mut()
+            && let Some(own) = layer.get::<OrdinalSpec>()
+        {
+            let given = own.classes.unwrap_or(classes);
+            if given != classes {
+                return Err(Error::layer(
+                    layer.label(),
+                    format!("has {given} classes, but the target has {classes}"),
+                    "Leave \"classes\" out: it follows from the target.",
+                ));
+            }
+            layer.kind = Arc::new(OrdinalSpec {
+                classes: Some(classes),
+                ..own.clone()
+            });
+        }
+        Ok(self)
     }
 
     /// The layer with a sigmoid or softmax, told as messages name it, behind which an output layer is
@@ -231,7 +278,8 @@ fn settled(output: DenseSpec, head: Head, label: String) -> Result<DenseSpec, Er
     }
     let activation = match head.activation(units) {
         Some(needed)
-            if usual(output.activation) && !contradicts(output.activation, needed, units) =>
+            if usual(output.activation, Some(needed))
+                && !contradicts(output.activation, needed, units) =>
         {
             needed
         }
@@ -253,6 +301,14 @@ fn settled(output: DenseSpec, head: Head, label: String) -> Result<DenseSpec, Er
         activation: Some(activation),
         ..output
     })
+}
+
+fn misplaced(output: &LayerSpec) -> Error {
+    Error::layer(
+        output.label(),
+        "the output layer must be the last",
+        "Move it to the end, or make it a dense layer.",
+    )
 }
 
 fn unknown_input(layer: &LayerSpec, input: &str, earlier: &[&str]) -> Error {

@@ -23,6 +23,23 @@ pub enum Head {
         /// Number of labels.
         labels: usize,
     },
+    /// One number, whose mean is learnt through a link: one unit.
+    Mean(Link),
+    /// Three classes or more that have an order: a layer of type `ordinal`, which gives the logarithm
+    /// of each class's probability.
+    Ordinal {
+        /// Number of classes.
+        classes: usize,
+    },
+}
+
+/// What turns a linear output into a mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Link {
+    /// The output is the mean's logarithm: the mean is above 0.
+    Log,
+    /// The output is the logit of the mean, which is between 0 and 1.
+    Logit,
 }
 
 impl Head {
@@ -30,8 +47,8 @@ impl Head {
     pub fn units(self) -> usize {
         match self {
             Head::Regression { outputs } => outputs,
-            Head::Binary => 1,
-            Head::Multiclass { classes } => classes,
+            Head::Binary | Head::Mean(_) => 1,
+            Head::Multiclass { classes } | Head::Ordinal { classes } => classes,
             Head::MultiLabel { labels } => labels,
         }
     }
@@ -46,8 +63,11 @@ impl Head {
         match self {
             Head::Regression { .. } => None,
             Head::Binary if units == 1 => Some(Activation::Sigmoid),
-            Head::Binary | Head::Multiclass { .. } => Some(Activation::Softmax),
-            Head::MultiLabel { .. } => Some(Activation::Sigmoid),
+            Head::Binary | Head::Multiclass { .. } | Head::Ordinal { .. } => {
+                Some(Activation::Softmax)
+            }
+            Head::MultiLabel { .. } | Head::Mean(Link::Logit) => Some(Activation::Sigmoid),
+            Head::Mean(Link::Log) => Some(Activation::Exponential),
         }
     }
 }

@@ -19,6 +19,11 @@ pub trait Packed: Debug + Send + Sync {
         0
     }
 
+    /// Whether its output needs no activation any more, as the last layer of a network.
+    fn is_activated(&self) -> bool {
+        false
+    }
+
     /// Computes the output of every row.
     fn forward(&self, pass: PackedPass<'_>);
 }

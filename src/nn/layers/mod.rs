@@ -18,6 +18,7 @@ mod global_pool;
 mod input;
 mod linear;
 mod norm;
+mod ordinal;
 mod periodic;
 mod piecewise_linear;
 mod pool;
@@ -41,12 +42,14 @@ pub use dense::DenseSpec;
 pub use dropout::DropoutSpec;
 pub use embedding::EmbeddingSpec;
 pub use input::InputSpec;
+pub use ordinal::OrdinalSpec;
 pub(super) use select::Select;
 
 /// The types by name.
 pub(super) const LAYER_TYPES: &[LayerType] = &[
     dense::DENSE,
     dense::OUTPUT,
+    ordinal::ORDINAL,
     embedding::EMBEDDING,
     dropout::DROPOUT,
     scale::SCALE,

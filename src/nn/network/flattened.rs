@@ -10,7 +10,7 @@ use crate::nn::base::shape::Shape;
 use crate::nn::layer::Source;
 use crate::nn::layer::initializer::ParameterKind;
 use crate::nn::layer::spec::Spec;
-use crate::nn::layers::DenseSpec;
+use crate::nn::layers::{DenseSpec, OrdinalSpec};
 
 /// What a dense layer's input was before it was flattened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,7 +103,7 @@ impl Network {
                         kept.push(None);
                         continue;
                     };
-                    if kind.get::<DenseSpec>().is_some() {
+                    if kind.get::<DenseSpec>().is_some() || kind.get::<OrdinalSpec>().is_some() {
                         let weight = self.parameters.iter().find(|parameter| {
                             parameter.kind == ParameterKind::Weight
                                 && node.parameters.start == parameter.range.start

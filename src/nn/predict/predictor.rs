@@ -135,6 +135,12 @@ impl Predictor {
                         dense.set_activation(member_activation);
                         output_activation = Activation::Linear;
                     }
+                    if let Action::Layer(layer) = &action
+                        && is_output(i)
+                        && layer.is_activated()
+                    {
+                        output_activation = Activation::Linear;
+                    }
                     action
                 }
                 // Whoever reads the node reads its source; only a last one has to be copied.

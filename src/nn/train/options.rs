@@ -22,6 +22,9 @@ pub struct TrainOptions {
     pub optimizer: OptimizerSpec,
     /// The loss.
     pub loss: LossSpec,
+    /// Whether targets are shares of the classes, as a teacher's probabilities are:
+    /// [`Loss::of_shares`](super::loss::Loss::of_shares).
+    pub soft_targets: bool,
     /// How the learning rate changes (default: not at all).
     pub schedule: ScheduleSpec,
     /// How long the learning rate first grows linearly: a share of all steps when less than 1,
@@ -75,6 +78,7 @@ impl Default for TrainOptions {
             learning_rate: 0.001,
             optimizer: OptimizerSpec::default(),
             loss: LossSpec::Mse,
+            soft_targets: false,
             schedule: ScheduleSpec::Constant,
             warmup: 0.0,
             gradient_clip: None,

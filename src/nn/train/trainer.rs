@@ -136,6 +136,10 @@ pub fn train<'a>(
         options.class_weights.as_deref(),
         options.label_smoothing,
     )?;
+    let loss = match options.soft_targets {
+        true => loss.of_shares()?,
+        false => loss,
+    };
     let plan = Plan::new(network, options, rows);
     let workers = options
         .threads

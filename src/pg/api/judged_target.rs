@@ -4,13 +4,20 @@ use std::fmt::Write as _;
 
 use pgrx::{PgSqlErrorCode as Code, pg_sys};
 
-use crate::features::{ClassIndex, Target};
+use crate::features::{ClassIndex, Target, is_exposure};
 use crate::pg::cache::DecodedModel;
 use crate::pg::error::{Report, Result};
 use crate::pg::reader::Resolved;
 use crate::pg::rows::{Elements, Reader, ResultColumn};
 use crate::pg::sql_type::stored_type;
 use crate::training::Truth;
+
+/// The column of what the numbers of a target are over.
+struct Exposure {
+    name: String,
+    place: usize,
+    reader: Reader,
+}
 
 /// Classes that a message names.
 const SHOWN: usize = 20;
@@ -19,6 +26,9 @@ const SHOWN: usize = 20;
 pub(super) struct TargetReader<'a> {
     how: How,
     name: &'a str,
+    /// The target's place among the query's columns.
+    place: usize,
+    exposure: Option<Exposure>,
     decoded: &'a DecodedModel,
     resolved: &'a Resolved,
     classes: ClassIndex,
@@ -68,13 +78,19 @@ impl How {
 }
 
 impl<'a> TargetReader<'a> {
-    /// A reader of the column.
+    /// A reader of the column at this place of a query's result. What its numbers are over is found by
+    /// name.
+    ///
+    /// # Errors
+    /// A type that the model does not predict, and no exposure where the model has one.
     pub(super) fn new(
         decoded: &'a DecodedModel,
         resolved: &'a Resolved,
         name: &'a str,
-        column: &ResultColumn,
+        (columns, place): (&[ResultColumn], usize),
     ) -> Result<TargetReader<'a>> {
+        let column = &columns[place];
+        let exposure = exposure_of(decoded, resolved, columns)?;
         let how = How::new(&decoded.target, column).ok_or_else(|| {
             Report::new(
                 Code::ERRCODE_DATATYPE_MISMATCH,
@@ -89,6 +105,8 @@ impl<'a> TargetReader<'a> {
         Ok(TargetReader {
             how,
             name,
+            place,
+            exposure,
             decoded,
             resolved,
             classes: decoded.target.class_index(),
@@ -107,6 +125,54 @@ impl<'a> TargetReader<'a> {
         self.name
     }
 
+    /// What is true of a row of the query's result; `None` where the target is NULL or [`read`]
+    /// says so.
+    ///
+    /// # Errors
+    /// As for [`read`], and an exposure that is not above 0.
+    ///
+    /// # Safety
+    /// The datums are of the query's column types.
+    ///
+    /// [`read`]: TargetReader::read
+    pub(super) unsafe fn truth(
+        &mut self,
+        values: &[pg_sys::Datum],
+        nulls: &[bool],
+    ) -> Result<Option<Truth<'_>>> {
+        if nulls[self.place] {
+            return Ok(None);
+        }
+        let Some(Exposure {
+            name,
+            place,
+            reader,
+        }) = &self.exposure
+        else {
+            // SAFETY: as the caller says.
+            return unsafe { self.read(values[self.place]) };
+        };
+        let exposure = match nulls[*place] {
+            true => f64::NAN,
+            // SAFETY: as the caller says; not NULL.
+            false => unsafe { reader.number(values[*place]) },
+        };
+        if !is_exposure(exposure) {
+            return Err(Report::invalid(format!(
+                "column \"{name}\", the exposure of model \"{}\", is NULL, 0, negative or infinite \
+                 in a row",
+                self.resolved.label()
+            ))
+            .hint("Leave such rows out with a WHERE clause in the query."));
+        }
+        // SAFETY: as the caller says.
+        let truth = unsafe { self.read(values[self.place])? };
+        Ok(truth.map(|truth| match truth {
+            Truth::Number(number) => Truth::Over { number, exposure },
+            truth => truth,
+        }))
+    }
+
     /// What the datum says; `None` where it is NaN, or an array with a NULL or NaN in it, so that
     /// the row does not count.
     ///
@@ -115,7 +181,7 @@ impl<'a> TargetReader<'a> {
     ///
     /// # Safety
     /// The datum is of the column's type, and not NULL.
-    pub(super) unsafe fn read(&mut self, datum: pg_sys::Datum) -> Result<Option<Truth<'_>>> {
+    unsafe fn read(&mut self, datum: pg_sys::Datum) -> Result<Option<Truth<'_>>> {
         // SAFETY: as the caller says, the datum and its elements are of the readers' types.
         unsafe {
             match self.how {
@@ -198,6 +264,44 @@ impl<'a> TargetReader<'a> {
             None => Ok(Some(Truth::Numbers(array))),
         }
     }
+}
+
+/// The column that a model's exposures are in.
+fn exposure_of(
+    decoded: &DecodedModel,
+    resolved: &Resolved,
+    columns: &[ResultColumn],
+) -> Result<Option<Exposure>> {
+    let family = decoded.target.family();
+    let Some(name) = family.and_then(|family| family.exposure()) else {
+        return Ok(None);
+    };
+    let what = format!(
+        "column \"{name}\", the exposure of model \"{}\",",
+        resolved.label()
+    );
+    let place = columns.iter().position(|column| column.name == name);
+    let place = place.ok_or_else(|| {
+        Report::new(
+            Code::ERRCODE_UNDEFINED_COLUMN,
+            format!("{what} is missing from the query's result"),
+        )
+        .hint("Add it to the query: predictions are for 1 of it, and are multiplied by it.")
+    })?;
+    let column = &columns[place];
+    let reader = Reader::for_type(column.type_oid).filter(|reader| reader.is_number());
+    let reader = reader.ok_or_else(|| {
+        Report::new(
+            Code::ERRCODE_DATATYPE_MISMATCH,
+            format!("{what} is of type {}, which is no number", column.type_name),
+        )
+        .hint("Cast it in the query.")
+    })?;
+    Ok(Some(Exposure {
+        name: name.to_owned(),
+        place,
+        reader,
+    }))
 }
 
 /// 22023 for a class or label that the model does not know.

@@ -196,8 +196,8 @@ fn for_each_row(
             .iter()
             .position(|column| column.name == name)
             .ok_or_else(|| missing(name, "the target"))?;
-        let column = &query.columns()[place];
-        let mut reader = TargetReader::new(decoded, resolved, name, column)?;
+        let columns = (query.columns(), place);
+        let mut reader = TargetReader::new(decoded, resolved, name, columns)?;
         let mut grouping = None;
         if let Some(steps) = &decoded.features.steps {
             let place_of = |column: &String, part: &str| {
@@ -217,8 +217,8 @@ fn for_each_row(
         let scorer = RowScorer::new(query.columns(), decoded, resolved)?;
         let mut judging = Judging::new(decoded, scorer, met.as_mut(), each);
         let left_out = match &mut grouping {
-            Some(grouping) => judge_sequences(query, grouping, &mut reader, place, &mut judging)?,
-            None => judge_rows(query, &mut reader, place, &mut judging)?,
+            Some(grouping) => judge_sequences(query, grouping, &mut reader, &mut judging)?,
+            None => judge_rows(query, &mut reader, &mut judging)?,
         };
         judging.judge()?;
         tell_left_out(left_out, name);
@@ -230,21 +230,16 @@ fn for_each_row(
     Ok(())
 }
 
-/// Judges every row whose target, in column `place`, counts, and gives how many do not.
+/// Judges every row whose target counts, and gives how many do not.
 fn judge_rows(
     query: &mut Query,
     reader: &mut TargetReader<'_>,
-    place: usize,
     judging: &mut Judging<'_>,
 ) -> Result<u64> {
     let mut left_out = 0;
     query.for_each(|values, nulls| {
-        let truth = match nulls[place] {
-            true => None,
-            // SAFETY: not NULL, and of the type of the reader's column.
-            false => unsafe { reader.read(values[place])? },
-        };
-        match truth {
+        // SAFETY: the datums are of the query's column types.
+        match unsafe { reader.truth(values, nulls)? } {
             // SAFETY: the datums are of the query's column types.
             Some(truth) => unsafe { judging.row(values, nulls, truth) },
             None => {

@@ -12,6 +12,8 @@ enum Target {
     /// It does not count.
     Missing,
     Number(f64),
+    /// A number, and over how much it is.
+    Over(f64, f64),
     Numbers(Vec<f64>),
     Class(u32),
 }
@@ -21,6 +23,7 @@ impl Target {
         match truth {
             None => Target::Missing,
             Some(Truth::Number(number)) => Target::Number(number),
+            Some(Truth::Over { number, exposure }) => Target::Over(number, exposure),
             Some(Truth::Numbers(numbers)) => Target::Numbers(numbers.to_vec()),
             Some(Truth::Class(class)) => Target::Class(class),
         }
@@ -30,6 +33,10 @@ impl Target {
         match self {
             Target::Missing => None,
             Target::Number(number) => Some(Truth::Number(*number)),
+            Target::Over(number, exposure) => Some(Truth::Over {
+                number: *number,
+                exposure: *exposure,
+            }),
             Target::Numbers(numbers) => Some(Truth::Numbers(numbers)),
             Target::Class(class) => Some(Truth::Class(*class)),
         }
@@ -39,6 +46,7 @@ impl Target {
         match self {
             Target::Missing => f64::NAN.to_string(),
             Target::Number(number) => number.to_string(),
+            Target::Over(number, exposure) => format!("{number} over {exposure}"),
             Target::Numbers(numbers) => format!("{numbers:?}"),
             Target::Class(class) => {
                 let class = classes.get(*class as usize);
@@ -48,13 +56,12 @@ impl Target {
     }
 }
 
-/// Judges every sequence whose target, in column `place`, counts, and gives how many rows are of
+/// Judges every sequence whose target counts, and gives how many rows are of
 /// sequences whose target does not. The query's rows are sorted as `grouping` needs them.
 pub(super) fn judge_sequences(
     query: &mut Query,
     grouping: &mut Grouping,
     reader: &mut TargetReader<'_>,
-    place: usize,
     judging: &mut Judging<'_>,
 ) -> Result<u64> {
     let what = format!("the target \"{}\"", reader.name());
@@ -69,7 +76,7 @@ pub(super) fn judge_sequences(
                 left_out += u64::from(row == Row::NoTarget);
                 return Ok(());
             }
-            let found = Target::of(reader.read(values[place])?);
+            let found = Target::of(reader.truth(values, nulls)?);
             left_out += u64::from(found == Target::Missing);
             match (&target, row) {
                 (Some(first), Row::Next) if *first != found => {

@@ -37,7 +37,7 @@ impl Met {
     pub(super) fn look(&mut self, features: &[f32], actual: Truth<'_>, decoded: &DecodedModel) {
         let number;
         let truth = match actual {
-            Truth::Number(value) => {
+            Truth::Number(value) | Truth::Over { number: value, .. } => {
                 number = [value];
                 RowTruth::Numbers(&number)
             }

@@ -104,6 +104,7 @@ impl Activation {
             Activation::HardSigmoid => by(output, gradient, |y| {
                 if y > 0.0 && y < 1.0 { 1.0 / 6.0 } else { 0.0 }
             }),
+            Activation::Exponential => by(output, gradient, |y| y),
             Activation::Softmax => {
                 let width = width.max(1);
                 for (g, y) in gradient

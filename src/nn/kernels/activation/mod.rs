@@ -43,7 +43,12 @@ pub enum Activation {
     HardSigmoid,
     /// e^x over its sum across the row
     Softmax,
+    /// e^x, of x between plus and minus [`LARGEST_EXPONENT`], so that it is neither infinite nor 0
+    Exponential,
 }
+
+/// The largest exponent of `exponential`: e⁸⁰ is 5.5e34, and f32 ends at 3.4e38.
+pub const LARGEST_EXPONENT: f32 = 80.0;
 
 /// The slope of `leaky_relu` for negative inputs.
 pub const LEAKY_RELU_SLOPE: f32 = 0.01;
@@ -69,7 +74,7 @@ impl UnknownActivation {
 
 impl Activation {
     /// Every activation.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Linear,
         Self::Relu,
         Self::LeakyRelu(LEAKY_RELU_SLOPE),
@@ -84,6 +89,7 @@ impl Activation {
         Self::Sigmoid,
         Self::HardSigmoid,
         Self::Softmax,
+        Self::Exponential,
     ];
 
     /// The name as it is written in an architecture.
@@ -103,12 +109,13 @@ impl Activation {
             Self::Sigmoid => "sigmoid",
             Self::HardSigmoid => "hard_sigmoid",
             Self::Softmax => "softmax",
+            Self::Exponential => "exponential",
         }
     }
 
     /// The activation of that name. Case, `_`, `-` and spaces do not matter, so that PyTorch's
-    /// class names (`LeakyReLU`) fit too; `swish`, `identity`, `none` and `logistic` are understood,
-    /// and the names that transformers gives the tanh form of gelu.
+    /// class names (`LeakyReLU`) fit too; `swish`, `identity`, `none`, `logistic` and `exp` are
+    /// understood, and the names that transformers gives the tanh form of gelu.
     pub fn parse(name: &str) -> Result<Self, UnknownActivation> {
         let plain: String = name
             .chars()
@@ -116,6 +123,7 @@ impl Activation {
             .flat_map(char::to_lowercase)
             .collect();
         match plain.as_str() {
+            "exp" => return Ok(Self::Exponential),
             "swish" => return Ok(Self::Silu),
             "identity" | "none" => return Ok(Self::Linear),
             "logistic" => return Ok(Self::Sigmoid),
@@ -178,6 +186,7 @@ impl Activation {
             Self::Sigmoid => map(x, math::sigmoid),
             Self::HardSigmoid => map(x, hard_sigmoid),
             Self::Softmax => x.chunks_exact_mut(width.max(1)).for_each(softmax),
+            Self::Exponential => map(x, exponential),
         }
     }
 }
@@ -276,6 +285,16 @@ fn mish(x: f32) -> f32 {
     let e = math::exp(if x > 20.0 { 20.0 } else { x });
     let w = e * (e + 2.0);
     x * (w / (w + 2.0))
+}
+
+#[inline(always)]
+fn exponential(x: f32) -> f32 {
+    let x = not_below(x, -LARGEST_EXPONENT);
+    math::exp(if x > LARGEST_EXPONENT {
+        LARGEST_EXPONENT
+    } else {
+        x
+    })
 }
 
 /// Lanes of the reductions over a row. Fixed, so that sums have one order on every processor.

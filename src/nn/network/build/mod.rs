@@ -275,6 +275,8 @@ impl<'a> Builder<'a> {
         }
         let output_activation = match head {
             Head::Regression { .. } => Activation::Linear,
+            // Its layer gives the logarithms of probabilities.
+            Head::Ordinal { .. } => Activation::Softmax,
             _ => {
                 architecture
                     .layers

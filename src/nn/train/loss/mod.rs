@@ -9,7 +9,7 @@ mod slopes;
 
 use crate::nn::base::error::Error;
 use crate::nn::base::range::Range;
-use crate::nn::layer::head::Head;
+use crate::nn::layer::head::{Head, Link};
 use crate::nn::network::Network;
 
 /// A loss as the user asks for it.
@@ -30,10 +30,22 @@ pub enum LossSpec {
         /// The quantiles, each in (0, 1).
         quantiles: Vec<f32>,
     },
-    /// The cross-entropy of two classes, or of each of several labels.
+    /// The cross-entropy of two classes, of each of several labels, or of a share from 0 to 1.
     BinaryCrossentropy,
     /// The cross-entropy of any number of classes.
     CategoricalCrossentropy,
+    /// m - y ln m of counts, m their mean: `torch.nn.PoissonNLLLoss` of the logarithm of m.
+    Poisson,
+    /// y / m + ln m of numbers above 0: half the gamma deviance, without what does not depend on m.
+    Gamma,
+    /// y m^(1 - p) / (p - 1) + m^(2 - p) / (2 - p): half the deviance of Tweedie's distributions whose
+    /// variance is as m^p, without what does not depend on m. Numbers of at least 0, many of them 0.
+    Tweedie {
+        /// The power p; between 1, as of `Poisson`, and 2, as of `Gamma`.
+        power: f32,
+    },
+    /// The cross-entropy of classes that have an order, by cumulative logits (McCullagh, 1980).
+    Ordinal,
 }
 
 impl LossSpec {
@@ -41,18 +53,24 @@ impl LossSpec {
     pub const DELTA: Range = Range::Positive;
     /// The range of the share of a label that is spread over all classes.
     pub const LABEL_SMOOTHING: Range = Range::BelowOne;
+    /// Tweedie's power where none is given, as in LightGBM and XGBoost.
+    pub const TWEEDIE_POWER: f32 = 1.5;
 
     /// The loss a task takes when none is asked for.
     pub fn default_for(head: Head) -> LossSpec {
         match head {
             Head::Regression { .. } => LossSpec::Mse,
-            Head::Binary | Head::MultiLabel { .. } => LossSpec::BinaryCrossentropy,
+            Head::Binary | Head::MultiLabel { .. } | Head::Mean(Link::Logit) => {
+                LossSpec::BinaryCrossentropy
+            }
             Head::Multiclass { .. } => LossSpec::CategoricalCrossentropy,
+            Head::Mean(Link::Log) => LossSpec::Poisson,
+            Head::Ordinal { .. } => LossSpec::Ordinal,
         }
     }
 
     /// All losses with their default settings.
-    pub fn all() -> [LossSpec; 6] {
+    pub fn all() -> [LossSpec; 10] {
         [
             LossSpec::Mse,
             LossSpec::Mae,
@@ -62,6 +80,12 @@ impl LossSpec {
             },
             LossSpec::BinaryCrossentropy,
             LossSpec::CategoricalCrossentropy,
+            LossSpec::Poisson,
+            LossSpec::Gamma,
+            LossSpec::Tweedie {
+                power: LossSpec::TWEEDIE_POWER,
+            },
+            LossSpec::Ordinal,
         ]
     }
 
@@ -74,34 +98,73 @@ impl LossSpec {
             LossSpec::Quantile { .. } => "quantile",
             LossSpec::BinaryCrossentropy => "binary_crossentropy",
             LossSpec::CategoricalCrossentropy => "categorical_crossentropy",
+            LossSpec::Poisson => "poisson",
+            LossSpec::Gamma => "gamma",
+            LossSpec::Tweedie { .. } => "tweedie",
+            LossSpec::Ordinal => "ordinal",
         }
     }
 
-    /// The loss of this name, without regard to case, with its default settings.
+    /// The loss of this name, without regard to case, with its default settings. `cross_entropy` is
+    /// LightGBM's name of that of a share.
     pub fn parse(name: &str) -> Option<LossSpec> {
         let name = name.to_lowercase();
+        if name == "cross_entropy" {
+            return Some(LossSpec::BinaryCrossentropy);
+        }
         LossSpec::all().into_iter().find(|loss| loss.name() == name)
     }
 
-    /// Whether it is one of the task's.
+    /// The power by which the variance grows with the mean, of those that learn a mean's logarithm.
+    pub fn power(&self) -> Option<f32> {
+        match self {
+            LossSpec::Poisson => Some(1.0),
+            LossSpec::Gamma => Some(2.0),
+            LossSpec::Tweedie { power } => Some(*power),
+            _ => None,
+        }
+    }
+
+    /// Whether it is one of those for a head, which may follow from the loss.
     pub fn fits(&self, head: Head) -> bool {
         match self {
             LossSpec::Mse | LossSpec::Mae | LossSpec::Huber { .. } | LossSpec::Quantile { .. } => {
                 matches!(head, Head::Regression { .. })
             }
             LossSpec::BinaryCrossentropy => {
-                matches!(head, Head::Binary | Head::MultiLabel { .. })
+                matches!(
+                    head,
+                    Head::Binary | Head::MultiLabel { .. } | Head::Mean(Link::Logit)
+                )
             }
             LossSpec::CategoricalCrossentropy => {
                 matches!(head, Head::Binary | Head::Multiclass { .. })
             }
+            LossSpec::Poisson | LossSpec::Gamma | LossSpec::Tweedie { .. } => {
+                head == Head::Mean(Link::Log)
+            }
+            LossSpec::Ordinal => matches!(head, Head::Ordinal { .. }),
         }
     }
 
-    /// The names of the task's losses, as a sentence has them: `mse, mae, huber or quantile`.
+    /// The names of the losses that a target of this kind can be learnt with, as a sentence has them:
+    /// `binary_crossentropy or categorical_crossentropy`.
     pub fn names_for(head: Head) -> String {
+        let heads: &[Head] = match head {
+            Head::Regression { outputs: 1 } | Head::Mean(_) => &[
+                Head::Regression { outputs: 1 },
+                Head::Mean(Link::Log),
+                Head::Mean(Link::Logit),
+            ],
+            Head::Multiclass { classes } | Head::Ordinal { classes } => {
+                &[Head::Multiclass { classes }, Head::Ordinal { classes }]
+            }
+            head => &[head],
+        };
         let all = LossSpec::all();
-        let fitting = all.iter().filter(|loss| loss.fits(head));
+        let fitting = all
+            .iter()
+            .filter(|loss| heads.iter().any(|head| loss.fits(*head)));
         let names: Vec<&str> = fitting.map(LossSpec::name).collect();
         match names.split_last() {
             Some((last, [])) => (*last).to_owned(),
@@ -131,12 +194,19 @@ enum Form {
     Quantile {
         quantiles: Vec<f32>,
     },
-    /// One unit, the positive class's logit.
+    /// One unit, the positive class's logit; targets are that class's share, from 0 to 1.
     Sigmoid,
     /// One unit a class.
-    Softmax,
+    Softmax {
+        /// Whether targets are a share for each class, not the class's number.
+        shares: bool,
+    },
     /// One unit a label, its logit.
     Sigmoids,
+    /// One unit, the logarithm of a mean with which the variance grows by this power.
+    Log {
+        power: f32,
+    },
 }
 
 impl Loss {
@@ -156,9 +226,9 @@ impl Loss {
     ) -> Result<Loss, Error> {
         let units = network.output_units();
         let classes = match network.head() {
-            Head::Regression { .. } => None,
+            Head::Regression { .. } | Head::Mean(_) => None,
             Head::Binary => Some(2),
-            Head::Multiclass { classes } => Some(classes),
+            Head::Multiclass { classes } | Head::Ordinal { classes } => Some(classes),
             Head::MultiLabel { labels } => Some(labels),
         };
         let form = match (spec, network.head()) {
@@ -180,10 +250,24 @@ impl Loss {
                 if units == 1 {
                     Form::Sigmoid
                 } else {
-                    Form::Softmax
+                    Form::Softmax { shares: false }
                 }
             }
-            (LossSpec::CategoricalCrossentropy, Head::Multiclass { .. }) => Form::Softmax,
+            (LossSpec::CategoricalCrossentropy, Head::Multiclass { .. })
+            | (LossSpec::Ordinal, Head::Ordinal { .. }) => Form::Softmax { shares: false },
+            (LossSpec::BinaryCrossentropy, Head::Mean(Link::Logit)) => Form::Sigmoid,
+            (LossSpec::Poisson | LossSpec::Gamma, Head::Mean(Link::Log)) => Form::Log {
+                power: spec.power().unwrap_or(LossSpec::TWEEDIE_POWER),
+            },
+            (LossSpec::Tweedie { power }, Head::Mean(Link::Log)) => {
+                if !(*power > 1.0 && *power < 2.0) {
+                    return Err(Error::option(
+                        format!("tweedie_variance_power must be between 1 and 2, not {power}"),
+                        "At 1 it is the loss poisson, at 2 the loss gamma.",
+                    ));
+                }
+                Form::Log { power: *power }
+            }
             (LossSpec::BinaryCrossentropy, Head::MultiLabel { .. }) => Form::Sigmoids,
             (_, head) => {
                 let fit = LossSpec::names_for(head);
@@ -231,18 +315,45 @@ impl Loss {
         })
     }
 
-    /// Number of values a row of targets holds: the outputs of a regression, the labels, else 1.
+    /// The same loss of classes held against shares, as of a teacher's probabilities: of one unit the
+    /// positive class's share, else a share for each unit in a row of targets. They sum to 1.
+    ///
+    /// # Errors
+    /// A loss that is not of classes, or whose outputs do not compete.
+    pub fn of_shares(mut self) -> Result<Loss, Error> {
+        match &mut self.form {
+            Form::Sigmoid => {}
+            Form::Softmax { shares } => *shares = true,
+            _ => {
+                return Err(Error::option(
+                    "shares of classes are learnt by a cross-entropy of classes only",
+                    "Choose binary_crossentropy or categorical_crossentropy.",
+                ));
+            }
+        }
+        Ok(self)
+    }
+
+    /// Number of values a row of targets holds: the outputs of a regression, the labels, the classes
+    /// whose shares are learnt, else 1.
     pub fn targets(&self) -> usize {
         match self.form {
-            Form::Mse | Form::Mae | Form::Huber { .. } | Form::Sigmoids => self.units,
-            Form::Quantile { .. } | Form::Sigmoid | Form::Softmax => 1,
+            Form::Mse
+            | Form::Mae
+            | Form::Huber { .. }
+            | Form::Sigmoids
+            | Form::Softmax { shares: true } => self.units,
+            Form::Quantile { .. }
+            | Form::Sigmoid
+            | Form::Softmax { shares: false }
+            | Form::Log { .. } => 1,
         }
     }
 
     /// The sum over rows of the weighted losses.
     ///
-    /// `logits` is [rows, units]; `y` is [rows, targets], classes as their index; `weight` has one
-    /// value a row.
+    /// `logits` is [rows, units]; `y` is [rows, targets], classes as their index, of two the positive
+    /// one's share; `weight` has one value a row.
     pub fn value(&self, logits: &[f32], y: &[f32], weight: Option<&[f32]>, rows: usize) -> f64 {
         self.sum(logits, y, weight, rows, None)
     }
@@ -266,15 +377,32 @@ impl Loss {
         if weight.is_none() && !by_class {
             return rows as f64;
         }
+        let targets = self.targets();
         (0..rows)
             .map(|row| {
                 let own = weight.map_or(1.0, |weight| f64::from(weight[row]));
                 match by_class {
                     false => own,
-                    true => own * f64::from(self.class_weight(self.class(y[row]))),
+                    true => own * self.weight_of_classes(&y[row * targets..][..targets]),
                 }
             })
             .sum()
+    }
+
+    /// What a row's target weighs: the mean of the classes' weights by its shares of them.
+    fn weight_of_classes(&self, y: &[f32]) -> f64 {
+        let weight = |class: usize| f64::from(self.class_weight(class));
+        match self.form {
+            Form::Sigmoid => {
+                let share = f64::from(y[0]);
+                (1.0 - share) * weight(0) + share * weight(1)
+            }
+            Form::Softmax { shares: true } => {
+                let shares = y.iter().enumerate();
+                shares.map(|(k, share)| f64::from(*share) * weight(k)).sum()
+            }
+            _ => weight(self.class(y[0])),
+        }
     }
 
     #[inline(always)]

@@ -1,6 +1,6 @@
 //! The sum of a loss over rows, and its slopes.
 
-use super::slopes::{each, sigmoid, sign, worth_learning};
+use super::slopes::{each, log_mean, sigmoid, sign, worth_learning};
 use super::{Form, Loss};
 use crate::nn::kernels::math;
 use crate::nn::kernels::processor::{Processor, Task};
@@ -40,8 +40,14 @@ impl Loss {
         rows: usize,
         mut dlogits: Option<&mut [f32]>,
     ) -> f64 {
-        if let Form::Sigmoid = self.form {
-            return self.sum_of_sigmoids(&logits[..rows], &y[..rows], weight, dlogits);
+        let single = (logits, y, weight);
+        match self.form {
+            Form::Sigmoid => return self.sum_of_sigmoids(rows, single, dlogits),
+            Form::Log { power } => {
+                let each = |z: f32, y: f32| log_mean(z, y, power);
+                return sum_of_singles(rows, single, dlogits, each);
+            }
+            _ => {}
         }
         let targets = self.targets();
         let mut total = 0.0;
@@ -61,43 +67,23 @@ impl Loss {
         total
     }
 
-    /// The sum over rows of one logit each: sixteen rows as one vector.
+    /// The sum over rows of the positive class's logit.
     #[inline(always)]
     fn sum_of_sigmoids(
         &self,
-        z: &[f32],
-        y: &[f32],
-        weight: Option<&[f32]>,
-        mut dlogits: Option<&mut [f32]>,
+        rows: usize,
+        single: (&[f32], &[f32], Option<&[f32]>),
+        dlogits: Option<&mut [f32]>,
     ) -> f64 {
-        // What falls to each class of a label of the first and of the second class.
-        let shares = [0, 1].map(|class| [0, 1].map(|k| self.share(k, class, 2)));
-        let mut total = 0.0;
-        for start in (0..z.len()).step_by(LANES) {
-            let count = LANES.min(z.len() - start);
-            let (mut logits, mut labels, mut weights) = ([0.0; LANES], [0.0; LANES], [1.0; LANES]);
-            logits[..count].copy_from_slice(&z[start..start + count]);
-            labels[..count].copy_from_slice(&y[start..start + count]);
-            if let Some(weight) = weight {
-                weights[..count].copy_from_slice(&weight[start..start + count]);
-            }
-            let (mut losses, mut slopes) = ([0.0; LANES], [0.0; LANES]);
-            for i in 0..LANES {
-                // Of a share of the second class, which is 0 or 1 where classes are known for certain.
-                let share = |k: usize| (1.0 - labels[i]) * shares[0][k] + labels[i] * shares[1][k];
-                let (negative, positive) = (share(0), share(1));
-                let (loss, slope) = sigmoid(logits[i], negative, positive);
-                losses[i] = weights[i] * loss;
-                slopes[i] = weights[i] * worth_learning(slope, 1.0);
-            }
-            if let Some(dlogits) = &mut dlogits {
-                dlogits[start..start + count].copy_from_slice(&slopes[..count]);
-            }
-            for &loss in &losses[..count] {
-                total += f64::from(loss);
-            }
-        }
-        total
+        // What falls to each class of a label of the first and of the second class. A share between
+        // the two gives a mean of them, which at 0 and 1 has the bits of the one or the other.
+        let [first, second] = [0, 1].map(|class| [0, 1].map(|k| self.share(k, class, 2)));
+        sum_of_singles(rows, single, dlogits, |z, y| {
+            let rest = 1.0 - y;
+            let negative = rest * first[0] + y * second[0];
+            let positive = rest * first[1] + y * second[1];
+            sigmoid(z, negative, positive)
+        })
     }
 
     /// The unweighted loss of a row; its weighted gradient if there is room for it.
@@ -154,7 +140,16 @@ impl Loss {
                 }
                 total * f64::from(scale)
             }
-            Form::Softmax => self.softmax(p, self.class(y[0]), weight, gradient),
+            Form::Softmax { shares: false } => self.softmax(p, self.class(y[0]), weight, gradient),
+            Form::Softmax { shares: true } => self.softmax_of_shares(p, y, weight, gradient),
+            // Of single logits, summed elsewhere.
+            Form::Log { power } => {
+                let (loss, slope) = log_mean(p[0], y[0], *power);
+                if let Some(gradient) = gradient.first_mut() {
+                    *gradient = weight * slope;
+                }
+                f64::from(loss)
+            }
         }
     }
 
@@ -194,6 +189,29 @@ impl Loss {
         loss
     }
 
+    /// The cross-entropy of one logit a class against a share for each.
+    #[inline(always)]
+    fn softmax_of_shares(&self, z: &[f32], y: &[f32], weight: f32, gradient: &mut [f32]) -> f64 {
+        let even = self.smoothing / z.len() as f32;
+        let share = |k: usize| (y[k] * (1.0 - self.smoothing) + even) * self.class_weight(k);
+        let max = z.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let sum: f64 = z.iter().map(|z| f64::from(math::exp(z - max))).sum();
+        let ln_sum = sum.ln();
+        let (mut loss, mut shares) = (0.0, 0.0_f32);
+        for (k, z) in z.iter().enumerate() {
+            // What has no share may be as unlikely as it likes.
+            if share(k) > 0.0 {
+                loss += f64::from(share(k)) * (ln_sum - (f64::from(*z) - f64::from(max)));
+                shares += share(k);
+            }
+        }
+        let scale = (f64::from(shares) / sum) as f32;
+        for (k, gradient) in gradient.iter_mut().enumerate() {
+            *gradient = weight * (math::exp(z[k] - max) * scale - share(k));
+        }
+        loss
+    }
+
     /// The part of a label of `class` that falls to class `k`, times that class's weight.
     #[inline(always)]
     fn share(&self, k: usize, class: usize, classes: usize) -> f32 {
@@ -204,6 +222,40 @@ impl Loss {
         };
         (own + self.smoothing / classes as f32) * self.class_weight(k)
     }
+}
+
+/// The sum over rows of one logit and one target each, given with the rows' weights: sixteen rows as one
+/// vector. `each` gives a row's loss and its slope.
+#[inline(always)]
+fn sum_of_singles(
+    rows: usize,
+    (z, y, weight): (&[f32], &[f32], Option<&[f32]>),
+    mut dlogits: Option<&mut [f32]>,
+    each: impl Fn(f32, f32) -> (f32, f32),
+) -> f64 {
+    let mut total = 0.0;
+    for start in (0..rows).step_by(LANES) {
+        let count = LANES.min(rows - start);
+        let (mut logits, mut labels, mut weights) = ([0.0; LANES], [0.0; LANES], [1.0; LANES]);
+        logits[..count].copy_from_slice(&z[start..start + count]);
+        labels[..count].copy_from_slice(&y[start..start + count]);
+        if let Some(weight) = weight {
+            weights[..count].copy_from_slice(&weight[start..start + count]);
+        }
+        let (mut losses, mut slopes) = ([0.0; LANES], [0.0; LANES]);
+        for i in 0..LANES {
+            let (loss, slope) = each(logits[i], labels[i]);
+            losses[i] = weights[i] * loss;
+            slopes[i] = weights[i] * worth_learning(slope, 1.0);
+        }
+        if let Some(dlogits) = &mut dlogits {
+            dlogits[start..start + count].copy_from_slice(&slopes[..count]);
+        }
+        for &loss in &losses[..count] {
+            total += f64::from(loss);
+        }
+    }
+    total
 }
 
 /// [`Loss::sum`], compiled for the processor's vectors.

@@ -39,6 +39,40 @@ pub(super) fn sigmoid(z: f32, negative: f32, positive: f32) -> (f32, f32) {
     (loss, negative * p - positive * rest)
 }
 
+/// From here on e^x goes on as a straight line: what is so far off is on its way back with the slope
+/// that it has here, and no sum of slopes, nor of their squares, is infinite.
+const STRAIGHT: f32 = 30.0;
+
+/// e^x and its slope; a line from [`STRAIGHT`] on.
+#[inline(always)]
+fn bounded_exp(x: f32) -> (f32, f32) {
+    let over = x - STRAIGHT;
+    let beyond = if over > 0.0 { over } else { 0.0 };
+    let slope = math::exp(x - beyond);
+    (slope * (1.0 + beyond), slope)
+}
+
+/// Half the deviance of `y` from a mean of logarithm `z`, without what does not depend on `z`, and its
+/// slope; the variance grows with the mean by `power`, from 1 to 2.
+#[inline(always)]
+pub(super) fn log_mean(z: f32, y: f32, power: f32) -> (f32, f32) {
+    if power == 1.0 {
+        let (mean, slope) = bounded_exp(z);
+        return (mean - y * z, slope - y);
+    }
+    if power == 2.0 {
+        let (inverse, slope) = bounded_exp(-z);
+        return (y * inverse + z, 1.0 - y * slope);
+    }
+    let (above, below) = (2.0 - power, power - 1.0);
+    let (mean, mean_slope) = bounded_exp(above * z);
+    let (inverse, inverse_slope) = bounded_exp(-below * z);
+    (
+        y * inverse / below + mean / above,
+        mean_slope - y * inverse_slope,
+    )
+}
+
 /// Mean over a row's outputs of a function of the error, and its gradient.
 #[inline(always)]
 pub(super) fn each(
@@ -75,5 +109,17 @@ mod tests {
         assert_eq!(worth_learning(1e-21, 1e-10), 1e-21);
         assert_eq!(worth_learning(0.0, 0.0), 0.0);
         assert!(worth_learning(f32::NAN, 1.0).is_nan());
+    }
+
+    #[test]
+    fn means_that_are_far_off_have_finite_slopes_that_lead_back() {
+        for power in [1.0, 1.5, 2.0] {
+            for (z, sign) in [(1e4, 1.0), (-1e4, -1.0)] {
+                let (loss, slope) = log_mean(z, 1.0, power);
+                assert!(loss.is_finite() && slope.is_finite(), "{power} at {z}");
+                assert!(slope * slope < f32::MAX && slope * sign >= 0.0, "{slope}");
+            }
+        }
+        assert!(log_mean(f32::NAN, 1.0, 1.0).0.is_nan());
     }
 }

@@ -5,6 +5,8 @@ use rayon::ThreadPool;
 use super::order::Order;
 use crate::artifact::Model;
 use crate::features::{FeatureSet, Kind, Task};
+use crate::nn::LossSpec;
+use crate::pg::enum_labels::enum_labels;
 use crate::pg::error::Result;
 use crate::pg::rows::{
     ArrayReader, ColumnPlan, Elements, Lifetime, Query, Reader, ResultColumn, Source, Table,
@@ -69,6 +71,10 @@ impl<'p> Planned<'p> {
             plan.settle_arrays(order.architecture)?;
         }
         plan.settle_precision(kept);
+        if options.loss == Some(LossSpec::Ordinal) {
+            let labels = type_of(order.target).map(enum_labels);
+            plan.enum_labels = labels.transpose()?.flatten();
+        }
         Ok(Planned {
             plan,
             sources,

@@ -56,7 +56,9 @@ impl<'a> Checked<'a> {
         // Later versions keep the first one's task, whatever their rows look like.
         let task = match order.task {
             Some(name) => Some(Task::parse(name)?),
-            None => previous.map(|model| model.target.task()),
+            None => previous
+                .map(|model| model.target.task())
+                .or_else(|| options.implied_task()),
         };
         if let Some(spelled) = previous.and_then(|model| spelling::of_target(&model.target)) {
             spelled.classes(&mut options);
