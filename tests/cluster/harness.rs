@@ -8,7 +8,8 @@
 //! ```
 //!
 //! `PGN_PG_CONFIG` names the server, `PGN_DIRECTORY` where the clusters go (`/tmp`; short, since
-//! socket paths end at 107 bytes, and open to the server's user), `PGN_PSQL` another psql.
+//! socket paths end at 107 bytes, and open to the server's user), `PGN_PSQL` another psql. Whoever names
+//! the directory removes what is left in it: the files that clusters are copies of.
 
 // Each test file uses its part of the harness.
 #![allow(dead_code)]
@@ -16,17 +17,21 @@
 use std::env;
 use std::ffi::OsStr;
 use std::fs;
+use std::mem;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use postgres::error::SqlState;
 use postgres::{Client, Config, NoTls};
+
+pub use crate::programs::succeeds;
+use crate::programs::{programs, programs_of, server_user};
 
 /// How long anything that should be quick may take before the test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -58,6 +63,40 @@ impl Cluster {
         cluster.configure(settings);
         cluster.launch();
         cluster
+    }
+
+    /// Starts a cluster and creates the extension in its database `postgres`.
+    ///
+    /// Where the tests have a directory of their own it is a copy of the first such cluster, with the same
+    /// system identifier: `initdb` and `CREATE EXTENSION` take longer. One that is to be another server
+    /// comes from [`Cluster::with`].
+    pub fn with_extension(settings: &[&str]) -> Self {
+        static FIRST: OnceLock<PathBuf> = OnceLock::new();
+        if env::var_os("PGN_DIRECTORY").is_none() {
+            let cluster = Self::with(settings);
+            cluster.create_extension();
+            return cluster;
+        }
+        let first = FIRST.get_or_init(|| {
+            let cluster = Self::start();
+            cluster.create_extension();
+            cluster.stop();
+            let data = cluster.data();
+            mem::forget(cluster);
+            data
+        });
+        let cluster = Self::place(programs());
+        let mut copy = cluster.server_user_program("cp");
+        succeeds(copy.arg("-a").arg(first).arg(cluster.data()));
+        cluster.configure(settings);
+        cluster.launch();
+        cluster
+    }
+
+    fn create_extension(&self) {
+        self.superuser()
+            .batch_execute("CREATE EXTENSION pg_neural")
+            .expect("the extension");
     }
 
     fn init(&self, options: &[&str]) {
@@ -141,16 +180,6 @@ impl Cluster {
             let row = client.query_one(&sql, &[]).expect("the position");
             row.get::<_, Option<bool>>(0) == Some(true)
         });
-    }
-
-    /// Starts a cluster and creates the extension in its database `postgres`.
-    pub fn with_extension(settings: &[&str]) -> Self {
-        let cluster = Self::with(settings);
-        cluster
-            .superuser()
-            .batch_execute("CREATE EXTENSION pg_neural")
-            .expect("the extension");
-        cluster
     }
 
     /// Connects to the database `postgres` as its superuser.
@@ -480,44 +509,6 @@ pub fn load_csv(client: &mut Client, table: &str, file: &str) {
     let mut writer = client.copy_in(&sql).expect("COPY starts");
     writer.write_all(&text).expect("COPY takes the rows");
     writer.finish().expect("COPY ends");
-}
-
-/// Where the server's programs are.
-fn programs() -> PathBuf {
-    let pg_config = env::var_os("PGN_PG_CONFIG")
-        .expect("PGN_PG_CONFIG must name the pg_config of a server with the extension installed");
-    programs_of(Path::new(&pg_config))
-}
-
-fn programs_of(pg_config: &Path) -> PathBuf {
-    let output = succeeds(Command::new(pg_config).arg("--bindir"));
-    PathBuf::from(String::from_utf8(output.stdout).expect("a path").trim_end())
-}
-
-/// The user and group to run the server as: `postgres` for root, otherwise nobody else.
-fn server_user() -> Option<(u32, u32)> {
-    let id = |arguments: &[&str]| {
-        let output = succeeds(Command::new("id").args(arguments));
-        String::from_utf8_lossy(&output.stdout)
-            .trim()
-            .parse::<u32>()
-            .expect("a number from id")
-    };
-    (id(&["-u"]) == 0).then(|| (id(&["-u", "postgres"]), id(&["-g", "postgres"])))
-}
-
-/// Runs a program that must succeed.
-pub fn succeeds(command: &mut Command) -> Output {
-    let output = command
-        .output()
-        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(
-        output.status.success(),
-        "{command:?} failed: {}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    output
 }
 
 fn append(file: &Path, text: &str) {

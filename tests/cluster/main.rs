@@ -27,6 +27,7 @@ mod openblas;
 mod pg_upgrade;
 mod pressure;
 mod process_memory;
+mod programs;
 mod refused_memory;
 mod restoring;
 mod rights;

@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::ffi::OsStr;
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
@@ -385,9 +386,17 @@ fn connections_of_a_server_with_a_limit_outlive_what_it_refuses() {
     }
 }
 
-/// What comes of a statement in connections that may take so many megabytes more.
-fn outcomes(sql: &str, megabytes: impl Iterator<Item = u64>) -> Vec<Outcome> {
+/// What comes of a statement in connections that may take so many megabytes more, on a server with this
+/// environment.
+fn outcomes(
+    environment: &[(&str, &OsStr)],
+    sql: &str,
+    megabytes: impl Iterator<Item = u64>,
+) -> Vec<Outcome> {
     let cluster = Cluster::with_extension(SETTINGS);
+    if !environment.is_empty() {
+        cluster.restart_with(environment);
+    }
     let mut witness = cluster.superuser();
     create_loans(&mut witness, 100);
     witness
@@ -412,10 +421,22 @@ fn outcomes(sql: &str, megabytes: impl Iterator<Item = u64>) -> Vec<Outcome> {
 }
 
 #[test]
+fn what_loading_openblas_takes_is_there_before_it_is_loaded() {
+    let sql = "SELECT neural.train('new', 'SELECT age, amount, bad FROM loan', 'bad', epochs => 1, seed => 1,
+                   options => '{\"verbose\": false, \"threads\": 1, \"members\": 1}')";
+    // A buffer for each of them, were it loaded with so many.
+    let threads = [("OPENBLAS_NUM_THREADS", OsStr::new("8"))];
+    let met = outcomes(&threads, sql, (40..600).step_by(40));
+    let expected = [Outcome::Refused, Outcome::Well];
+    assert!(met.iter().all(|outcome| expected.contains(outcome)));
+    assert!(expected.iter().all(|outcome| met.contains(outcome)));
+}
+
+#[test]
 fn options_too_long_to_be_read_are_refused() {
     let sql = "SELECT neural.train('new', 'loan', 'bad', options => jsonb_object_agg('k' || i, i))
                FROM generate_series(1, 300000) AS i";
-    let met = outcomes(sql, (20..240).step_by(5));
+    let met = outcomes(&[], sql, (20..240).step_by(5));
     // There is no such option.
     let expected = [Outcome::Refused, Outcome::OtherError];
     assert!(met.iter().all(|outcome| expected.contains(outcome)));
@@ -427,7 +448,7 @@ fn what_nothing_provides_for_ends_the_connection_and_not_the_server() {
     // The names of classes are read before there is any work.
     let sql = "SELECT neural.import_weights('new', '', 'linear', 'classification', '[]',
                    classes => classes) FROM named";
-    let met = outcomes(sql, (10..120).step_by(5));
+    let met = outcomes(&[], sql, (10..120).step_by(5));
     let expected = [
         Outcome::Refused,
         Outcome::ConnectionLost,

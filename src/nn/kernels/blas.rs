@@ -9,14 +9,16 @@
 //! products here, so it is told to start none, and if it does they end at once. A child of a process
 //! that has loaded it inherits that state: no helpers, one thread.
 //!
-//! A thread's products need a buffer, which the library maps at the thread's first product and keeps.
-//! Where the system refuses it, it asks again for ever. So the buffers are there before the threads
-//! begin (`Blas::prepare`), or it is an error.
+//! A thread's products need a buffer, which the library maps at the thread's first product and keeps;
+//! later ones than Debian 12's (that of Debian 13, 0.3.29) map one for each of its threads when they are
+//! loaded. Where the system refuses it, it asks again for ever, and nothing but SIGKILL ends that. So
+//! there is room for one before it is loaded, with one thread whatever the environment says, and the
+//! buffers are there before the threads begin (`Blas::prepare`), or it is an error.
 //!
 //! Debian's serial variant of the library shares the threaded one's name and is not safe to call
 //! from two threads at once; which of them was loaded shows only at run time.
 
-use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
+use std::ffi::{CStr, OsStr, OsString, c_char, c_int, c_void};
 use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf, absolute};
@@ -72,7 +74,7 @@ struct Buffers {
 pub fn load() -> Result<&'static Blas, Error> {
     static LOADED: OnceLock<Result<Blas, Error>> = OnceLock::new();
     if LOADED.get().is_none() {
-        memory::ask(LIBRARY)?;
+        memory::ask(LIBRARY + BUFFER)?;
     }
     LOADED
         .get_or_init(|| without_signals(open))
@@ -277,26 +279,28 @@ fn place<P>(first: P, matrix: &ArrayRef2<f32>) -> Place<P> {
     }
 }
 
-/// The environment that says one thread, unless the user has said how many.
-struct Alone(bool);
+/// The environment that says one thread, which is what it is told right afterwards; then again what it
+/// said before.
+struct Alone(Option<OsString>);
 
 impl Alone {
     fn begin() -> Alone {
-        let begins = std::env::var_os(THREADS).is_none();
-        if begins {
-            // SAFETY: in a host's process this is its one thread; in one that has others, those that
-            // read the environment do so through this library, which has a lock.
-            unsafe { std::env::set_var(THREADS, "1") };
-        }
-        Alone(begins)
+        let before = std::env::var_os(THREADS);
+        // SAFETY: in a host's process this is its one thread; in one that has others, those that
+        // read the environment do so through this library, which has a lock.
+        unsafe { std::env::set_var(THREADS, "1") };
+        Alone(before)
     }
 }
 
 impl Drop for Alone {
     fn drop(&mut self) {
-        if self.0 {
-            // SAFETY: as in `begin`.
-            unsafe { std::env::remove_var(THREADS) };
+        // SAFETY: as in `begin`.
+        unsafe {
+            match self.0.take() {
+                Some(before) => std::env::set_var(THREADS, before),
+                None => std::env::remove_var(THREADS),
+            }
         }
     }
 }
