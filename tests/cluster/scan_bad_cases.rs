@@ -276,6 +276,36 @@ fn rows_that_others_change_meanwhile_are_scored_as_they_became() {
 }
 
 #[test]
+fn of_serializable_transactions_that_score_what_the_other_writes_one_fails() {
+    let cluster = Cluster::with_extension(&[PRELOADED]);
+    let (mut one, mut other) = (cluster.superuser(), cluster.superuser());
+    create_loans(&mut one, 2000);
+    train(&mut one, "risk", 1);
+    for batches in ["on", "off"] {
+        let begin = |client: &mut Client, id: i32| {
+            let score = format!("SELECT avg({PREDICT}) FROM loan");
+            client
+                .batch_execute(&format!(
+                    "BEGIN ISOLATION LEVEL SERIALIZABLE; SET LOCAL neural.batch_scoring = {batches}"
+                ))
+                .unwrap();
+            assert_eq!(has_batches(client, &score), batches == "on");
+            client
+                .batch_execute(&format!(
+                    "{score}; UPDATE loan SET age = age + 1 WHERE id = {id}"
+                ))
+                .unwrap();
+        };
+        begin(&mut one, 7);
+        // This one's scan meets the row of the other, and does not see it.
+        begin(&mut other, 1999);
+        one.batch_execute("COMMIT").unwrap();
+        let error = other.batch_execute("COMMIT").unwrap_err();
+        assert_eq!(error.code(), Some(&SqlState::T_R_SERIALIZATION_FAILURE));
+    }
+}
+
+#[test]
 fn a_standby_scores_in_batches_with_the_same_bits() {
     let primary = Cluster::with_extension(&[PRELOADED, "wal_level = replica"]);
     let mut client = primary.superuser();

@@ -82,7 +82,7 @@ fn set_up(client: &mut Client) {
     client
         .batch_execute(
             "CREATE TABLE t (id int PRIMARY KEY, a float8, b int, c text, d numeric, g int, y bool, v float8, k text,
-                 e float8, h float8);
+                 e float8, h float8, s int2, o bool, r real, j date, m timestamp, w text);
              INSERT INTO t SELECT i,
                  CASE WHEN i % 23 = 0 THEN NULL WHEN i % 31 = 0 THEN 'NaN' ELSE 20 + i % 50 + sin(i) END,
                  CASE WHEN i % 19 = 0 THEN NULL ELSE (1000 * sin(i))::int END,
@@ -90,12 +90,51 @@ fn set_up(client: &mut Client) {
                  (i % 100) / 7.0, i % 5, sin(i) + cos(i * 3) > 0, 10 * sin(i) + i % 3,
                  (ARRAY['low', 'middle', 'high'])[1 + i * 7 % 3],
                  CASE WHEN i % 13 = 0 THEN NULL ELSE cos(i * 7) END,
-                 CASE WHEN i % 11 = 0 THEN NULL WHEN i % 37 = 0 THEN '-Infinity' ELSE cos(i) * 1e3 END
-             FROM generate_series(1, 900) AS i;
+                 CASE WHEN i % 11 = 0 THEN NULL WHEN i % 37 = 0 THEN '-Infinity' ELSE cos(i) * 1e3 END,
+                 CASE WHEN i % 7 = 0 THEN NULL ELSE i % 300 - 150 END, i % 29 < 14,
+                 CASE WHEN i % 9 = 0 THEN NULL ELSE sin(i * 5) END, date '2024-01-01' + i % 400,
+                 CASE WHEN i % 5 = 0 THEN NULL ELSE timestamp '2024-01-01' + i * interval '7 hours' END,
+                 -- Some of them out of line, some compressed.
+                 CASE i % 6 WHEN 0 THEN NULL WHEN 1 THEN long WHEN 2 THEN repeat('ab', 2000) ELSE 'w' || i % 6 END
+             FROM generate_series(1, 900) AS i,
+                 (SELECT string_agg(md5(n::text), '') AS long FROM generate_series(1, 100) AS n) AS texts;
              CREATE TABLE p (LIKE t) PARTITION BY RANGE (id);
              CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (400);
-             CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (400) TO (5000);
+             CREATE TABLE p2 (w text, h float8, k text, gone int, b int, a float8, s int2, e float8, y bool,
+                 c text, id int NOT NULL, v float8, o bool, d numeric, m timestamp, r real, j date, g int);
+             ALTER TABLE p2 DROP COLUMN gone;
+             ALTER TABLE p ATTACH PARTITION p2 FOR VALUES FROM (400) TO (700);
+             CREATE TABLE p3 PARTITION OF p FOR VALUES FROM (700) TO (5000);
              INSERT INTO p SELECT * FROM t;
+<<<<<<< HEAD
+=======
+             -- Its columns in another order, between others, and not all of them from the beginning.
+             CREATE TABLE q (k text, gone int, c text, s int2, y bool, id int, a float8, also_gone text, b int,
+                 d numeric, w text, g int, r real, o bool);
+             DO $$BEGIN FOR i IN 1..60 LOOP
+                 EXECUTE format('ALTER TABLE q ADD COLUMN z%s %s', i,
+                     (ARRAY['float8', 'int2', 'text', 'bool', 'uuid', 'numeric', 'float8'])[1 + i % 7]);
+             END LOOP; END$$;
+             INSERT INTO q (k, gone, c, s, y, id, a, also_gone, b, d, w, g, r, o, z7, z14, z1, z58)
+                 SELECT k, id, c, s, y, id, a, c, b, d, w, g, r, o, a, v, s, w FROM t WHERE id < 500;
+             ALTER TABLE q DROP COLUMN gone, ADD COLUMN v float8 DEFAULT 2.5, ADD COLUMN e float8,
+                 ADD COLUMN j date DEFAULT '2024-02-29';
+             INSERT INTO q (k, c, s, y, id, a, also_gone, b, d, w, g, r, o, v, e, j, z1, z2)
+                 SELECT k, c, s, y, id, a, c, b, d, w, g, r, o, v, e, j, s, w FROM t WHERE id BETWEEN 500 AND 700;
+             ALTER TABLE q DROP COLUMN also_gone, ADD COLUMN m timestamp,
+                 ADD COLUMN h float8 DEFAULT -1.25;
+             INSERT INTO q (k, c, s, y, id, a, b, d, w, g, r, o, v, e, j, m, h)
+                 SELECT k, c, s, y, id, a, b, d, w, g, r, o, v, e, j, m, h FROM t WHERE id > 700;
+             UPDATE q SET g = g WHERE id % 10 = 0;
+             DELETE FROM q WHERE id % 40 = 1;
+             CREATE EXTENSION postgres_fdw;
+             CREATE SERVER itself FOREIGN DATA WRAPPER postgres_fdw OPTIONS (dbname 'postgres');
+             DO $$BEGIN EXECUTE format('ALTER SERVER itself OPTIONS (host %L, port %L)',
+                 current_setting('unix_socket_directories'), current_setting('port')); END$$;
+             CREATE USER MAPPING FOR CURRENT_USER SERVER itself;
+             CREATE FOREIGN TABLE f (id int, a float8, b int, c text, d numeric, g int, y bool,
+                 v float8, k text, e float8, h float8, s int2, o bool, r real, j date, m timestamp, w text) SERVER itself OPTIONS (table_name 't');
+>>>>>>> rw4
              CREATE FUNCTION some_rows(query text, most int) RETURNS SETOF text LANGUAGE plpgsql AS
                  $$DECLARE r record; n int := 0; BEGIN
                      FOR r IN EXECUTE query LOOP
@@ -114,6 +153,8 @@ fn set_up(client: &mut Client) {
              SELECT neural.train('wide', 'SELECT v, a AS v2, e, h, e AS e2, h AS h2, v AS v3, a, e AS e3, y
                      FROM t WHERE e + h + v < 1e9 AND h > -1e9 AND a < 1000',
                  'y', epochs => 1, seed => 1, options => '{\"verbose\": false}');
+             SELECT neural.train('narrow', 'SELECT s, o, r, j, m, d, w, y FROM t', 'y', epochs => 1, seed => 1,
+                 options => '{\"verbose\": false}');
              SELECT neural.create_function('score_risk', 'risk');
              SELECT neural.create_function('score_pinned', 'price', version => 1);
              SELECT neural.create_function('score_kind', 'kind', returns => 'class')",
@@ -291,8 +332,11 @@ impl Generator {
             "c",
             &["upper(x.c)", "'car'", "NULL", "x.c || ''", "'none'"],
         );
-        match self.random.random_range(0..10) {
-            0..=2 => format!("neural.predict('risk', {a}, {b}, {c})"),
+        match self.random.random_range(0..11) {
+            0..=1 => format!("neural.predict('risk', {a}, {b}, {c})"),
+            2 => {
+                format!("neural.predict('narrow', {x}.s, {x}.o, {x}.r, {x}.j, {x}.m, {x}.d, {x}.w)")
+            }
             // Enough plain numbers for a vector of them; the last may be of another type.
             3 => {
                 let last = self.one_of(&["e", "h", "v", "b", "g"]);
@@ -391,9 +435,14 @@ impl Generator {
     fn from(&mut self) -> (String, String) {
         self.sets += 1;
         let x = format!("x{}", self.sets);
-        let text = match self.random.random_range(0..8) {
+        let text = match self.random.random_range(0..11) {
             0..=2 => format!("t AS {x}"),
+<<<<<<< HEAD
             3 if self.chance(30) && self.foreign => format!("f AS {x}"),
+=======
+            8..=10 => format!("q AS {x}"),
+            3 if self.chance(30) => format!("f AS {x}"),
+>>>>>>> rw4
             3 => format!("p AS {x}"),
             4 => format!("(SELECT * FROM t WHERE id % 3 = 0 OFFSET 0) AS {x}"),
             5 => format!("(SELECT * FROM t UNION ALL SELECT * FROM p WHERE id < 200) AS {x}"),

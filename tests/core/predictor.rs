@@ -59,6 +59,12 @@ fn check(layers: &str, head: Head) {
             assert!(same, "{layers}: rows {first} and on in a batch of {batch}");
         }
     }
+    // What has room for one row takes several one by one.
+    let mut single = predictor.scratch_of_a_row(usize::MAX).unwrap();
+    let mut got = vec![f32::INFINITY; 7 * units];
+    predictor.forward(&x, 7, &mut got, &mut single);
+    let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+    assert_eq!(bits(&got), bits(&all[..7 * units]), "{layers}");
 }
 
 const NUMBERS: &str = r#"{"type": "input", "features": ["a", "b"]}"#;

@@ -237,7 +237,20 @@ impl Predictor {
     /// [`Error::Memory`] if a single row needs more, its input and its result counted;
     /// [`Error::Refused`] if the system has not so much.
     pub fn scratch_within(&self, bytes: usize) -> Result<Scratch, Error> {
-        let mut tile = self.tile;
+        self.scratch_of(self.tile, bytes)
+    }
+
+    /// [`Predictor::scratch_within`] for a caller that has one row at a time, which takes more rows
+    /// as it would take each by itself.
+    ///
+    /// # Errors
+    /// As [`Predictor::scratch_within`].
+    pub fn scratch_of_a_row(&self, bytes: usize) -> Result<Scratch, Error> {
+        self.scratch_of(1, bytes)
+    }
+
+    fn scratch_of(&self, most: usize, bytes: usize) -> Result<Scratch, Error> {
+        let mut tile = most;
         while tile > 1 && self.scratch_bytes(tile) > bytes {
             tile /= 2;
         }

@@ -31,7 +31,17 @@ pub struct Site {
     row: Vec<f32>,
     out: Vec<f32>,
     scratch: Scratch,
+    calls: Calls,
     usage: Usage,
+}
+
+/// How a site's calls come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Calls {
+    /// One at a time, which needs room for no more: each connection has its own.
+    Single,
+    /// Many together.
+    Together,
 }
 
 /// What a text meant at a moment: as a model's name, or pinned as a version's hash.
@@ -140,7 +150,8 @@ impl Site {
                     Ok(site)
                 }
                 None => {
-                    let site = Site::new(fcinfo, text, key, pinned, answer)?;
+                    let moment = (text, key);
+                    let site = Site::new(fcinfo, moment, pinned, answer, Calls::Together)?;
                     Ok(kept.insert(Box::new(site)))
                 }
             }
@@ -187,10 +198,10 @@ impl Site {
     /// As for [`Site::get`].
     unsafe fn new(
         fcinfo: pg_sys::FunctionCallInfo,
-        text: &[u8],
-        key: SnapshotKey,
+        (text, key): (&[u8], SnapshotKey),
         pinned: bool,
         answer: Answer,
+        calls: Calls,
     ) -> Result<Site, Report> {
         let _work = interrupt::begin(memory::SMALL)?;
         let resolved = resolve(text, pinned, key)?;
@@ -204,7 +215,8 @@ impl Site {
             key,
             row: vec![0.0; model.features.width()],
             out: vec![0.0; model.outputs()],
-            scratch: scratch(&model, &resolved)?,
+            scratch: scratch(&model, &resolved, calls)?,
+            calls,
             usage: Usage::begin(&resolved),
             resolved,
             model,
@@ -222,7 +234,7 @@ impl Site {
     ) -> Result<&'a mut Site, Report> {
         // SAFETY: as for `get`; the site goes with the FmgrInfo.
         unsafe {
-            let site = Site::new(fcinfo, text, key, pinned, answer)?;
+            let site = Site::new(fcinfo, (text, key), pinned, answer, Calls::Single)?;
             let flinfo = (*fcinfo).flinfo;
             let site = in_context((*flinfo).fn_mcxt, site);
             (*flinfo).fn_extra = site.cast();
@@ -247,7 +259,7 @@ impl Site {
             ask_for_row(&model)?;
             // SAFETY: as for `get`.
             self.arguments = unsafe { Arguments::plan(fcinfo, pinned, &model, &resolved)? };
-            self.scratch = scratch(&model, &resolved)?;
+            self.scratch = scratch(&model, &resolved, self.calls)?;
             self.row = vec![0.0; model.features.width()];
             self.out = vec![0.0; model.outputs()];
             self.model = model;
@@ -359,16 +371,18 @@ fn ask_for_row(model: &DecodedModel) -> Result<(), Report> {
 }
 
 /// Working memory within what scoring may take: the rest is left to the rows of a batch.
-fn scratch(model: &DecodedModel, resolved: &Resolved) -> Result<Scratch, Report> {
-    model
-        .predictor
-        .scratch_within(settings::max_memory() / 2)
-        .map_err(|error| {
-            Report::from(error).detail(format!(
-                "Half of neural.max_memory is for the working memory of model \"{}\".",
-                resolved.label()
-            ))
-        })
+fn scratch(model: &DecodedModel, resolved: &Resolved, calls: Calls) -> Result<Scratch, Report> {
+    let most = settings::max_memory() / 2;
+    let scratch = match calls {
+        Calls::Single => model.predictor.scratch_of_a_row(most),
+        Calls::Together => model.predictor.scratch_within(most),
+    };
+    scratch.map_err(|error| {
+        Report::from(error).detail(format!(
+            "Half of neural.max_memory is for the working memory of model \"{}\".",
+            resolved.label()
+        ))
+    })
 }
 
 fn check_answer(model: &DecodedModel, resolved: &Resolved, answer: Answer) -> Result<(), Report> {

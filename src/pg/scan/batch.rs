@@ -8,6 +8,7 @@ use pgrx::pg_sys::{self, Datum};
 use super::copy::{Copying, Part, Stretch, ask_for_cells};
 use super::counters::Done;
 use super::executor::enter;
+use super::heap_row::{Lane, Layouts, Pages, Want};
 use super::lists;
 use super::private::Private;
 use super::scored_call::{Cells, ScoredCall};
@@ -32,6 +33,12 @@ pub(super) struct Batch {
     pub(super) copies: bool,
     /// The last column that is read of the plan below.
     pub(super) deepest: i32,
+    /// How all that lies in the rows of a table.
+    pub(super) layouts: Layouts,
+    /// Of a table that is read from its beginning to its end.
+    pub(super) pages: Option<Pages>,
+    /// Where what is taken goes: the calls' arguments, and then the batch's own rows.
+    lanes: Vec<Lane>,
     /// Computes the arguments that are no plain columns; null without such.
     pub(super) projection: *mut pg_sys::ProjectionInfo,
     /// Columns of a row.
@@ -148,6 +155,7 @@ impl Batch {
                 .chain(stretches.map(Stretch::end))
                 .max()
                 .unwrap_or(0) as i32;
+            let wants = wants(&calls, &kept, &kept_references);
             let copies = !kept_references.is_empty()
                 || calls
                     .iter()
@@ -162,6 +170,9 @@ impl Batch {
                 let context = (*state).ps_ExprContext;
                 pg_sys::ExecBuildProjectionInfo(list, context, slot, state, std::ptr::null_mut())
             };
+            let layouts = Layouts::new(wants);
+            let plain = projection.is_null().then(|| layouts.wants());
+            let pages = Pages::of((*state).lefttree, plain);
             let states = private
                 .bound
                 .unwrap_or([std::ptr::null_mut(); 2])
@@ -188,6 +199,9 @@ impl Batch {
                 kept_references,
                 copies,
                 deepest,
+                layouts,
+                pages,
+                lanes: Vec::new(),
                 projection,
                 values: Vec::new(),
                 nulls: Vec::new(),
@@ -299,6 +313,14 @@ impl Batch {
             // SAFETY: the query runs.
             unsafe { call.arguments.make_room(self.wanted) };
         }
+        self.lanes.clear();
+        let arguments = self.calls.iter().map(|call| call.arguments.lane());
+        self.lanes.extend(arguments);
+        self.lanes.push(Lane {
+            values: self.first_value,
+            nulls: self.first_null,
+            width: self.width,
+        });
     }
 
     /// Pointers to the rows, for those who must not hold a borrow of them.
@@ -309,6 +331,11 @@ impl Batch {
 
     pub(super) fn wanted(&self) -> usize {
         self.wanted
+    }
+
+    /// Where the columns of the plan below go, in the order of their lanes.
+    pub(super) fn lanes(&self) -> &[Lane] {
+        &self.lanes
     }
 
     pub(super) fn memory(&self) -> pg_sys::MemoryContext {
@@ -399,6 +426,25 @@ impl Batch {
     pub(super) fn done(&self) -> Done {
         self.done
     }
+}
+
+/// The columns of the plan below that go into the calls' arguments and into the batch's rows.
+fn wants(calls: &[ScoredCall], kept: &[Stretch], kept_references: &[Part]) -> Vec<Want> {
+    let arguments = calls.iter().map(|call| {
+        let arguments = &call.arguments;
+        (&arguments.columns[..], &arguments.references[..])
+    });
+    let mut wants = Vec::new();
+    for (lane, (columns, references)) in arguments.chain([(kept, kept_references)]).enumerate() {
+        let columns = columns.iter().flat_map(|stretch| stretch.parts());
+        wants.extend(columns.chain(references.iter().copied()).map(|part| Want {
+            from: part.from,
+            lane,
+            to: part.to,
+            copying: part.copying,
+        }));
+    }
+    wants
 }
 
 impl Bound {

@@ -146,6 +146,15 @@ impl Stretch {
         stretches
     }
 
+    /// Its columns one by one.
+    pub(super) fn parts(self) -> impl Iterator<Item = Part> {
+        (0..self.count).map(move |i| Part {
+            from: self.from + i,
+            to: self.to + i,
+            copying: Copying::Value,
+        })
+    }
+
     /// The last column that is read, counted from 1.
     pub(super) fn end(&self) -> usize {
         self.from + self.count

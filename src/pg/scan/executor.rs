@@ -36,6 +36,14 @@ unsafe extern "C-unwind" {
     pub(super) fn ExecEndNode(state: *mut pg_sys::PlanState);
     pub(super) fn ExecReScan(state: *mut pg_sys::PlanState);
     pub(super) fn slot_getsomeattrs_int(slot: *mut pg_sys::TupleTableSlot, attributes: c_int);
+    pub(super) fn ExecStoreBufferHeapTuple(
+        row: pg_sys::HeapTuple,
+        slot: *mut pg_sys::TupleTableSlot,
+        buffer: pg_sys::Buffer,
+    ) -> *mut pg_sys::TupleTableSlot;
+    pub(super) fn InstrStartNode(instrument: *mut pg_sys::Instrumentation);
+    pub(super) fn InstrStopNode(instrument: *mut pg_sys::Instrumentation, rows: f64);
+    fn ProcessInterrupts();
     pub(super) fn MemoryContextReset(context: pg_sys::MemoryContext);
     pub(super) fn MemoryContextAlloc(context: pg_sys::MemoryContext, size: usize) -> *mut c_void;
     pub(super) fn EOH_get_flat_size(object: *mut pg_sys::ExpandedObjectHeader) -> usize;
@@ -116,6 +124,20 @@ pub(super) unsafe fn passes(
         let result = (*filter).evalfunc.unwrap_unchecked()(filter, context, &mut null);
         pg_sys::CurrentMemoryContext = outer;
         result.value() as u8 != 0
+    }
+}
+
+/// Whatever has to be done in between: PostgreSQL's CHECK_FOR_INTERRUPTS.
+///
+/// # Safety
+/// Called while the query runs.
+#[inline(always)]
+pub(super) unsafe fn check_for_interrupts() {
+    // SAFETY: as the caller says; a signal handler writes the flag.
+    unsafe {
+        if (&raw const pg_sys::InterruptPending).read_volatile() != 0 {
+            ProcessInterrupts();
+        }
     }
 }
 

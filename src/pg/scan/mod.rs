@@ -15,6 +15,9 @@
 //! left as it was: volatile arguments, cursors, conditions of outer joins, arguments that may raise
 //! an error for a row that a LIMIT leaves out. There the functions are called a row at a time.
 //!
+//! The rows of a table are taken from its pages as they are stored, where nothing else is asked of
+//! the scan below ([`heap_row`]).
+//!
 //! A row's result has the same bits either way: both sides share the encoding of arguments and the
 //! packed predictor, whose results do not depend on the batch.
 //!
@@ -30,6 +33,7 @@ mod counters;
 mod executor;
 mod fill;
 mod functions;
+mod heap_row;
 mod lists;
 mod node;
 mod parallel;

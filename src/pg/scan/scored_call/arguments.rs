@@ -4,6 +4,7 @@ use pgrx::pg_sys::{self, Datum, NodeTag};
 
 use crate::pg::scan::conditions;
 use crate::pg::scan::copy::{Copying, Part, Stretch, ask_for_cells};
+use crate::pg::scan::heap_row::Lane;
 use crate::pg::scan::lists;
 
 /// Where the arguments come from, and what they are in each row.
@@ -149,6 +150,15 @@ impl Arguments {
         let at = row * self.count;
         // SAFETY: as the caller says.
         unsafe { (self.first_value.add(at), self.first_null.add(at)) }
+    }
+
+    /// Where they are, for as long as there is room for more.
+    pub(in crate::pg::scan) fn lane(&self) -> Lane {
+        Lane {
+            values: self.first_value,
+            nulls: self.first_null,
+            width: self.count,
+        }
     }
 
     /// Those of some rows, one row after the other.
