@@ -384,14 +384,15 @@ impl Task for Probabilities<'_> {
         let cuts = self.thresholds.len();
         for (row, latent) in self.latents.iter().enumerate() {
             let output = &mut self.output[row * self.stride..][..cuts + 1];
+            let (others, last) = output.split_at_mut(cuts);
             let mut above = 1.0;
-            for class in 0..cuts {
+            for (class, output) in others.iter_mut().enumerate() {
                 let logit = self.thresholds[class] - latent;
                 let left = if class > 0 { self.left[class] } else { 1.0 };
-                output[class] = above * left * math::sigmoid(logit);
+                *output = above * left * math::sigmoid(logit);
                 above = math::sigmoid(-logit);
             }
-            output[cuts] = above;
+            last[0] = above;
         }
     }
 }

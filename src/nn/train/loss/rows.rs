@@ -40,7 +40,7 @@ impl Loss {
         rows: usize,
         mut dlogits: Option<&mut [f32]>,
     ) -> f64 {
-        let single = (&logits[..], &y[..], weight);
+        let single = (logits, y, weight);
         match self.form {
             Form::Sigmoid => return self.sum_of_sigmoids(rows, single, dlogits),
             Form::Log { power } => {
