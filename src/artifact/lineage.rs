@@ -117,6 +117,7 @@ mod tests {
 
     use super::{attach, detach, entry};
     use crate::artifact::container::{TensorFile, TensorSource};
+    use crate::nn::Never;
 
     fn file() -> Vec<u8> {
         let tensor = TensorSource {
@@ -153,6 +154,24 @@ mod tests {
             assert_eq!([&back.header, back.data].concat(), plain);
             assert_eq!(back.data.len(), 8);
             assert_eq!(back.lineage, Some(lineage));
+        }
+    }
+
+    /// What is wrong with it is for its reader to say.
+    #[test]
+    fn a_file_of_other_software_is_parted_as_ours() {
+        let tensor = TensorSource {
+            name: "fc.weight".into(),
+            shape: vec![2],
+            values: &[1.0, 2.0],
+        };
+        let ours = TensorFile::write("other", "{}".into(), &[tensor]).unwrap();
+        let spaced = b"\x02\0\0\0\0\0\0\0{}".to_vec();
+        for file in [ours, spaced] {
+            let back = detach(&file);
+            assert_eq!([&back.header, back.data].concat(), file);
+            let read = TensorFile::read_parts_until(&back.header, back.data, &Never);
+            assert!(!read.unwrap().metadata.contains_key("pg_neural"));
         }
     }
 

@@ -1,7 +1,8 @@
 //! The fourth stage: the network with its first parameters, and how it is trained.
 
 use super::announce::{HeldOut, Learnt};
-use super::choose_target::start_at_the_prior;
+use super::bends::Forms;
+use super::builder::Start;
 use super::defaults;
 use super::error::Error;
 use super::fit::FitStage;
@@ -9,13 +10,14 @@ use super::idle;
 use super::job::Job;
 use crate::artifact::Model;
 use crate::memory;
-use crate::nn::{self, Network, Predictor, TrainOptions, parallel};
+use crate::nn::{self, Network, Predictor, TrainOptions};
 
-/// A network that is ready to be trained.
+/// What is ready to be trained.
 pub(super) struct BuildStage<'a> {
     pub(super) fit: FitStage<'a>,
-    pub(super) network: Network,
-    pub(super) parameters: Vec<f32>,
+    pub(super) start: Start,
+    /// Of the default network, its other form.
+    pub(super) forms: Option<Forms>,
     pub(super) options: TrainOptions,
     /// Bytes that the loop takes beside the examples.
     pub(super) bytes: usize,
@@ -31,17 +33,7 @@ impl<'a> FitStage<'a> {
         job: &Job<'_>,
         stop: &mut dyn FnMut() -> bool,
     ) -> Result<BuildStage<'a>, Error> {
-        let (target, sides) = (&self.target, &self.split.sides);
-        let architecture = match (job.previous, job.warm_start()) {
-            (Some(_), true) => self.architecture.clone(),
-            _ => {
-                let embeddings = self.features.embeddings();
-                self.architecture.clone().with_embeddings(&embeddings)?
-            }
-        };
-        let limit = Some(self.split.read.limit);
-        let inputs = self.features.inputs();
-        let network = Network::build(&architecture, &inputs, target.head(), limit)?;
+        let network = self.builder().network(job, self.architecture.clone())?;
         let mut parameters = network.parameters().iter();
         if !parameters.any(|parameter| parameter.trainable) {
             return Err(Error::Value {
@@ -52,6 +44,7 @@ impl<'a> FitStage<'a> {
             });
         }
         idle::check_initializer(job.options, &network)?;
+        let (target, sides) = (&self.target, &self.split.sides);
         let mut options = defaults::train_options(
             job.arguments,
             job.options,
@@ -61,17 +54,16 @@ impl<'a> FitStage<'a> {
         )?;
         options.threads = job.crew.threads;
         options.augment = self.features.augmentations();
-        let bytes = nn::training_bytes(&network, &options);
+        let forms = self.forms(job, stop)?;
+        let other = forms.as_ref().map_or(0, |forms| forms.bytes(&options));
+        let bytes = nn::training_bytes(&network, &options).max(other);
         memory::ask_for_many(bytes)?;
-        let stop = parallel::Asking::new(stop);
-        let start = || {
-            let initializer = job.options.initializer.unwrap_or_default();
-            network.initialise_until(job.arguments.seed, initializer, &stop)
-        };
         let parameters = match job.previous.filter(|_| job.warm_start()) {
-            Some(previous) if job.options.add_features.is_some() => {
-                widened(previous, &network, start()?)?
-            }
+            Some(previous) if job.options.add_features.is_some() => widened(
+                previous,
+                &network,
+                self.builder().initialised(job, &network, stop)?,
+            )?,
             Some(previous) => {
                 options.optimizer_state = previous
                     .optimizer_state
@@ -79,16 +71,15 @@ impl<'a> FitStage<'a> {
                     .filter(|state| state.fits(&options.optimizer, network.parameter_count()));
                 previous.parameters.clone()
             }
-            None => {
-                let mut parameters = start()?;
-                start_at_the_prior(&network, target, &mut parameters);
-                parameters
-            }
+            None => self.builder().initialised(job, &network, stop)?,
         };
         Ok(BuildStage {
             fit: self,
-            network,
-            parameters,
+            start: Start {
+                network,
+                parameters,
+            },
+            forms,
             options,
             bytes,
         })

@@ -15,6 +15,10 @@ const IMAGE: &str = "cnn_32";
 const SEQUENCE: &str = "gru_64";
 /// Units of the layer in which several branches meet.
 const JOINT_UNITS: usize = 64;
+/// Bins that a number's values are cut into where it is bent, and units that they lead to: on tables
+/// of some thousand rows more of either learn more noise than shape.
+const BINS: usize = 16;
+const BENT_UNITS: usize = 32;
 
 /// As what a feature is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +56,36 @@ pub fn default_architecture(features: &[(&str, Reading)]) -> Result<Architecture
         ([(_, only)], false) => shipped(only)?,
         _ => joined(&branches, columns)?,
     };
+    Ok(Architecture::from_json(&written)?)
+}
+
+/// Whether the default for features of this reading is the one that [`bent`] is another form of.
+pub(super) fn is_tabular(architecture: &Architecture) -> Result<bool, Error> {
+    Ok(*architecture == Architecture::from_json(&shipped(COLUMNS)?)?)
+}
+
+/// The default for table columns with a piecewise-linear function of each of these numbers in every
+/// unit of the first hidden layer, beside what that makes of all columns. After Gorishniy et al., "On
+/// Embeddings for Numerical Features in Tabular Deep Learning" (2022).
+///
+/// # Errors
+/// None, as long as the layers are known.
+pub(super) fn bent(numbers: &[&str]) -> Result<Architecture, Error> {
+    let written = json!({"layers": [
+        {"type": "input", "name": "columns"},
+        {"type": "scale", "name": "scale", "factor": 6},
+        {"type": "dense", "name": "linear", "units": BENT_UNITS, "kernel_initializer": "he_normal"},
+        {"type": "input", "name": "numbers", "features": numbers},
+        {"type": "piecewise_linear", "name": "bends", "bins": BINS, "units": BENT_UNITS},
+        {"type": "add", "name": "sum", "input": ["linear", "bends"]},
+        {"type": "silu", "name": "hidden1"},
+        {"type": "dropout", "name": "dropout1", "rate": 0.15},
+        {"type": "dense", "name": "hidden2", "units": 64, "activation": "silu",
+         "kernel_initializer": "he_normal"},
+        {"type": "dropout", "name": "deep", "rate": 0.15},
+        {"type": "concat", "name": "wide_and_deep", "input": ["columns", "deep"]},
+        {"type": "output", "name": "output", "kernel_initializer": "zeros"},
+    ]});
     Ok(Architecture::from_json(&written)?)
 }
 

@@ -1,6 +1,7 @@
 //! The third stage: target and features fitted to the examples that are trained on.
 
 use super::announce::{left_out_warnings, twins_warning};
+use super::builder::Builder;
 use super::choose_architecture::architecture_of;
 use super::choose_target::{reaching, set_quantile_outputs};
 use super::error::Error;
@@ -171,6 +172,17 @@ impl<'a> SplitStage<'a> {
         let side = (&self.sides.trained, false);
         let examples = self.read.examples.each();
         Ok(target.class_counts(&labels, job.plan.at.target, examples, side, stop)?)
+    }
+}
+
+impl FitStage<'_> {
+    /// What builds networks over the features.
+    pub(super) fn builder(&self) -> Builder<'_> {
+        Builder {
+            features: &self.features,
+            target: &self.target,
+            limit: self.split.read.limit,
+        }
     }
 }
 

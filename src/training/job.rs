@@ -104,6 +104,21 @@ impl Watcher for Watch<'_> {
     }
 }
 
+/// Passes on whether to go on, and tells nothing: of a training that is not the one asked for.
+pub(super) struct Aside<'a> {
+    pub(super) observer: &'a mut dyn Observer,
+}
+
+impl Watcher for Aside<'_> {
+    fn interrupted(&mut self) -> bool {
+        self.observer.interrupted()
+    }
+
+    fn epoch(&mut self, _: &EpochReport) -> Result<(), nn::Error> {
+        Ok(())
+    }
+}
+
 /// A trained model and how it went.
 pub struct Outcome {
     /// The model.

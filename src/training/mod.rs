@@ -2,8 +2,10 @@
 //! PostgreSQL.
 
 mod announce;
+mod bends;
 pub mod better;
 mod build;
+mod builder;
 mod call_order;
 mod check;
 mod checkpoint;
@@ -35,6 +37,7 @@ mod seen;
 mod sides;
 mod source;
 mod split;
+mod student;
 mod train;
 
 pub use check::check;

@@ -79,6 +79,8 @@ impl JudgeStage<'_> {
             network,
             trained,
             data_hash,
+            trials,
+            student,
             ..
         } = self.train;
         let Judged { metrics, scores } = self.judged;
@@ -88,7 +90,7 @@ impl JudgeStage<'_> {
         let (train_loss, validation_loss) = kept.map_or((f64::NAN, None), |epoch| {
             (epoch.train_loss, epoch.validation_loss)
         });
-        let training = json!({
+        let mut training = json!({
             "seed": job.arguments.seed,
             "rows_trained": rows_trained,
             "rows_validated": rows_validated,
@@ -98,12 +100,25 @@ impl JudgeStage<'_> {
             "metrics": metrics,
             "extension_version": env!("CARGO_PKG_VERSION"),
         });
+        if let Some(trials) = trials {
+            training["trials"] = trials;
+        }
+        let mut seen = fit.seen;
+        let (network, parameters) = match student {
+            None => (network, trained.parameters),
+            Some(student) => {
+                training["student"] = student.judged;
+                // It has learnt from all of them, folds or not.
+                seen.learn_folds();
+                (student.network, student.parameters)
+            }
+        };
         Outcome {
             model: Model {
                 architecture: network.architecture().clone(),
                 features: kept_features(job, fit.features, fit.left_out),
                 target: in_order_of_classes(fit.target, &network),
-                parameters: trained.parameters,
+                parameters,
                 training,
                 scores,
                 optimizer_state: trained.optimizer_state,
@@ -114,7 +129,7 @@ impl JudgeStage<'_> {
             metrics,
             rows_trained,
             rows_validated,
-            seen: fit.seen.to_bytes(),
+            seen: seen.to_bytes(),
             data_hash,
             seconds: started.elapsed().as_secs_f64(),
         }

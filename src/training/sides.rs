@@ -11,7 +11,7 @@ use super::seen::{SeenRows, Side};
 use crate::features::{self, BitMask, Labels, RawRows, Split};
 
 /// The fold of an example that all members are trained on.
-const NO_FOLD: u8 = u8::MAX;
+pub(super) const NO_FOLD: u8 = u8::MAX;
 /// Most examples among which copies are looked for, some 50 bytes each. A number of rows, not of
 /// bytes: how much memory there is must not change what is trained.
 const TWIN_ROWS: usize = 50_000;

@@ -3,7 +3,9 @@
 
 use std::cell::RefCell;
 
+use super::bends::Sides;
 use super::build::BuildStage;
+use super::builder::{Builder, Start};
 use super::checkpoint::{self, Fingerprint};
 use super::data_hash::data_hash;
 use super::error::Error;
@@ -11,6 +13,9 @@ use super::fit::FitStage;
 use super::job::{Job, Observer, Watch};
 use super::memory_source::MemorySource;
 use super::source::{Encoding, ReadingSource, SharedRows};
+use super::student::{Lesson, Student};
+use serde_json::Value;
+
 use crate::features::{BitMask, Family, Labels};
 use crate::memory;
 use crate::nn::{self, Network, RowSource, TrainOptions, Trained};
@@ -24,6 +29,10 @@ pub(super) struct TrainStage<'a> {
     pub(super) labels: Labels,
     /// The examples' [`data_hash`].
     pub(super) data_hash: [u8; 32],
+    /// How the form of the default network was chosen.
+    pub(super) trials: Option<Value>,
+    /// What is stored in the place of members.
+    pub(super) student: Option<Student>,
 }
 
 /// How the examples are there for the loop.
@@ -47,8 +56,8 @@ impl<'a> BuildStage<'a> {
     ) -> Result<TrainStage<'a>, Error> {
         let BuildStage {
             fit,
-            network,
-            mut parameters,
+            mut start,
+            forms,
             mut options,
             bytes,
         } = self;
@@ -60,6 +69,11 @@ impl<'a> BuildStage<'a> {
         }
         let encoding = Encoding::new(job, &fit.features, &fit.encoder, &labels);
         let room = room(&fit, &encoding, &options, bytes)?;
+        let builder = Builder {
+            features: &fit.features,
+            target: &fit.target,
+            limit: fit.split.read.limit,
+        };
         let sides = &fit.split.sides;
         let (mask, folds) = (&sides.trained, sides.folds.as_deref());
         let shared: SharedRows<'_> = RefCell::new(&mut *fit.split.read.examples.rows);
@@ -73,6 +87,21 @@ impl<'a> BuildStage<'a> {
             job.crew,
             &mut || observer.interrupted(),
         )?;
+        let is_validated = sides.rows_validated() > 0 && folds.is_none();
+        let mut trials = None;
+        if let Some(forms) = forms {
+            let validation = is_validated.then_some(validation_side.as_mut());
+            let mut rows = Sides {
+                train: train_side.as_mut(),
+                validation: validation.map(|side| side as &mut dyn RowSource),
+            };
+            let chosen = forms.choose(job, start, &options, &mut rows, observer)?;
+            (start, trials) = (chosen.start, Some(chosen.trials));
+        }
+        let Start {
+            network,
+            mut parameters,
+        } = start;
         let mut interrupted = || observer.interrupted();
         nn::fit_edges(
             &network,
@@ -80,7 +109,6 @@ impl<'a> BuildStage<'a> {
             train_side.as_mut(),
             &mut interrupted,
         )?;
-        let is_validated = sides.rows_validated() > 0 && folds.is_none();
         let epochs = options.epochs;
         let checkpoint = match job.options.checkpoint {
             None => None,
@@ -111,6 +139,14 @@ impl<'a> BuildStage<'a> {
                 checkpoint,
             },
         )?;
+        let student = Lesson {
+            job,
+            builder,
+            network: &network,
+            parameters: &trained.parameters,
+            options: &options,
+        }
+        .student(train_side.as_mut(), observer)?;
         drop((train_side, validation_side));
         Ok(TrainStage {
             fit,
@@ -118,6 +154,8 @@ impl<'a> BuildStage<'a> {
             trained,
             labels,
             data_hash,
+            trials,
+            student,
         })
     }
 }

@@ -302,7 +302,11 @@ fn credit_risk_is_told_without_options() {
 fn a_small_table_is_learnt_by_members_that_each_hold_out_a_fold() {
     let table = german_credit();
     let all: Vec<usize> = (0..table.len()).collect();
-    let fitted = train(&table, &all, &Wish::default());
+    let wish = Wish {
+        options: Some(json!({"members": 8})),
+        ..Wish::default()
+    };
+    let fitted = train(&table, &all, &wish);
     let outcome = &fitted.outcome;
     assert_eq!(outcome.model.architecture.members, 8);
     assert_eq!((outcome.rows_trained, outcome.rows_validated), (1000, 1000));
@@ -313,6 +317,81 @@ fn a_small_table_is_learnt_by_members_that_each_hold_out_a_fold() {
     let bytes = outcome.model.to_bytes().expect("an artifact");
     let read = pg_neural::artifact::Model::from_bytes(&bytes).expect("the model");
     assert_eq!(read, outcome.model);
+}
+
+/// The metrics stay those of the members, of rows that each had left out.
+#[test]
+fn one_network_learns_from_the_members_and_takes_their_place() {
+    let table = german_credit();
+    let all: Vec<usize> = (0..table.len()).collect();
+    let fitted = train(&table, &all, &Wish::default());
+    let outcome = &fitted.outcome;
+    assert_eq!(outcome.model.architecture.members, 1);
+    assert_eq!((outcome.rows_trained, outcome.rows_validated), (1000, 1000));
+    let student = &outcome.model.training["student"];
+    assert_eq!(student["members"], 8);
+    let loss = |key: &str| student[key].as_f64().expect("a loss");
+    assert!(loss("held_out_loss") <= 1.01 * loss("held_out_loss_of_a_member"));
+    let auc = outcome.metrics["auc"].as_f64().expect("an AUC");
+    assert!((0.74..0.83).contains(&auc), "AUC {auc:.4}");
+    // It has met every row: a version that goes on from it holds none of them out.
+    let seen = pg_neural::training::SeenRows::from_bytes(&outcome.seen).expect("the rows");
+    assert!(!seen.rows.has_folds());
+    let bytes = outcome.model.to_bytes().expect("an artifact");
+    let read = pg_neural::artifact::Model::from_bytes(&bytes).expect("the model");
+    assert_eq!(read, outcome.model);
+}
+
+/// Numbers are bent where the rows held out say so: a target that turns, and one that does not.
+#[test]
+fn numbers_are_bent_where_that_tells_more() {
+    let mut random = Random::new(7, 9);
+    let mut rows = |turns: bool| -> Vec<Vec<f64>> {
+        let mut row = || {
+            let x: Vec<f64> = (0..4).map(|_| f64::from(random.normal_f32())).collect();
+            let noise = f64::from(random.normal_f32());
+            let y = match turns {
+                true => 3.0 * (4.0 * x[0]).sin() + f64::from(x[1] > 0.5) + 0.2 * noise,
+                false => x[0] - 0.5 * x[1] + 0.2 * x[2] + noise,
+            };
+            [x, vec![y]].concat()
+        };
+        (0..1200).map(|_| row()).collect()
+    };
+    for turns in [true, false] {
+        let table = Table::from_numbers(5, Origin::Float, rows(turns).into_iter());
+        let all: Vec<usize> = (0..table.len()).collect();
+        let model = train(&table, &all, &Wish::default()).outcome.model;
+        let written = model.architecture.to_json().to_string();
+        assert_eq!(written.contains("piecewise_linear"), turns, "{written}");
+        let trials = &model.training["trials"];
+        assert_eq!(trials["numbers_bent"], turns);
+        let loss = |key: &str| trials[key].as_f64().expect("a loss");
+        let (bent, straight) = (loss("held_out_loss_bent"), loss("held_out_loss_straight"));
+        assert_eq!(bent < straight, turns, "{bent} {straight}");
+    }
+}
+
+/// However few rows can be held at once, and by however many threads.
+#[test]
+fn the_choices_of_the_default_do_not_depend_on_memory_or_threads() {
+    let table = friedman(700);
+    let all: Vec<usize> = (0..table.len()).collect();
+    let mut wish = Wish::default();
+    wish.arguments.epochs = Some(4);
+    wish.arguments.batch_size = Some(64);
+    let plenty = train(&table, &all, &wish).outcome;
+    let trials = plenty.model.training.to_string();
+    assert!(trials.contains("numbers_bent"), "{trials}");
+    wish.threads = Some(1);
+    // The least that will do, less than all encoded rows take.
+    let little = (10..).find_map(|steps| {
+        wish.memory = Some(steps * 100_000);
+        try_train(&table, &all, &wish).ok()
+    });
+    let little = little.expect("a model").outcome.model;
+    assert_eq!(little.parameters, plenty.model.parameters);
+    assert_eq!(little.training, plenty.model.training);
 }
 
 #[test]

@@ -29,7 +29,7 @@ fn its_settings_are_checked_and_kept() {
     let expected = r#"{"type":"periodic","frequencies":16,"frequency_scale":0.1,"units":4}"#;
     assert_eq!(written["layers"][0].to_string(), expected);
     let refused = [
-        (r#"{"type": "periodic", "units": 1}"#, "at least 2"),
+        (r#"{"type": "periodic", "units": 1}"#, "from 2 to"),
         (r#"{"type": "periodic", "frequency_scale": 0}"#, "above 0"),
         (r#"{"type": "periodic", "bins": 3}"#, "bins"),
     ];

@@ -1,13 +1,16 @@
 //! The piecewise-linear layer against `rtdl_num_embeddings` on PyTorch
 //! (`fixtures/make_piecewise_fixtures.py` made the numbers), and what it reads.
 
+use pg_neural::artifact::{Model, TensorFile, TensorSource};
 use pg_neural::nn::{
-    Architecture, Error, Head, Initializer, InputFeature, Loaded, Network, ParameterKind,
+    Architecture, Error, Head, Initializer, InputFeature, Loaded, Network, Never, ParameterKind,
     Predictor, Random, RowSource, fit_edges, widen,
 };
 use safetensors::SafeTensors;
+use serde_json::json;
 
 use crate::layer_case::tensor;
+use crate::weights::{Call, numbers};
 
 const FIXTURES: &[u8] = include_bytes!("fixtures/piecewise.safetensors");
 const COLUMNS: usize = 5;
@@ -321,4 +324,56 @@ fn more_columns_leave_what_it_computes() {
     assert_eq!(old, outputs(&wide, &into, &[0.3, -0.4, 7.0]));
     let weight = range(&wide, "layer.weight");
     assert!(into[weight][2 * 3 * 4..].iter().all(|w| *w == 0.0));
+}
+
+fn source<'a>(name: &'a str, shape: &[usize], values: &'a [f32]) -> TensorSource<'a> {
+    TensorSource {
+        name: name.into(),
+        shape: shape.to_vec(),
+        values,
+    }
+}
+
+/// Edges come from elsewhere only where they ascend.
+#[test]
+fn edges_that_descend_are_refused() {
+    let layers = json!([
+        {"type": "piecewise_linear", "name": "bends", "bins": 2, "units": 1, "use_bias": false},
+        {"type": "output", "name": "out"}
+    ]);
+    let call = |edges: &[f32]| {
+        let tensors = [
+            source("bends.edges", &[1, 3], edges),
+            source("bends.weight", &[1, 2, 1], &[1.0, 2.0]),
+            source("out.weight", &[1, 1], &[1.0]),
+            source("out.bias", &[1], &[0.0]),
+        ];
+        let file = TensorFile::write("other", "software".into(), &tensors).unwrap();
+        Call::new(&file, layers.clone(), "regression", numbers(1))
+    };
+    let told = "the edges of a number's bins do not ascend";
+    let fault = call(&[0.0, 2.0, 1.0]).fault();
+    assert!(
+        fault.contains("\"bends.edges\"") && fault.contains(told),
+        "{fault}"
+    );
+    // Fewer quantiles than bins: the last one is repeated.
+    let model = call(&[0.0, 1.0, 1.0]).model();
+    let mut bytes = model.to_bytes().unwrap();
+    assert!(Model::from_bytes(&bytes).is_ok());
+    let ascending: Vec<u8> = [0.0_f32, 1.0, 1.0]
+        .iter()
+        .flat_map(|v| v.to_le_bytes())
+        .collect();
+    let at = bytes
+        .windows(12)
+        .position(|window| window == ascending)
+        .unwrap();
+    bytes[at + 4..at + 8].copy_from_slice(&3.0_f32.to_le_bytes());
+    let error = Model::from_bytes(&bytes).unwrap_err().to_string();
+    assert!(error.contains(told), "{error}");
+    // Where the parameters are not kept, too.
+    let header = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let error = Model::check(&bytes[..header], &bytes[header..], &Never).unwrap_err();
+    assert!(error.to_string().contains(told), "{error}");
 }

@@ -52,6 +52,14 @@ impl Found {
 }
 
 impl SeenRows {
+    /// Notes that one network was trained on what members had held out, each its fold.
+    pub fn learn_folds(&mut self) {
+        let samples = [self.features.as_mut(), self.groups.as_mut()];
+        let samples = samples.into_iter().flatten();
+        samples.for_each(Seen::learn_folds);
+        self.rows.learn_folds();
+    }
+
     /// No rows, which will be told by so many inputs, and their groups if there are any.
     pub fn new(width: usize, groups: bool) -> SeenRows {
         SeenRows {

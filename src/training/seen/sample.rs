@@ -106,6 +106,15 @@ impl Seen {
             .any(|row| matches!(Side::of(row.1), Side::Fold(_)))
     }
 
+    /// Notes that the rows of folds were learnt by what is kept.
+    pub fn learn_folds(&mut self) {
+        for (_, side) in &mut self.rows {
+            if let Side::Fold(_) = Side::of(*side) {
+                *side = Side::Trained.code();
+            }
+        }
+    }
+
     /// How many different rows there were, of all: exact up to `CAPACITY`, else estimated by the
     /// largest hash that is kept. To be asked of a sample that has been settled.
     pub fn different(&self) -> f64 {

@@ -27,7 +27,11 @@ DELETE FROM _neural.chunk c USING _neural.version v, _neural.model m
 WHERE m.id = v.model AND v.id = c.version AND m.name = 'check_other';
 SELECT model, version, regexp_replace(problem, '[0-9a-f]{64}|[0-9]+', '…', 'g') AS problem FROM problems();
 SELECT model, version FROM neural.check('check_other');
+-- Of one version.
+SELECT model, version FROM neural.check('checked@2');
+SELECT * FROM neural.check('checked@3');
 ROLLBACK;
+SELECT * FROM neural.check('checked@7');
 
 -- Damage to each part of a version and of its row.
 CREATE FUNCTION after(damage text) RETURNS TABLE (problem text) LANGUAGE plpgsql AS $$

@@ -71,6 +71,12 @@ SELECT * FROM fails($$SELECT neural.train('x', 'SELECT age, bad FROM loans', 'ba
     architecture => '{"layers": [{"type": "dense", "unit": 3}]}')$$);
 SELECT * FROM fails($$SELECT neural.train('x', 'SELECT age, bad FROM loans', 'bad',
     architecture => '{"layers": [{"type": "dense", "units": 3, "name": "a"}, {"type": "dense", "units": 4, "name": "b", "input": "a"}, {"type": "add", "input": ["a", "b"]}]}')$$);
+SELECT * FROM fails($$SELECT neural.train('x', 'SELECT age, bad FROM loans', 'bad',
+    architecture => '{"layers": [{"type": "dense", "units": 3, "input": "nosuch"}]}')$$);
+SELECT * FROM fails($$SELECT neural.train_async('x', 'SELECT age, bad FROM loans', 'bad',
+    architecture => '{"layers": [{"type": "dense", "units": 3, "input": "nosuch"}]}')$$);
+SELECT * FROM fails($$SELECT neural.train('x', 'SELECT age, bad FROM loans', 'bad',
+    architecture => '{"layers": [{"type": "piecewise_linear", "units": 3, "bins": 0}]}')$$);
 -- 22023: unknown column or treatment in features
 SELECT * FROM fails($$SELECT neural.train('x', 'SELECT age, bad FROM loans', 'bad', features => '{"agee": "numeric"}')$$);
 SELECT * FROM fails($$SELECT neural.train('x', 'SELECT age, bad FROM loans', 'bad', features => '{"age": "numerik"}')$$);
@@ -116,6 +122,8 @@ SELECT * FROM fails($$SELECT neural.predict_proba('amount', 1, 'car')$$);
 SELECT * FROM fails($$SELECT neural.classes('amount')$$);
 -- 22023: an artifact that is none
 SELECT * FROM fails($$SELECT neural.import_model('x', '\x00')$$);
+SELECT * FROM fails($$SELECT neural.import_model('x', '\x3600000000000000'::bytea
+    || convert_to('{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}', 'UTF8') || '\x00000000')$$);
 SELECT * FROM fails($$SELECT neural.import_model('x', substring(neural.export_model('risk') from 1 for 900))$$);
 -- XX001: what is stored is damaged
 \c -
