@@ -106,8 +106,6 @@ fn set_up(client: &mut Client) {
              ALTER TABLE p ATTACH PARTITION p2 FOR VALUES FROM (400) TO (700);
              CREATE TABLE p3 PARTITION OF p FOR VALUES FROM (700) TO (5000);
              INSERT INTO p SELECT * FROM t;
-<<<<<<< HEAD
-=======
              -- Its columns in another order, between others, and not all of them from the beginning.
              CREATE TABLE q (k text, gone int, c text, s int2, y bool, id int, a float8, also_gone text, b int,
                  d numeric, w text, g int, r real, o bool);
@@ -127,14 +125,6 @@ fn set_up(client: &mut Client) {
                  SELECT k, c, s, y, id, a, b, d, w, g, r, o, v, e, j, m, h FROM t WHERE id > 700;
              UPDATE q SET g = g WHERE id % 10 = 0;
              DELETE FROM q WHERE id % 40 = 1;
-             CREATE EXTENSION postgres_fdw;
-             CREATE SERVER itself FOREIGN DATA WRAPPER postgres_fdw OPTIONS (dbname 'postgres');
-             DO $$BEGIN EXECUTE format('ALTER SERVER itself OPTIONS (host %L, port %L)',
-                 current_setting('unix_socket_directories'), current_setting('port')); END$$;
-             CREATE USER MAPPING FOR CURRENT_USER SERVER itself;
-             CREATE FOREIGN TABLE f (id int, a float8, b int, c text, d numeric, g int, y bool,
-                 v float8, k text, e float8, h float8, s int2, o bool, r real, j date, m timestamp, w text) SERVER itself OPTIONS (table_name 't');
->>>>>>> rw4
              CREATE FUNCTION some_rows(query text, most int) RETURNS SETOF text LANGUAGE plpgsql AS
                  $$DECLARE r record; n int := 0; BEGIN
                      FOR r IN EXECUTE query LOOP
@@ -177,7 +167,8 @@ fn set_up_foreign(client: &mut Client) -> bool {
                  current_setting('unix_socket_directories'), current_setting('port')); END$$;
              CREATE USER MAPPING FOR CURRENT_USER SERVER itself;
              CREATE FOREIGN TABLE f (id int, a float8, b int, c text, d numeric, g int, y bool,
-                 v float8, k text, e float8, h float8) SERVER itself OPTIONS (table_name 't')",
+                 v float8, k text, e float8, h float8, s int2, o bool, r real, j date, m timestamp, w text)
+             SERVER itself OPTIONS (table_name 't')",
         )
         .expect("a foreign table");
     true
@@ -437,12 +428,8 @@ impl Generator {
         let x = format!("x{}", self.sets);
         let text = match self.random.random_range(0..11) {
             0..=2 => format!("t AS {x}"),
-<<<<<<< HEAD
-            3 if self.chance(30) && self.foreign => format!("f AS {x}"),
-=======
             8..=10 => format!("q AS {x}"),
-            3 if self.chance(30) => format!("f AS {x}"),
->>>>>>> rw4
+            3 if self.chance(30) && self.foreign => format!("f AS {x}"),
             3 => format!("p AS {x}"),
             4 => format!("(SELECT * FROM t WHERE id % 3 = 0 OFFSET 0) AS {x}"),
             5 => format!("(SELECT * FROM t UNION ALL SELECT * FROM p WHERE id < 200) AS {x}"),
