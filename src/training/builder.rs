@@ -47,7 +47,7 @@ impl Builder<'_> {
     /// A network's first parameters; the outputs begin at what is known before any row.
     ///
     /// # Errors
-    /// [`nn::Error::Interrupted`].
+    /// [`Interrupted`](crate::nn::Error::Interrupted).
     pub(super) fn initialised(
         self,
         job: &Job<'_>,

@@ -144,3 +144,9 @@ SELECT * FROM refused($$SELECT neural.train('poisson', 'SELECT x, z, years, clai
 SELECT * FROM refused($$SELECT neural.evaluate('poisson', 'SELECT x, z, claims FROM policies')$$);
 SELECT * FROM refused($$SELECT neural.evaluate('poisson', 'SELECT x, z, claims, 0 AS years FROM policies')$$);
 SELECT * FROM refused($$SELECT neural.evaluate('gamma', 'SELECT x, z, 0 AS amount FROM policies')$$);
+
+\x off
+DROP SCHEMA losses CASCADE;
+-- Its models' names are free for other tests.
+DROP EXTENSION pg_neural;
+CREATE EXTENSION pg_neural;
