@@ -33,6 +33,7 @@ mod packed_memory;
 mod periodic;
 mod piecewise;
 mod predictor;
+mod quantized;
 mod recurrent;
 mod rooms;
 mod sequences;

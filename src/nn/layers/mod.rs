@@ -24,6 +24,8 @@ mod pool;
 mod pooling;
 mod positional_encoding;
 mod prelu;
+mod quantized_conv1d;
+mod quantized_conv2d;
 mod recurrent;
 mod reshape;
 mod scale;
