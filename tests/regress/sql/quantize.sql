@@ -23,7 +23,7 @@ SELECT count(*) AS differ FROM told t JOIN neural.evaluate('q_bad', 'SELECT a, b
 USING (metric) WHERE t.after IS DISTINCT FROM e.value;
 SELECT DISTINCT version FROM neural.quantize('q_y', 'SELECT a, b, c, y FROM quantized', '{"deploy": false}');
 SELECT metric, abs(after - before) < 0.02 AS is_near FROM neural.quantize('q_kind', 'TABLE quantized') ORDER BY metric;
-SELECT v.model, v.version, v.deployed, v.options -> 'quantized' - 'query' AS quantized, v.metrics -> 'judged_on' AS judged_on,
+SELECT v.model, v.version, v.deployed, (v.options -> 'quantized') - 'query'::text AS quantized, v.metrics -> 'judged_on' AS judged_on,
        v.query = o.query AS same_query, v.train_loss = o.train_loss AS same_loss, m.size_bytes IS NOT NULL AS sized
 FROM neural.model_versions v JOIN neural.model_versions o ON o.model = v.model AND o.version = 1 JOIN neural.models m ON m.name = v.model
 WHERE v.model LIKE 'q\_%' AND v.version = 2 ORDER BY v.model;
@@ -57,12 +57,12 @@ SELECT count(*) > 0 FROM neural.quantize('q_kind', 'TABLE quantized', '{"layers"
 SELECT options -> 'quantized' -> 'layers' AS layers FROM neural.model_versions WHERE model = 'q_kind' AND version = 3;
 
 -- What cannot be.
-CREATE FUNCTION refused(sql text) RETURNS TABLE (sqlstate text, message text, hint text) LANGUAGE plpgsql AS $$
+CREATE FUNCTION refused(sql text) RETURNS TABLE (code text, message text, hint text) LANGUAGE plpgsql AS $$
 BEGIN
     EXECUTE sql;
     message := 'it was not refused'; RETURN NEXT;
 EXCEPTION WHEN OTHERS THEN
-    GET STACKED DIAGNOSTICS sqlstate = RETURNED_SQLSTATE, message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
+    GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
     RETURN NEXT;
 END $$;
 \x on
@@ -83,12 +83,14 @@ SELECT r.* FROM unnest(ARRAY[
     $$SELECT neural.quantize('q_y', 'TABLE quantized', '{"layers": ["too"]}')$$,
     $$SELECT neural.quantize('q_y', 'TABLE quantized', '{"layers": ["one"]}')$$,
     $$SELECT neural.quantize('q_y', 'TABLE quantized', '{"deploy": 1}')$$,
-    $$SELECT neural.quantize('q_y', 'TABLE quantized', '{"target": "bad"}')$$,
+    $$SELECT neural.quantize('q_y', 'TABLE quantized', '{"target": "kind"}')$$,
+    $$SELECT neural.quantize('q_y', 'TABLE quantized', '{"target": "none"}')$$,
     $$SELECT neural.train('q_bad', 'SELECT a, b, c, bad FROM quantized', 'bad', epochs => 1, options => '{"warm_start": true, "verbose": false}')$$,
     $$SELECT neural.reproduce('q_kind', 2)$$]) AS sql, refused(sql) AS r;
 \x off
-SET neural.max_memory = '64kB';
-SELECT r.sqlstate, regexp_replace(message, '\d+', '…', 'g') AS message, hint FROM refused($$SELECT neural.quantize('q_y', 'TABLE quantized')$$) r;
+SET neural.max_memory = '1MB';
+SELECT r.code, regexp_replace(message, '\d+', '…') AS message, hint
+FROM refused($$SELECT neural.quantize('q_y@1', 'SELECT q.* FROM quantized q, generate_series(1, 60)')$$) r;
 RESET neural.max_memory;
 BEGIN READ ONLY;
 SELECT neural.quantize('q_y', 'TABLE quantized');
