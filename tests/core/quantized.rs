@@ -429,6 +429,59 @@ fn convolutions_of_steps_are_near() {
     }
 }
 
+#[test]
+fn attention_has_a_scale_a_token() {
+    let mut random = Random::new(7, 3);
+    for layer in [
+        r#"{"type": "multi_head_attention", "name": "own", "num_heads": 4}"#,
+        r#"{"type": "transformer_encoder", "name": "own", "num_heads": 4, "feed_forward": 64}"#,
+        r#"{"type": "transformer_encoder", "name": "own", "num_heads": 2, "feed_forward": 96,
+            "num_layers": 2, "norm_first": true}"#,
+    ] {
+        let text = format!(r#"{{"layers": [{layer}, {{"type": "global_avg_pool"}}]}}"#);
+        let mut network = of_shape(&text, &[9, 32]);
+        let mut x = rows(&mut random, 50, 1 + 9 * 32);
+        for (r, row) in x.chunks_mut(1 + 9 * 32).enumerate() {
+            let steps = 1 + random.below(9) as usize;
+            row[0] = steps as f32;
+            row[1 + steps * 32..].fill(0.0);
+            // Rows of different sizes.
+            row[1..].iter_mut().for_each(|x| *x *= (1 + r) as f32);
+        }
+        check_near(&mut network, &x, &["own"]);
+    }
+}
+
+#[test]
+fn recurrent_layers_are_near() {
+    let mut random = Random::new(7, 4);
+    for (layer, features) in [
+        (r#"{"type": "lstm", "name": "own", "units": 40}"#, 36),
+        (
+            r#"{"type": "gru", "name": "own", "units": 32, "num_layers": 2, "bidirectional": true}"#,
+            5,
+        ),
+        (
+            r#"{"type": "rnn", "name": "own", "units": 48, "use_bias": false}"#,
+            33,
+        ),
+        (
+            r#"{"type": "gru", "name": "own", "units": 33, "return_sequences": true}, {"type": "global_avg_pool"}"#,
+            40,
+        ),
+    ] {
+        let text = format!(r#"{{"layers": [{layer}]}}"#);
+        let mut network = of_shape(&text, &[8, features]);
+        let mut x = rows(&mut random, 60, 1 + 8 * features);
+        for row in x.chunks_mut(1 + 8 * features) {
+            let steps = random.below(9) as usize;
+            row[0] = steps as f32;
+            row[1 + steps * features..].fill(0.0);
+        }
+        check_near(&mut network, &x, &["own"]);
+    }
+}
+
 /// A model with a wide hidden layer, which is quantised.
 fn model() -> Model {
     let mut model = super::artifact::model(4, true);

@@ -18,6 +18,7 @@ mod global_pool;
 mod input;
 mod linear;
 mod norm;
+mod packed_linear;
 mod periodic;
 mod piecewise_linear;
 mod pool;
