@@ -10,7 +10,7 @@ DECLARE
         'predict_pinned', 'predict_class_pinned', 'predict_proba_pinned',
         'classes', 'create_function', 'model_cache_info', 'evaluate', 'confusion_matrix',
         'auc', 'gini', 'ks', 'log_loss', 'brier', 'rmse', 'mae', 'r2',
-        'deploy', 'rollback', 'set_threshold', 'drop_model', 'rename_model', 'set_owner',
+        'deploy', 'rollback', 'set_threshold', 'quantize', 'drop_model', 'rename_model', 'set_owner',
         'grant_model', 'revoke_model', 'export_model', 'check', 'reproduce', 'reset_stat_models',
         'cancel_job', 'wait_job', 'job_is_lost', 'may_manage', 'may_use', 'is_granted', 'described',
         'counted', 'references_in', 'shipped_architectures'];

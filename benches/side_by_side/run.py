@@ -20,6 +20,7 @@ import peers
 import performance
 import plots
 import psycopg
+import quantised
 import report
 import scan
 import torch
@@ -34,7 +35,7 @@ GROUPS = {
     "scan": (Samples, scan.ROWS),
     "peers": (Samples, peers.ROWS),
     "memory": (Samples, memory.ROWS),
-    "plots": (Samples, plots.ROWS),
+    "plots": (Samples, plots.ROWS | quantised.ROWS),
     "tables": (Samples, calls.ROWS | training.ROWS | german.ROWS),
     "networks": (networks.Images, networks.ROWS),
 }

@@ -81,6 +81,15 @@ pub struct TensorSource<'a> {
     pub values: &'a [f32],
 }
 
+/// A tensor of type I8 to be written.
+#[derive(Debug, Clone)]
+pub(super) struct IntegerSource {
+    pub name: String,
+    pub shape: Vec<usize>,
+    /// Its elements, row-major.
+    pub values: Vec<u8>,
+}
+
 /// A file's bytes, those of the tensors where their values are.
 #[derive(Debug, Clone)]
 pub struct Pieces<'a> {
@@ -217,41 +226,53 @@ impl<'a> TensorFile<'a> {
     /// # Errors
     /// Two tensors of one name, a shape that does not fit the values, or a header over the limit.
     pub fn write(key: &str, text: String, tensors: &[TensorSource<'_>]) -> Result<Vec<u8>, Error> {
-        TensorFile::pieces(key, text, tensors).map(|pieces| pieces.concat())
+        TensorFile::pieces(key, text, tensors, &[]).map(|pieces| pieces.concat())
     }
 
-    /// What [`TensorFile::write`] writes, without a copy of the values.
+    /// What [`TensorFile::write`] writes, without a copy of the values, and tensors of integers behind
+    /// the others.
     ///
     /// # Errors
     /// As there.
-    pub fn pieces<'b>(
+    pub(super) fn pieces<'b>(
         key: &str,
         text: String,
         tensors: &[TensorSource<'b>],
+        integers: &'b [IntegerSource],
     ) -> Result<Pieces<'b>, Error> {
+        let floats = tensors.iter().map(|tensor| {
+            let count = tensor.values.len();
+            let values = little_endian(tensor.values);
+            (&*tensor.name, Dtype::F32, &tensor.shape, count, values)
+        });
+        let integers = integers.iter().map(|tensor| {
+            let count = tensor.values.len();
+            let values = Cow::Borrowed(&*tensor.values);
+            (&*tensor.name, Dtype::I8, &tensor.shape, count, values)
+        });
+        let mut sorted: Vec<_> = floats.chain(integers).collect();
         let mut names = HashSet::new();
-        for tensor in tensors {
-            let part = || format!("tensor \"{}\"", clip(&tensor.name));
-            if tensor.name == METADATA || !names.insert(&tensor.name) {
+        for (name, _, shape, count, _) in &sorted {
+            let part = || format!("tensor \"{}\"", clip(name));
+            if *name == METADATA || !names.insert(*name) {
                 return Err(Error::damaged(part(), "its name is taken"));
             }
-            if elements(&tensor.shape) != Some(tensor.values.len()) {
+            if elements(shape) != Some(*count) {
                 return Err(Error::damaged(part(), "its shape does not fit its values"));
             }
         }
-        // The order of the safetensors crate's own writer.
-        let mut sorted: Vec<&TensorSource<'b>> = tensors.iter().collect();
-        sorted.sort_by(|a, b| a.name.cmp(&b.name));
+        // The order of the safetensors crate's own writer: by size, and then by name.
+        sorted.sort_by(|a, b| (b.1.bitsize(), a.0).cmp(&(a.1.bitsize(), b.0)));
         let mut offset = 0;
-        let infos = sorted.iter().map(|tensor| {
+        let infos = sorted.iter().map(|(name, dtype, shape, _, values)| {
             let start = offset;
-            offset += size_of_val(tensor.values);
+            offset += values.len();
             let info = TensorInfo {
-                dtype: Dtype::F32,
-                shape: tensor.shape.clone(),
+                dtype: *dtype,
+                shape: (*shape).clone(),
                 data_offsets: (start, offset),
             };
-            (tensor.name.to_string(), info)
+            ((*name).to_owned(), info)
         });
         let metadata = HashMap::from([(key.to_owned(), text)]);
         let broken = |error: String| Error::damaged("the model", error);
@@ -270,7 +291,7 @@ impl<'a> TensorFile<'a> {
         if let Some(first) = bytes.first_chunk_mut() {
             *first = (length as u64).to_le_bytes();
         }
-        let values = sorted.iter().map(|tensor| little_endian(tensor.values));
+        let values = sorted.into_iter().map(|(.., values)| values);
         Ok(Pieces::new(
             [Cow::Owned(bytes)].into_iter().chain(values).collect(),
         ))

@@ -20,7 +20,10 @@ pub struct InPassing {
     data: usize,
     /// The begin of a value whose other bytes have not come.
     begun: Vec<u8>,
-    not_finite: bool,
+    /// Where the first value lies that is not finite, were all of type f32.
+    not_finite: Option<usize>,
+    /// Bytes that were looked at.
+    seen: usize,
 }
 
 impl InPassing {
@@ -54,7 +57,8 @@ impl InPassing {
         rest
     }
 
-    /// Looks whether all values are finite: our files have no others than of type f32.
+    /// Looks whether all values are finite, as if they all were of type f32. Those that are not come
+    /// last in our files.
     fn look_at(&mut self, mut data: &[u8]) {
         if !self.begun.is_empty() {
             let missing = VALUE - self.begun.len();
@@ -62,14 +66,20 @@ impl InPassing {
             self.begun.extend_from_slice(own);
             data = rest;
             if let Some(value) = self.begun.first_chunk() {
-                self.not_finite |= !f32::from_le_bytes(*value).is_finite();
+                if !f32::from_le_bytes(*value).is_finite() {
+                    self.not_finite.get_or_insert(self.seen);
+                }
                 self.begun.clear();
+                self.seen += VALUE;
             }
         }
         let (values, rest) = data.as_chunks::<VALUE>();
-        self.not_finite |= !values
-            .iter()
-            .all(|value| f32::from_le_bytes(*value).is_finite());
+        if self.not_finite.is_none() {
+            let mut values = values.iter();
+            let first = values.position(|value| !f32::from_le_bytes(*value).is_finite());
+            self.not_finite = first.map(|place| self.seen + place * VALUE);
+        }
+        self.seen += values.len() * VALUE;
         self.begun.extend_from_slice(rest);
     }
 
@@ -79,7 +89,10 @@ impl InPassing {
     /// As of [`Model::from_bytes_until`].
     pub fn finish(self, stop: &dyn Stop) -> Result<(Model, Network), Error> {
         let checked = Model::check_header(&self.header, self.data, stop)?;
-        if self.not_finite {
+        let integers = checked.1.parameters().iter().filter(|p| p.is_integer);
+        let integers: usize = integers.map(|parameter| parameter.range.len()).sum();
+        let floats = self.data.saturating_sub(integers);
+        if self.not_finite.is_some_and(|first| first < floats) {
             return Err(Error::damaged(
                 "a tensor",
                 "it has a value that is not finite",

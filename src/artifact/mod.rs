@@ -9,11 +9,13 @@ mod container;
 mod error;
 mod file_format;
 mod in_passing;
+mod integer_weights;
 pub mod lineage;
 mod model;
 mod output_order;
 mod prepared;
 pub mod shared;
+mod tensor_values;
 
 pub use container::{Pieces, Tensor, TensorFile, TensorSource};
 pub use error::Error;

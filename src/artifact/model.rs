@@ -3,26 +3,27 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::container::{Pieces, Tensor, TensorFile, TensorSource};
+use super::container::{Pieces, TensorFile, TensorSource};
 use super::error::{Error, clip};
-use super::output_order;
+use super::tensor_values::{finite, read_values, take};
+use super::{integer_weights, output_order};
 use crate::features::{FeatureSet, Profile, Target};
 use crate::memory;
 use crate::nn::{
     Architecture, Head, Network, Never, OptimizerSpec, OptimizerState, Pace, Parameter,
-    ParameterKind, Stop,
+    ParameterKind, Quantization, Stop,
 };
 
-/// The format this release writes, and the newest it reads.
-pub const FORMAT: u64 = 1;
+/// The newest format this release reads, and writes of quantised models.
+pub const FORMAT: u64 = 2;
+/// The format of all other models, which earlier releases read, too.
+const PLAIN_FORMAT: u64 = 1;
 /// The one metadata key of our files.
 pub const METADATA_KEY: &str = "pg_neural";
 /// What stands before the names of tensors that are not parameters.
 const OPTIMIZER_PREFIX: &str = "pg_neural.optimizer.";
 /// Most JSON values in a description, so that a short text cannot grow into a large tree.
 const MAX_VALUES: usize = 4_000_000;
-/// Values that are decoded between two looks.
-const PIECE: usize = 1 << 18;
 /// Work of a look at a tensor's name, in multiply-adds.
 const VISIT: usize = 64;
 /// Bytes that a byte of a description may take once it is read.
@@ -45,6 +46,9 @@ pub struct Model {
     pub scores: Profile,
     /// What the optimizer remembered, when it was asked to keep it.
     pub optimizer_state: Option<OptimizerState>,
+    /// The layers that are computed in 8 bits, of a quantised model. Their parameters are rounded to
+    /// what 8 bits can say, and are whole numbers in a file.
+    pub quantization: Option<Quantization>,
 }
 
 /// The metadata's JSON.
@@ -59,6 +63,8 @@ struct Description<A, F, T, S, V> {
     training: V,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     optimizer: Option<OptimizerDescription>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    quantization: Option<Quantization>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -69,6 +75,19 @@ struct OptimizerDescription {
 }
 
 impl Model {
+    /// Lets these layers be computed in 8 bits, and rounds their weights to what these can say. What
+    /// the optimizer kept goes: a training does not go on from rounded weights.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] for layers that cannot be.
+    pub fn quantize(&mut self, quantization: Quantization) -> Result<(), Error> {
+        self.quantization = Some(quantization);
+        self.optimizer_state = None;
+        let network = self.network()?;
+        network.round_quantized(&mut self.parameters);
+        Ok(())
+    }
+
     /// What the target demands of the network's output.
     pub fn head(&self) -> Head {
         self.target.head()
@@ -92,8 +111,15 @@ impl Model {
 
     fn build(&self, memory_limit: usize) -> Result<Network, Error> {
         let inputs = self.features.inputs();
-        Network::build(&self.architecture, &inputs, self.head(), Some(memory_limit))
-            .map_err(|e| Error::damaged("the architecture", e.to_string()))
+        let mut network =
+            Network::build(&self.architecture, &inputs, self.head(), Some(memory_limit))
+                .map_err(|e| Error::damaged("the architecture", e.to_string()))?;
+        if let Some(quantization) = &self.quantization {
+            network
+                .quantize(quantization)
+                .map_err(|e| Error::damaged("the quantisation", e.to_string()))?;
+        }
+        Ok(network)
     }
 
     /// The shape that an embedding has in a file without the vectors, all zero, for other levels and
@@ -138,8 +164,9 @@ impl Model {
                 Some((range.start, values))
             })
             .collect();
-        let mut tensors = Vec::new();
-        for parameter in network.parameters() {
+        let integers = integer_weights::of(&network, &self.parameters)?;
+        let mut tensors: Vec<TensorSource<'_>> = integers.scales().collect();
+        for parameter in network.parameters().iter().filter(|p| !p.is_integer) {
             let start = parameter.range.start;
             let values = match reordered.iter().find(|(at, _)| *at == start) {
                 Some((_, values)) => values,
@@ -178,7 +205,10 @@ impl Model {
             }
         }
         let description = Description {
-            format: FORMAT,
+            format: match self.quantization {
+                Some(_) => FORMAT,
+                None => PLAIN_FORMAT,
+            },
             architecture: self.architecture.to_json(),
             features: &self.features,
             target: &self.target,
@@ -191,11 +221,13 @@ impl Model {
                     settings: state.optimizer,
                     step: state.step,
                 }),
+            quantization: self.quantization.clone(),
         };
         let text = serde_json::to_string(&description)
             .map_err(|e| Error::damaged("the model's description", e.to_string()))?;
         bounded(&text)?;
-        TensorFile::pieces(METADATA_KEY, text, &tensors).map(|pieces| take(&pieces))
+        let integers = &integers.tensors;
+        TensorFile::pieces(METADATA_KEY, text, &tensors, integers).map(|pieces| take(&pieces))
     }
 
     /// Reads a model from bytes of any origin.
@@ -270,13 +302,22 @@ impl Model {
             training: read.training,
             scores: read.scores,
             optimizer_state: None,
+            quantization: read.quantization,
         };
+        if (read.format == FORMAT) != model.quantization.is_some() {
+            let why = "its format is not that of what it describes";
+            return Err(Error::damaged("the model's description", why));
+        }
         model.validate()?;
+        integer_weights::check_order(&tensors)?;
         // The file's own size bounds the parameters, and the buffers are bounded by them.
-        let network = model.build(size)?;
+        let network = model.build(match model.quantization {
+            Some(_) => size.saturating_mul(size_of::<f32>()),
+            None => size,
+        })?;
         let mut parameters = Vec::new();
         if keep {
-            memory::ask_for_many(size)?;
+            memory::ask_for_many(size_of::<f32>().saturating_mul(network.parameter_count()))?;
             parameters.reserve_exact(network.parameter_count());
         }
         for parameter in network.parameters() {
@@ -293,6 +334,10 @@ impl Model {
                 _ => None,
             };
             match model.of_levels_alone(parameter) {
+                _ if parameter.is_integer => {
+                    let scales = take(&mut tensors, &integer_weights::scale_name(parameter))?;
+                    integer_weights::read(&tensor, &scales, parameter, into, &pace)?;
+                }
                 Some(shape) if tensor.shape == shape => read_values(&tensor, &shape, into, &pace)?,
                 _ => read_values(&tensor, &parameter.shape, into, &pace)?,
             }
@@ -387,7 +432,7 @@ fn check_format(text: &str) -> Result<(), Error> {
     let Format { format } = serde_json::from_str(text)
         .map_err(|e| Error::damaged("the model's description", e.to_string()))?;
     match format {
-        FORMAT => Ok(()),
+        PLAIN_FORMAT..=FORMAT => Ok(()),
         newer if newer > FORMAT => Err(Error::Newer {
             format,
             known: FORMAT,
@@ -410,53 +455,4 @@ fn bounded(text: &str) -> Result<(), Error> {
         ));
     }
     Ok(())
-}
-
-/// Takes the tensor of this name out of those not used yet.
-fn take<'a>(tensors: &mut Vec<Tensor<'a>>, name: &str) -> Result<Tensor<'a>, Error> {
-    match tensors.iter().position(|tensor| tensor.name == name) {
-        Some(place) => Ok(tensors.swap_remove(place)),
-        None => Err(Error::damaged(
-            format!("tensor \"{}\"", clip(name)),
-            "it is missing",
-        )),
-    }
-}
-
-/// Checks a tensor's type, shape and values, and appends the values where they are wanted.
-fn read_values(
-    tensor: &Tensor<'_>,
-    shape: &[usize],
-    mut into: Option<&mut Vec<f32>>,
-    pace: &Pace<'_>,
-) -> Result<(), Error> {
-    let part = || format!("tensor \"{}\"", clip(&tensor.name));
-    let Some(values) = tensor.f32_bytes() else {
-        return Err(Error::damaged(
-            part(),
-            format!("its type is {} and not F32", tensor.dtype),
-        ));
-    };
-    if tensor.shape != shape {
-        let why = format!("its shape is {:?} and not {shape:?}", tensor.shape);
-        return Err(Error::damaged(part(), why));
-    }
-    for values in values.chunks(PIECE) {
-        if pace.spend_values(values.len()) {
-            return Err(Error::Interrupted);
-        }
-        let values = values.iter().map(|bytes| f32::from_le_bytes(*bytes));
-        finite(values.clone()).map_err(|why| Error::damaged(part(), why))?;
-        if let Some(into) = &mut into {
-            into.extend(values);
-        }
-    }
-    Ok(())
-}
-
-fn finite(mut values: impl Iterator<Item = f32>) -> Result<(), &'static str> {
-    match values.all(f32::is_finite) {
-        true => Ok(()),
-        false => Err("it has a value that is not finite"),
-    }
 }

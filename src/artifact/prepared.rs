@@ -9,7 +9,7 @@ use super::error::Error;
 use super::model::Model;
 use crate::features::{FeatureSet, Target};
 use crate::memory;
-use crate::nn::{Architecture, Network, Never, Predictor, SharedWeights, Stop};
+use crate::nn::{Architecture, Network, Never, Predictor, Quantization, SharedWeights, Stop};
 
 /// What predicting takes of a model: everything but how it was trained.
 pub struct Prepared {
@@ -36,6 +36,8 @@ pub(super) struct Outline<A, F, T> {
     target: T,
     /// Number of parameters, which bounds what the network may ask for.
     parameters: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    quantization: Option<Quantization>,
 }
 
 impl Prepared {
@@ -90,6 +92,7 @@ impl Prepared {
             features: &model.features,
             target: &model.target,
             parameters: model.parameters.len(),
+            quantization: model.quantization.clone(),
         };
         serde_json::to_vec(&outline)
             .map_err(|error| Error::damaged("the model's outline", error.to_string()))
@@ -109,18 +112,22 @@ impl Prepared {
             features,
             target,
             parameters,
+            quantization,
         } = outline;
         features.validate().map_err(|error| damaged(&error))?;
         target.validate().map_err(|error| damaged(&error))?;
         let architecture = Architecture::from_json(&architecture).map_err(network)?;
         let limit = parameters.saturating_mul(size_of::<f32>());
-        let network_of = Network::build(
+        let mut network_of = Network::build(
             &architecture,
             &features.inputs(),
             target.head(),
             Some(limit),
         )
         .map_err(network)?;
+        if let Some(quantization) = &quantization {
+            network_of.quantize(quantization).map_err(network)?;
+        }
         let predictor = Predictor::shared(&network_of, weights).map_err(network)?;
         Ok(Prepared {
             features,

@@ -3,10 +3,11 @@
 //! The rooms, from the lowest to the highest; each uses those before it alone:
 //! [`base`] (errors, shapes, random numbers), `threads`, [`kernels`] (loops over numbers),
 //! [`layer`] (what a layer is), `layers` (a file each), [`architecture`] (networks as they are
-//! written), [`network`] (networks as they are computed), `predict` and `train`.
+//! written), [`network`] (networks as they are computed), `predict`, `calibration` and `train`.
 
 pub mod architecture;
 pub mod base;
+mod calibration;
 pub mod kernels;
 pub mod layer;
 mod layers;
@@ -25,7 +26,9 @@ pub use base::range::Range;
 pub use base::shape::Shape;
 pub(crate) use base::stop::NAME;
 pub use base::stop::{Never, Pace, Stop};
+pub use calibration::{Calibration, Candidate};
 pub use kernels::activation::Activation;
+pub use kernels::integer::{self, InputScale};
 pub use kernels::packed_memory::SharedWeights;
 pub use kernels::packing::PACKING_VERSION;
 pub use kernels::{activation, blas, convolution, math, matrix, packed_dense as kernel, processor};
@@ -39,7 +42,7 @@ pub use layers::{
 };
 pub use network::flattened::Flattened;
 pub use network::widen::widen;
-pub use network::{Network, Node, NodeTime, Parameter, Workspace};
+pub use network::{Network, Node, NodeTime, Parameter, Quantization, Workspace};
 pub use predict::{Predictor, Scratch};
 pub use threads::aside::{Aside, aside};
 pub(crate) use threads::parallel;

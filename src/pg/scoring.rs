@@ -42,6 +42,8 @@ struct Steps {
 pub(crate) struct Scored<'a> {
     /// What it is told by: its encoded features, of a sequence those of its first step.
     pub(crate) told_by: &'a [f32],
+    /// It, as the network reads it.
+    pub(crate) encoded: &'a [f32],
     /// The network's outputs.
     pub(crate) outputs: &'a [f32],
 }
@@ -184,8 +186,14 @@ impl<'a> RowScorer<'a> {
             None => (&self.rows, features.width()),
         };
         let outputs = self.out.chunks_exact(self.model.outputs());
-        let rows = told_by.chunks_exact(width).zip(outputs).take(count);
-        rows.map(|(told_by, outputs)| Scored { told_by, outputs })
+        let encoded = self.rows.chunks_exact(features.width());
+        let rows = told_by.chunks_exact(width).zip(encoded.zip(outputs));
+        rows.take(count)
+            .map(|(told_by, (encoded, outputs))| Scored {
+                told_by,
+                encoded,
+                outputs,
+            })
     }
 }
 

@@ -122,6 +122,7 @@ impl JudgeStage<'_> {
                 training,
                 scores,
                 optimizer_state: trained.optimizer_state,
+                quantization: None,
             },
             history: trained.history,
             train_loss,

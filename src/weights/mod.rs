@@ -140,6 +140,7 @@ pub fn import(source: &Source<'_>) -> Result<Imported, Error> {
             }),
             scores: Profile::None,
             optimizer_state: None,
+            quantization: None,
         },
         deploy: options.deploy,
         remark,

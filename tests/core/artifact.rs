@@ -147,6 +147,7 @@ pub fn model(classes: usize, keep_optimizer: bool) -> Model {
             _ => Profile::Levels(vec![1; classes]),
         },
         optimizer_state,
+        quantization: None,
     }
 }
 
@@ -212,8 +213,8 @@ fn each_fault_is_named() {
     for (from, to, message) in [
         (
             "\\\"format\\\":1,",
-            "\\\"format\\\":2,",
-            "the model has format 2",
+            "\\\"format\\\":3,",
+            "the model has format 3",
         ),
         ("\\\"format\\\":1,", "\\\"format\\\":0,", "never existed"),
         ("\"pg_neural\":", "\"other\":", "no description"),
@@ -292,7 +293,7 @@ fn each_fault_is_named() {
         Model::from_bytes(&surplus),
         Err(Error::Newer {
             format: 3,
-            known: 1
+            known: 2
         })
     );
 }

@@ -16,7 +16,7 @@ const CASES: &[u8] = include_bytes!("fixtures/conv.safetensors");
 const ROWS: usize = 3;
 
 /// The only feature, "x": an image, or a sequence of up to so many steps.
-fn feature(shape: &[usize]) -> InputFeature {
+pub fn feature(shape: &[usize]) -> InputFeature {
     let form = match *shape {
         [steps, features] => InputForm::Sequence {
             steps,

@@ -34,6 +34,7 @@ mod packed_memory;
 mod periodic;
 mod piecewise;
 mod predictor;
+mod quantized;
 mod recurrent;
 mod rooms;
 mod sequences;

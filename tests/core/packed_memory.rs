@@ -24,7 +24,7 @@ impl AsRef<[u8]> for Aligned {
     }
 }
 
-fn shared(bytes: &[u8]) -> SharedWeights {
+pub fn shared(bytes: &[u8]) -> SharedWeights {
     let mut memory = vec![0; bytes.len() + 64];
     let start = memory.as_ptr().align_offset(64);
     memory[start..][..bytes.len()].copy_from_slice(bytes);

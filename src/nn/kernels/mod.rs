@@ -10,6 +10,7 @@ pub mod blas;
 pub mod convolution;
 pub(in crate::nn) mod copy_rows;
 pub(in crate::nn) mod dot_products;
+pub mod integer;
 pub mod math;
 pub mod matrix;
 pub mod packed_dense;

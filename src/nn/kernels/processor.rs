@@ -17,8 +17,14 @@ pub struct Processor(pub(in crate::nn) Instructions);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::nn) enum Instructions {
+    /// AVX-512, and products of bytes.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Vnni,
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    /// AVX2, and products of bytes.
+    #[cfg(target_arch = "x86_64")]
+    AvxVnni,
     #[cfg(target_arch = "x86_64")]
     Avx2,
     /// Every aarch64 processor's, and so of the crate as it is compiled.
@@ -36,10 +42,16 @@ impl Processor {
         #[cfg(target_arch = "x86_64")]
         {
             if Self::has_avx512() {
-                return Self(Instructions::Avx512);
+                return Self(match std::is_x86_feature_detected!("avx512vnni") {
+                    true => Instructions::Avx512Vnni,
+                    false => Instructions::Avx512,
+                });
             }
             if Self::has_avx2() {
-                return Self(Instructions::Avx2);
+                return Self(match std::is_x86_feature_detected!("avxvnni") {
+                    true => Instructions::AvxVnni,
+                    false => Instructions::Avx2,
+                });
             }
         }
         #[cfg(target_arch = "aarch64")]
@@ -53,8 +65,14 @@ impl Processor {
         let mut all = Vec::new();
         #[cfg(target_arch = "x86_64")]
         {
+            if Self::has_avx512() && std::is_x86_feature_detected!("avx512vnni") {
+                all.push(Self(Instructions::Avx512Vnni));
+            }
             if Self::has_avx512() {
                 all.push(Self(Instructions::Avx512));
+            }
+            if Self::has_avx2() && std::is_x86_feature_detected!("avxvnni") {
+                all.push(Self(Instructions::AvxVnni));
             }
             if Self::has_avx2() {
                 all.push(Self(Instructions::Avx2));
@@ -84,10 +102,10 @@ impl Processor {
         match self.0 {
             // SAFETY: a `Processor` of this kind exists only where detection found AVX-512.
             #[cfg(target_arch = "x86_64")]
-            Instructions::Avx512 => unsafe { run_avx512(task) },
+            Instructions::Avx512Vnni | Instructions::Avx512 => unsafe { run_avx512(task) },
             // SAFETY: likewise for AVX2 and FMA.
             #[cfg(target_arch = "x86_64")]
-            Instructions::Avx2 => unsafe { run_avx2(task) },
+            Instructions::AvxVnni | Instructions::Avx2 => unsafe { run_avx2(task) },
             #[cfg(target_arch = "aarch64")]
             Instructions::Neon => task.run(),
             Instructions::Baseline => task.run(),

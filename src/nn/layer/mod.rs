@@ -16,6 +16,7 @@ use std::ops::Range;
 
 use self::initializer::{Initializer, ParameterKind};
 use self::packed::Packed;
+use crate::nn::kernels::integer::{InputScale, PackedIntegers};
 use crate::nn::kernels::packed_dense::PackedDense;
 use crate::nn::kernels::packed_memory::Packer;
 
@@ -74,6 +75,34 @@ pub enum Operation {
         /// The ranges, in order.
         ranges: Vec<Range<usize>>,
     },
+}
+
+/// What of a layer can be kept in 8 bits.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Quantizable {
+    /// The places of such weights among its parameters; each has an output a row.
+    pub weights: Vec<usize>,
+    /// Whether each row of its input has a scale of its own.
+    pub is_dynamic: bool,
+}
+
+impl Quantizable {
+    /// The layer's first parameter, and a scale for all of its input.
+    pub fn weight() -> Quantizable {
+        Quantizable {
+            weights: vec![0],
+            is_dynamic: false,
+        }
+    }
+}
+
+/// A layer in the form in which it predicts in 8 bits.
+#[derive(Debug)]
+pub enum Quantized {
+    /// A dense product for each of so many steps of a row.
+    Dense(PackedIntegers, usize),
+    /// Any other.
+    Layer(Box<dyn Packed>),
 }
 
 /// A layer of a network that is built: sizes are known and agree.
@@ -148,6 +177,17 @@ pub trait Layer: Send + Sync + std::fmt::Debug {
     /// The same of a layer that is one dense product for each of so many steps of a row: most are,
     /// and their product is called directly.
     fn pack_dense(&self, _packer: &mut Packer<'_>) -> Option<(PackedDense, usize)> {
+        None
+    }
+
+    /// What of the layer can be kept and computed in 8 bits; nothing where it would not pay.
+    fn quantizable(&self) -> Option<Quantizable> {
+        None
+    }
+
+    /// As [`Layer::pack`], of a layer that is [`Layer::quantizable`] and whose parameters were
+    /// rounded, with the scale of its input.
+    fn pack_quantized(&self, _packer: &mut Packer<'_>, _input: InputScale) -> Option<Quantized> {
         None
     }
 }

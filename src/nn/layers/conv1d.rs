@@ -11,18 +11,20 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::conv::{Filters, MAX_LAID_OUT, SETTINGS};
+use super::quantized_conv1d;
 use super::windows::KERNEL;
 use crate::nn::base::error::Error;
 use crate::nn::base::lengths::{LengthRule, Window};
 use crate::nn::base::shape::Shape;
 use crate::nn::kernels::activation::Activation;
+use crate::nn::kernels::integer::InputScale;
 use crate::nn::kernels::matrix::{Matrix, matrix, multiply_paced, strided, strided_mut};
 use crate::nn::kernels::packed_dense::PackedDense;
 use crate::nn::kernels::packed_memory::Packer;
 use crate::nn::layer::packed::{Packed, PackedPass};
 use crate::nn::layer::settings::Settings;
 use crate::nn::layer::spec::{Built, LayerType, Rank, Site, Spec};
-use crate::nn::layer::{Backward, Forward, Inputs, Layer, ParameterSpec};
+use crate::nn::layer::{Backward, Forward, Inputs, Layer, ParameterSpec, Quantizable, Quantized};
 
 /// The type `conv1d`.
 pub(in crate::nn) const CONV1D: LayerType = LayerType {
@@ -213,6 +215,18 @@ impl Conv1d {
         }
     }
 
+    /// What of it counts for 8 bits.
+    fn quantized(&self) -> quantized_conv1d::Shape {
+        quantized_conv1d::Shape {
+            window: self.windows.window,
+            features: self.windows.features,
+            filters: self.filters.filters,
+            outputs: self.windows.outputs,
+            groups: self.filters.groups,
+            activation: self.filters.activation,
+        }
+    }
+
     fn lay_out(&self, inputs: Inputs<'_>, first: usize, windows: &mut [f32]) {
         let view = inputs.view(0);
         for (i, windows) in windows.chunks_exact_mut(self.laid_out()).enumerate() {
@@ -382,6 +396,15 @@ impl Layer for Conv1d {
             layer: self.clone(),
             softmax: apart,
         }))
+    }
+
+    fn quantizable(&self) -> Option<Quantizable> {
+        self.quantized().pays().then(Quantizable::weight)
+    }
+
+    fn pack_quantized(&self, packer: &mut Packer<'_>, input: InputScale) -> Option<Quantized> {
+        let packed = { self.quantized() }.pack(packer, input, |own| self.filters.split(own));
+        Some(Quantized::Layer(Box::new(packed)))
     }
 }
 

@@ -9,19 +9,21 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::conv::{Filters, MAX_LAID_OUT, SETTINGS};
+use super::quantized_conv2d::Shape;
 use super::windows::KERNEL;
 use crate::nn::base::error::Error;
 use crate::nn::base::lengths::LengthRule;
-use crate::nn::base::shape::Shape;
+use crate::nn::base::shape;
 use crate::nn::base::stop::{Pace, VALUE};
 use crate::nn::kernels::activation::Activation;
 use crate::nn::kernels::convolution::{Axis, Convolution, bias_gradient};
+use crate::nn::kernels::integer::InputScale;
 use crate::nn::kernels::packed_memory::{Packer, Values};
 use crate::nn::kernels::processor::Processor;
 use crate::nn::layer::packed::{Packed, PackedPass};
 use crate::nn::layer::settings::Settings;
 use crate::nn::layer::spec::{Built, LayerType, Rank, Site, Spec};
-use crate::nn::layer::{Backward, Forward, Layer, ParameterSpec};
+use crate::nn::layer::{Backward, Forward, Layer, ParameterSpec, Quantizable, Quantized};
 
 /// The type `conv2d`.
 pub(in crate::nn) const CONV2D: LayerType = LayerType {
@@ -62,7 +64,7 @@ impl Spec for Filters<2> {
         self.check_groups(site, channels, "channels")?;
         let rows = Axis::new(self.windows[0], height);
         let columns = Axis::new(self.windows[1], width);
-        let shape = Shape::Image {
+        let shape = shape::Shape::Image {
             channels: self.filters,
             height: rows.output,
             width: columns.output,
@@ -127,6 +129,20 @@ impl Conv2d {
             weight: part(weights, group),
             bias: part(filters, group),
         })
+    }
+
+    /// What of it counts for 8 bits.
+    fn shape(&self) -> Shape {
+        let (rows, columns) = self.convolution.axes();
+        let groups = self.filters.groups;
+        Shape {
+            rows,
+            columns,
+            channels: self.channels / groups,
+            filters: self.filters.filters / groups,
+            groups,
+            activation: self.filters.activation,
+        }
     }
 
     /// Images whose unfolded forms are held at the same time.
@@ -295,6 +311,15 @@ impl Layer for Conv2d {
             parameters: packer.copy_all(),
             processor: Processor::detect(),
         }))
+    }
+
+    fn quantizable(&self) -> Option<Quantizable> {
+        self.shape().pays().then(Quantizable::weight)
+    }
+
+    fn pack_quantized(&self, packer: &mut Packer<'_>, input: InputScale) -> Option<Quantized> {
+        let packed = { self.shape() }.pack(packer, input, |own| self.filters.split(own));
+        Some(Quantized::Layer(Box::new(packed)))
     }
 }
 

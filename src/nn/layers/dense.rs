@@ -10,6 +10,7 @@ use crate::nn::base::lengths::LengthRule;
 use crate::nn::base::shape::Shape;
 use crate::nn::kernels::activation::Activation;
 use crate::nn::kernels::dot_products::DotProducts;
+use crate::nn::kernels::integer::{InputScale, MOST_INPUTS};
 use crate::nn::kernels::matrix::{matrix, matrix_mut, multiply_paced, strided};
 use crate::nn::kernels::packed_dense::PackedDense;
 use crate::nn::kernels::packed_memory::Packer;
@@ -21,7 +22,9 @@ use crate::nn::layer::head::Head;
 use crate::nn::layer::initializer::{Initializer, ParameterKind};
 use crate::nn::layer::settings::Settings;
 use crate::nn::layer::spec::{Built, LayerType, Rank, Site, Spec};
-use crate::nn::layer::{Backward, Forward, Inputs, Layer, ParameterSpec, View};
+use crate::nn::layer::{
+    Backward, Forward, Inputs, Layer, ParameterSpec, Quantizable, Quantized, View,
+};
 
 /// The type `dense`.
 pub(in crate::nn) const DENSE: LayerType = LayerType {
@@ -187,6 +190,8 @@ struct Dense {
 /// Up to this width a layer is computed by tiles: its factors stay in the caches, which wider ones
 /// need BLAS's copies for.
 const NARROW: usize = 256;
+/// From so many inputs on 8 bits pay: with fewer, turning them into bytes takes what is gained.
+const LEAST_QUANTIZED: usize = 32;
 /// Up to so many outputs a row's are dot products.
 const FEW: usize = 4;
 
@@ -399,6 +404,23 @@ impl Layer for Dense {
             }
         });
         Some((dense, self.steps))
+    }
+
+    fn quantizable(&self) -> Option<Quantizable> {
+        let pays = self.units > FEW && (LEAST_QUANTIZED..=MOST_INPUTS).contains(&self.width);
+        pays.then(Quantizable::weight)
+    }
+
+    fn pack_quantized(&self, packer: &mut Packer<'_>, input: InputScale) -> Option<Quantized> {
+        let (units, width, activation) = (self.units, self.width, self.activation);
+        let dense = packer.integers(units, width, input, activation, |own, packing| {
+            let (weight, bias) = own.split_at(self.weights());
+            packing.rows(0, weight);
+            if self.use_bias {
+                packing.bias(&bias[..units]);
+            }
+        });
+        Some(Quantized::Dense(dense, self.steps))
     }
 }
 

@@ -1,9 +1,10 @@
 //! A linear map of tokens, `x · Wᵀ + b`, as a part of a larger layer.
 
+use super::packed_linear::PackedLinear;
 use crate::nn::base::stop::Pace;
 use crate::nn::kernels::activation::Activation;
+use crate::nn::kernels::integer::InputScale;
 use crate::nn::kernels::matrix::{matrix, matrix_mut, multiply_paced};
-use crate::nn::kernels::packed_dense::PackedDense;
 use crate::nn::kernels::packed_memory::Packer;
 use crate::nn::kernels::row_sums::add_rows;
 use crate::nn::layer::ParameterSpec;
@@ -133,13 +134,35 @@ impl Linear {
         );
     }
 
-    /// The map in the form in which it predicts.
-    pub fn pack(&self, packer: &mut Packer<'_>, activation: Activation) -> PackedDense {
-        packer.dense(self.outputs, self.inputs, activation, |own, packing| {
-            packing.rows(self.weight(own), 0, self.inputs);
-            if let Some(bias) = self.bias(own) {
-                packing.bias(bias);
+    /// The map in the form in which it predicts, with the scale of its input where it is in 8 bits.
+    pub fn pack(
+        &self,
+        packer: &mut Packer<'_>,
+        activation: Activation,
+        input: Option<InputScale>,
+    ) -> PackedLinear {
+        let (outputs, inputs) = (self.outputs, self.inputs);
+        match input {
+            None => {
+                PackedLinear::Floats(packer.dense(outputs, inputs, activation, |own, packing| {
+                    packing.rows(self.weight(own), 0, inputs);
+                    if let Some(bias) = self.bias(own) {
+                        packing.bias(bias);
+                    }
+                }))
             }
-        })
+            Some(input) => PackedLinear::Integers(packer.integers(
+                outputs,
+                inputs,
+                input,
+                activation,
+                |own, packing| {
+                    packing.rows(0, self.weight(own));
+                    if let Some(bias) = self.bias(own) {
+                        packing.bias(bias);
+                    }
+                },
+            )),
+        }
     }
 }

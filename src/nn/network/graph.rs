@@ -9,6 +9,7 @@ use crate::nn::base::random::{Random, stream};
 use crate::nn::base::shape::Shape;
 use crate::nn::base::stop::{Pace, Stop};
 use crate::nn::kernels::activation::Activation;
+use crate::nn::kernels::integer::InputScale;
 use crate::nn::layer::head::Head;
 use crate::nn::layer::initializer::{Initializer, ParameterKind};
 use crate::nn::layer::{Layer, Operation, Source, Wanted};
@@ -26,6 +27,8 @@ pub struct Parameter {
     pub trainable: bool,
     /// What it is for.
     pub kind: ParameterKind,
+    /// Whether it is kept in 8 bits, with a scale for each of its rows: those of a quantised layer.
+    pub is_integer: bool,
     pub(in crate::nn) fan_in: usize,
     pub(in crate::nn) fan_out: usize,
     pub(in crate::nn) initializer: Option<Initializer>,
@@ -33,6 +36,11 @@ pub struct Parameter {
 }
 
 impl Parameter {
+    /// Values of each of its rows: one for each of the first dimension.
+    pub(crate) fn columns(&self) -> usize {
+        self.shape.iter().skip(1).product::<usize>().max(1)
+    }
+
     /// What is wrong with these values of it, which are finite; nothing with most.
     pub fn fault(&self, values: &[f32]) -> Option<&'static str> {
         let edges = self.shape.last().copied().unwrap_or_default().max(1);
@@ -59,6 +67,8 @@ pub struct Node {
     pub(in crate::nn) steps: Steps,
     /// The same of each source.
     pub(in crate::nn) source_steps: Vec<Steps>,
+    /// Of a node that is computed in 8 bits, the scale of its input.
+    pub(in crate::nn) quantized: Option<InputScale>,
 }
 
 impl Node {

@@ -4,7 +4,9 @@ mod build;
 pub(super) mod flattened;
 mod graph;
 mod passes;
+mod quantized;
 pub(super) mod widen;
 
 pub use graph::{Network, Node, Parameter};
 pub use passes::{NodeTime, Workspace};
+pub use quantized::Quantization;

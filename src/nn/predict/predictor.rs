@@ -20,6 +20,9 @@ const LARGE: usize = 1 << 20;
 /// Bytes that the buffers of a tile may take; very wide networks get a smaller one.
 const SCRATCH_BYTES: usize = 8 << 20;
 
+/// Is shown what each node reads.
+type Observe<'a> = &'a mut dyn FnMut(usize, View<'_>, usize);
+
 /// A network with its parameters, in the form in which it predicts fastest.
 ///
 /// The bits of a row's result depend on that row, the network and the parameters alone: not on the
@@ -128,11 +131,8 @@ impl Predictor {
             let action = match node.operation() {
                 Operation::Packed => {
                     let mut action = pack(node, &mut packer)?;
-                    if let Action::Dense(dense, _) = &mut action
-                        && is_output(i)
-                        && dense.activation() == Activation::Linear
-                    {
-                        dense.set_activation(member_activation);
+                    if is_output(i) && action.activation() == Some(Activation::Linear) {
+                        action.set_activation(member_activation);
                         output_activation = Activation::Linear;
                     }
                     if let Action::Layer(layer) = &action
@@ -179,6 +179,7 @@ impl Predictor {
                 target: places[i],
                 steps: node.steps.clone(),
                 source_steps: node.source_steps.clone(),
+                node: i,
             });
         }
         let weights = packer.size_bytes();
@@ -309,7 +310,25 @@ impl Predictor {
         out: &mut [f32],
         scratch: &mut Scratch,
     ) {
-        self.compute(&Pace::new(stop), x, rows, None, out, scratch);
+        self.compute(&Pace::new(stop), x, rows, None, out, scratch, None);
+    }
+
+    /// [`Predictor::forward_until`] that shows what each node reads, before it is computed, to
+    /// `observe`: the node, the values of its only or first source, and how many rows these are.
+    ///
+    /// # Panics
+    /// As [`Predictor::forward`].
+    pub(in crate::nn) fn observe(
+        &self,
+        stop: &dyn Stop,
+        x: &[f32],
+        rows: usize,
+        out: &mut [f32],
+        scratch: &mut Scratch,
+        observe: &mut dyn FnMut(usize, View<'_>, usize),
+    ) {
+        let pace = Pace::new(stop);
+        self.compute(&pace, x, rows, None, out, scratch, Some(observe));
     }
 
     /// [`Predictor::forward_until`] with the result of one member for each row, given in `folds`, in
@@ -326,9 +345,11 @@ impl Predictor {
         out: &mut [f32],
         scratch: &mut Scratch,
     ) {
-        self.compute(&Pace::new(stop), x, folds.len(), Some(folds), out, scratch);
+        let pace = Pace::new(stop);
+        self.compute(&pace, x, folds.len(), Some(folds), out, scratch, None);
     }
 
+    #[expect(clippy::too_many_arguments, reason = "where to read and to write")]
     fn compute(
         &self,
         pace: &Pace<'_>,
@@ -337,6 +358,7 @@ impl Predictor {
         folds: Option<&[u8]>,
         out: &mut [f32],
         scratch: &mut Scratch,
+        mut observe: Option<Observe<'_>>,
     ) {
         assert_eq!(
             scratch.buffers.len(),
@@ -353,6 +375,9 @@ impl Predictor {
             for step in &self.steps {
                 if pace.spend(step.work.saturating_mul(count)) {
                     return;
+                }
+                if let (Some(observe), [source, ..]) = (&mut observe, &step.sources[..]) {
+                    observe(step.node, self.rows(*source, x, &scratch.buffers), count);
                 }
                 self.run(step, x, count, out, scratch, pace);
             }

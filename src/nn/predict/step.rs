@@ -4,10 +4,12 @@ use super::layout::Place;
 use crate::nn::base::error::Error;
 use crate::nn::base::lengths::Steps;
 use crate::nn::base::stop::Pace;
+use crate::nn::kernels::activation::Activation;
+use crate::nn::kernels::integer::PackedIntegers;
 use crate::nn::kernels::packed_dense::PackedDense;
 use crate::nn::kernels::packed_memory::Packer;
-use crate::nn::layer::View;
 use crate::nn::layer::packed::{Packed, PackedInputs, PackedPass};
+use crate::nn::layer::{Quantized, View};
 use crate::nn::network::Node;
 
 /// What computes one node's values.
@@ -20,6 +22,8 @@ pub(super) struct Step {
     pub steps: Steps,
     /// The same of each source.
     pub source_steps: Vec<Steps>,
+    /// The node that it computes.
+    pub node: usize,
     /// Work of a row beside what its layer counts: the values that are read and written.
     pub work: usize,
 }
@@ -28,6 +32,8 @@ pub(super) struct Step {
 pub(super) enum Action {
     /// The product, applied to so many steps of a row.
     Dense(PackedDense, usize),
+    /// The same in 8 bits.
+    Integers(PackedIntegers, usize),
     /// Sources side by side; those that are computed in place are not among them. Holds the first
     /// column of each.
     Copy(Vec<usize>),
@@ -38,6 +44,7 @@ impl Step {
     pub fn size_bytes(&self) -> usize {
         let held = match &self.action {
             Action::Dense(layer, _) => layer.size_bytes(),
+            Action::Integers(layer, _) => layer.size_bytes(),
             Action::Layer(layer) => layer.size_bytes(),
             Action::Copy(starts) => size_of_val(&starts[..]),
         };
@@ -74,6 +81,21 @@ impl Step {
                     }
                 }
             }
+            Action::Integers(layer, steps) => {
+                let source = rows(self.sources[0]);
+                let (from, to) = (source.width / steps, width / steps);
+                if *steps == 1 {
+                    let (x, each) = (source.data, source.stride);
+                    layer.forward_paced(x, each, count, target, stride, working, pace);
+                } else if source.stride == source.width && stride == width {
+                    let count = count * steps;
+                    layer.forward_paced(source.data, from, count, target, to, working, pace);
+                } else {
+                    for (r, row) in target.chunks_mut(stride).take(count).enumerate() {
+                        layer.forward_paced(source.row(r), from, *steps, row, to, working, pace);
+                    }
+                }
+            }
             Action::Layer(layer) => layer.forward(PackedPass {
                 rows: count,
                 inputs: PackedInputs {
@@ -103,6 +125,7 @@ impl Step {
 pub(super) fn working(steps: &[Step], rows: usize) -> usize {
     let each = steps.iter().map(|step| match &step.action {
         Action::Layer(layer) => layer.scratch(rows),
+        Action::Integers(layer, steps) => layer.scratch(rows * steps),
         _ => 0,
     });
     each.max().unwrap_or(0)
@@ -111,13 +134,45 @@ pub(super) fn working(steps: &[Step], rows: usize) -> usize {
 /// The node's layer in the form in which it predicts.
 pub(super) fn pack(node: &Node, packer: &mut Packer<'_>) -> Result<Action, Error> {
     let layer = node.layer();
+    if let Some(input) = node.quantized {
+        let packed = layer
+            .pack_quantized(packer, input)
+            .map(|packed| match packed {
+                Quantized::Dense(dense, steps) => Action::Integers(dense, steps),
+                Quantized::Layer(layer) => Action::Layer(layer),
+            });
+        return packed.ok_or_else(|| cannot_predict(node));
+    }
     if let Some((dense, steps)) = layer.pack_dense(packer) {
         return Ok(Action::Dense(dense, steps));
     }
-    layer.pack(packer).map(Action::Layer).ok_or_else(|| {
-        let label = format!("layer \"{}\"", node.name());
-        Error::layer(label, "cannot predict", "Report this.")
-    })
+    let packed = layer.pack(packer).map(Action::Layer);
+    packed.ok_or_else(|| cannot_predict(node))
+}
+
+fn cannot_predict(node: &Node) -> Error {
+    let label = format!("layer \"{}\"", node.name());
+    Error::layer(label, "cannot predict", "Report this.")
+}
+
+impl Action {
+    /// The dense product's activation, if it is one.
+    pub fn activation(&self) -> Option<Activation> {
+        match self {
+            Action::Dense(dense, _) => Some(dense.activation()),
+            Action::Integers(dense, _) => Some(dense.activation()),
+            Action::Copy(_) | Action::Layer(_) => None,
+        }
+    }
+
+    /// Replaces it.
+    pub fn set_activation(&mut self, activation: Activation) {
+        match self {
+            Action::Dense(dense, _) => dense.set_activation(activation),
+            Action::Integers(dense, _) => dense.set_activation(activation),
+            Action::Copy(_) | Action::Layer(_) => {}
+        }
+    }
 }
 
 /// The first column of each when they stand side by side.

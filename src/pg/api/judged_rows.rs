@@ -6,11 +6,11 @@ use super::met::Met;
 use crate::features::Arrays;
 use crate::pg::cache::DecodedModel;
 use crate::pg::error::Result;
-use crate::pg::scoring::RowScorer;
+use crate::pg::scoring::{RowScorer, Scored};
 use crate::training::Truth;
 
-/// What is done with a row that was scored: with its outputs and what is true of it.
-pub(super) type Each<'a> = dyn FnMut(&[f32], Truth<'_>) -> Result<()> + 'a;
+/// What is done with a row that was scored, and what is true of it.
+pub(super) type Each<'a> = dyn FnMut(&Scored<'_>, Truth<'_>) -> Result<()> + 'a;
 
 /// Rows that are scored together and then looked at one after the other.
 pub(super) struct Judging<'a> {
@@ -100,7 +100,7 @@ impl<'a> Judging<'a> {
             if let Some(met) = &mut self.met {
                 met.look(row.told_by, truth, self.decoded);
             }
-            (self.each)(row.outputs, truth)?;
+            (self.each)(&row, truth)?;
         }
         self.truths.clear();
         self.arrays.clear();

@@ -53,7 +53,7 @@ fn evaluate_model(
         .checked_div(row_bytes)
         .unwrap_or(usize::MAX);
     let mut rows = 0_usize;
-    for_each_row(&decoded, &resolved, query, target, &mut |outputs, truth| {
+    for_each_row(&decoded, &resolved, query, target, &mut |row, truth| {
         rows += 1;
         if rows > limit {
             return Err(Report::new(
@@ -69,7 +69,7 @@ fn evaluate_model(
             // What is kept of a row is kept in lists that double their room, the old beside the new.
             memory::ask_for_many(rows.saturating_mul(4 * row_bytes))?;
         }
-        Ok(judge.push(outputs, truth)?)
+        Ok(judge.push(row.outputs, truth)?)
     })?;
     if rows == 0 {
         return Err(Report::new(
@@ -129,21 +129,15 @@ fn count_confusion(
     // Every pair of the model's classes is shown, also those that never come up.
     memory::ask_for_many(classes.len() * classes.len() * size_of::<i64>())?;
     let mut counts = vec![0_i64; classes.len() * classes.len()];
-    for_each_row(
-        &decoded,
-        &resolved,
-        query,
-        target,
-        &mut |outputs, actual| {
-            if let Truth::Class(actual) = actual {
-                let pair = actual as usize * classes.len() + decoded.target.predicted(outputs);
-                if let Some(count) = counts.get_mut(pair) {
-                    *count += 1;
-                }
+    for_each_row(&decoded, &resolved, query, target, &mut |row, actual| {
+        if let Truth::Class(actual) = actual {
+            let pair = actual as usize * classes.len() + decoded.target.predicted(row.outputs);
+            if let Some(count) = counts.get_mut(pair) {
+                *count += 1;
             }
-            Ok(())
-        },
-    )?;
+        }
+        Ok(())
+    })?;
     let pairs = classes
         .iter()
         .flat_map(|actual| classes.iter().map(move |predicted| (actual, predicted)));
@@ -159,8 +153,8 @@ fn open(model: &str) -> Result<(Resolved, Rc<DecodedModel>)> {
     Ok((resolved, decoded))
 }
 
-/// Calls `each` with the outputs and the truth of every row whose target is not NULL or NaN.
-fn for_each_row(
+/// Calls `each` with what came of it and the truth of every row whose target is not NULL or NaN.
+pub(super) fn for_each_row(
     decoded: &DecodedModel,
     resolved: &Resolved,
     query: &str,

@@ -27,6 +27,7 @@ macro_rules! raw_function {
 }
 mod aggregates;
 mod architectures;
+mod calibration_rows;
 pub(super) mod calling;
 mod check;
 mod cost;
@@ -44,6 +45,7 @@ mod keeping;
 mod met;
 mod model_cache;
 mod model_users;
+mod quantize;
 mod score_table;
 mod set_threshold;
 mod stat_models;

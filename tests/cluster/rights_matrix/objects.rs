@@ -71,6 +71,7 @@ pub(super) const CALLS: &[Call] = &[
     call("neural.deploy", Model(Manage), "SELECT neural.deploy('{m}', 1)"),
     call("neural.rollback", Model(Manage), "SELECT neural.rollback('{m}')"),
     call("neural.set_threshold", Model(Manage), "SELECT neural.set_threshold('{m}', 0.4)"),
+    call("neural.quantize", Model(Manage), "SELECT neural.quantize('{m}', 'SELECT age, amount, purpose, bad FROM loan')"),
     call("neural.drop_model", Model(Manage), "SELECT neural.drop_model('{m}')"),
     call("neural.drop_model", Model(Manage), "SELECT neural.drop_model('{m}', 1, force => true)"),
     call("neural.rename_model", Model(Manage), "SELECT neural.rename_model('{m}', 'other')"),

@@ -146,6 +146,7 @@ SELECT * FROM refused($$SELECT neural.evaluate('poisson', 'SELECT x, z, claims, 
 SELECT * FROM refused($$SELECT neural.evaluate('gamma', 'SELECT x, z, 0 AS amount FROM policies')$$);
 
 \x off
+RESET search_path;
 DROP SCHEMA losses CASCADE;
 -- Its models' names are free for other tests.
 DROP EXTENSION pg_neural;

@@ -111,6 +111,11 @@ impl Convolution {
         most.saturating_mul(columns.kernel).saturating_mul(channels)
     }
 
+    /// Where its windows stand.
+    pub(in crate::nn) fn axes(&self) -> (Axis, Axis) {
+        (self.rows, self.columns)
+    }
+
     /// Values of an image.
     pub fn inputs(&self) -> usize {
         self.channels * self.rows.input * self.columns.input

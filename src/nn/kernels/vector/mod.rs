@@ -6,8 +6,9 @@ mod baseline;
 mod lanes;
 mod run;
 #[cfg(target_arch = "x86_64")]
-mod x86;
+pub(in crate::nn) mod x86;
 
+pub(in crate::nn) use baseline::Baseline as Portable;
 pub(in crate::nn) use lanes::{
     LANES, Vector, even, load, store, tile_rows, unrolled, with_constant,
 };

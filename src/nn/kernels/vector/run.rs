@@ -35,9 +35,13 @@ impl Processor {
     pub(in crate::nn) fn run_vectors<T: VectorTask>(self, task: T) {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
-            Instructions::Avx512 => self.run(On::<T, Avx512>(task, PhantomData)),
+            Instructions::Avx512Vnni | Instructions::Avx512 => {
+                self.run(On::<T, Avx512>(task, PhantomData));
+            }
             #[cfg(target_arch = "x86_64")]
-            Instructions::Avx2 => self.run(On::<T, Avx2>(task, PhantomData)),
+            Instructions::AvxVnni | Instructions::Avx2 => {
+                self.run(On::<T, Avx2>(task, PhantomData));
+            }
             #[cfg(target_arch = "aarch64")]
             Instructions::Neon => self.run(On::<T, Neon>(task, PhantomData)),
             Instructions::Baseline => self.run(On::<T, Baseline>(task, PhantomData)),

@@ -19,6 +19,14 @@ unsafe fn sum_of_eight(v: __m256) -> f32 {
 #[derive(Clone, Copy)]
 pub struct Avx512(__m512);
 
+impl Avx512 {
+    /// These lanes.
+    #[inline(always)]
+    pub(in crate::nn) fn new(lanes: __m512) -> Self {
+        Self(lanes)
+    }
+}
+
 // SAFETY (throughout): AVX-512F is there and the pointers are good, by the trait's terms.
 #[expect(clippy::undocumented_unsafe_blocks, reason = "said once, above")]
 impl Vector for Avx512 {
@@ -93,6 +101,14 @@ unsafe fn first(count: usize) -> (__m256i, __m256i) {
 /// AVX2 with FMA: two registers.
 #[derive(Clone, Copy)]
 pub struct Avx2(__m256, __m256);
+
+impl Avx2 {
+    /// The lower lanes and the upper ones.
+    #[inline(always)]
+    pub(in crate::nn) fn new(lower: __m256, upper: __m256) -> Self {
+        Self(lower, upper)
+    }
+}
 
 // SAFETY (throughout): AVX2 and FMA are there and the pointers are good, by the trait's terms.
 #[expect(clippy::undocumented_unsafe_blocks, reason = "said once, above")]

@@ -17,11 +17,13 @@ pub(super) use self_attention::{PackedAttention, SelfAttention, Tokens};
 
 use crate::nn::base::error::Error;
 use crate::nn::base::lengths::LengthRule;
+use crate::nn::kernels::integer::InputScale;
 use crate::nn::kernels::packed_memory::Packer;
 use crate::nn::layer::packed::{Packed, PackedPass};
 use crate::nn::layer::settings::shortest;
 use crate::nn::layer::spec::{Built, LayerType, Rank, Site, Spec};
-use crate::nn::layer::{Backward, Forward, Layer, ParameterSpec, View};
+use crate::nn::layer::{Backward, Forward, Layer, ParameterSpec, Quantizable, Quantized, View};
+use crate::nn::layers::packed_linear::quantizable;
 
 /// The type `multi_head_attention`.
 pub(in crate::nn) const MULTI_HEAD_ATTENTION: LayerType = LayerType {
@@ -166,7 +168,16 @@ impl Layer for MultiHeadAttention {
     }
 
     fn pack(&self, packer: &mut Packer<'_>) -> Option<Box<dyn Packed>> {
-        Some(Box::new(self.0.pack(packer)))
+        Some(Box::new(self.0.pack(packer, None)))
+    }
+
+    fn quantizable(&self) -> Option<Quantizable> {
+        quantizable(&self.parameters())
+    }
+
+    fn pack_quantized(&self, packer: &mut Packer<'_>, input: InputScale) -> Option<Quantized> {
+        let packed = self.0.pack(packer, Some(input));
+        Some(Quantized::Layer(Box::new(packed)))
     }
 }
 

@@ -5,13 +5,14 @@ use super::heads::{Heads, RowPass, take};
 use crate::nn::base::random::Random;
 use crate::nn::base::stop::Pace;
 use crate::nn::kernels::activation::Activation;
-use crate::nn::kernels::packed_dense::PackedDense;
+use crate::nn::kernels::integer::InputScale;
 use crate::nn::kernels::packed_memory::Packer;
 use crate::nn::kernels::processor::Processor;
 use crate::nn::layer::ParameterSpec;
 use crate::nn::layer::initializer::Initializer;
 use crate::nn::layers::dropout_mask::DropoutMask;
 use crate::nn::layers::linear::Linear;
+use crate::nn::layers::packed_linear::PackedLinear;
 
 /// The sizes of self-attention, and where its parameters lie in its layer's.
 #[derive(Clone, Debug)]
@@ -201,11 +202,11 @@ impl SelfAttention {
     }
 
     /// It in the form in which it predicts.
-    pub fn pack(&self, packer: &mut Packer<'_>) -> PackedAttention {
+    pub fn pack(&self, packer: &mut Packer<'_>, input: Option<InputScale>) -> PackedAttention {
         PackedAttention {
             heads: self.heads,
-            in_proj: self.in_proj.pack(packer, Activation::Linear),
-            out_proj: self.out_proj.pack(packer, Activation::Linear),
+            in_proj: self.in_proj.pack(packer, Activation::Linear, input),
+            out_proj: self.out_proj.pack(packer, Activation::Linear, input),
         }
     }
 }
@@ -214,8 +215,8 @@ impl SelfAttention {
 #[derive(Debug)]
 pub(in crate::nn::layers) struct PackedAttention {
     heads: Heads,
-    in_proj: PackedDense,
-    out_proj: PackedDense,
+    in_proj: PackedLinear,
+    out_proj: PackedLinear,
 }
 
 impl PackedAttention {
@@ -227,7 +228,12 @@ impl PackedAttention {
     /// Working memory of [`PackedAttention::forward`].
     pub fn scratch(&self) -> usize {
         let tokens = self.heads.steps * self.heads.features;
-        4 * tokens + self.heads.kept() + self.heads.forward_scratch()
+        4 * tokens + self.heads.kept() + self.heads.forward_scratch() + self.linear_scratch()
+    }
+
+    fn linear_scratch(&self) -> usize {
+        let maps = [&self.in_proj, &self.out_proj].map(|map| map.scratch(self.heads.steps));
+        maps[0].max(maps[1])
     }
 
     /// From a row's tokens `x` to `y`, both [steps, features], of which so many are there.
@@ -245,8 +251,9 @@ impl PackedAttention {
         let qkv = take(&mut scratch, 3 * steps * features);
         let context = take(&mut scratch, steps * features);
         let kept = take(&mut scratch, self.heads.kept());
+        let linear = take(&mut scratch, self.linear_scratch());
         self.in_proj
-            .forward_paced(x, features, there, qkv, 3 * features, pace);
+            .forward((x, features), there, qkv, linear, pace);
         let pass = RowPass {
             there,
             mask: None,
@@ -255,6 +262,6 @@ impl PackedAttention {
         };
         self.heads.forward(pass, qkv, context, kept, scratch);
         self.out_proj
-            .forward_paced(context, features, there, y, features, pace);
+            .forward((context, features), there, y, linear, pace);
     }
 }

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use super::cell::{Cell, StepForward};
 use super::kind::{Kind, with_cell};
 use super::order::{Order, Places};
-use super::weights::{Direction, StepProducts};
+use super::weights::{Direction, StepProducts, StepWeights};
 use crate::nn::base::stop::Pace;
 use crate::nn::kernels::processor::{Processor, Task};
 
@@ -28,6 +28,8 @@ pub(super) struct Buffers<'a> {
     pub kept: &'a mut [f32],
     /// As many zeros as are kept of a step of one row.
     pub zeros: &'a [f32],
+    /// Working memory of the products.
+    pub products: &'a mut [f32],
 }
 
 /// A pass through the steps.
@@ -74,14 +76,22 @@ impl Pass<'_> {
             self.enter(now, step);
             let values = &mut buffers.columns[first_column..][..rows * columns];
             for product in self.products.iter().flatten() {
-                product.panels.forward(
-                    &now[product.from..],
-                    entering,
-                    rows,
-                    &mut values[product.column..],
-                    columns,
-                    self.pace,
-                );
+                let x = &now[product.from..];
+                let values = &mut values[product.column..];
+                match product.weights {
+                    StepWeights::Floats(panels) => {
+                        panels.forward(x, entering, rows, values, columns, self.pace);
+                    }
+                    StepWeights::Integers(dense) => dense.forward_paced(
+                        x,
+                        entering,
+                        rows,
+                        values,
+                        columns,
+                        buffers.products,
+                        self.pace,
+                    ),
+                }
             }
             let (kept_before, kept_now) = match step {
                 0 => (&[][..], &mut buffers.kept[here * kept..][..rows * kept]),

@@ -8,11 +8,12 @@ use super::packed::PackedRecurrent;
 use super::stack::{Recurrent, clear_empty};
 use super::weights::Direction;
 use crate::nn::base::random::Random;
+use crate::nn::kernels::integer::InputScale;
 use crate::nn::kernels::packed_memory::Packer;
 use crate::nn::kernels::processor::Processor;
 use crate::nn::layer::initializer::{Initializer, ParameterKind};
 use crate::nn::layer::packed::Packed;
-use crate::nn::layer::{Backward, Forward, Layer, ParameterSpec};
+use crate::nn::layer::{Backward, Forward, Layer, ParameterSpec, Quantizable, Quantized};
 
 impl Layer for Recurrent {
     fn parameters(&self) -> Vec<ParameterSpec> {
@@ -140,6 +141,7 @@ impl Layer for Recurrent {
                     columns,
                     kept,
                     zeros,
+                    products: &mut [],
                 };
                 let steps = forward::Pass {
                     direction,
@@ -262,7 +264,25 @@ impl Layer for Recurrent {
     }
 
     fn pack(&self, packer: &mut Packer<'_>) -> Option<Box<dyn Packed>> {
-        Some(Box::new(PackedRecurrent::new(self.clone(), packer)))
+        Some(Box::new(PackedRecurrent::new(self.clone(), packer, None)))
+    }
+
+    fn quantizable(&self) -> Option<Quantizable> {
+        let each = if self.use_bias { 4 } else { 2 };
+        let weights = self.stack().enumerate().flat_map(|(i, (_, direction, _))| {
+            let places = direction.quantizable().into_iter().enumerate();
+            places.filter_map(move |(place, pays)| pays.then_some(i * each + place))
+        });
+        let weights: Vec<usize> = weights.collect();
+        (!weights.is_empty()).then_some(Quantizable {
+            weights,
+            is_dynamic: false,
+        })
+    }
+
+    fn pack_quantized(&self, packer: &mut Packer<'_>, input: InputScale) -> Option<Quantized> {
+        let packed = PackedRecurrent::new(self.clone(), packer, Some(input));
+        Some(Quantized::Layer(Box::new(packed)))
     }
 }
 

@@ -13,6 +13,7 @@ mod backward;
 mod cell;
 mod forward;
 mod gru;
+mod kept;
 mod kind;
 mod layer;
 mod lstm;

@@ -1,10 +1,11 @@
 //! Recurrent layers in prediction: the steps of the training's forward pass, nothing kept.
 
 use super::forward::{Buffers, Keep, Pass};
+use super::kept::{KeptProduct, STATE};
 use super::order::Order;
 use super::stack::{Recurrent, clear_empty};
-use super::weights::{Direction, StepProduct, StepProducts};
-use crate::nn::kernels::packed_dense::PackedDense;
+use super::weights::Direction;
+use crate::nn::kernels::integer::InputScale;
 use crate::nn::kernels::packed_memory::Packer;
 use crate::nn::kernels::processor::Processor;
 use crate::nn::layer::packed::{Packed, PackedPass};
@@ -23,18 +24,26 @@ pub(super) struct PackedRecurrent {
 struct PackedDirection {
     layer: usize,
     direction: Direction,
-    /// The products of a step, each with where it reads and where it writes.
-    products: Vec<(PackedDense, usize, usize)>,
+    /// The products of a step.
+    products: Vec<KeptProduct>,
 }
 
 impl PackedRecurrent {
-    pub fn new(layer: Recurrent, packer: &mut Packer<'_>) -> Self {
+    /// In 8 bits where the scale of the input is given.
+    pub fn new(layer: Recurrent, packer: &mut Packer<'_>, input: Option<InputScale>) -> Self {
         let stack = layer
             .stack()
             .map(|(layer, direction, first)| PackedDirection {
                 layer,
                 direction,
-                products: direction.pack_to_keep(packer, first),
+                products: {
+                    // What a layer after the first reads are states.
+                    let input = match layer {
+                        0 => input,
+                        _ => input.map(|_| STATE),
+                    };
+                    direction.pack_to_keep(packer, first, input)
+                },
             })
             .collect();
         Self {
@@ -42,6 +51,13 @@ impl PackedRecurrent {
             stack,
             processor: Processor::detect(),
         }
+    }
+
+    /// Working memory of the products for so many rows.
+    fn product_scratch(&self, rows: usize) -> usize {
+        let products = self.stack.iter().flat_map(|packed| &packed.products);
+        let each = products.map(|product| product.scratch(rows));
+        each.max().unwrap_or(0)
     }
 
     /// The most that a direction of the stack takes.
@@ -54,9 +70,7 @@ impl PackedRecurrent {
 impl Packed for PackedRecurrent {
     fn size_bytes(&self) -> usize {
         let products = self.stack.iter().flat_map(|packed| &packed.products);
-        products
-            .map(|(product, ..)| product.size_bytes())
-            .sum::<usize>()
+        products.map(KeptProduct::size_bytes).sum::<usize>()
             + std::mem::size_of_val(&self.stack[..])
             + size_of::<Self>()
     }
@@ -75,12 +89,14 @@ impl Packed for PackedRecurrent {
                 _ => self.layer.between().saturating_mul(2),
             });
         Order::memory(rows)
+            .saturating_add(self.product_scratch(rows))
             .saturating_add(self.most(|direction| direction.kept(false)))
             .saturating_add(rows.saturating_mul(row))
     }
 
     fn forward(&self, pass: PackedPass<'_>) {
         let (layer, rows) = (&self.layer, pass.rows);
+        let product_scratch = self.product_scratch(rows);
         let (order, scratch) = Order::new(pass.scratch, rows, |row| pass.inputs.steps(0, row));
         if !layer.sequences {
             clear_empty(order, rows, pass.output, pass.stride, layer.width());
@@ -98,23 +114,15 @@ impl Packed for PackedRecurrent {
             zeros.fill(0.0);
             let (entering, memory) = memory.split_at_mut(2 * rows * direction.entering());
             let (columns, memory) = memory.split_at_mut(rows * direction.columns());
-            let (kept, _) = memory.split_at_mut(2 * rows * direction.kept(false));
+            let (kept, memory) = memory.split_at_mut(2 * rows * direction.kept(false));
             let view = pass.inputs.view(0);
             let source = match packed.layer {
                 0 => (view.data, layer.input(&direction, view.stride)),
                 _ => (&*given, layer.input(&direction, layer.between())),
             };
-            let mut products: StepProducts<'_> = [None; 3];
-            for (product, (dense, from, column)) in products.iter_mut().zip(&packed.products) {
-                *product = Some(StepProduct {
-                    panels: dense.panels(),
-                    from: *from,
-                    column: *column,
-                });
-            }
             let steps = Pass {
                 direction,
-                products,
+                products: KeptProduct::ready(&packed.products),
                 order: order.backwards(direction.backwards),
                 keep: Keep::Last(rows),
                 source,
@@ -131,6 +139,7 @@ impl Packed for PackedRecurrent {
                 columns,
                 kept,
                 zeros,
+                products: &mut memory[..product_scratch],
             };
             match last {
                 true => steps.run(buffers, pass.output),
@@ -230,7 +239,8 @@ mod tests {
                 .map(|steps| [vec![*steps as f32], values(30)].concat())
                 .collect();
             let all = Processor::available();
-            let pack = || PackedRecurrent::new(layer.clone(), &mut Packer::new(&parameters, None));
+            let pack =
+                || PackedRecurrent::new(layer.clone(), &mut Packer::new(&parameters, None), None);
             let on = |processor| pack().on(processor);
             let together = states(&on(all[0]), &rows.concat(), rows.len());
             for processor in all {
@@ -248,7 +258,7 @@ mod tests {
         /// The same layer, computed with other instructions of this machine.
         fn on(mut self, processor: Processor) -> Self {
             for packed in &mut self.stack {
-                for (product, ..) in &mut packed.products {
+                for product in &mut packed.products {
                     *product = product.clone().on(processor);
                 }
             }

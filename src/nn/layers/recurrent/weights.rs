@@ -4,8 +4,7 @@ use std::ops::Range;
 
 use super::kind::Kind;
 use crate::nn::kernels::activation::Activation;
-use crate::nn::kernels::packed_dense::PackedDense;
-use crate::nn::kernels::packed_memory::Packer;
+use crate::nn::kernels::integer::PackedIntegers;
 use crate::nn::kernels::packed_product::Panels;
 use crate::nn::kernels::packing::Packing;
 
@@ -37,15 +36,23 @@ pub(super) struct Weights<T> {
 /// A product of each step, ready to be computed.
 #[derive(Clone, Copy)]
 pub(super) struct StepProduct<'a> {
-    pub panels: Panels<'a>,
+    pub weights: StepWeights<'a>,
     /// Where it begins to read in a row of input and state.
     pub from: usize,
     /// The column of values where its result begins.
     pub column: usize,
 }
 
+/// The weights of a product.
+#[derive(Clone, Copy)]
+pub(super) enum StepWeights<'a> {
+    Floats(Panels<'a>),
+    /// In 8 bits.
+    Integers(&'a PackedIntegers),
+}
+
 /// The products of a step; no cell has more.
-pub(super) type StepProducts<'a> = [Option<StepProduct<'a>>; 3];
+pub(super) type StepProducts<'a> = [Option<StepProduct<'a>>; 4];
 
 impl Direction {
     /// Rows of the weights.
@@ -114,7 +121,7 @@ impl Direction {
     }
 
     /// The products of a step.
-    fn joined(&self) -> impl Iterator<Item = Joined> {
+    pub fn joined(&self) -> impl Iterator<Item = Joined> {
         let (inputs, units, use_bias) = (self.inputs, self.units, self.use_bias);
         self.kind.pieces().iter().map(move |piece| Joined {
             gates: piece.gates.start * units..piece.gates.end * units,
@@ -139,35 +146,18 @@ impl Direction {
         weights: &Weights<&[f32]>,
         mut memory: &'m mut [f32],
     ) -> (StepProducts<'m>, &'m mut [f32]) {
-        let mut products = [None; 3];
+        let mut products = [None; 4];
         for (joined, product) in self.joined().zip(&mut products) {
             let (mut packing, rest) = Packing::new(memory, joined.outputs(), joined.width());
             memory = rest;
             joined.pack(weights, &mut packing);
             *product = Some(StepProduct {
-                panels: Panels::new(packing),
+                weights: StepWeights::Floats(Panels::new(packing)),
                 from: joined.from,
                 column: joined.column,
             });
         }
         (products, memory)
-    }
-
-    /// The products of a step, to be kept, of a direction whose parameters begin at `first` of the
-    /// layer's: each with where it reads and where it writes.
-    pub fn pack_to_keep(
-        &self,
-        packer: &mut Packer<'_>,
-        first: usize,
-    ) -> Vec<(PackedDense, usize, usize)> {
-        let keep = |joined: Joined| {
-            let (outputs, width) = (joined.outputs(), joined.width());
-            let dense = packer.dense(outputs, width, Activation::Linear, |own, packing| {
-                joined.pack(&self.weights(&own[first..]), packing);
-            });
-            (dense, joined.from, joined.column)
-        };
-        self.joined().map(keep).collect()
     }
 
     /// The columns whose gradients make up that of the input, as ranges of gates, in the order of
@@ -221,31 +211,31 @@ impl Direction {
 }
 
 /// A product of a step, and how its weights come together.
-struct Joined {
+pub(super) struct Joined {
     /// The rows of the weights.
-    gates: Range<usize>,
+    pub gates: Range<usize>,
     /// How many values of the step's input enter, and of the state.
-    inputs: Option<usize>,
-    state: Option<usize>,
+    pub inputs: Option<usize>,
+    pub state: Option<usize>,
     use_bias: bool,
     /// Where it begins to read in a row of input and state.
-    from: usize,
+    pub from: usize,
     /// The column of values where its result begins.
-    column: usize,
+    pub column: usize,
 }
 
 impl Joined {
-    fn outputs(&self) -> usize {
+    pub fn outputs(&self) -> usize {
         self.gates.len()
     }
 
     /// Values that enter.
-    fn width(&self) -> usize {
+    pub fn width(&self) -> usize {
         self.inputs.unwrap_or(0) + self.state.unwrap_or(0)
     }
 
     /// Packs the input's weights before the state's; the biases are added up.
-    fn pack(&self, weights: &Weights<&[f32]>, packing: &mut Packing<'_>) {
+    pub fn pack(&self, weights: &Weights<&[f32]>, packing: &mut Packing<'_>) {
         let parts = [
             (self.inputs, weights.input, weights.input_bias),
             (self.state, weights.state, weights.state_bias),

@@ -7,6 +7,7 @@ use super::residual::{
 use crate::nn::base::random::Random;
 use crate::nn::base::stop::Pace;
 use crate::nn::kernels::activation::Activation;
+use crate::nn::kernels::integer::InputScale;
 use crate::nn::kernels::packed_memory::Packer;
 use crate::nn::kernels::processor::Processor;
 use crate::nn::layer::ParameterSpec;
@@ -415,11 +416,11 @@ impl Block {
     }
 
     /// The block in the form in which it predicts.
-    pub fn pack(&self, packer: &mut Packer<'_>) -> PackedBlock {
+    pub fn pack(&self, packer: &mut Packer<'_>, input: Option<InputScale>) -> PackedBlock {
         PackedBlock {
-            attention: self.attention.pack(packer),
-            linear1: self.linear1.pack(packer, self.activation),
-            linear2: self.linear2.pack(packer, Activation::Linear),
+            attention: self.attention.pack(packer, input),
+            linear1: self.linear1.pack(packer, self.activation, input),
+            linear2: self.linear2.pack(packer, Activation::Linear, input),
             norms: [self.norm1, self.norm2].map(|place| PackedNorm {
                 parameters: packer.copy(place.start..place.end()),
                 place: NormPlace { start: 0, ..place },

@@ -25,11 +25,13 @@ use super::norm::EPSILON;
 use crate::nn::base::error::Error;
 use crate::nn::base::lengths::LengthRule;
 use crate::nn::kernels::activation::Activation;
+use crate::nn::kernels::integer::InputScale;
 use crate::nn::kernels::packed_memory::Packer;
 use crate::nn::layer::packed::Packed;
 use crate::nn::layer::settings::{Settings, shortest};
 use crate::nn::layer::spec::{Built, LayerType, Rank, Site, Spec};
-use crate::nn::layer::{Backward, Forward, Layer, ParameterSpec};
+use crate::nn::layer::{Backward, Forward, Layer, ParameterSpec, Quantizable, Quantized};
+use crate::nn::layers::packed_linear::quantizable;
 
 /// Most blocks of a layer.
 const MAX_BLOCKS: usize = 100;
@@ -239,7 +241,20 @@ impl Layer for TransformerEncoder {
     }
 
     fn pack(&self, packer: &mut Packer<'_>) -> Option<Box<dyn Packed>> {
-        let blocks = self.blocks.iter().map(|block| block.pack(packer));
+        let blocks = self.blocks.iter().map(|block| block.pack(packer, None));
         Some(Box::new(PackedEncoder::new(self.heads, blocks.collect())))
+    }
+
+    fn quantizable(&self) -> Option<Quantizable> {
+        quantizable(&self.parameters())
+    }
+
+    fn pack_quantized(&self, packer: &mut Packer<'_>, input: InputScale) -> Option<Quantized> {
+        let blocks = self
+            .blocks
+            .iter()
+            .map(|block| block.pack(packer, Some(input)));
+        let packed = PackedEncoder::new(self.heads, blocks.collect());
+        Some(Quantized::Layer(Box::new(packed)))
     }
 }

@@ -2,18 +2,18 @@
 
 use super::residual::{AddAndNorm, Norm, NormPlace, NormTokens};
 use crate::nn::base::stop::Pace;
-use crate::nn::kernels::packed_dense::PackedDense;
 use crate::nn::kernels::packed_memory::Values;
 use crate::nn::kernels::processor::Processor;
 use crate::nn::layer::packed::{Packed, PackedPass};
 use crate::nn::layers::attention::{Heads, PackedAttention, take};
+use crate::nn::layers::packed_linear::PackedLinear;
 
 /// A block with its parameters packed.
 #[derive(Debug)]
 pub(super) struct PackedBlock {
     pub attention: PackedAttention,
-    pub linear1: PackedDense,
-    pub linear2: PackedDense,
+    pub linear1: PackedLinear,
+    pub linear2: PackedLinear,
     pub norms: [PackedNorm; 2],
     pub epsilon: f32,
     pub norm_first: bool,
@@ -59,6 +59,7 @@ impl PackedBlock {
         let moments = take(&mut scratch, 2 * heads.steps);
         let sum = &mut take(&mut scratch, heads.steps * width)[..count];
         let normed = &mut take(&mut scratch, heads.steps * width)[..count];
+        let linear = take(&mut scratch, self.linear_scratch(heads));
         let (x, y) = (&x[..count], &mut y[..count]);
         let attended = if self.norm_first {
             processor.run(NormTokens {
@@ -88,10 +89,10 @@ impl PackedBlock {
         });
         let hidden = &mut scratch[..there * hidden_width];
         self.linear1
-            .forward_paced(normed, width, there, hidden, hidden_width, pace);
+            .forward((normed, width), there, hidden, linear, pace);
+        let hidden = (&*hidden, hidden_width);
         if self.norm_first {
-            self.linear2
-                .forward_paced(hidden, hidden_width, there, y, width, pace);
+            self.linear2.forward(hidden, there, y, linear, pace);
             processor.run(AddAndNorm {
                 pace,
                 width,
@@ -101,8 +102,7 @@ impl PackedBlock {
                 norm: None,
             });
         } else {
-            self.linear2
-                .forward_paced(hidden, hidden_width, there, sum, width, pace);
+            self.linear2.forward(hidden, there, sum, linear, pace);
             processor.run(AddAndNorm {
                 pace,
                 width,
@@ -117,7 +117,12 @@ impl PackedBlock {
     fn scratch(&self, heads: Heads) -> usize {
         let hidden = heads.steps * self.linear1.outputs();
         let tokens = 2 * heads.steps * (heads.features + 1);
-        tokens + hidden.max(self.attention.scratch())
+        tokens + self.linear_scratch(heads) + hidden.max(self.attention.scratch())
+    }
+
+    fn linear_scratch(&self, heads: Heads) -> usize {
+        let maps = [&self.linear1, &self.linear2].map(|map| map.scratch(heads.steps));
+        maps[0].max(maps[1])
     }
 }
 

@@ -200,6 +200,7 @@ impl<'a> Builder<'a> {
                 range: self.parameter_count..end,
                 trainable: spec.trainable,
                 kind: parameter.kind,
+                is_integer: false,
                 fan_in: parameter.fan_in,
                 fan_out: parameter.fan_out,
                 initializer: parameter.initializer,
@@ -229,6 +230,7 @@ impl<'a> Builder<'a> {
                 lengths: lengths.clone(),
             },
             source_steps: read.iter().map(Slot::steps).collect(),
+            quantized: None,
         });
         self.widths.push(width);
         Ok(Slot {

@@ -69,7 +69,18 @@ impl Earlier {
 
     /// The version is the one that is followed, and gone on from if the options say so.
     fn follow(&mut self, version: &Resolved, options: &Options) -> Result<()> {
-        self.model = Some(stored_model(version)?);
+        let model = stored_model(version)?;
+        if options.goes_on() && model.quantization.is_some() {
+            return Err(Report::invalid(format!(
+                "version {} of model \"{}\" is quantised, and its rounded weights are not gone on from",
+                version.number, version.model
+            ))
+            .hint(
+                "Deploy the version that it was made of, which its options name, or train without \
+                 warm_start and add_features.",
+            ));
+        }
+        self.model = Some(model);
         self.number = Some(version.number);
         if options.goes_on()
             && let Some(bytes) = reader::seen(version)?

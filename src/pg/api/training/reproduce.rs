@@ -141,6 +141,15 @@ impl Recorded {
                  was trained.",
             ));
         }
+        let made = record
+            .options
+            .as_ref()
+            .and_then(|options| options.get("quantized"));
+        if let Some(made) = made {
+            let from = made.get("version").cloned().unwrap_or_default();
+            return Err(cannot("was quantised, and not trained")
+                .hint(format!("Reproduce version {from}, which it was made of.")));
+        }
         let (Some(query), Some(target), Some(Value::Object(options)), Some(seed)) = (
             record.query.clone(),
             record.target.clone(),
