@@ -190,7 +190,7 @@ fn what_is_no_number_stays_none_and_what_is_far_is_cut_off() {
 fn network(text: &str, inputs: usize, head: Head) -> Network {
     let architecture = Architecture::parse(text).unwrap();
     let columns: Vec<InputFeature> = (0..inputs)
-        .map(|i| InputFeature::column(&format!("x{i}"), 1, None))
+        .map(|i| InputFeature::column(format!("x{i}"), 1, None))
         .collect();
     Network::build(&architecture, &columns, head, None).unwrap()
 }
