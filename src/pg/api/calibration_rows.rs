@@ -68,6 +68,9 @@ impl<'a> CalibrationRows<'a> {
         match truth {
             Truth::Class(class) => self.truths.push(Truth::Class(class)),
             Truth::Number(number) => self.truths.push(Truth::Number(number)),
+            Truth::Over { number, exposure } => {
+                self.truths.push(Truth::Over { number, exposure });
+            }
             Truth::Numbers(numbers) => self.arrays.push(numbers),
         }
         Ok(())
