@@ -446,7 +446,9 @@ fn attention_has_a_scale_a_token() {
             row[0] = steps as f32;
             row[1 + steps * 32..].fill(0.0);
             // Rows of different sizes, but none so large that the softmax decides between near ties.
-            row[1..].iter_mut().for_each(|x| *x *= 0.5 + 0.03 * r as f32);
+            row[1..]
+                .iter_mut()
+                .for_each(|x| *x *= 0.5 + 0.03 * r as f32);
         }
         check_near(&mut network, &x, &["own"]);
     }

@@ -57,7 +57,7 @@ SELECT count(*) > 0 FROM neural.quantize('q_kind', 'TABLE quantized', '{"layers"
 SELECT options -> 'quantized' -> 'layers' AS layers FROM neural.model_versions WHERE model = 'q_kind' AND version = 3;
 
 -- What cannot be.
-CREATE FUNCTION refused(sql text) RETURNS TABLE (code text, message text, hint text) LANGUAGE plpgsql AS $$
+CREATE FUNCTION quantize_refused(sql text) RETURNS TABLE (code text, message text, hint text) LANGUAGE plpgsql AS $$
 BEGIN
     EXECUTE sql;
     message := 'it was not refused'; RETURN NEXT;
@@ -86,11 +86,11 @@ SELECT r.* FROM unnest(ARRAY[
     $$SELECT neural.quantize('q_y', 'TABLE quantized', '{"target": "kind"}')$$,
     $$SELECT neural.quantize('q_y', 'TABLE quantized', '{"target": "none"}')$$,
     $$SELECT neural.train('q_bad', 'SELECT a, b, c, bad FROM quantized', 'bad', epochs => 1, options => '{"warm_start": true, "verbose": false}')$$,
-    $$SELECT neural.reproduce('q_kind', 2)$$]) AS sql, refused(sql) AS r;
+    $$SELECT neural.reproduce('q_kind', 2)$$]) AS sql, quantize_refused(sql) AS r;
 \x off
 SET neural.max_memory = '1MB';
 SELECT r.code, regexp_replace(message, '\d+', '…') AS message, hint
-FROM refused($$SELECT neural.quantize('q_y@1', 'SELECT q.* FROM quantized q, generate_series(1, 60)')$$) r;
+FROM quantize_refused($$SELECT neural.quantize('q_y@1', 'SELECT q.* FROM quantized q, generate_series(1, 60)')$$) r;
 RESET neural.max_memory;
 BEGIN READ ONLY;
 SELECT neural.quantize('q_y', 'TABLE quantized');
@@ -112,4 +112,4 @@ DO $$ BEGIN PERFORM neural.drop_model(m, force => true) FROM unnest(ARRAY['q_y',
 DROP OWNED BY regress_quantize_reader;
 DROP ROLE regress_quantize_reader;
 DROP TABLE quantized, scored;
-DROP FUNCTION wide, refused, q_pinned;
+DROP FUNCTION wide, quantize_refused, q_pinned;
