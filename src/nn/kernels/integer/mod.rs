@@ -6,7 +6,7 @@
 //!
 //! `activation(t · s · Σ (b − z) · q + bias)`,
 //!
-//! whose sum is of whole numbers and exact in 32 bits up to [`MOST_INPUTS`] inputs, so that its bits
+//! whose sum is of whole numbers and exact in 32 bits up to `MOST_INPUTS` inputs, so that its bits
 //! depend neither on the order nor on the instructions: not on the rows it is computed with, nor on
 //! the processor. What follows it is one product, one fused multiply-add and the activation, each
 //! rounded once on every processor.
