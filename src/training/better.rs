@@ -14,6 +14,9 @@ const METRICS: [(&str, bool); 8] = [
     ("f1", true),
 ];
 
+/// The one of them that is a mean over the exposure, so that it has its unit.
+const OF_EXPOSURE: &str = "poisson_deviance";
+
 /// What a version was judged with when it was made.
 #[derive(Debug, Clone, Copy)]
 pub struct Figures<'a> {
@@ -21,6 +24,8 @@ pub struct Figures<'a> {
     pub metrics: &'a Value,
     /// How many rows were held out: without any, the metrics are of the training rows.
     pub rows_validated: u64,
+    /// What its numbers are over: a deviance is for 1 of it.
+    pub exposure: Option<&'a str>,
 }
 
 /// The outcome of a comparison.
@@ -50,8 +55,10 @@ pub fn compare(new: Figures<'_>, deployed: Figures<'_>) -> Comparison {
         return Comparison::Nothing("the deployed version has no figures of validation rows");
     }
     let value = |figures: Figures<'_>, metric| figures.metrics.get(metric).and_then(Value::as_f64);
+    let alike = |metric| metric != OF_EXPOSURE || new.exposure == deployed.exposure;
     METRICS
         .iter()
+        .filter(|(metric, _)| alike(*metric))
         .find_map(|&(metric, more_is_better)| {
             let (new, deployed) = (value(new, metric)?, value(deployed, metric)?);
             let better = if more_is_better {
@@ -79,6 +86,7 @@ mod tests {
         let figures = |metrics| Figures {
             metrics,
             rows_validated: 10,
+            exposure: None,
         };
         match compare(figures(new), figures(deployed)) {
             Comparison::By { metric, better, .. } => Some((metric, better)),
@@ -102,11 +110,39 @@ mod tests {
     }
 
     #[test]
+    fn a_deviance_over_another_exposure_does_not_count() {
+        let (low, high) = (
+            json!({"poisson_deviance": 0.1, "rmse": 2}),
+            json!({"poisson_deviance": 1.2, "rmse": 1}),
+        );
+        let by = |exposures: [Option<&'static str>; 2]| {
+            let [new, deployed] = [(&low, exposures[0]), (&high, exposures[1])];
+            let figures = |(metrics, exposure)| Figures {
+                metrics,
+                rows_validated: 10,
+                exposure,
+            };
+            match compare(figures(new), figures(deployed)) {
+                Comparison::By { metric, better, .. } => (metric, better),
+                Comparison::Nothing(why) => panic!("{why}"),
+            }
+        };
+        assert_eq!(by([None, None]), ("poisson_deviance", true));
+        assert_eq!(
+            by([Some("years"), Some("years")]),
+            ("poisson_deviance", true)
+        );
+        assert_eq!(by([Some("months"), None]), ("rmse", false));
+        assert_eq!(by([Some("months"), Some("years")]), ("rmse", false));
+    }
+
+    #[test]
     fn figures_of_training_rows_do_not_count() {
         let metrics = json!({"auc": 0.9});
         let [some, none] = [5, 0].map(|rows_validated| Figures {
             metrics: &metrics,
             rows_validated,
+            exposure: None,
         });
         assert!(matches!(compare(none, some), Comparison::Nothing(_)));
         assert!(matches!(compare(some, none), Comparison::Nothing(_)));

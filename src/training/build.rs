@@ -54,10 +54,12 @@ impl<'a> FitStage<'a> {
         )?;
         options.threads = job.crew.threads;
         options.augment = self.features.augmentations();
+        let own = nn::training_bytes(&network, &options);
+        memory::ask_for_many(own)?;
         let forms = self.forms(job, stop)?;
         let other = forms.as_ref().map_or(0, |forms| forms.bytes(&options));
-        let bytes = nn::training_bytes(&network, &options).max(other);
-        memory::ask_for_many(bytes)?;
+        memory::ask_for_many(other)?;
+        let bytes = own.max(other);
         let parameters = match job.previous.filter(|_| job.warm_start()) {
             Some(previous) if job.options.add_features.is_some() => widened(
                 previous,

@@ -70,6 +70,10 @@ pub(super) fn keep(job: &Job<'_>, previous: &Model, target: &mut Target) -> Resu
         } => {
             let learnt = family.loss();
             match (&mut *family, loss) {
+                // Its power may be another, as where the loss is named.
+                (Family::Tweedie { power, .. }, None) if learnt == "tweedie" => {
+                    *power = options.tweedie_variance_power.unwrap_or(*power);
+                }
                 (_, None) | (Family::Share { .. }, Some(LossSpec::BinaryCrossentropy)) => {}
                 (Family::Tweedie { power, .. }, Some(loss)) if loss.power().is_some() => {
                     *power = power_of(loss, options).unwrap_or(*power);

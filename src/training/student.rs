@@ -13,6 +13,7 @@ use super::error::Error;
 use super::job::{Aside, Job, Observer};
 use super::sides::NO_FOLD;
 use crate::features::Target;
+use crate::memory;
 use crate::nn::{
     self, Head, Loaded, LossSpec, Network, Predictor, RowSource, Stop, TrainOptions, parallel,
 };
@@ -77,14 +78,25 @@ impl Lesson<'_> {
         if !self.is_due() || !rows.has_folds() || rows.rows() < LEAST_ROWS {
             return Ok(None);
         }
-        let trial = Pupils::of(self, rows, observer, Some(JUDGED))?;
-        let Some(pupil) = self.learn(&trial, rows, observer)? else {
+        // What is told of the rows, twice, and the members' packed weights.
+        let told = rows.rows().saturating_mul(self.network.output_units());
+        let values = told.saturating_add(self.parameters.len());
+        memory::ask_for_many(values.saturating_mul(2 * size_of::<f32>()))?;
+        let pupil = {
+            let trial = Pupils::of(self, rows, observer, Some(JUDGED))?;
+            self.learn(&trial, rows, observer)?
+        };
+        let Some(pupil) = pupil else {
             return Ok(None);
         };
         let network = &pupil.network;
         let own = self.held_out_loss((network, &pupil.parameters), None, rows, observer)?;
         let members = (self.network, self.parameters);
         let member = self.held_out_loss(members, Some(JUDGED), rows, observer)?;
+        // A fold whose rows weigh nothing tells nothing.
+        let (Some(own), Some(member)) = (own, member) else {
+            return Ok(None);
+        };
         let keeps = own <= member * (1.0 + TOLERANCE);
         let all = Pupils::of(self, rows, observer, None)?;
         let student = match keeps {
@@ -172,14 +184,15 @@ impl Lesson<'_> {
         }
     }
 
-    /// The mean loss on the rows of the judged fold, of a network or of one of its members.
+    /// The mean loss on the rows of the judged fold, of a network or of one of its members; nothing
+    /// where these rows weigh nothing.
     fn held_out_loss(
         &self,
         network: (&Network, &[f32]),
         member: Option<u8>,
         rows: &mut dyn RowSource,
         observer: &mut dyn Observer,
-    ) -> Result<f64, Error> {
+    ) -> Result<Option<f64>, Error> {
         let (mut sum, mut weights) = (0.0, 0.0);
         let head = self.builder.target.head();
         let wanted = |fold| fold == JUDGED;
@@ -188,7 +201,7 @@ impl Lesson<'_> {
             sum += weight * loss(head, row.outputs, row.y);
             weights += weight;
         })?;
-        Ok(sum / weights)
+        Ok((weights > 0.0).then(|| sum / weights))
     }
 }
 

@@ -132,6 +132,7 @@ fn make(reference: &str, query: &str, options: &Options) -> Result<(i32, Metrics
     model.quantize(quantization)?;
     let predictor = {
         let network = model.network()?;
+        memory::ask_for_many(size_of_val(model.parameters.as_slice()).saturating_mul(2))?;
         Predictor::new_until(&network, &model.parameters, &interrupt::Checks)?
     };
     let count = rows.count();

@@ -3,6 +3,7 @@
 use super::earlier::Earlier;
 use super::order::Order;
 use crate::artifact::Model;
+use crate::features::Family;
 use crate::nn::{EpochReport, blas};
 use crate::pg::api::create_function;
 use crate::pg::catalog::{self, Description, Epoch, NewVersion, Training};
@@ -76,6 +77,11 @@ pub(super) fn store(
 /// What to say of a version once it has a number.
 type Said = Box<dyn FnOnce(i32) -> Report>;
 
+/// The column of what a model's numbers are over.
+fn exposure_of(model: &Model) -> Option<&str> {
+    model.target.family().and_then(Family::exposure)
+}
+
 /// Whether the new version becomes the deployed one, and what to say of that.
 fn shall_deploy(
     deploy: Deploy,
@@ -86,7 +92,7 @@ fn shall_deploy(
     let deployed = match (deploy, deployed) {
         (Deploy::Always, _) | (Deploy::IfBetter, None) => return (true, None),
         (Deploy::Never, _) => return (false, None),
-        (Deploy::IfBetter, Some(deployed)) => &deployed.training,
+        (Deploy::IfBetter, Some(deployed)) => deployed,
     };
     let comparison = if claimed {
         Comparison::Nothing(
@@ -97,10 +103,12 @@ fn shall_deploy(
             Figures {
                 metrics: &outcome.metrics,
                 rows_validated: outcome.rows_validated as u64,
+                exposure: exposure_of(&outcome.model),
             },
             Figures {
-                metrics: &deployed["metrics"],
-                rows_validated: deployed["rows_validated"].as_u64().unwrap_or(0),
+                metrics: &deployed.training["metrics"],
+                rows_validated: deployed.training["rows_validated"].as_u64().unwrap_or(0),
+                exposure: exposure_of(deployed),
             },
         )
     };
