@@ -93,6 +93,11 @@ SELECT neural.classes('e');
 
 -- Versions that go on, are made again, exported and imported.
 SELECT version FROM neural.train('poisson', 'SELECT x, z, years, claims FROM policies', 'claims', epochs => 1, seed => 2, options => '{"verbose": false, "warm_start": true, "exposure": "years"}');
+-- Another power without the loss's name.
+SELECT version FROM neural.train('tweedie', 'SELECT x, z, years, cost FROM policies', 'cost', epochs => 1, seed => 2,
+    options => '{"verbose": false, "warm_start": true, "exposure": "years", "tweedie_variance_power": 1.7}');
+SELECT position(convert_to(E'power\\":1.7', 'UTF8') IN neural.export_model('tweedie')) > 0 AS changed,
+       position(convert_to(E'power\\":1.7', 'UTF8') IN neural.export_model('tweedie@1')) > 0 AS before;
 SELECT version FROM neural.train('ordinal', 'SELECT x, z, grade FROM policies', 'grade', epochs => 1, seed => 2, options => '{"verbose": false, "warm_start": true}');
 SELECT data_agrees, weights_agree FROM neural.reproduce('a');
 SELECT data_agrees, weights_agree FROM neural.reproduce('c');
