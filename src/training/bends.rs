@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::builder::Start;
 use super::choose_architecture::architecture_of;
 use super::default_architecture::{bent, is_tabular};
+use super::defaults;
 use super::error::Error;
 use super::fit::FitStage;
 use super::job::{Aside, Job, Observer};
@@ -158,8 +159,10 @@ fn trial(
     nn::fit_edges(&network, &mut parameters, sides.train, &mut || {
         observer.interrupted()
     })?;
+    // However many epochs are asked for, a trial needs no more than are usual.
+    let usual = defaults::epochs(sides.train.rows());
     let options = TrainOptions {
-        epochs: options.epochs.div_ceil(SHORTER),
+        epochs: options.epochs.min(usual).div_ceil(SHORTER),
         early_stopping: 0,
         restore_best: true,
         keep_optimizer_state: false,

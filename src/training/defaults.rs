@@ -45,7 +45,7 @@ fn batch_size(rows: usize) -> usize {
 
 /// Passes over the rows: 100·√(5000 / rows), from 8 to 100, so that a large table takes more steps
 /// than a small one, but not in proportion.
-fn epochs(rows: usize) -> usize {
+pub(super) fn epochs(rows: usize) -> usize {
     ((100.0 * (5000.0 / rows.max(1) as f64).sqrt()).round() as usize).clamp(8, 100)
 }
 

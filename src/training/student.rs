@@ -9,6 +9,7 @@
 use serde_json::{Value, json};
 
 use super::builder::{Builder, Start};
+use super::defaults;
 use super::error::Error;
 use super::job::{Aside, Job, Observer};
 use super::sides::NO_FOLD;
@@ -149,6 +150,8 @@ impl Lesson<'_> {
                 _ => self.options.loss.clone(),
             },
             soft_targets: matches!(self.builder.target, Target::Classes { .. }),
+            // However many the members have had, no more than are usual.
+            epochs: self.options.epochs.min(defaults::epochs(told.rows.len())),
             early_stopping: 0,
             restore_best: false,
             // They are in what the members predict.
