@@ -122,7 +122,7 @@ SELECT count(*) FROM neural.evaluate('steps', 'months');
 \x on
 SELECT * FROM refused($$SELECT neural.train('x', 'SELECT x, claims - 1 AS y FROM policies', 'y', options => '{"loss": "poisson"}')$$);
 SELECT * FROM refused($$SELECT neural.train('x', 'SELECT x, claims AS y FROM policies', 'y', options => '{"loss": "gamma"}')$$);
-SELECT * FROM refused($$SELECT neural.train('x', 'SELECT x, 2 * share AS y FROM policies', 'y', options => '{"loss": "cross_entropy"}')$$);
+SELECT * FROM refused($$SELECT neural.train('x', 'SELECT x, share - share + 2 AS y FROM policies', 'y', options => '{"loss": "cross_entropy"}')$$);
 SELECT * FROM refused($$SELECT neural.train('x', 'SELECT x, 0 AS y FROM policies', 'y', options => '{"loss": "poisson"}')$$);
 SELECT * FROM refused($$SELECT neural.train('x', 'SELECT x, nullif(years, 0.25) - 0.3 AS years, claims FROM policies', 'claims', options => '{"loss": "poisson", "exposure": "years"}')$$);
 SELECT * FROM refused($$SELECT neural.train('x', 'SELECT x, CASE WHEN i > 9 THEN years END AS years, claims FROM policies', 'claims', options => '{"loss": "poisson", "exposure": "years"}')$$);
