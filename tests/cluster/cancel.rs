@@ -68,7 +68,6 @@ fn cancelled(client: &mut Client, sql: &str, delay: Duration) -> Option<Duration
     let error = result.expect_err("just looked at");
     let code = error.code().cloned();
     assert_eq!(code, Some(SqlState::QUERY_CANCELED), "{error:?}");
-    settle();
     client
         .batch_execute("SELECT 1")
         .expect("the session goes on");
@@ -137,7 +136,6 @@ fn cancelled_in_block(
         return Err(ended.saturating_duration_since(began));
     };
     assert_eq!(error.code(), Some(&SqlState::QUERY_CANCELED), "{error:?}");
-    settle();
     Ok(ended.saturating_duration_since(sent))
 }
 

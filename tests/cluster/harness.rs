@@ -485,6 +485,9 @@ pub fn cancel_after(client: &Client, delay: Duration) -> thread::JoinHandle<Inst
         thread::sleep(delay);
         let sent = Instant::now();
         token.cancel_query(NoTls).expect("the request to cancel");
+        // The server signals a backend and then its process group: who waits for this thread before
+        // the next statement has both behind him.
+        thread::sleep(Duration::from_millis(100));
         sent
     })
 }
