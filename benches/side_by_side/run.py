@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import boosting
 import calls
 import german
 import layers
@@ -37,6 +38,7 @@ GROUPS = {
     "memory": (Samples, memory.ROWS),
     "plots": (Samples, plots.ROWS | quantised.ROWS),
     "tables": (Samples, calls.ROWS | training.ROWS | german.ROWS),
+    "boosting": (Samples, boosting.ROWS),
     "networks": (networks.Images, networks.ROWS),
 }
 

@@ -1,13 +1,13 @@
 //! The fourth stage: the network with its first parameters, and how it is trained.
 
 use super::announce::{HeldOut, Learnt};
-use super::bends::Forms;
 use super::builder::Start;
 use super::defaults;
 use super::error::Error;
 use super::fit::FitStage;
 use super::idle;
 use super::job::Job;
+use super::trials::Forms;
 use crate::artifact::Model;
 use crate::memory;
 use crate::nn::{self, Network, Predictor, TrainOptions};
@@ -16,7 +16,7 @@ use crate::nn::{self, Network, Predictor, TrainOptions};
 pub(super) struct BuildStage<'a> {
     pub(super) fit: FitStage<'a>,
     pub(super) start: Start,
-    /// Of the default network, its other form.
+    /// Of the default network, its other forms.
     pub(super) forms: Option<Forms>,
     pub(super) options: TrainOptions,
     /// Bytes that the loop takes beside the examples.
@@ -56,7 +56,7 @@ impl<'a> FitStage<'a> {
         options.augment = self.features.augmentations();
         let own = nn::training_bytes(&network, &options);
         memory::ask_for_many(own)?;
-        let forms = self.forms(job, stop)?;
+        let forms = self.forms(job)?;
         let other = forms.as_ref().map_or(0, |forms| forms.bytes(&options));
         memory::ask_for_many(other)?;
         let bytes = own.max(other);

@@ -68,12 +68,12 @@ pub(super) fn members_of(job: &Job<'_>, wished: usize, rows: usize) -> Result<us
             _ => Ok(wished),
         };
     }
-    let small = job.architecture.is_none()
+    let nothing_said = job.architecture.is_none()
         && job.sequences.is_none()
         && splits_nothing(job)
-        && defaults::MEMBERS_ROWS.contains(&rows)
         && most_inputs(job) <= defaults::MEMBERS_INPUTS;
-    Ok(given.unwrap_or(if small { defaults::MEMBERS } else { wished }))
+    let usual = defaults::members(rows).filter(|_| nothing_said);
+    Ok(given.or(usual).unwrap_or(wished))
 }
 
 /// How many inputs the features make at most, with the usual number of levels.

@@ -19,6 +19,9 @@ const JOINT_UNITS: usize = 64;
 /// of some thousand rows more of either learn more noise than shape.
 const BINS: usize = 16;
 const BENT_UNITS: usize = 32;
+/// The units of more rows than these.
+const MANY_ROWS: usize = 10_000;
+const MANY_UNITS: usize = 64;
 
 /// As what a feature is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,13 +73,17 @@ pub(super) fn is_tabular(architecture: &Architecture) -> Result<bool, Error> {
 ///
 /// # Errors
 /// None, as long as the layers are known.
-pub(super) fn bent(numbers: &[&str]) -> Result<Architecture, Error> {
+pub(super) fn bent(numbers: &[&str], rows: usize) -> Result<Architecture, Error> {
+    let units = match rows {
+        0..=MANY_ROWS => BENT_UNITS,
+        _ => MANY_UNITS,
+    };
     let written = json!({"layers": [
         {"type": "input", "name": "columns"},
         {"type": "scale", "name": "scale", "factor": 6},
-        {"type": "dense", "name": "linear", "units": BENT_UNITS, "kernel_initializer": "he_normal"},
+        {"type": "dense", "name": "linear", "units": units, "kernel_initializer": "he_normal"},
         {"type": "input", "name": "numbers", "features": numbers},
-        {"type": "piecewise_linear", "name": "bends", "bins": BINS, "units": BENT_UNITS},
+        {"type": "piecewise_linear", "name": "bends", "bins": BINS, "units": units},
         {"type": "add", "name": "sum", "input": ["linear", "bends"]},
         {"type": "silu", "name": "hidden1"},
         {"type": "dropout", "name": "dropout1", "rate": 0.15},

@@ -1,7 +1,5 @@
 //! What is done where the user says nothing, and how what he says becomes the trainer's options.
 
-use std::ops::RangeInclusive;
-
 use super::error::Error;
 use super::option_values::{ClassWeights, ValidationSplit};
 use super::options::Options;
@@ -28,13 +26,22 @@ pub struct Arguments {
 /// Rows, of all, that are held out unless told otherwise.
 pub const VALIDATION: f64 = 0.15;
 
-/// Networks that are trained side by side on a small table unless told otherwise.
-pub const MEMBERS: usize = 8;
-/// The rows of a table that is small in this sense: fewer are too few to hold an eighth out, and
-/// more are enough for one network, which is faster by far.
-pub const MEMBERS_ROWS: RangeInclusive<usize> = 64..=10_000;
+/// Networks that are trained side by side on a table of so many rows unless told otherwise: several
+/// where that takes a little while only, and fewer where more rows make one network good by itself.
+/// Of the smallest tables a fold would be too few rows.
+pub(super) fn members(rows: usize) -> Option<usize> {
+    match rows {
+        64..=10_000 => Some(8),
+        10_001..=100_000 => Some(4),
+        _ => None,
+    }
+}
+
 /// The inputs that such a table may have, so that all members fit in little memory.
 pub const MEMBERS_INPUTS: usize = 500;
+
+/// The decay where rows say that little is needed.
+const LIGHT_DECAY: f64 = 0.05;
 
 /// Rows a step: small tables need the steps, large ones the speed. About 2·√rows, as a power of
 /// two from 32 to 4096.
@@ -94,6 +101,25 @@ fn weight_decay(optimizer: &OptimizerSpec) -> f64 {
     match optimizer {
         OptimizerSpec::AdamW { .. } => 0.3,
         _ => 0.0,
+    }
+}
+
+/// Whether nothing was said of what keeps a network from learning noise.
+pub(super) fn may_lighten(arguments: &Arguments, options: &Options) -> bool {
+    let optimizer = arguments.optimizer.as_deref().unwrap_or("adamw");
+    let is_default = optimizer.eq_ignore_ascii_case("adamw");
+    is_default && options.dropout.is_none() && options.weight_decay.is_none()
+}
+
+/// Turns the usual options into those of a network that learns nearly all that it is shown: less
+/// decay and, unless their number was given, more epochs.
+pub(super) fn lighten(light: &mut TrainOptions, arguments: &Arguments, options: &Options) {
+    light.weight_decay = LIGHT_DECAY;
+    if arguments.epochs.is_none() {
+        light.epochs *= 2;
+        if options.early_stopping.is_none() {
+            light.early_stopping *= 2;
+        }
     }
 }
 

@@ -2,7 +2,6 @@
 //! PostgreSQL.
 
 mod announce;
-mod bends;
 pub mod better;
 mod build;
 mod builder;
@@ -25,6 +24,7 @@ mod judge;
 mod judge_rows;
 mod keep;
 mod memory_source;
+mod mixed_rows;
 mod option_values;
 mod options;
 mod outcome;
@@ -39,6 +39,7 @@ mod source;
 mod split;
 mod student;
 mod train;
+mod trials;
 
 pub use check::check;
 pub use checkpoint::Kept;

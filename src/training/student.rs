@@ -12,6 +12,7 @@ use super::builder::{Builder, Start};
 use super::defaults;
 use super::error::Error;
 use super::job::{Aside, Job, Observer};
+use super::mixed_rows::MixedRows;
 use super::sides::NO_FOLD;
 use crate::features::Target;
 use crate::memory;
@@ -23,9 +24,17 @@ use crate::nn::{
 /// comes of it is judged. What all members say of those rows would be no trial: most have met them.
 const JUDGED: u8 = 0;
 /// How much larger than that member's its loss may be: less than the rows of a fold could tell apart.
+/// A squared error's root is compared, so that a number is judged in its own unit.
 const TOLERANCE: f64 = 0.01;
 /// Training rows from which on a fold of them can tell.
 const LEAST_ROWS: usize = 500;
+/// Where a number is learnt, mixtures of each row that are learnt from beside it, and how many times as
+/// often as in a training a row is shown, with all of them together. Of classes, whose members differ
+/// most where no row is, mixtures were no gain.
+const MIXTURES: usize = 3;
+const SHOWN: usize = 3;
+/// Rows that are mixed at once, or a batch of them.
+const MIXED: usize = 1 << 14;
 /// The least probability that counts as one.
 const PROBABILITY: f64 = 1e-7;
 /// Rows whose predictions are made at once.
@@ -66,6 +75,11 @@ impl Lesson<'_> {
         !asked && !job.warm_start() && !options.keep_optimizer_state && learnt
     }
 
+    /// Whether numbers are learnt, and not classes or labels.
+    fn is_number(&self) -> bool {
+        matches!(self.builder.target, Target::Regression { .. })
+    }
+
     /// Trains a network on what the members predict of the rows, which come with folds; nothing where
     /// the members are to stay.
     ///
@@ -79,10 +93,18 @@ impl Lesson<'_> {
         if !self.is_due() || !rows.has_folds() || rows.rows() < LEAST_ROWS {
             return Ok(None);
         }
-        // What is told of the rows, twice, and the members' packed weights.
-        let told = rows.rows().saturating_mul(self.network.output_units());
+        let at_once = MIXED.max(self.options.batch_size);
+        // What is told of the rows, twice, the members' packed weights, and rows that are mixed.
+        let mixtures = if self.is_number() { MIXTURES } else { 0 };
+        let told = rows.rows().saturating_mul(1 + mixtures);
+        let told = told.saturating_mul(self.network.output_units() + 1);
+        let mixed = at_once.min(told).saturating_mul(self.network.input_width());
         let values = told.saturating_add(self.parameters.len());
-        memory::ask_for_many(values.saturating_mul(2 * size_of::<f32>()))?;
+        let values = values.saturating_mul(2).saturating_add(mixed);
+        memory::ask_for_many(values.saturating_mul(size_of::<f32>()))?;
+        let inputs = self.builder.features.inputs();
+        let seed = self.job.arguments.seed;
+        let rows = &mut MixedRows::new(rows, &inputs, (mixtures, at_once), seed);
         let pupil = {
             let trial = Pupils::of(self, rows, observer, Some(JUDGED))?;
             self.learn(&trial, rows, observer)?
@@ -91,14 +113,21 @@ impl Lesson<'_> {
             return Ok(None);
         };
         let network = &pupil.network;
-        let own = self.held_out_loss((network, &pupil.parameters), None, rows, observer)?;
+        let own = {
+            let network = (network, pupil.parameters.as_slice());
+            self.held_out_loss(network, None, rows.plain(), observer)?
+        };
         let members = (self.network, self.parameters);
-        let member = self.held_out_loss(members, Some(JUDGED), rows, observer)?;
+        let member = self.held_out_loss(members, Some(JUDGED), rows.plain(), observer)?;
         // A fold whose rows weigh nothing tells nothing.
         let (Some(own), Some(member)) = (own, member) else {
             return Ok(None);
         };
-        let keeps = own <= member * (1.0 + TOLERANCE);
+        let tolerated = match self.is_number() {
+            true => (1.0 + TOLERANCE).powi(2),
+            false => 1.0 + TOLERANCE,
+        };
+        let keeps = own <= member * tolerated;
         let all = Pupils::of(self, rows, observer, None)?;
         let student = match keeps {
             true => self.learn(&all, rows, observer)?,
@@ -130,28 +159,44 @@ impl Lesson<'_> {
     fn learn(
         &self,
         told: &Pupils,
-        rows: &mut dyn RowSource,
+        rows: &mut MixedRows<'_>,
         observer: &mut dyn Observer,
     ) -> Result<Option<Start>, Error> {
         let architecture = self.network.architecture().clone();
         // What a number is said to be has no noise that would have to be kept from being learnt.
-        let architecture = match self.builder.target {
-            Target::Regression { .. } if architecture.has_dropout() => {
-                architecture.with_dropout(0.0)?
-            }
-            _ => architecture,
+        let architecture = match self.is_number() && architecture.has_dropout() {
+            true => architecture.with_dropout(0.0)?,
+            false => architecture,
         };
         let mut stop = || observer.interrupted();
         let mut start = self.builder.start(self.job, &architecture, 1, &mut stop)?;
-        nn::fit_edges(&start.network, &mut start.parameters, rows, &mut stop)?;
+        nn::fit_edges(
+            &start.network,
+            &mut start.parameters,
+            rows.plain(),
+            &mut stop,
+        )?;
+        let mut options = TrainOptions {
+            // However many the members have had, no more than are usual.
+            epochs: self
+                .options
+                .epochs
+                .min(defaults::epochs(rows.plain().rows())),
+            ..self.options.clone()
+        };
+        let is_number = self.is_number();
+        if is_number {
+            options.epochs = (options.epochs * SHOWN).div_ceil(1 + MIXTURES);
+        }
+        if is_number && defaults::may_lighten(self.job.arguments, self.job.options) {
+            defaults::lighten(&mut options, self.job.arguments, self.job.options);
+        }
         let options = TrainOptions {
-            loss: match self.builder.target {
-                Target::Regression { .. } => LossSpec::Mse,
-                _ => self.options.loss.clone(),
+            loss: match is_number {
+                true => LossSpec::Mse,
+                false => self.options.loss.clone(),
             },
             soft_targets: matches!(self.builder.target, Target::Classes { .. }),
-            // However many the members have had, no more than are usual.
-            epochs: self.options.epochs.min(defaults::epochs(told.rows.len())),
             early_stopping: 0,
             restore_best: false,
             // They are in what the members predict.
@@ -159,7 +204,7 @@ impl Lesson<'_> {
             class_weights: None,
             optimizer_state: None,
             resume: None,
-            ..self.options.clone()
+            ..options
         };
         let mut lessons = Lessons {
             rows,

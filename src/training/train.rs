@@ -5,7 +5,6 @@ use std::cell::RefCell;
 
 use serde_json::Value;
 
-use super::bends::Sides;
 use super::build::BuildStage;
 use super::builder::{Builder, Start};
 use super::checkpoint::{self, Fingerprint};
@@ -16,6 +15,7 @@ use super::job::{Job, Observer, Watch};
 use super::memory_source::MemorySource;
 use super::source::{Encoding, ReadingSource, SharedRows};
 use super::student::{Lesson, Student};
+use super::trials::{Sides, Trials};
 use crate::features::{BitMask, Family, Labels};
 use crate::memory;
 use crate::nn::{self, Network, RowSource, TrainOptions, Trained};
@@ -91,12 +91,17 @@ impl<'a> BuildStage<'a> {
         let mut trials = None;
         if let Some(forms) = forms {
             let validation = is_validated.then_some(validation_side.as_mut());
-            let mut rows = Sides {
-                train: train_side.as_mut(),
-                validation: validation.map(|side| side as &mut dyn RowSource),
-            };
-            let chosen = forms.choose(job, start, &options, &mut rows, observer)?;
-            (start, trials) = (chosen.start, Some(chosen.trials));
+            let chosen = Trials {
+                job,
+                builder,
+                sides: Sides {
+                    train: train_side.as_mut(),
+                    validation: validation.map(|side| side as &mut dyn RowSource),
+                },
+                observer: &mut *observer,
+            }
+            .choose(forms, &fit.architecture, &options)?;
+            (start, options, trials) = (chosen.start, chosen.options, Some(chosen.trials));
         }
         let Start {
             network,

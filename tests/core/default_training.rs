@@ -402,6 +402,68 @@ fn numbers_are_bent_where_that_tells_more() {
     }
 }
 
+/// A number that its features tell is learnt without what keeps noise from being learnt, and one
+/// network stands in for the members; where little is told, dropout and decay stay.
+#[test]
+fn a_number_is_learnt_lightly_where_that_tells_more() {
+    let told = friedman(1000);
+    let mut random = Random::new(7, 11);
+    let noise = Table::from_numbers(
+        8,
+        Origin::Float,
+        (0..600).map(|_| {
+            let mut row: Vec<f64> = (0..7).map(|_| f64::from(random.normal_f32())).collect();
+            row.push(0.3 * row[0] + f64::from(random.normal_f32()));
+            row
+        }),
+    );
+    for (table, is_light) in [(&told, true), (&noise, false)] {
+        let all: Vec<usize> = (0..table.len()).collect();
+        let model = train(table, &all, &Wish::default()).outcome.model;
+        let trials = &model.training["trials"];
+        assert_eq!(trials["light"], is_light, "{trials}");
+        let loss = |key: &str| trials[key].as_f64().expect("a loss");
+        let (light, usual) = (
+            loss("held_out_loss_light"),
+            loss("held_out_loss_regularized"),
+        );
+        assert_eq!(light < usual, is_light, "{light} {usual}");
+        if is_light {
+            let written = model.architecture.to_json().to_string();
+            assert!(!written.contains("0.15"), "{written}");
+            assert_eq!(model.training["student"]["members"], 8, "{trials}");
+        }
+        // Who says how strongly is not overruled.
+        for said in [json!({"dropout": 0.1}), json!({"weight_decay": 0.1})] {
+            let mut wish = Wish {
+                options: Some(said),
+                ..Wish::default()
+            };
+            wish.arguments.epochs = Some(1);
+            let model = train(table, &all, &wish).outcome.model;
+            assert!(model.training["trials"]["light"].is_null());
+        }
+    }
+}
+
+/// Beyond 10,000 rows there are fewer members, and beyond 100,000 one network.
+#[test]
+fn a_larger_table_is_learnt_by_four_members() {
+    let table = moons(10_200);
+    let all: Vec<usize> = (0..table.len()).collect();
+    let mut wish = Wish::default();
+    wish.arguments.epochs = Some(2);
+    let outcome = train(&table, &all, &wish).outcome;
+    let model = &outcome.model;
+    assert_eq!(
+        (outcome.rows_trained, outcome.rows_validated),
+        (10_200, 10_200)
+    );
+    let stored = model.architecture.members;
+    let student = &model.training["student"];
+    assert!(stored == 4 || student["members"] == 4, "{stored} {student}");
+}
+
 /// However few rows can be held at once, and by however many threads.
 #[test]
 fn the_choices_of_the_default_do_not_depend_on_memory_or_threads() {

@@ -21,6 +21,8 @@ pub mod stream {
     pub const SAMPLE: u64 = 5 << 56;
     /// Images varied while training: one stream a shard of a training step.
     pub const AUGMENT: u64 = 6 << 56;
+    /// Rows mixed for a network that learns from others: one stream a row.
+    pub const MIX: u64 = 7 << 56;
 }
 
 /// A reproducible sequence of random numbers, a function of seed and stream alone.
