@@ -17,6 +17,7 @@ mod features;
 mod gradients;
 mod held_out;
 mod hostile_bytes;
+mod instance;
 mod kernel;
 mod layer_case;
 mod links;
