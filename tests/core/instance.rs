@@ -253,45 +253,66 @@ fn air_passengers_are_foretold_better_than_by_the_year_before() {
         let squares = found.iter().zip(&expected).map(|(a, b)| (a - b).powi(2));
         (squares.sum::<f64>() / expected.len() as f64).sqrt()
     };
-    let year_before: Vec<f64> = later
-        .iter()
-        .map(|months| months[months.len() - 1])
-        .collect();
-    assert!(
-        (rmse(&year_before) - 49.99).abs() < 0.01,
-        "{}",
-        rmse(&year_before)
-    );
+    let year_before: Vec<f64> = later.iter().map(|x| x[x.len() - 1]).collect();
+    let year_before = rmse(&year_before);
+    assert!((year_before - 49.99).abs() < 0.01, "{year_before}");
     let query = windows(histories, passengers);
-    let mut trained = Vec::new();
-    for threads in [1, 2] {
-        let mut training = training(json!({"history": "sequence"}), None);
+    let train = |settings: Value, threads| {
+        let mut training = training(json!({"history": settings}), None);
         training.arguments.epochs = None;
         training.threads = threads;
         let outcome = training.run(&query).unwrap();
+        (outcome, training.log.notices.join("\n"))
+    };
+    let foretold = |model: &Model| {
+        let read = Model::from_bytes(&model.to_bytes().unwrap()).unwrap();
+        let prepared = Prepared::new(read).unwrap();
+        let each = later.iter().map(|x| forecast(&prepared, &[x.len()], x)[0]);
+        rmse(&each.collect::<Vec<f64>>())
+    };
+    let own = json!({"type": "sequence", "normalize": "instance"});
+    let (normalized, _) = train(own.clone(), 1);
+    let turned_back = Some(Instance {
+        turned_back: Some(0),
+    });
+    assert_eq!(instance_of(&normalized), turned_back);
+    let found = foretold(&normalized.model);
+    assert!(found < 0.6 * year_before, "{found}");
+    assert_eq!(bits(&normalized), bits(&train(own, 2).0));
+    // Where nothing is said, what the last rows say.
+    let (open, told) = train(json!("sequence"), 1);
+    assert!(told.contains("held-out rmse"), "{told}");
+    let found = foretold(&open.model);
+    assert!(found < year_before, "{found}");
+}
+
+#[test]
+fn a_series_that_outgrows_what_was_learnt_is_normalised() {
+    // It doubles every fifty steps, and has a season of twelve.
+    let series: Vec<f64> = (0..260)
+        .map(|i| {
+            let at = f64::from(i);
+            (at / 50.0).exp2() * (10.0 + (at * std::f64::consts::TAU / 12.0).sin())
+        })
+        .collect();
+    let ends = 24..series.len();
+    let histories = ends.clone().map(|at| series[at - 24..at].to_vec());
+    let query = windows(histories.collect(), series[ends].to_vec());
+    let mut trained = Vec::new();
+    for threads in [1, 2] {
+        let mut training = training(json!({"history": "sequence"}), None);
+        training.arguments.epochs = Some(40);
+        training.threads = threads;
+        let outcome = training.run(&query).unwrap();
         let told = training.log.notices.join("\n");
-        assert!(
-            told.contains("the sequence normalised by itself: held-out rmse"),
-            "{told}"
-        );
+        let expected = "the sequence normalised by itself: held-out rmse";
+        assert!(told.contains(expected), "{told}");
+        assert!(instance_of(&outcome).is_some());
+        let tried = &outcome.model.training["trials"];
+        assert_eq!(tried["sequence_normalized"], true, "{tried}");
         trained.push(outcome);
     }
     assert_eq!(bits(&trained[0]), bits(&trained[1]));
-    let model = &trained[0].model;
-    assert_eq!(
-        instance_of(&trained[0]),
-        Some(Instance {
-            turned_back: Some(0)
-        })
-    );
-    let tried = &model.training["trials"];
-    assert_eq!(tried["sequence_normalized"], true, "{tried}");
-    let prepared = Prepared::new(Model::from_bytes(&model.to_bytes().unwrap()).unwrap()).unwrap();
-    let found: Vec<f64> = later
-        .iter()
-        .map(|x| forecast(&prepared, &[x.len()], x)[0])
-        .collect();
-    assert!(rmse(&found) < 40.0, "{}", rmse(&found));
 }
 
 /// A level a row, about which the steps are spread.
@@ -372,6 +393,28 @@ fn a_warm_start_goes_on_and_a_class_has_nothing_to_turn_back() {
     assert_eq!(instance_of(&outcome), Some(Instance::default()));
     let inputs = outcome.model.features.inputs();
     assert!(matches!(inputs[0].form, InputForm::Sequence { .. }));
+}
+
+#[test]
+fn a_trial_can_be_interrupted_wherever_it_is() {
+    let (sequences, levels) = levels(70);
+    let query = windows(sequences, levels);
+    let mut before = 0;
+    loop {
+        let mut training = training(json!({"history": "sequence"}), None);
+        training.arguments.epochs = Some(2);
+        training.log.stop_after = Some(before);
+        let told = training.run(&query).err().map(|error| error.to_string());
+        match told.as_deref() {
+            None => break,
+            Some(told) => assert!(
+                told.contains("interrupted") || told == "cancelled",
+                "{told}"
+            ),
+        }
+        before += 1 + before / 8;
+    }
+    assert!(before > 10, "{before}");
 }
 
 #[test]
