@@ -14,6 +14,7 @@
 
 mod answer;
 mod arrays;
+mod calendars;
 mod category;
 mod column;
 mod denormalize;
@@ -62,7 +63,7 @@ pub use left_out::LeftOut;
 pub use number_key::{is_whole_number, whole_number};
 pub use number_like::numbers_as_classes;
 pub use numeric::encode::Numbers;
-pub use numeric::{Missing, Numeric, NumericSettings};
+pub use numeric::{Calendar, Cycle, Missing, Numeric, NumericSettings};
 pub use profile::Profile;
 pub use quoting::{features_argument, quote_identifier};
 pub use request::{Request, parse_requests, storage_kind};

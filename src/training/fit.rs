@@ -52,11 +52,16 @@ impl<'a> SplitStage<'a> {
     ) -> Result<FitStage<'a>, Error> {
         let mut fitting = self.fit_once(job, &mut || observer.interrupted())?;
         let normalizing = self.try_normalizing(job, &fitting, observer)?;
-        let stop = &mut || observer.interrupted();
         let is_normalized = normalizing.as_ref().is_some_and(|tried| tried.chosen);
         if is_normalized {
             fitting.normalize(job)?;
         }
+        let calendar = self.try_calendars(job, &fitting, observer)?;
+        let has_calendar = calendar.as_ref().is_some_and(|tried| tried.chosen);
+        if has_calendar {
+            fitting.add_calendars(job);
+        }
+        let stop = &mut || observer.interrupted();
         let mut twins = Twins::default();
         if !job.warm_start() {
             // Which rows are alike is known once it is known which columns matter.
@@ -71,6 +76,9 @@ impl<'a> SplitStage<'a> {
             fitting = self.fit_once(job, stop)?;
             if is_normalized {
                 fitting.normalize(job)?;
+            }
+            if has_calendar {
+                fitting.add_calendars(job);
             }
         }
         let Fitting {
@@ -108,7 +116,7 @@ impl<'a> SplitStage<'a> {
             seen,
             validated_counts,
             warnings,
-            tried: normalizing.into_iter().collect(),
+            tried: normalizing.into_iter().chain(calendar).collect(),
         })
     }
 

@@ -58,4 +58,11 @@ impl Fitting {
         }
         Ok(())
     }
+
+    /// The same with what comes round again of its dates and timestamps.
+    pub(super) fn add_calendars(&mut self, job: &Job<'_>) {
+        if let Some(set) = self.features.set.with_calendars(&job.plan.requests) {
+            self.features.set = set;
+        }
+    }
 }

@@ -6,6 +6,7 @@ mod bends;
 pub mod better;
 mod build;
 mod builder;
+mod calendars;
 mod call_order;
 mod check;
 mod checkpoint;
