@@ -14,7 +14,8 @@ use crate::nn::{
     ParameterKind, Quantization, Stop,
 };
 
-/// The newest format this release reads, and writes of quantised models.
+/// The newest format this release reads, and writes of models that earlier ones would misread: those
+/// that are quantised, or have sequences that are normalised by themselves.
 pub const FORMAT: u64 = 2;
 /// The format of all other models, which earlier releases read, too.
 const PLAIN_FORMAT: u64 = 1;
@@ -205,9 +206,9 @@ impl Model {
             }
         }
         let description = Description {
-            format: match self.quantization {
-                Some(_) => FORMAT,
-                None => PLAIN_FORMAT,
+            format: match self.is_plain() {
+                false => FORMAT,
+                true => PLAIN_FORMAT,
             },
             architecture: self.architecture.to_json(),
             features: &self.features,
@@ -304,7 +305,7 @@ impl Model {
             optimizer_state: None,
             quantization: read.quantization,
         };
-        if (read.format == FORMAT) != model.quantization.is_some() {
+        if (read.format == PLAIN_FORMAT) != model.is_plain() {
             let why = "its format is not that of what it describes";
             return Err(Error::damaged("the model's description", why));
         }
@@ -389,6 +390,11 @@ impl Model {
             ));
         }
         Ok((model, network))
+    }
+
+    /// Whether earlier releases read it as it is meant.
+    fn is_plain(&self) -> bool {
+        self.quantization.is_none() && !self.features.has_instances()
     }
 
     /// Checks what is neither architecture nor tensor.

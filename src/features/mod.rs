@@ -14,8 +14,10 @@
 
 mod answer;
 mod arrays;
+mod calendars;
 mod category;
 mod column;
+mod denormalize;
 mod encoder;
 mod error;
 mod feature;
@@ -61,7 +63,7 @@ pub use left_out::LeftOut;
 pub use number_key::{is_whole_number, whole_number};
 pub use number_like::numbers_as_classes;
 pub use numeric::encode::Numbers;
-pub use numeric::{Missing, Numeric, NumericSettings};
+pub use numeric::{Calendar, Cycle, Missing, Numeric, NumericSettings};
 pub use profile::Profile;
 pub use quoting::{features_argument, quote_identifier};
 pub use request::{Request, parse_requests, storage_kind};
@@ -75,7 +77,7 @@ pub use rows::values::Values;
 pub use scales::clip::DEFAULT_CLIP;
 pub use scales::lanes::Precision;
 pub use scales::rule::{DEFAULT_SCALE, Scale};
-pub use sequence::{MAX_TOKENS, Sequence, SequenceSettings, Tokens};
+pub use sequence::{Denormalize, Instance, MAX_TOKENS, Sequence, SequenceSettings, Tokens};
 pub use set::{FeatureSet, MAX_FEATURES, STEPS_INPUT};
 pub use split::{Split, folds, group_key, group_of, split};
 pub use target::class_index::ClassIndex;

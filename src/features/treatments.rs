@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::category::Category;
 use super::column::{ArrayShape, Column, Origin};
 use super::error::Error;
+use super::numeric::Number;
 use super::rows::arrays::{Arrays, Real};
 use super::rows::dictionary::Dictionary;
 use super::treatment::{Asked, Encodes, Learnt, Site, Strip, TakesIn, Told, TreatmentType};
@@ -231,12 +232,21 @@ macro_rules! treatments {
 }
 
 treatments! {
-    numeric: Numeric(NumericSettings) => Numeric;
+    numeric: Numeric(NumericSettings) => Numeric, Calendar;
     category: Categorical(CategoricalSettings) => OneHot, Index;
     vector: Vector(VectorSettings) => Vector;
     image: Image(ImageSettings) => Image;
     sequence: Sequence(SequenceSettings) => Sequence;
     ignored: Ignore(IgnoreSettings) => Ignored;
+}
+
+impl From<Number> for Fitted {
+    fn from(number: Number) -> Fitted {
+        match number {
+            Number::Plain(fitted) => Fitted::Numeric(fitted),
+            Number::Calendar(fitted) => Fitted::Calendar(fitted),
+        }
+    }
 }
 
 impl From<Category> for Fitted {

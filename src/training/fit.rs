@@ -6,13 +6,15 @@ use super::choose_architecture::architecture_of;
 use super::choose_target::{reaching, set_quantile_outputs};
 use super::error::Error;
 use super::fit_rows::fit_features;
+use super::fitting::{self, Fitting};
 use super::identity::Identity;
-use super::job::Job;
+use super::job::{Job, Observer};
 use super::option_values::ValidationSplit;
 use super::seen::SeenRows;
 use super::sides::Twins;
 use super::split::SplitStage;
-use crate::features::{BlockEncoder, FeatureSet, Fit, LeftOut, Target, Task};
+use super::trial::Tried;
+use crate::features::{BlockEncoder, FeatureSet, LeftOut, Target, Task};
 use crate::nn::{Architecture, Head, OutputRange};
 
 /// What is fitted to the examples that are trained on.
@@ -34,14 +36,8 @@ pub(super) struct FitStage<'a> {
     pub(super) validated_counts: Option<Vec<u64>>,
     /// What the user must know, a line each.
     pub(super) warnings: Vec<String>,
-}
-
-/// What comes of fitting once.
-struct Fitting {
-    target: Target,
-    architecture: Architecture,
-    chosen_within: Option<OutputRange>,
-    features: Fit,
+    /// How treatments did that nobody chose.
+    pub(super) tried: Vec<Tried>,
 }
 
 impl<'a> SplitStage<'a> {
@@ -52,9 +48,20 @@ impl<'a> SplitStage<'a> {
     pub(super) fn fit(
         mut self,
         job: &Job<'_>,
-        stop: &mut dyn FnMut() -> bool,
+        observer: &mut dyn Observer,
     ) -> Result<FitStage<'a>, Error> {
-        let mut fitting = self.fit_once(job, stop)?;
+        let mut fitting = self.fit_once(job, &mut || observer.interrupted())?;
+        let normalizing = self.try_normalizing(job, &fitting, observer)?;
+        let is_normalized = normalizing.as_ref().is_some_and(|tried| tried.chosen);
+        if is_normalized {
+            fitting.normalize(job)?;
+        }
+        let calendar = self.try_calendars(job, &fitting, observer)?;
+        let has_calendar = calendar.as_ref().is_some_and(|tried| tried.chosen);
+        if has_calendar {
+            fitting.add_calendars(job);
+        }
+        let stop = &mut || observer.interrupted();
         let mut twins = Twins::default();
         if !job.warm_start() {
             // Which rows are alike is known once it is known which columns matter.
@@ -67,6 +74,12 @@ impl<'a> SplitStage<'a> {
         if twins.moved > 0 {
             drop(fitting);
             fitting = self.fit_once(job, stop)?;
+            if is_normalized {
+                fitting.normalize(job)?;
+            }
+            if has_calendar {
+                fitting.add_calendars(job);
+            }
         }
         let Fitting {
             target,
@@ -103,6 +116,7 @@ impl<'a> SplitStage<'a> {
             seen,
             validated_counts,
             warnings,
+            tried: normalizing.into_iter().chain(calendar).collect(),
         })
     }
 
@@ -130,9 +144,13 @@ impl<'a> SplitStage<'a> {
         }
         set_quantile_outputs(&mut target, job.options)?;
         let architecture = architecture_of(job, self.wished.clone(), self.members, target.head())?;
+        let mut features = fit_features(job, &architecture, examples.rows, mask, stop)?;
+        let turned_back = fitting::turn_back(job, &mut features.set, &mut target)?;
         let range = match target.task() {
-            // The link gives every number that there can be.
-            Task::Regression if target.family().is_none() => architecture.output_range(),
+            // The link gives every number that there can be, and so does a sequence's level.
+            Task::Regression if target.family().is_none() && !turned_back => {
+                architecture.output_range()
+            }
             Task::Regression | Task::Classification => None,
         };
         let chosen_within = match range {
@@ -148,7 +166,6 @@ impl<'a> SplitStage<'a> {
                 .then_some(range),
             None => None,
         };
-        let features = fit_features(job, &architecture, examples.rows, mask, stop)?;
         Ok(Fitting {
             target,
             architecture,

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::time::Instant;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::error::Error;
 use super::job::{Job, Observer, Outcome};
@@ -100,8 +100,12 @@ impl JudgeStage<'_> {
             "metrics": metrics,
             "extension_version": env!("CARGO_PKG_VERSION"),
         });
-        if let Some(trials) = trials {
-            training["trials"] = trials;
+        let tried = fit.tried.into_iter().map(|tried| tried.trials);
+        for trials in tried.chain(trials) {
+            match (&mut training["trials"], trials) {
+                (Value::Object(all), Value::Object(more)) => all.extend(more),
+                (none, trials) => *none = trials,
+            }
         }
         let mut seen = fit.seen;
         let (network, parameters) = match student {

@@ -23,8 +23,8 @@ pub fn run(
     let mut stop = || observer.interrupted();
     let built = ReadStage::read(job, rows, &mut stop)?
         .split(job, &mut stop)?
-        .fit(job, &mut stop)?
-        .build(job, &mut stop)?;
+        .fit(job, observer)?
+        .build(job, &mut || observer.interrupted())?;
     announce(job, &built, observer);
     let judged = built.train(job, observer)?.judge(job, observer)?;
     Ok(judged.outcome(job, started))
@@ -35,6 +35,9 @@ fn announce(job: &Job<'_>, built: &BuildStage<'_>, observer: &mut dyn Observer) 
     let learnt = built.learnt();
     for text in announcement(job, &learnt) {
         observer.notice(&text);
+    }
+    for tried in &built.fit.tried {
+        observer.notice(&tried.notice);
     }
     for text in &built.fit.warnings {
         observer.warning(text);

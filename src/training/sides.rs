@@ -78,6 +78,15 @@ impl Sides {
         })
     }
 
+    /// The same for all networks.
+    pub(super) fn shared(trained: BitMask) -> Sides {
+        Sides {
+            trained,
+            folds: None,
+            alone: Alone::Nothing,
+        }
+    }
+
     /// Examples that a network is trained on.
     pub(super) fn rows_trained(&self) -> usize {
         self.trained.count()

@@ -11,14 +11,13 @@ use super::checkpoint::{self, Fingerprint};
 use super::data_hash::data_hash;
 use super::error::Error;
 use super::fit::FitStage;
+use super::forms::{Sides, Trials};
 use super::job::{Job, Observer, Watch};
-use super::memory_source::MemorySource;
-use super::source::{Encoding, ReadingSource, SharedRows};
+use super::room::{room, source};
+use super::source::{Encoding, SharedRows};
 use super::student::{Lesson, Student};
-use super::trials::{Sides, Trials};
-use crate::features::{BitMask, Family, Labels};
-use crate::memory;
-use crate::nn::{self, Network, RowSource, TrainOptions, Trained};
+use crate::features::{Family, Labels};
+use crate::nn::{self, Network, RowSource, Trained};
 
 /// A network that was trained.
 pub(super) struct TrainStage<'a> {
@@ -33,15 +32,6 @@ pub(super) struct TrainStage<'a> {
     pub(super) trials: Option<Value>,
     /// What is stored in the place of members.
     pub(super) student: Option<Student>,
-}
-
-/// How the examples are there for the loop.
-#[derive(Clone, Copy)]
-enum Room {
-    /// All of them encoded.
-    All,
-    /// So many of a side at once.
-    Part(usize),
 }
 
 impl<'a> BuildStage<'a> {
@@ -68,7 +58,13 @@ impl<'a> BuildStage<'a> {
             labels = labels.over(at, *power);
         }
         let encoding = Encoding::new(job, &fit.features, &fit.encoder, &labels);
-        let room = room(&fit, &encoding, &options, bytes)?;
+        let room = room(
+            fit.split.read.limit,
+            &fit.split.sides,
+            &encoding,
+            &options,
+            bytes,
+        )?;
         let builder = Builder {
             features: &fit.features,
             target: &fit.target,
@@ -163,60 +159,4 @@ impl<'a> BuildStage<'a> {
             student,
         })
     }
-}
-
-/// Whether all examples can be encoded beside the `bytes` that the loop takes, else how many.
-fn room(
-    fit: &FitStage<'_>,
-    encoding: &Encoding<'_>,
-    options: &TrainOptions,
-    bytes: usize,
-) -> Result<Room, Error> {
-    let (read, sides) = (&fit.split.read, &fit.split.sides);
-    let fixed = bytes.saturating_add(sides.folds.as_ref().map_or(0, Vec::len));
-    let left = read.limit.saturating_sub(fixed);
-    let all = sides.trained.len().saturating_mul(encoding.row_bytes());
-    let in_memory = all <= left;
-    // Where not all examples fit, a side has half, and as much again for the order and the block
-    // being read. With folds, all are on one side.
-    let parts = if sides.folds.is_some() { 2 } else { 4 };
-    let batch = options.batch_size.min(sides.rows_trained());
-    let at_once = match sides.rows_validated() {
-        0 => batch,
-        _ => batch.max(nn::VALIDATION_ROWS),
-    };
-    let least = at_once.saturating_mul(parts * encoding.row_bytes());
-    if !in_memory && left < least {
-        return Err(Error::Memory {
-            needed: fixed.saturating_add(least) / 1024,
-            limit: read.limit / 1024,
-        });
-    }
-    // What reads rows anew fills what it may.
-    memory::ask_for_many(fixed.saturating_add(if in_memory { all } else { left }))?;
-    Ok(match in_memory {
-        true => Room::All,
-        false => Room::Part(left / parts / encoding.row_bytes()),
-    })
-}
-
-/// The examples of one side.
-fn source<'s>(
-    job: &Job<'_>,
-    rows: &'s SharedRows<'s>,
-    encoding: &'s Encoding<'s>,
-    side: (&'s BitMask, bool),
-    folds: Option<&'s [u8]>,
-    room: Room,
-    observer: &mut dyn Observer,
-) -> Result<Box<dyn RowSource + 's>, Error> {
-    Ok(match room {
-        Room::All => {
-            let mut stop = || observer.interrupted();
-            Box::new(MemorySource::encode(
-                rows, side, folds, encoding, job.crew, &mut stop,
-            )?)
-        }
-        Room::Part(capacity) => Box::new(ReadingSource::new(rows, side, folds, encoding, capacity)),
-    })
 }

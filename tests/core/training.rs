@@ -19,6 +19,8 @@ pub enum Cells {
     Numbers(Vec<f64>),
     Texts(Vec<Option<String>>),
     NumberArrays(Vec<Vec<f64>>),
+    /// Of so many numbers a step.
+    Sequences(usize, Vec<Vec<f64>>),
     TextArrays(Vec<Vec<&'static str>>),
 }
 
@@ -61,6 +63,18 @@ impl Query {
             element: Some(element),
         });
         self.cells.push(cells);
+        self
+    }
+
+    /// A column of sequences of so many numbers a step.
+    pub fn sequences(mut self, name: &str, features: usize, rows: Vec<Vec<f64>>) -> Query {
+        self.given.push(Given {
+            name: name.into(),
+            sql_type: "double precision[]".into(),
+            origin: Some(Origin::NumberArray),
+            element: Some(Origin::Float),
+        });
+        self.cells.push(Cells::Sequences(features, rows));
         self
     }
 
@@ -254,7 +268,14 @@ impl<'a> Training<'a> {
             task,
             self.previous,
         )?;
-        let plan = self.plan(query, &options)?;
+        let mut plan = self.plan(query, &options)?;
+        let previous = self.previous.map(|model| &model.features);
+        let kept = previous.filter(|_| options.goes_on());
+        if kept.is_none() {
+            plan.settle_arrays(self.architecture)?;
+        }
+        plan.settle_precision(kept);
+        let mut intakes = plan.intakes(kept, self.memory);
         let mut block = Block::new(plan.reads.iter().map(|read| read.kind));
         let dictionaries = plan.reads.iter().map(|read| read.dictionary.clone());
         let mut dictionaries: Vec<Option<Dictionary>> = dictionaries.collect();
@@ -276,6 +297,15 @@ impl<'a> Training<'a> {
                 (Values::Numbers(to), Cells::NumberArrays(from), _) => {
                     from.iter().for_each(|row| to.push(row));
                 }
+                (Values::Numbers(to), Cells::Sequences(features, from), _) => {
+                    let intake = intakes[i].as_mut().expect("what takes it in");
+                    for row in from {
+                        let dims = [row.len() / features, *features];
+                        let dims = &dims[..if *features == 1 { 1 } else { 2 }];
+                        to.open().extend_from_slice(row);
+                        intake.array(dims, to).map_err(Error::Features)?;
+                    }
+                }
                 (Values::Labels(to), Cells::TextArrays(from), Some(words)) => {
                     for row in from {
                         let codes = row.iter().map(|text| words.intern(text));
@@ -287,6 +317,8 @@ impl<'a> Training<'a> {
             }
             block.rows = block.columns[i].len();
         }
+        let shapes = intakes.iter().map(|intake| intake.as_ref()?.shape());
+        plan.set_shapes(shapes.collect::<Vec<_>>().into_iter());
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(self.threads)
             .build()

@@ -35,6 +35,11 @@ impl NumericEncoder {
         scaler.high = scaler.finite(high);
         NumericEncoder { scaler, indicator }
     }
+
+    /// How many inputs it writes.
+    pub fn width(&self) -> usize {
+        1 + usize::from(self.indicator)
+    }
 }
 
 impl Encodes for NumericEncoder {

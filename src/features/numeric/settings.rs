@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::calendar::{Calendar, Cycle};
 use super::fitted::Numeric;
 use crate::features::column::{Column, Kind, Origin};
 use crate::features::error::{Error, unknown};
@@ -36,6 +37,17 @@ pub struct NumericSettings {
     pub indicator: Option<bool>,
     /// Where far values level off, in scaled units; `None`: they do not.
     pub clip: Option<f64>,
+    /// What of a date or timestamp comes round again that it also says; `None`: as the held-out loss
+    /// has it.
+    pub calendar: Option<Vec<Cycle>>,
+}
+
+/// A number as it is fitted.
+#[derive(Debug)]
+pub(in crate::features) enum Number {
+    Plain(Numeric),
+    /// A date or timestamp.
+    Calendar(Calendar),
 }
 
 impl Default for NumericSettings {
@@ -45,6 +57,7 @@ impl Default for NumericSettings {
             missing: default_missing(DEFAULT_SCALE),
             indicator: None,
             clip: default_clip(DEFAULT_SCALE),
+            calendar: None,
         }
     }
 }
@@ -57,11 +70,11 @@ fn default_missing(scale: Scale) -> Missing {
 }
 
 impl Asked for NumericSettings {
-    type Learnt = Numeric;
+    type Learnt = Number;
     type Intake = NoIntake;
 
     fn read(settings: &Map<String, Value>, column: &Column) -> Result<Self, Error> {
-        let known = ["type", "scale", "missing", "indicator", "clip"];
+        let known = ["type", "scale", "missing", "indicator", "clip", "calendar"];
         known_settings(settings, column, &known)?;
         let scale = scale_setting(settings, column)?.unwrap_or(DEFAULT_SCALE);
         let missing = match settings.get("missing") {
@@ -84,10 +97,11 @@ impl Asked for NumericSettings {
             missing,
             indicator: flag(settings, column, "indicator")?,
             clip: clip_setting(settings, column, scale)?,
+            calendar: calendar_setting(settings, column)?,
         })
     }
 
-    fn told(told: &Told<'_>) -> Result<Numeric, Error> {
+    fn told(told: &Told<'_>) -> Result<Number, Error> {
         let Told {
             settings, column, ..
         } = told;
@@ -129,7 +143,7 @@ impl Asked for NumericSettings {
             Some(Value::Null) => None,
             _ => flag(settings, column, "indicator")?,
         };
-        Ok(Numeric {
+        Ok(Number::Plain(Numeric {
             scale: match (mean, std) {
                 (None, None) => Scale::None,
                 _ => Scale::Standard,
@@ -141,10 +155,10 @@ impl Asked for NumericSettings {
             high: center + FAR * divisor,
             indicator: indicator.unwrap_or(false),
             clip: None,
-        })
+        }))
     }
 
-    fn fit(&self, site: &Site<'_>) -> Result<Numeric, Error> {
+    fn fit(&self, site: &Site<'_>) -> Result<Number, Error> {
         let Gathered::Number(numbers) = site.gathered else {
             return Err(wrong_kind(site.column));
         };
@@ -170,7 +184,7 @@ impl Asked for NumericSettings {
             Some(_) if moments.infinite > 0 => (center - FAR * divisor, center + FAR * divisor),
             _ => (low, high),
         };
-        Ok(Numeric {
+        let number = Numeric {
             scale: self.scale,
             center,
             divisor,
@@ -183,6 +197,14 @@ impl Asked for NumericSettings {
             high,
             indicator: self.indicator.unwrap_or(moments.missing > 0),
             clip: self.clip,
+        };
+        Ok(match self.calendar.as_deref() {
+            None | Some([]) => Number::Plain(number),
+            Some(cycles) => Number::Calendar(Calendar {
+                number,
+                seconds: site.column.origin == Origin::Timestamp,
+                cycles: cycles.to_vec(),
+            }),
         })
     }
 
@@ -204,4 +226,53 @@ impl Asked for NumericSettings {
              architecture.",
         ))
     }
+}
+
+/// The setting "calendar" of dates and timestamps, if there is one.
+fn calendar_setting(
+    settings: &Map<String, Value>,
+    column: &Column,
+) -> Result<Option<Vec<Cycle>>, Error> {
+    let Some(value) = settings.get("calendar") else {
+        return Ok(None);
+    };
+    if !column.origin.is_time() {
+        return Err(Error::invalid(format!(
+            "setting \"calendar\" of column \"{}\" goes with dates and timestamps",
+            column.name
+        ))
+        .with_hint("Leave it out, or cast the column in the query."));
+    }
+    let has_hours = column.origin == Origin::Timestamp;
+    let whole = || Cycle::ALL.into_iter();
+    let wanted = "true, false, or a list of \"week\", \"year\" and \"day\"";
+    Ok(Some(match value {
+        Value::Bool(true) => whole()
+            .filter(|cycle| has_hours || *cycle != Cycle::Day)
+            .collect(),
+        Value::Bool(false) => Vec::new(),
+        Value::Array(names) => {
+            let mut asked = Vec::new();
+            for name in names {
+                let Some(name) = name.as_str() else {
+                    return Err(bad(column, "calendar", value, wanted));
+                };
+                let cycle = whole().find(|cycle| cycle.name().eq_ignore_ascii_case(name));
+                let Some(cycle) = cycle else {
+                    let names = whole().map(Cycle::name);
+                    return Err(unknown("value of \"calendar\":", name, names));
+                };
+                asked.push(cycle);
+            }
+            if asked.contains(&Cycle::Day) && !has_hours {
+                return Err(Error::invalid(format!(
+                    "setting \"calendar\" of column \"{}\" has \"day\", but a date has no hours",
+                    column.name
+                ))
+                .with_hint("Leave \"day\" out."));
+            }
+            whole().filter(|cycle| asked.contains(cycle)).collect()
+        }
+        _ => return Err(bad(column, "calendar", value, wanted)),
+    }))
 }

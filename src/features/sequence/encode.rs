@@ -1,14 +1,16 @@
 //! Sequences to network inputs.
 
-use std::slice::ChunksExactMut;
-
 use serde::{Deserialize, Serialize};
 
+use super::instance;
 use crate::features::column::Column;
 use crate::features::error::Error;
 use crate::features::rows::arrays::Real;
 use crate::features::scales::lanes::{Lanes, Pairs, Scaling, scaled};
 use crate::features::treatment::{Encodes, Strip, other_shape};
+
+/// Inputs behind the steps that outputs are turned back by.
+pub(super) const LEVELS: usize = 2;
 
 /// Encodes the sequences of one feature.
 #[derive(Clone, Debug)]
@@ -45,6 +47,14 @@ pub(in crate::features) enum Steps {
         /// 1 / clip², 0 without a clip.
         bend: f32,
     },
+    /// Numbers of which each sequence's own level is taken.
+    Instances {
+        lanes: Pairs<f64>,
+        /// As of numbers.
+        bend: f32,
+        /// Which of a step's numbers the level behind the steps is of; `None`: there is none.
+        turned_back: Option<usize>,
+    },
     Tokens(Tokens),
 }
 
@@ -68,10 +78,24 @@ impl Encodes for SequenceEncoder {
                     Lanes::Double(lanes) => encode_steps(array, steps, lanes, *bend),
                 }
             }
+            Steps::Instances {
+                lanes,
+                bend,
+                turned_back,
+            } => {
+                let room = inputs.len() - turned_back.map_or(0, |_| LEVELS.min(inputs.len()));
+                let (inputs, level) = inputs.split_at_mut(room);
+                let (array, steps) = plan.last_steps(array, lanes.center.len(), inputs)?;
+                instance::encode(array, steps, lanes, *bend, |feature, found| {
+                    if *turned_back == Some(feature) {
+                        level.copy_from_slice(&[found.mean as f32, found.deviation as f32]);
+                    }
+                });
+            }
             Steps::Tokens(tokens) => {
                 let (array, steps) = plan.last_steps(array, 1, inputs)?;
                 for (token, to) in array.iter().zip(steps) {
-                    to[0] = plan.token(token.double(), *tokens)?;
+                    *to = plan.token(token.double(), *tokens)?;
                 }
             }
         }
@@ -85,6 +109,7 @@ impl Encodes for SequenceEncoder {
     fn size_bytes(&self) -> usize {
         match &self.0.steps {
             Steps::Numbers { lanes, .. } => lanes.size_bytes(),
+            Steps::Instances { lanes, .. } => 2 * size_of_val::<[f64]>(&lanes.center),
             Steps::Tokens(_) => 0,
         }
     }
@@ -98,7 +123,7 @@ impl Plan {
         array: &'a [T],
         features: usize,
         inputs: &'b mut [f32],
-    ) -> Result<(&'a [T], ChunksExactMut<'b, f32>), Error> {
+    ) -> Result<(&'a [T], &'b mut [f32]), Error> {
         let Some((count, room)) = inputs.split_first_mut() else {
             return Err(other_shape(&self.column));
         };
@@ -109,7 +134,7 @@ impl Plan {
         *count = (array.len() / features) as f32;
         let (steps, rest) = room.split_at_mut(array.len());
         rest.fill(0.0);
-        Ok((array, steps.chunks_exact_mut(features)))
+        Ok((array, steps))
     }
 
     fn token(&self, token: f64, tokens: Tokens) -> Result<f32, Error> {
@@ -135,13 +160,10 @@ impl Plan {
     }
 }
 
-fn encode_steps<T: Real>(
-    array: &[T],
-    steps: ChunksExactMut<'_, f32>,
-    lanes: &Pairs<impl Scaling>,
-    bend: f32,
-) {
-    for (from, to) in array.chunks_exact(lanes.center.len()).zip(steps) {
+fn encode_steps<T: Real>(array: &[T], steps: &mut [f32], lanes: &Pairs<impl Scaling>, bend: f32) {
+    let features = lanes.center.len();
+    let steps = steps.chunks_exact_mut(features);
+    for (from, to) in array.chunks_exact(features).zip(steps) {
         let pairs = lanes.center.iter().zip(&lanes.factor);
         for ((x, value), (c, f)) in to.iter_mut().zip(from).zip(pairs) {
             *x = scaled(*value, *c, *f, bend);

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::encode::{SequenceEncoder, Steps, Tokens};
+use super::encode::{LEVELS, SequenceEncoder, Steps, Tokens};
+use super::instance::Instance;
 use super::intake::SequenceIntake;
 use crate::features::column::{ArrayShape, Column, Kind, Origin};
 use crate::features::scales::clip::{self, bend};
@@ -25,7 +26,8 @@ pub(in crate::features) const TREATMENT: TreatmentType = TreatmentType {
 };
 
 /// One input with the number of steps that are there, then the steps, each feature as a
-/// [`Numeric`](crate::features::Numeric) one; zeros where there is no step.
+/// [`Numeric`](crate::features::Numeric) one; zeros where there is no step. Where outputs are turned
+/// back by the sequence, its mean and deviation stand behind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sequence {
     /// Most steps that are kept, the last ones.
@@ -47,6 +49,16 @@ pub struct Sequence {
     /// For an embedding: the steps are whole numbers from 0 on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<Tokens>,
+    /// Where each sequence is normalised by itself, once it is scaled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<Instance>,
+}
+
+impl Sequence {
+    /// Which of a step's numbers the outputs are turned back by.
+    pub(in crate::features) fn turned_back(&self) -> Option<usize> {
+        self.instance.and_then(|instance| instance.turned_back)
+    }
 }
 
 impl Learnt for Sequence {
@@ -54,12 +66,16 @@ impl Learnt for Sequence {
     type Intake = SequenceIntake;
 
     fn encoder(&self, column: &Column) -> SequenceEncoder {
-        let steps = match self.tokens {
-            Some(tokens) => Steps::Tokens(tokens),
-            None => Steps::Numbers {
-                lanes: Lanes::new(&self.center, &self.divisor, self.precision),
-                bend: bend(self.clip),
+        let lanes = Lanes::new(&self.center, &self.divisor, self.precision);
+        let bend = bend(self.clip);
+        let steps = match (self.tokens, self.instance, lanes) {
+            (Some(tokens), ..) => Steps::Tokens(tokens),
+            (None, Some(instance), Lanes::Double(lanes)) => Steps::Instances {
+                lanes,
+                bend,
+                turned_back: instance.turned_back,
             },
+            (None, _, lanes) => Steps::Numbers { lanes, bend },
         };
         SequenceEncoder::new(column, steps)
     }
@@ -90,6 +106,13 @@ impl Learnt for Sequence {
             return Err("has a scale out of range");
         }
         clip::check(self.clip)?;
+        if self.instance.is_some() && (self.tokens.is_some() || self.precision != Precision::Double)
+            || self
+                .turned_back()
+                .is_some_and(|place| place >= self.features)
+        {
+            return Err("is normalised by itself in a way that there is not");
+        }
         match self.tokens {
             Some(tokens)
                 if self.features != 1 || !(1..=MAX_TOKENS).contains(&tokens.vocabulary()) =>
@@ -108,10 +131,18 @@ impl Learnt for Sequence {
     }
 
     fn width(&self) -> usize {
-        self.length.saturating_mul(self.features).saturating_add(1)
+        let levels = self.turned_back().map_or(0, |_| LEVELS);
+        let steps = self.length.saturating_mul(self.features);
+        steps.saturating_add(1 + levels)
     }
 
     fn form(&self) -> InputForm {
+        if self.turned_back().is_some() {
+            return InputForm::LeveledSequence {
+                steps: self.length,
+                features: self.features,
+            };
+        }
         InputForm::Sequence {
             steps: self.length,
             features: self.features,
@@ -131,15 +162,16 @@ impl Learnt for Sequence {
 
     fn words(&self) -> String {
         let length = self.length;
+        let how = match self.instance {
+            Some(_) => "each normalised by itself",
+            None => self.scale.words(),
+        };
         match (self.tokens, self.features) {
             (Some(tokens), _) => {
                 format!("sequence of up to {length} tokens below {}", tokens.known)
             }
-            (None, 1) => format!("sequence of up to {length} numbers, {}", self.scale.words()),
-            (None, features) => format!(
-                "sequence of up to {length} × {features} numbers, {}",
-                self.scale.words()
-            ),
+            (None, 1) => format!("sequence of up to {length} numbers, {how}"),
+            (None, features) => format!("sequence of up to {length} × {features} numbers, {how}"),
         }
     }
 
@@ -149,12 +181,20 @@ impl Learnt for Sequence {
     }
 
     fn describe(&self) -> Value {
-        match self.tokens {
-            Some(tokens) => json!({"vocabulary": tokens.known, "other": tokens.other}),
-            None => json!({
-                "scale": self.scale.name(), "center": self.center, "divisor": self.divisor,
-                "clip": self.clip,
-            }),
+        if let Some(tokens) = self.tokens {
+            return json!({"vocabulary": tokens.known, "other": tokens.other});
         }
+        let mut described = json!({
+            "scale": self.scale.name(), "center": self.center, "divisor": self.divisor,
+            "clip": self.clip,
+        });
+        if let Some(instance) = self.instance {
+            described["normalize"] = "instance".into();
+            described["denormalize"] = match instance.turned_back {
+                Some(place) => json!(place + 1),
+                None => false.into(),
+            };
+        }
+        described
     }
 }

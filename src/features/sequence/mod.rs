@@ -2,10 +2,12 @@
 
 mod encode;
 mod fitted;
+mod instance;
 mod intake;
 mod settings;
 
 pub use self::encode::Tokens;
 pub(super) use self::fitted::TREATMENT;
 pub use self::fitted::{MAX_TOKENS, Sequence};
-pub use self::settings::SequenceSettings;
+pub use self::instance::Instance;
+pub use self::settings::{Denormalize, SequenceSettings};

@@ -4,18 +4,19 @@ use serde_json::{Map, Value};
 
 use super::encode::Tokens;
 use super::fitted::{MAX_TOKENS, Sequence, TREATMENT};
+use super::instance::Instance;
 use super::intake::SequenceIntake;
 use crate::features::arrays::{
     check_inputs, elements, lines, location, needed, own_settings, told_scale,
 };
 use crate::features::column::{ArrayShape, Column, Kind, Origin};
-use crate::features::error::Error;
+use crate::features::error::{Error, unknown};
 use crate::features::gather::part::wrong_kind;
 use crate::features::rows::elements::Elements;
 use crate::features::rows::sequences::DEFAULT_STEPS;
 use crate::features::scales::lanes::Precision;
 use crate::features::scales::rule::Scale;
-use crate::features::settings::{clip_setting, known_settings, scale_setting, whole};
+use crate::features::settings::{bad, clip_setting, known_settings, scale_setting, whole};
 use crate::features::treatment::{Asked, MAX_INPUTS, Site, Told};
 use crate::nn::Rank;
 
@@ -34,6 +35,21 @@ pub struct SequenceSettings {
     /// Of tokens, which an embedding reads: they are below this number; `None`: as the training
     /// rows have them.
     pub vocabulary: Option<usize>,
+    /// Whether each sequence is normalised by itself; `None`: as the held-out loss has it.
+    pub normalize: Option<bool>,
+    /// Whether outputs are turned back by it; `None`: those of a regression are.
+    pub denormalize: Option<Denormalize>,
+}
+
+/// Whether the outputs of a regression are turned back by a sequence that is normalised by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denormalize {
+    /// They are not.
+    No,
+    /// By the only number of its steps.
+    Yes,
+    /// By this of a step's numbers, counted from 0.
+    By(usize),
 }
 
 impl Asked for SequenceSettings {
@@ -41,8 +57,18 @@ impl Asked for SequenceSettings {
     type Intake = SequenceIntake;
 
     fn read(settings: &Map<String, Value>, column: &Column) -> Result<Self, Error> {
-        let known = ["type", "length", "features", "scale", "clip", "vocabulary"];
+        let known = [
+            "type",
+            "length",
+            "features",
+            "scale",
+            "clip",
+            "vocabulary",
+            "normalize",
+            "denormalize",
+        ];
         known_settings(settings, column, &known)?;
+        let (normalize, denormalize) = instance_settings(settings, column)?;
         let scale = scale_setting(settings, column)?;
         Ok(SequenceSettings {
             length: whole(settings, column, "length", 1..=MAX_INPUTS)?,
@@ -50,6 +76,8 @@ impl Asked for SequenceSettings {
             scale,
             clip: clip_setting(settings, column, scale.unwrap_or(Scale::Standard))?,
             vocabulary: whole(settings, column, "vocabulary", 1..=MAX_TOKENS)?,
+            normalize,
+            denormalize,
         })
     }
 
@@ -58,6 +86,13 @@ impl Asked for SequenceSettings {
     fn told(told: &Told<'_>) -> Result<Sequence, Error> {
         let column = told.column;
         let asked = SequenceSettings::read(&own_settings(told, &TREATMENT, true)?, column)?;
+        if asked.normalize == Some(true) {
+            return Err(Error::invalid(format!(
+                "setting \"normalize\" of column \"{}\" goes with a training",
+                column.name
+            ))
+            .with_hint("Leave it out, and import the network that reads the normalised numbers."));
+        }
         let length = needed(asked.length, "length", MAX_INPUTS, column)?;
         let features = asked.features.unwrap_or(1);
         let (center, divisor) = lines(told.settings, features, column)?;
@@ -82,6 +117,7 @@ impl Asked for SequenceSettings {
             clip: None,
             precision: Precision::Double,
             tokens,
+            instance: None,
         })
     }
 
@@ -95,6 +131,14 @@ impl Asked for SequenceSettings {
             .unwrap_or_else(|| elements.longest.clamp(1, DEFAULT_STEPS));
         check_inputs(column, length.saturating_mul(features), MAX_INPUTS - 1)?;
         if site.embedded {
+            if self.normalize == Some(true) {
+                return Err(Error::invalid(format!(
+                    "setting \"normalize\" of column \"{}\" goes with numbers, and an embedding \
+                     reads tokens",
+                    column.name
+                ))
+                .with_hint("Leave it out."));
+            }
             if features != 1 {
                 return Err(Error::type_mismatch(
                     format!(
@@ -114,6 +158,7 @@ impl Asked for SequenceSettings {
                 clip: None,
                 precision: Precision::Double,
                 tokens: Some(tokens(self.vocabulary, elements, column)?),
+                instance: None,
             });
         }
         if self.vocabulary.is_some() {
@@ -137,6 +182,7 @@ impl Asked for SequenceSettings {
             clip: self.clip,
             precision: Precision::Double,
             tokens: None,
+            instance: (self.normalize == Some(true)).then(Instance::default),
         })
     }
 
@@ -162,6 +208,44 @@ impl Asked for SequenceSettings {
     fn set_vocabulary(&mut self, vocabulary: usize) {
         self.vocabulary = Some(vocabulary);
     }
+}
+
+/// The settings of each sequence's own normalisation.
+fn instance_settings(
+    settings: &Map<String, Value>,
+    column: &Column,
+) -> Result<(Option<bool>, Option<Denormalize>), Error> {
+    const NAMES: [&str; 2] = ["instance", "none"];
+    let normalize = match settings.get("normalize") {
+        None => None,
+        Some(Value::String(name)) => match name.to_ascii_lowercase().as_str() {
+            "instance" => Some(true),
+            "none" => Some(false),
+            _ => return Err(unknown("normalize", name, NAMES)),
+        },
+        Some(other) => {
+            return Err(bad(column, "normalize", other, "\"instance\" or \"none\""));
+        }
+    };
+    let denormalize = match settings.get("denormalize") {
+        None => None,
+        Some(Value::Bool(false)) => Some(Denormalize::No),
+        Some(Value::Bool(true)) => Some(Denormalize::Yes),
+        Some(_) => whole(settings, column, "denormalize", 1..=MAX_INPUTS)
+            .map_err(|_| {
+                let wanted = "true, false, or the place of the number in a step, from 1";
+                bad(column, "denormalize", &settings["denormalize"], wanted)
+            })?
+            .map(|place| Denormalize::By(place - 1)),
+    };
+    if denormalize.is_some() && normalize != Some(true) {
+        return Err(Error::invalid(format!(
+            "setting \"denormalize\" of column \"{}\" goes with \"normalize\": \"instance\"",
+            column.name
+        ))
+        .with_hint("Set both, or leave it out."));
+    }
+    Ok((normalize, denormalize))
 }
 
 /// The tokens of an embedding that knows so many; else those up to the largest training one.

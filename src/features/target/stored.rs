@@ -252,6 +252,13 @@ impl Target {
         }
     }
 
+    /// Learns all outputs of a regression on one scale.
+    pub fn set_output_scale(&mut self, scale: OutputScale) {
+        if let Target::Regression { outputs, .. } = self {
+            outputs.fill(scale);
+        }
+    }
+
     /// The number of the class or label with this text; where the classes are numbers, of the one
     /// with this value: `1.0` is `1`.
     pub fn class(&self, text: &str) -> Option<usize> {

@@ -40,7 +40,19 @@ pub enum InputForm {
         /// The steps are indexes of levels below this, one each.
         vocabulary: Option<usize>,
     },
+    /// As a [`Sequence`](InputForm::Sequence) of numbers, and behind it two columns with the mean and
+    /// the standard deviation by which the outputs of a regression are turned back: those of the
+    /// numbers that the sequence was normalised by, in the unit of the outputs.
+    LeveledSequence {
+        /// The most steps there can be.
+        steps: usize,
+        /// Columns of a step.
+        features: usize,
+    },
 }
+
+/// Columns behind the steps of a leveled sequence.
+pub(in crate::nn) const LEVEL_COLUMNS: usize = 2;
 
 impl InputFeature {
     /// A feature of a table's column: numbers, or with a vocabulary one level's index.
@@ -58,6 +70,9 @@ impl InputFeature {
     pub fn width(&self) -> usize {
         match self.form {
             InputForm::Sequence { .. } => self.shape().size().saturating_add(1),
+            InputForm::LeveledSequence { .. } => {
+                self.shape().size().saturating_add(1 + LEVEL_COLUMNS)
+            }
             _ => self.shape().size(),
         }
     }
@@ -78,7 +93,8 @@ impl InputFeature {
             },
             InputForm::Sequence {
                 steps, features, ..
-            } => Shape::Sequence { steps, features },
+            }
+            | InputForm::LeveledSequence { steps, features } => Shape::Sequence { steps, features },
         }
     }
 

@@ -34,6 +34,7 @@ mod scale;
 mod select;
 mod select_step;
 mod transformer_encoder;
+mod turn_back;
 mod windows;
 
 use super::layer::spec::LayerType;
@@ -47,6 +48,7 @@ pub use embedding::EmbeddingSpec;
 pub use input::InputSpec;
 pub use ordinal::OrdinalSpec;
 pub(super) use select::Select;
+pub(super) use turn_back::TurnBack;
 
 /// The types by name.
 pub(super) const LAYER_TYPES: &[LayerType] = &[

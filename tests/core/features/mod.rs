@@ -1,6 +1,7 @@
 //! Features: fitting, encoding and what is left out.
 
 mod arrays;
+mod calendar;
 mod category;
 mod image;
 mod numeric;

@@ -104,7 +104,10 @@ impl Builder<'_> {
     fn feature(&self, place: usize) -> Slot {
         let feature = &self.features[place];
         let column = self.starts[place];
-        let is_sequence = matches!(feature.form, InputForm::Sequence { .. });
+        let is_sequence = matches!(
+            feature.form,
+            InputForm::Sequence { .. } | InputForm::LeveledSequence { .. }
+        );
         Slot {
             source: Source::Columns {
                 // The number of steps stands before them.

@@ -2,6 +2,7 @@
 
 mod add_layer;
 mod columns;
+mod turned_back;
 
 use std::collections::{HashMap, HashSet};
 
@@ -85,7 +86,9 @@ impl Network {
                 let head = (i == last).then_some(head);
                 slots.push(builder.add(&mut architecture.layers[i], read, i == 0, head)?);
             }
-            outputs.extend(slots.pop());
+            if let (Some(output), Some(layer)) = (slots.pop(), architecture.layers.last()) {
+                outputs.push(builder.turned_back(layer, output, head)?);
+            }
         }
         if members > 1 {
             builder.prefix.clear();
