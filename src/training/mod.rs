@@ -12,6 +12,7 @@ mod checkpoint;
 mod choose_architecture;
 mod choose_family;
 mod choose_target;
+mod copies;
 mod data_hash;
 mod default_architecture;
 mod defaults;
@@ -39,6 +40,7 @@ mod source;
 mod split;
 mod student;
 mod train;
+mod traps;
 
 pub use check::check;
 pub use checkpoint::Kept;

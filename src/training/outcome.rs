@@ -103,6 +103,9 @@ impl JudgeStage<'_> {
         if let Some(trials) = trials {
             training["trials"] = trials;
         }
+        if let Some(traps) = fit.traps {
+            training["traps"] = traps;
+        }
         let mut seen = fit.seen;
         let (network, parameters) = match student {
             None => (network, trained.parameters),
