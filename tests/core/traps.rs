@@ -258,6 +258,17 @@ fn few_values_are_no_copies() {
             assert_eq!(lines, Vec::<String>::new());
         }
     }
+    // Nor where each of them comes many times: a column of ages, and some of two or three values.
+    let mut noise = Noise::new(10);
+    let mut column = |bound| (0..8000).map(|_| noise.below(bound)).collect::<Vec<f64>>();
+    let (age, sex, grade, smoker) = (column(70), column(2), column(4), column(3));
+    let query = Query::default()
+        .number("age", Origin::Integer, age)
+        .number("sex", Origin::Boolean, sex)
+        .number("grade", Origin::Integer, grade);
+    let smokes: Vec<bool> = smoker.iter().map(|smokes| *smokes == 0.0).collect();
+    let (lines, _) = told(&with_bad(query, &smokes), "bad", json!({}));
+    assert_eq!(lines, Vec::<String>::new());
 }
 
 /// Rows of some days, whose target follows the season, and what each day has of its own.
@@ -392,6 +403,29 @@ fn a_sorted_table_is_honest() {
         let (lines, _) = told(&query, "y", json!({}));
         assert_eq!(lines, Vec::<String>::new(), "by {by}");
     }
+}
+
+/// Nor one of many rows, of which stretches far apart are looked at.
+#[test]
+fn a_table_in_the_order_of_its_target_is_honest() {
+    let mut noise = Noise::new(14);
+    let mut rows: Vec<[f64; 3]> = (0..30_000)
+        .map(|_| {
+            let (carat, cut) = (noise.normal(), noise.below(4));
+            [
+                carat,
+                cut,
+                (carat.exp() * 100.0 + 20.0 * cut * noise.normal()).round(),
+            ]
+        })
+        .collect();
+    rows.sort_by(|a, b| a[2].total_cmp(&b[2]));
+    let column = |at: usize| rows.iter().map(|row| row[at]).collect::<Vec<f64>>();
+    let query = Query::default()
+        .number("carat", Origin::Float, column(0))
+        .number("cut", Origin::Integer, column(1))
+        .number("price", Origin::Float, column(2));
+    assert_eq!(told(&query, "price", json!({})).0, Vec::<String>::new());
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! Whether rows that are alike are copies, or alike because their columns have few values.
 //!
 //! Rows of few values are alike by chance, and then there are many more that differ in one column alone;
-//! rows that were copied have none such beside them. So it is counted how many pairs of different rows
-//! differ in one column alone, for each column, the target among them. Of as many pairs again as that
-//! column's values are alike at random, all columns are alike by chance.
+//! rows that were copied have none such beside them. So pairs of rows are counted that are alike in all
+//! columns, and for each column, the target among them, those that differ in it alone. By these and by how
+//! often the column's values are alike at all, so many pairs are alike in all columns by chance.
 
 use std::collections::HashMap;
 
@@ -32,13 +32,11 @@ struct Sampled {
     share: f64,
 }
 
-/// Whether so many rows, which are like another one in all features and the target, are more than chance
-/// makes alike.
+/// Whether more rows are alike in all features and the target than chance makes.
 ///
 /// # Errors
 /// Rows that cannot be read, or an interruption.
 pub(super) fn are_copies(
-    copies: f64,
     features: &[Feature],
     encoder: &BlockEncoder,
     (labels, at): (&Labels, usize),
@@ -89,7 +87,8 @@ pub(super) fn are_copies(
         }
         Ok(())
     })?;
-    Ok(copies > TIMES * sampled.by_chance())
+    let (alike, by_chance) = sampled.pairs_alike();
+    Ok(alike > TIMES * by_chance)
 }
 
 /// What a column adds to the hash of a row, and takes from it again.
@@ -110,36 +109,28 @@ fn pairs(alike: u64) -> f64 {
 }
 
 impl Sampled {
-    /// How many pairs of rows are alike by chance, at most, among all rows.
-    fn by_chance(&self) -> f64 {
-        let mut first: HashMap<u64, usize> = HashMap::with_capacity(self.rows.len());
-        for (row, &hash) in self.rows.iter().enumerate() {
-            first.entry(hash).or_insert(row);
-        }
-        let mut different: Vec<usize> = first.into_values().collect();
-        different.sort_unstable();
-        let all = pairs(different.len() as u64);
+    /// How many pairs of rows are alike in all columns, and how many at most by chance, among all rows.
+    fn pairs_alike(&self) -> (f64, f64) {
+        let all = pairs(self.rows.len() as u64).max(1.0);
+        let mut counts: HashMap<u64, u64> = HashMap::new();
+        let mut count = |hashes: &mut dyn Iterator<Item = u64>| {
+            counts.clear();
+            hashes.for_each(|hash| *counts.entry(hash).or_default() += 1);
+            counts.values().map(|&n| pairs(n)).sum::<f64>()
+        };
+        let alike = count(&mut self.rows.iter().copied());
         let mut most = 0.0_f64;
-        let mut values: HashMap<u32, u64> = HashMap::new();
-        let mut others: HashMap<u64, u64> = HashMap::new();
         for column in 0..self.columns {
-            values.clear();
-            others.clear();
-            for &row in &different {
-                let hash = self.hashes[row * self.columns + column];
-                *values.entry(hash).or_default() += 1;
-                *others
-                    .entry(self.rows[row] ^ part(column, hash))
-                    .or_default() += 1;
-            }
-            let alike = values.values().map(|&n| pairs(n)).sum::<f64>() / all.max(1.0);
-            if alike > ALIKE {
+            let own = self.hashes.iter().skip(column).step_by(self.columns);
+            let of_column = count(&mut own.clone().map(|&hash| u64::from(hash))) / all;
+            if of_column > ALIKE {
                 continue;
             }
-            let near: f64 = others.values().map(|&n| pairs(n)).sum();
-            let chance = (near + UNSEEN) / self.share.powi(2) * alike / (1.0 - alike);
-            most = most.max(chance);
+            let rows = self.rows.iter().zip(own);
+            let others = count(&mut rows.map(|(all, &hash)| all ^ part(column, hash)));
+            let near = (others - alike + UNSEEN) / self.share.powi(2);
+            most = most.max(near * of_column / (1.0 - of_column));
         }
-        most
+        (alike / self.share, most)
     }
 }

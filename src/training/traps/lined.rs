@@ -7,6 +7,8 @@ use super::sample::{Draw, TruthAt, value};
 use crate::features::{self, Block, BlockEncoder, Labels, RawRows};
 use crate::memory::{self, Refused};
 
+/// Steps in the one direction for one in the other, where rows come in an order.
+const SORTED: usize = 10;
 /// Values of the encoded rows, at most, and rows.
 const VALUES: usize = 1 << 19;
 const ROWS: usize = 16_384;
@@ -164,6 +166,17 @@ impl Lined {
             self.variance += of_rows.iter().map(|value| value * value).sum::<f64>() / rows;
         }
         self
+    }
+
+    /// Whether the rows come in the order of a target: it nearly always rises from a row to the next, where
+    /// it changes, or nearly always falls.
+    pub(super) fn is_sorted(&self) -> bool {
+        self.targets.iter().any(|of_rows| {
+            let steps = || of_rows.windows(2);
+            let rises = steps().filter(|step| step[0] < step[1]).count();
+            let falls = steps().filter(|step| step[0] > step[1]).count();
+            SORTED * rises.min(falls) < rises.max(falls)
+        })
     }
 
     /// What a linear model of the features leaves of the targets.

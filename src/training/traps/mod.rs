@@ -278,7 +278,7 @@ impl Found {
         let told_by = (&read.labels, job.plan.at.target);
         let (features, encoder) = (&fit.features.features, &fit.encoder);
         let rows = &mut *read.examples.rows;
-        if !chance::are_copies(copies, features, encoder, told_by, rows, stop)? {
+        if !chance::are_copies(features, encoder, told_by, rows, stop)? {
             return Ok(());
         }
         if is_copied {
@@ -381,7 +381,8 @@ impl Found {
         };
         let lined = reading.in_stretches(rows, most, stretch, stop)?;
         let left = lined.residuals(stop)?;
-        let is_alike = line::by_order(&left, lined.variance, stretch).is_some_and(|d| d.is_told());
+        let is_alike = !lined.is_sorted()
+            && line::by_order(&left, lined.variance, stretch).is_some_and(|found| found.is_told());
         drop((lined, left));
         let near = near::rows(reading.encoder.width()).min(most);
         if !is_alike || near < COMPARED_ROWS {
