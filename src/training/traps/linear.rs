@@ -29,11 +29,10 @@ pub(super) fn standardise(x: &mut [f32], width: usize) {
     }
     for row in x.chunks_exact_mut(width) {
         for ((value, mean), square) in row.iter_mut().zip(&means).zip(&squares) {
-            let scaled = (f64::from(*value) - mean) / square.sqrt();
-            *value = if scaled.is_finite() {
-                scaled as f32
-            } else {
-                0.0
+            let deviation = square.sqrt();
+            *value = match deviation > CONSTANT * mean.abs() {
+                true => ((f64::from(*value) - mean) / deviation) as f32,
+                false => 0.0,
             };
         }
     }
