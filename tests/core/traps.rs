@@ -104,6 +104,9 @@ fn a_feature_that_knows_the_classes_is_named() {
         "{lines:?}"
     );
     assert_eq!(kept["features_alone"].as_array().unwrap().len(), 3);
+    // What is alone is what was asked to tell it.
+    let (lines, kept) = told(&query.select(&["recovered", "bad"]), "bad", json!({}));
+    assert_eq!((lines, kept), (Vec::new(), Value::Null));
     let (lines, kept) = told(
         &query.select(&["a", "b", "customer", "bad"]),
         "bad",
@@ -477,10 +480,13 @@ fn what_is_told_depends_on_neither_threads_nor_memory() {
         training.threads = threads;
         training.memory = memory;
         let outcome = training.run(&query).unwrap();
-        (
-            training.log.warnings,
-            outcome.model.training["traps"].clone(),
-        )
+        let said = [training.log.notices, training.log.warnings].concat();
+        let said: Vec<String> = said
+            .into_iter()
+            .filter(|line| line.contains("alike"))
+            .collect();
+        assert_eq!(said.len(), 1);
+        (said, outcome.model.training["traps"].clone())
     };
     let one = run(1, 64 << 20);
     assert!(one.1["held_out_by_blocks"][0]["differs"].as_bool().unwrap());

@@ -44,6 +44,8 @@ const NAMED: usize = 5;
 enum Told {
     /// What was done about it.
     Notice(String),
+    /// What may be wrong, and what can be done.
+    Hint(String, String),
     /// What is wrong, and what can be done.
     Warning(String, String),
 }
@@ -82,6 +84,7 @@ pub(super) fn find(
     for told in &found.told {
         match told {
             Told::Notice(text) => observer.notice(text),
+            Told::Hint(text, hint) => observer.notice_with_hint(text, hint),
             Told::Warning(text, hint) => observer.warning_with_hint(text, hint),
         }
     }
@@ -122,7 +125,13 @@ impl Found {
         let columns = plain(job, &fit.features.features);
         let split = &mut fit.split;
         let trained = &split.sides.trained;
-        if trained.count() < LEAST_ROWS || columns.is_empty() {
+        let used = fit
+            .features
+            .features
+            .iter()
+            .filter(|feature| feature.is_used());
+        // A single feature is what was asked to tell it.
+        if trained.count() < LEAST_ROWS || columns.is_empty() || used.count() < 2 {
             return Ok(());
         }
         let most = (VALUES / columns.len()).clamp(SAMPLE_LEAST, SAMPLE);
@@ -177,7 +186,7 @@ impl Found {
             1 => "Was it",
             _ => "Were they",
         };
-        self.told.push(Told::Warning(
+        self.told.push(Told::Hint(
             format!("{what} the target \"{}\" almost perfectly", target.column()),
             format!(
                 "{known} known before the target was? What comes with the target or after it is to be \
@@ -427,7 +436,7 @@ impl Found {
                 "rows that are not beside them",
             ),
         };
-        self.told.push(Told::Warning(
+        self.told.push(Told::Hint(
             format!(
                 "rows near each other are alike: in a short trial the held-out loss is {random:.3} by random \
                  rows and {blocks:.3} by blocks of {of} (1 is that of no model, the standard error of the \

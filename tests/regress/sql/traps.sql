@@ -51,11 +51,12 @@ SELECT train('SELECT balance, turnover, outcome FROM bookings ORDER BY md5(id::t
 SELECT train('SELECT day, distance, late FROM flights ORDER BY id', 'late', '{"threads": 1}');
 SELECT train('SELECT day, distance, late FROM flights ORDER BY id', 'late', '{"threads": 2}');
 SELECT count(DISTINCT sha256) FROM neural.model_versions
-WHERE model IN (SELECT 'traps ' || md5('SELECT day, distance, late FROM flights ORDER BY id' || o::jsonb) FROM unnest(ARRAY['{"threads": 1}', '{"threads": 2}']) AS o);
+WHERE model IN (SELECT 'traps ' || md5('SELECT day, distance, late FROM flights ORDER BY id' || o) FROM unnest(ARRAY['{"threads": 1}', '{"threads": 2}']) AS o);
 
 -- Whoever may read the rows is told, and nobody else.
 CREATE ROLE regress_traps;
 GRANT USAGE ON SCHEMA traps TO regress_traps;
+GRANT EXECUTE ON FUNCTION neural.train TO regress_traps;
 SET ROLE regress_traps;
 \set VERBOSITY terse
 SELECT version FROM neural.train('traps of another', 'SELECT day, distance, late FROM traps.flights', 'late', epochs => 1, seed => 1);
@@ -68,6 +69,7 @@ SELECT neural.drop_model('traps of another');
 RESET ROLE;
 REVOKE ALL ON SCHEMA traps FROM regress_traps;
 REVOKE ALL ON flights FROM regress_traps;
+REVOKE ALL ON FUNCTION neural.train FROM regress_traps;
 DROP ROLE regress_traps;
 SELECT count(neural.drop_model(name)) FROM neural.models WHERE name LIKE 'traps %';
 DROP SCHEMA traps CASCADE;

@@ -69,6 +69,13 @@ impl Observer for Console {
         warning!("{text}");
     }
 
+    fn notice_with_hint(&mut self, text: &str, hint: &str) {
+        if self.verbose {
+            Report::notice(text).hint(hint).send();
+        }
+        self.started = Instant::now();
+    }
+
     fn warning_with_hint(&mut self, text: &str, hint: &str) {
         Report::warning(text).hint(hint).send();
     }
