@@ -1,5 +1,5 @@
 -- Traps that a training tells of: features that know the target, copies on both sides, rows that are alike with those near them.
-SET client_min_messages = warning;
+SET client_min_messages = notice;
 CREATE SCHEMA traps;
 SET search_path = traps;
 -- From −1 to 1.
@@ -9,8 +9,8 @@ SELECT i AS id, noise(i, 1) AS income, noise(i, 2) AS amount, 'c' || i / 2 AS cu
        noise(i, 1) + 2 * noise(i, 2) + noise(i, 3) AS cost
 FROM generate_series(1, 1200) AS i;
 CREATE FUNCTION train(query text, target text, options jsonb DEFAULT '{}') RETURNS text LANGUAGE sql AS $$
-    SELECT 'version ' || version FROM neural.train('traps ' || md5(query || options), query, target, architecture => 'linear', epochs => 1, seed => 1,
-        options => '{"verbose": false}' || options)
+    SELECT 'version ' || version FROM neural.train('traps ' || md5(query || options), query, target, epochs => 1, seed => 1, learning_rate => 1e-12,
+        architecture => '{"layers": [{"type": "output", "kernel_initializer": "zeros"}]}', options => options)
 $$;
 
 -- Of honest rows nothing is said.
@@ -47,6 +47,10 @@ FROM generate_series(1, 3000) AS i;
 SELECT train('SELECT balance, turnover, outcome FROM bookings ORDER BY id', 'outcome');
 SELECT train('SELECT balance, turnover, outcome FROM bookings ORDER BY md5(id::text)', 'outcome');
 
+-- Who wants no notices gets none, and the version keeps what was found all the same.
+SELECT train('SELECT balance, turnover, outcome FROM bookings ORDER BY id', 'outcome', '{"verbose": false}');
+SELECT count(*) FROM neural.models WHERE name LIKE 'traps %' AND strpos(encode(neural.export_model(name), 'escape'), 'held_out_by_blocks') > 0;
+
 -- The version is the same on any number of threads.
 SELECT train('SELECT day, distance, late FROM flights ORDER BY id', 'late', '{"threads": 1}');
 SELECT train('SELECT day, distance, late FROM flights ORDER BY id', 'late', '{"threads": 2}');
@@ -63,8 +67,8 @@ SELECT version FROM neural.train('traps of another', 'SELECT day, distance, late
 RESET ROLE;
 GRANT SELECT ON flights TO regress_traps;
 SET ROLE regress_traps;
-SELECT version FROM neural.train('traps of another', 'SELECT day, distance, late FROM traps.flights ORDER BY id', 'late', architecture => 'linear', epochs => 1, seed => 1,
-    options => '{"verbose": false}');
+SELECT version FROM neural.train('traps of another', 'SELECT day, distance, late FROM traps.flights ORDER BY id', 'late', epochs => 1, seed => 1, learning_rate => 1e-12,
+    architecture => '{"layers": [{"type": "output", "kernel_initializer": "zeros"}]}');
 SELECT neural.drop_model('traps of another');
 RESET ROLE;
 REVOKE ALL ON SCHEMA traps FROM regress_traps;
@@ -72,4 +76,5 @@ REVOKE ALL ON flights FROM regress_traps;
 REVOKE ALL ON FUNCTION neural.train FROM regress_traps;
 DROP ROLE regress_traps;
 SELECT count(neural.drop_model(name)) FROM neural.models WHERE name LIKE 'traps %';
+SET client_min_messages = warning;
 DROP SCHEMA traps CASCADE;
