@@ -198,13 +198,13 @@ mod tests {
         let of_day = |day: usize| (day as f64 / 8.0).sin() * 2.0;
         for (shock, told) in [(0.0, false), (0.7, true)] {
             let (mut y, mut keys) = (Vec::new(), Vec::new());
-            for day in 0..days {
+            for (day, own) in shocks.iter().enumerate() {
                 for _ in 0..rows {
-                    y.push(of_day(day) + shock * shocks[day] + noise());
+                    y.push(of_day(day) + shock * own + noise());
                     keys.push(day as f64);
                 }
             }
-            let found = by_days(&[y.clone()], 3.0, &keys).unwrap();
+            let found = by_days(std::slice::from_ref(&y), 3.0, &keys).unwrap();
             assert_eq!(found.is_told(), told, "{found:?}");
             // In any order of the rows.
             y.reverse();
@@ -235,7 +235,11 @@ mod tests {
             let mut random = Random::new(seed, 7);
             let y: Vec<f64> = (0..1500).map(|_| f64::from(random.normal_f32())).collect();
             let days: Vec<f64> = (0..1500).map(|row| (row / 12) as f64).collect();
-            told += usize::from(by_days(&[y.clone()], 1.0, &days).unwrap().is_told());
+            told += usize::from(
+                by_days(std::slice::from_ref(&y), 1.0, &days)
+                    .unwrap()
+                    .is_told(),
+            );
             told += usize::from(by_order(&[y], 1.0, 512).unwrap().is_told());
         }
         assert!(told <= 4, "{told} of 400");
