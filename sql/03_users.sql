@@ -82,7 +82,7 @@ CREATE VIEW _neural.model_reference AS
     LEFT JOIN _neural.version v
         ON v.model = m.id AND strpos(p.prosrc, quote_literal(m.name || '@' || v.number)) > 0
     WHERE p.oid >= 16384
-      AND p.prosrc ~ '\m(predict|predict_class|predict_proba|classes|evaluate|confusion_matrix|score_table|train|deploy|rollback|set_threshold|export_model|import_model|import_weights|create_function)\s*\('
+      AND p.prosrc ~ '\m(predict|predict_class|predict_proba|classes|evaluate|confusion_matrix|quantize|score_table|train|deploy|rollback|set_threshold|export_model|import_model|import_weights|create_function)\s*\('
       AND (v.id IS NOT NULL OR strpos(p.prosrc, quote_literal(m.name)) > 0);
 
 -- The same with what depends on it in turn: an index over a function, a view over a view, a domain with

@@ -37,9 +37,9 @@ impl Deviance {
     /// Takes one row in: the predicted mean, which is above 0, the number, and what the row weighs.
     ///
     /// # Errors
-    /// A number that has no deviance: below 0, or 0 where the power is 2.
+    /// A number that has no deviance: below 0, infinite, or 0 where the power is 2.
     pub fn push(&mut self, predicted: f64, actual: f64, weight: f64) -> Result<(), Error> {
-        if actual < 0.0 || (actual == 0.0 && self.power >= 2.0) {
+        if actual < 0.0 || actual == f64::INFINITY || (actual == 0.0 && self.power >= 2.0) {
             return Err(Error::NoDeviance { actual });
         }
         let own = self.own_part(actual);

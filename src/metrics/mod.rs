@@ -48,6 +48,12 @@ pub enum Error {
         /// The offending score.
         score: f64,
     },
+    /// What should be a share is outside 0 to 1.
+    #[error("the target {actual} is not a share from 0 to 1")]
+    NotAShare {
+        /// The number.
+        actual: f64,
+    },
     /// A number is none that has a deviance.
     #[error("{actual} has no deviance of this kind")]
     NoDeviance {
@@ -73,9 +79,12 @@ impl Error {
                 Error::NotAProbability { .. } => {
                     "Scores must lie between 0 and 1; auc, gini and ks take any numbers."
                 }
+                Error::NotAShare { .. } => {
+                    "The model predicts shares: leave rows with other numbers out, or divide by the whole."
+                }
                 Error::NoDeviance { .. } => {
-                    "The deviance is of numbers of at least 0, that of gamma of numbers above 0: leave \
-                     other rows out."
+                    "The deviance is of finite numbers of at least 0, that of gamma of numbers above 0: \
+                     leave other rows out."
                 }
                 Error::Class { .. } => "Class indexes start at 0.",
             }

@@ -33,9 +33,12 @@ impl LogLoss {
     }
 
     /// Takes in a row by the probability of true, and the share of true.
+    ///
+    /// # Errors
+    /// [`Error::NotAProbability`], and [`Error::NotAShare`] of the share.
     pub fn push_share(&mut self, predicted: f64, share: f64) -> Result<(), Error> {
         let p = probability(predicted)?.clamp(f64::EPSILON, 1.0 - f64::EPSILON);
-        let share = probability(share)?;
+        let share = probability(share).map_err(|_| Error::NotAShare { actual: share })?;
         self.0.add(-(share * p.ln() + (1.0 - share) * (-p).ln_1p()));
         Ok(())
     }

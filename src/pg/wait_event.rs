@@ -97,6 +97,14 @@ impl Observer for Waiting<'_> {
         self.aside(|observer| observer.warning(text));
     }
 
+    fn notice_with_hint(&mut self, text: &str, hint: &str) {
+        self.aside(|observer| observer.notice_with_hint(text, hint));
+    }
+
+    fn warning_with_hint(&mut self, text: &str, hint: &str) {
+        self.aside(|observer| observer.warning_with_hint(text, hint));
+    }
+
     fn epoch(&mut self, report: &EpochReport, epochs: usize) {
         self.aside(|observer| observer.epoch(report, epochs));
     }

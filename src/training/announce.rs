@@ -216,11 +216,3 @@ pub(super) fn left_out_warnings(left_out: &[LeftOut]) -> Vec<String> {
     }
     lines
 }
-
-/// The warning of rows held out that are trained on as well, under a split that the user chose.
-pub(super) fn twins_warning(met: usize, rows_validated: usize) -> String {
-    format!(
-        "rows of both sides of the split are alike in all features and the target ({met} met one of \
-         the other side, {rows_validated} are held out): the validation figures are too good"
-    )
-}

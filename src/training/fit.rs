@@ -1,9 +1,12 @@
 //! The third stage: target and features fitted to the examples that are trained on.
 
-use super::announce::{left_out_warnings, twins_warning};
+use serde_json::Value;
+
+use super::announce::left_out_warnings;
 use super::builder::Builder;
 use super::choose_architecture::architecture_of;
 use super::choose_target::{reaching, set_quantile_outputs};
+use super::copies::Crossed;
 use super::error::Error;
 use super::fit_rows::fit_features;
 use super::fitting::{self, Fitting};
@@ -32,6 +35,12 @@ pub(super) struct FitStage<'a> {
     pub(super) chosen_within: Option<OutputRange>,
     /// What is kept of the examples, so that later versions know them again.
     pub(super) seen: SeenRows,
+    /// Examples that are alike and were on different sides.
+    pub(super) twins: Twins,
+    /// The same of more examples than are brought to one side.
+    pub(super) crossed: Option<Crossed>,
+    /// The traps that the rows hold, as a version keeps them.
+    pub(super) traps: Option<Value>,
     /// Of a target of classes, the validation rows of each.
     pub(super) validated_counts: Option<Vec<u64>>,
     /// What the user must know, a line each.
@@ -93,11 +102,8 @@ impl<'a> SplitStage<'a> {
         if job.architecture.is_some() && !job.warm_start() {
             warnings.extend(appended_warning(&self.wished, target.head())?);
         }
-        if twins.met > 0 {
-            warnings.push(twins_warning(twins.met, self.sides.rows_validated()));
-        }
         let encoder = fit.set.block_encoder(job.dictionaries);
-        let seen = {
+        let (seen, crossed) = {
             let earlier = job.seen.filter(|_| job.warm_start());
             let read = &mut self.read;
             let identity = Identity::new(job, &target, &read.labels, &encoder, earlier);
@@ -114,6 +120,9 @@ impl<'a> SplitStage<'a> {
             architecture,
             chosen_within,
             seen,
+            twins,
+            crossed,
+            traps: None,
             validated_counts,
             warnings,
             tried: normalizing.into_iter().chain(calendar).collect(),

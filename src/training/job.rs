@@ -62,6 +62,14 @@ pub trait Observer {
     /// Something that may make the result another one than is wanted, which is told whatever the
     /// user silences.
     fn warning(&mut self, text: &str);
+    /// A notice with what can be done about it, a full sentence.
+    fn notice_with_hint(&mut self, text: &str, hint: &str) {
+        self.notice(&format!("{text}. {hint}"));
+    }
+    /// A warning with what can be done about it, a full sentence.
+    fn warning_with_hint(&mut self, text: &str, hint: &str) {
+        self.warning(&format!("{text}. {hint}"));
+    }
     /// An epoch has ended, of so many.
     fn epoch(&mut self, report: &EpochReport, epochs: usize);
     /// Whether it is to be kept now how far the training is; asked as often as option `checkpoint` says.

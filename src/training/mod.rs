@@ -12,6 +12,7 @@ mod checkpoint;
 mod choose_architecture;
 mod choose_family;
 mod choose_target;
+mod copies;
 mod data_hash;
 mod default_architecture;
 mod defaults;
@@ -44,6 +45,7 @@ mod source;
 mod split;
 mod student;
 mod train;
+mod traps;
 mod trial;
 
 pub use check::check;

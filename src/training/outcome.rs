@@ -107,6 +107,9 @@ impl JudgeStage<'_> {
                 (none, trials) => *none = trials,
             }
         }
+        if let Some(traps) = fit.traps {
+            training["traps"] = traps;
+        }
         let mut seen = fit.seen;
         let (network, parameters) = match student {
             None => (network, trained.parameters),

@@ -1,4 +1,4 @@
-//! From raw rows to a model: read, split, fit, build, train, judge.
+//! From raw rows to a model: read, split, fit, build, look for traps, train, judge.
 
 use std::time::Instant;
 
@@ -8,6 +8,7 @@ use super::error::Error;
 use super::job::{Job, Observer, Outcome};
 use super::read::ReadStage;
 use super::remarks::{Remark, remarks};
+use super::traps;
 use crate::features::RawRows;
 
 /// Trains a model on the rows, whose columns are as the plan says.
@@ -21,11 +22,12 @@ pub fn run(
 ) -> Result<Outcome, Error> {
     let started = Instant::now();
     let mut stop = || observer.interrupted();
-    let built = ReadStage::read(job, rows, &mut stop)?
+    let mut built = ReadStage::read(job, rows, &mut stop)?
         .split(job, &mut stop)?
         .fit(job, observer)?
         .build(job, &mut || observer.interrupted())?;
     announce(job, &built, observer);
+    built.fit.traps = traps::find(job, &mut built.fit, observer)?;
     let judged = built.train(job, observer)?.judge(job, observer)?;
     Ok(judged.outcome(job, started))
 }

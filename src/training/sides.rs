@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::choose_architecture::splits_nothing;
+use super::copies::{Crossed, CrossedTally};
 use super::error::Error;
 use super::identity::{Example, Identity};
 use super::job::Job;
@@ -181,6 +182,9 @@ impl Sides {
         let different = first.len();
         let most = MOST_COPIES.max((COPIES_SHARE * total as f64) as usize);
         changes.retain(|change| first[&change.hash].1 <= most);
+        let groups = first.values().map(|(_, alike)| *alike);
+        let copies = groups.filter(|alike| *alike <= most).map(|alike| alike - 1);
+        let copies = copies.sum();
         if changes.is_empty() || different < least || (different as f64) < share * total as f64 {
             return Ok(none);
         }
@@ -190,8 +194,8 @@ impl Sides {
             let met = changes.len();
             let told = met as f64 > TWINS_TOLD * self.rows_validated() as f64;
             return Ok(Twins {
-                moved: 0,
                 met: if told { met } else { 0 },
+                ..none
             });
         }
         let mut moved = 0;
@@ -213,11 +217,16 @@ impl Sides {
             self.set(example, side);
             moved += 1;
         }
-        Ok(Twins { moved, met: 0 })
+        Ok(Twins {
+            moved,
+            copies,
+            ..none
+        })
     }
 
     /// What a version keeps of the examples, so that later ones know them again; `earlier` is what the
-    /// version that is gone on from has kept, if one is.
+    /// version that is gone on from has kept, if one is. And of more than are looked at for copies, how
+    /// many on both sides are alike.
     pub(super) fn record(
         &self,
         job: &Job<'_>,
@@ -225,11 +234,17 @@ impl Sides {
         identity: &Identity<'_>,
         rows: &mut dyn RawRows,
         stop: &mut dyn FnMut() -> bool,
-    ) -> Result<SeenRows, Error> {
+    ) -> Result<(SeenRows, Option<Crossed>), Error> {
+        let total = self.trained.len();
+        let is_counted = total > TWIN_ROWS && self.folds.is_none() && self.rows_validated() > 0;
+        let mut tally = is_counted.then(|| CrossedTally::new(total));
         let mut seen = SeenRows::new(identity.width, job.plan.at.group.is_some());
         let mut number = 0;
         identity.for_each(rows, stop, &mut |example: &Example| {
             let side = self.side(number);
+            if let Some(tally) = &mut tally {
+                tally.add(example.hashes.row, side);
+            }
             let alone = match side {
                 Side::HeldOut => Side::HeldOutAlone,
                 side => side,
@@ -246,7 +261,7 @@ impl Sides {
             Some(earlier) => seen.merge(earlier),
             None => seen.complete = !job.warm_start(),
         }
-        Ok(seen)
+        Ok((seen, tally.map(|tally| tally.crossed())))
     }
 }
 
@@ -275,6 +290,8 @@ pub(super) struct Twins {
     pub(super) moved: usize,
     /// Those that stayed, because the split was not drawn, and are many.
     pub(super) met: usize,
+    /// Of the examples that are alike all but the first, where some changed sides.
+    pub(super) copies: usize,
 }
 
 /// An example that is to change sides.

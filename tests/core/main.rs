@@ -46,6 +46,7 @@ mod shared_models;
 mod stop;
 mod trainer;
 mod training;
+mod traps;
 mod upgrades;
 mod weights;
 mod weights_layouts;

@@ -346,6 +346,32 @@ fn what_is_not_a_probability_is_refused() {
 }
 
 #[test]
+fn a_target_that_is_no_share_is_said_to_be_none() {
+    for actual in [-0.5, 1.5, f64::INFINITY] {
+        let mut shares = metrics::Shares::default();
+        let error = shares.push(0.5, actual).unwrap_err();
+        assert_eq!(error, Error::NotAShare { actual });
+        assert!(error.to_string().contains("target"), "{error}");
+        assert!(error.hint().is_some());
+    }
+    let mut shares = metrics::Shares::default();
+    let error = shares.push(1.5, 0.5).unwrap_err();
+    assert_eq!(error, Error::NotAProbability { score: 1.5 });
+}
+
+#[test]
+fn numbers_without_a_deviance_are_refused() {
+    for power in [1.0, 1.5, 2.0] {
+        let mut means = metrics::Means::new(power);
+        for actual in [-1.0, f64::INFINITY, f64::NEG_INFINITY] {
+            let error = means.push(2.0, actual, 1.0, 1.0).unwrap_err();
+            assert_eq!(error, Error::NoDeviance { actual });
+        }
+        assert!(means.push(2.0, 3.0, 1.0, 1.0).is_ok());
+    }
+}
+
+#[test]
 fn mismatched_sides_and_classes_are_errors() {
     assert!(metrics::auc(&[0.1, 0.2], &[true]).is_err());
     assert!(metrics::rmse(&[0.1], &[]).is_err());

@@ -62,6 +62,9 @@ use transaction::Procedure;
 
 /// Times that the pages are walked again before what is left is scored in one statement.
 const MOST_WALKS: usize = 5;
+/// Times that a walk begins anew, since the table was rewritten under it, before all rows are scored in one
+/// statement, which no rewriting gets into.
+const MOST_REWRITES: usize = 5;
 /// Times that a batch is tried again which lost to another session.
 const MOST_TRIES: u32 = 12;
 /// Rows on a page at most, of one table: the first batch of a walk goes by it.
@@ -194,9 +197,10 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// Scores rows of the pages that there are now, batch by batch.
+    /// Scores rows of the pages that there are now, batch by batch; or at once, where others rewrite the
+    /// table again and again.
     fn walk(&mut self, rows: Rows) -> Result<()> {
-        'again: loop {
+        'again: for _ in 0..=MOST_REWRITES {
             let table = self.order.table;
             let extent = self.transaction(|_, _, _| Extent::read(table));
             let (end, total) = (extent.pages(), extent.rows_before(extent.pages()));
@@ -225,6 +229,8 @@ impl Call<'_> {
             }
             return Ok(());
         }
+        self.batch(rows, None)?;
+        Ok(())
     }
 
     /// Takes in how many rows a batch had against what was expected: at once when there were more,

@@ -52,6 +52,12 @@ CREATE FUNCTION another_word() RETURNS text LANGUAGE sql AS $$ SELECT 'risk' $$;
 
 SELECT * FROM neural.model_users ORDER BY model, kind, version, object;
 
+-- What makes it smaller names it, too.
+BEGIN;
+CREATE FUNCTION smaller() RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM neural.quantize('risk', 'SELECT * FROM loan'); END $$;
+SELECT object FROM neural.model_users WHERE object ~ 'smaller';
+ROLLBACK;
+
 -- Neither the version nor the model goes, unless forced.
 \set VERBOSITY sqlstate
 \set SHOW_CONTEXT never

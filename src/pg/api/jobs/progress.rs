@@ -11,6 +11,7 @@ use crate::pg::api::training::finite;
 use crate::pg::background::transaction::{hasty, transaction};
 use crate::pg::catalog::checkpoint;
 use crate::pg::catalog::job::{self, Progress};
+use crate::pg::error::Report;
 use crate::pg::{interrupt, settings};
 use crate::training::{Kept, Observer};
 
@@ -86,6 +87,12 @@ impl Observer for Teller {
 
     fn warning(&mut self, text: &str) {
         warning!("job {}: {text}", self.job);
+    }
+
+    fn warning_with_hint(&mut self, text: &str, hint: &str) {
+        Report::warning(format!("job {}: {text}", self.job))
+            .hint(hint)
+            .send();
     }
 
     /// No other thread computes now.

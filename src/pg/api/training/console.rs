@@ -6,6 +6,7 @@ use pgrx::prelude::*;
 
 use crate::nn::EpochReport;
 use crate::pg::duration::duration;
+use crate::pg::error::Report;
 use crate::pg::interrupt;
 use crate::pg::rows::Table;
 use crate::training::{Observer, Options, Plan};
@@ -66,6 +67,17 @@ impl Observer for Console {
 
     fn warning(&mut self, text: &str) {
         warning!("{text}");
+    }
+
+    fn notice_with_hint(&mut self, text: &str, hint: &str) {
+        if self.verbose {
+            Report::notice(text).hint(hint).send();
+        }
+        self.started = Instant::now();
+    }
+
+    fn warning_with_hint(&mut self, text: &str, hint: &str) {
+        Report::warning(text).hint(hint).send();
     }
 
     fn epoch(&mut self, report: &EpochReport, epochs: usize) {
