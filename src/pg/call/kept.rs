@@ -77,7 +77,9 @@ impl Signature {
                 return None;
             }
             let arguments = (*call).args.as_ref()?;
-            let types = (1..arguments.length as usize).map(|i| {
+            let count = arguments.length as usize;
+            let mut types = Vec::with_capacity(count);
+            for i in 1..count {
                 let node: *mut pg_sys::Node = (*arguments.elements.add(i)).ptr_value.cast();
                 let given = match (*node).type_ {
                     NodeTag::T_Param => (*node.cast::<pg_sys::Param>()).paramtype,
@@ -85,14 +87,16 @@ impl Signature {
                     NodeTag::T_Const => (*node.cast::<pg_sys::Const>()).consttype,
                     _ => return None,
                 };
-                let built_in = given.to_u32() < pg_sys::FirstGenbkiObjectId;
-                (built_in && given != pg_sys::UNKNOWNOID).then_some(given)
-            });
+                if given.to_u32() >= pg_sys::FirstGenbkiObjectId || given == pg_sys::UNKNOWNOID {
+                    return None;
+                }
+                types.push(given);
+            }
             Some(Signature {
                 pinned,
                 answer,
                 most: settings::max_memory(),
-                types: types.collect::<Option<_>>()?,
+                types,
             })
         }
     }

@@ -215,8 +215,8 @@ impl Site {
         let _work = interrupt::begin(memory::SMALL)?;
         let resolved = resolve(text, pinned, key)?;
         let model = cache::model(&resolved)?;
-        // SAFETY: as for `get`.
         let signature = match calls {
+            // SAFETY: as for `get`.
             Calls::Single => unsafe { Signature::of(fcinfo, pinned, answer) },
             Calls::Together => None,
         };

@@ -141,7 +141,7 @@ unsafe fn column(aggregate: *mut pg_sys::Aggref, below: *mut Plan) -> Option<usi
         let read = |expression: *mut pg_sys::Expr, relation: i32| {
             let variable: *mut pg_sys::Var = expression.cast();
             let is_column = (*expression).type_ == NodeTag::T_Var
-                && (*variable).varno as i32 == relation
+                && (*variable).varno as i64 == i64::from(relation)
                 && (*variable).varattno > 0;
             is_column.then(|| (*variable).varattno as usize - 1)
         };
