@@ -442,6 +442,47 @@ impl Generator {
         (text, x)
     }
 
+    /// Aggregates over all rows, which come in one order: sums of numbers depend on it.
+    fn aggregates(&mut self, from: &str, x: &str, condition: &str) -> String {
+        let mut columns = vec![format!("count({})", self.call(x))];
+        for _ in 0..self.random.random_range(0..4) {
+            let argument = match self.random.random_range(0..5) {
+                0 => format!("{x}.{}", self.one_of(&["a", "e", "h", "v"])),
+                1 if self.chance(30) => format!("2 * {}", self.call(x)),
+                _ => self.call(x),
+            };
+            let aggregate = self.one_of(&["avg", "sum", "min", "max", "count"]);
+            columns.push(format!("{aggregate}({argument})"));
+        }
+        if self.chance(40) {
+            columns.push("count(*)".to_string());
+        }
+        if self.chance(10) {
+            columns.push(format!("stddev({x}.v)"));
+        }
+        if self.chance(10) {
+            columns.push(format!("min({}) FILTER (WHERE {x}.g = 1)", self.call(x)));
+        }
+        let having = match self.chance(20) {
+            true => format!("HAVING avg({}) > 0.2", self.call(x)),
+            false => String::new(),
+        };
+        let again = self.chance(20);
+        let of_group = if again {
+            format!("{x}.g = s.g AND")
+        } else {
+            String::new()
+        };
+        let query = format!(
+            "SELECT {} FROM (SELECT {x}.* FROM {from} WHERE {of_group} {condition} ORDER BY {x}.id OFFSET 0) AS {x} {having}",
+            columns.join(", ")
+        );
+        match again {
+            true => format!("SELECT s.n, l.* FROM s CROSS JOIN LATERAL ({query} OFFSET 0) AS l"),
+            false => query,
+        }
+    }
+
     /// A query that returns rows.
     fn select(&mut self) -> String {
         let (from, x) = self.from();
@@ -449,7 +490,8 @@ impl Generator {
         let expression = self.expression(x);
         let other = self.expression(x);
         let sum = |expression: &str| format!("sum(({expression})::numeric)");
-        match self.random.random_range(0..25) {
+        match self.random.random_range(0..28) {
+            25..=27 => self.aggregates(&from, x, &condition),
             15 => format!(
                 "SELECT {x}.id, s.n FROM {from} JOIN s ON s.g = {x}.g AND {expression} + s.f > 1 WHERE {condition}"
             ),

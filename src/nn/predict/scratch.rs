@@ -5,13 +5,22 @@ use std::ops::{Deref, DerefMut};
 use crate::nn::kernels::vector::LANES;
 
 /// The buffers of one caller; see [`Predictor::scratch`](super::predictor::Predictor::scratch).
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Scratch {
     /// Rows that it has room for.
     pub(super) tile: usize,
     pub(super) buffers: Vec<Buffer>,
     /// Working memory of the packed layers.
     pub(super) working: Buffer,
+}
+
+impl Scratch {
+    /// Memory that it takes, in bytes.
+    pub fn size_bytes(&self) -> usize {
+        let buffers = self.buffers.iter().chain([&self.working]);
+        let values: usize = buffers.map(|buffer| buffer.memory.len()).sum();
+        values * size_of::<f32>()
+    }
 }
 
 /// Values that begin where a cache line does: a vector that straddles two costs the kernels twice.

@@ -89,6 +89,12 @@ impl Arguments {
         !matches!(self, Arguments::Positional(_))
     }
 
+    /// Whether they do for another call with arguments of the same types, none of them a literal
+    /// without one.
+    pub(super) fn can_be_kept(&self) -> bool {
+        matches!(self, Arguments::Positional(positional) if positional.can_be_kept())
+    }
+
     /// Writes the network's input for each of these calls, none of which is without a row, into a
     /// row of `out`; `after_each` is called after a call for which memory may have been taken. The
     /// error is with the call that it belongs to.

@@ -238,6 +238,14 @@ impl Convert {
         matches!(self.how, How::Number(..))
     }
 
+    /// Whether it follows from the type alone, and is small.
+    pub(super) fn can_be_kept(&self) -> bool {
+        match self.how {
+            How::Number(_) | How::Category(_) | How::SingleCategory | How::Unused => true,
+            How::Array { .. } | How::Literal { .. } => false,
+        }
+    }
+
     /// Whether a value is the number itself.
     pub(super) fn is_float8(&self) -> bool {
         matches!(self.how, How::Number(Reader::Float8))

@@ -4,6 +4,7 @@ pub(crate) mod answer;
 mod arguments;
 mod composite;
 mod convert;
+mod kept;
 mod positional;
 mod rows;
 mod site;

@@ -59,6 +59,11 @@ impl Positional {
         }
     }
 
+    /// Whether it holds nothing of a call's but what follows from the types of its arguments.
+    pub(super) fn can_be_kept(&self) -> bool {
+        self.convert.iter().all(Convert::can_be_kept)
+    }
+
     /// # Safety
     /// `argument` gives a call's arguments, one a feature, at the site that was planned.
     #[inline]

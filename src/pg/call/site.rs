@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use pgrx::{PgSqlErrorCode as Code, pg_sys};
 
 use super::arguments::Arguments;
+use super::kept::{self, Parts, Signature};
 use super::rows::Rows;
 use super::snapshot::SnapshotKey;
 use crate::features::{Answer, NoAnswer};
@@ -27,12 +28,20 @@ pub struct Site {
     key: SnapshotKey,
     resolved: Rc<Resolved>,
     model: Rc<DecodedModel>,
-    arguments: Arguments,
-    row: Vec<f32>,
-    out: Vec<f32>,
-    scratch: Scratch,
+    parts: Parts,
+    /// By which the parts are kept for another statement.
+    signature: Option<Signature>,
     calls: Calls,
     usage: Usage,
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        if let Some(signature) = self.signature.take() {
+            let parts = std::mem::replace(&mut self.parts, Parts::none());
+            kept::put(signature, &self.model, parts);
+        }
+    }
 }
 
 /// How a site's calls come.
@@ -206,21 +215,28 @@ impl Site {
         let _work = interrupt::begin(memory::SMALL)?;
         let resolved = resolve(text, pinned, key)?;
         let model = cache::model(&resolved)?;
-        check_answer(&model, &resolved, answer)?;
-        ask_for_row(&model)?;
-        // SAFETY: as for `get`.
-        let arguments = unsafe { Arguments::plan(fcinfo, pinned, &model, &resolved)? };
+        let signature = match calls {
+            // SAFETY: as for `get`.
+            Calls::Single => unsafe { Signature::of(fcinfo, pinned, answer) },
+            Calls::Together => None,
+        };
+        let taken = signature
+            .as_ref()
+            .and_then(|signature| kept::take(signature, &model));
+        let parts = match taken {
+            Some(parts) => parts,
+            // SAFETY: as for `get`.
+            None => unsafe { plan(fcinfo, pinned, answer, (&model, &resolved), calls)? },
+        };
         Ok(Site {
             model_text: text.to_vec(),
             key,
-            row: vec![0.0; model.features.width()],
-            out: vec![0.0; model.outputs()],
-            scratch: scratch(&model, &resolved, calls)?,
+            parts,
+            signature,
             calls,
             usage: Usage::begin(&resolved),
             resolved,
             model,
-            arguments,
         })
     }
 
@@ -255,13 +271,8 @@ impl Site {
         let resolved = resolve(text, pinned, key)?;
         if resolved.sha256 != self.resolved.sha256 || self.model_text != text {
             let model = cache::model(&resolved)?;
-            check_answer(&model, &resolved, answer)?;
-            ask_for_row(&model)?;
             // SAFETY: as for `get`.
-            self.arguments = unsafe { Arguments::plan(fcinfo, pinned, &model, &resolved)? };
-            self.scratch = scratch(&model, &resolved, self.calls)?;
-            self.row = vec![0.0; model.features.width()];
-            self.out = vec![0.0; model.outputs()];
+            self.parts = unsafe { plan(fcinfo, pinned, answer, (&model, &resolved), self.calls)? };
             self.model = model;
             self.model_text = text.to_vec();
         }
@@ -274,17 +285,17 @@ impl Site {
     /// The value that `predict` gives for the outputs last computed.
     #[inline]
     pub fn value(&self) -> f64 {
-        self.model.target.value(&self.out)
+        self.model.target.value(&self.parts.out)
     }
 
     /// The class that `predict_class` gives for the outputs last computed.
     pub fn class(&self) -> Cow<'_, str> {
-        self.model.target.predicted_class(&self.out)
+        self.model.target.predicted_class(&self.parts.out)
     }
 
     /// The numbers that `predict_proba` gives for the outputs last computed.
     pub fn all(&self) -> Vec<f64> {
-        self.model.target.numbers(&self.out)
+        self.model.target.numbers(&self.parts.out)
     }
 
     /// The model that is called.
@@ -300,7 +311,7 @@ impl Site {
     /// Whether a call gives all features in one value: a NULL in its place is no row, for which
     /// the answer is NULL.
     pub fn takes_one_value(&self) -> bool {
-        self.arguments.are_one_value()
+        self.parts.arguments.are_one_value()
     }
 
     /// Writes the network's input for each of these calls, which have a row each, into a row of
@@ -319,7 +330,8 @@ impl Site {
         let model = (&*self.model, &*self.resolved);
         // SAFETY: as the caller says.
         unsafe {
-            self.arguments
+            self.parts
+                .arguments
                 .encode_rows(info, rows, model, out, after_each)
         }
     }
@@ -327,7 +339,8 @@ impl Site {
     /// The network's outputs for encoded rows, one row after the other.
     pub fn forward(&mut self, rows: &[f32], count: usize, out: &mut [f32]) {
         let predictor = &self.model.predictor;
-        predictor.forward_until(&interrupt::Checks, rows, count, out, &mut self.scratch);
+        let scratch = &mut self.parts.scratch;
+        predictor.forward_until(&interrupt::Checks, rows, count, out, scratch);
     }
 
     /// Counts rows that were scored together, from when on and in what time.
@@ -346,20 +359,46 @@ impl Site {
         // SAFETY: as the caller says.
         unsafe {
             let arguments = (*fcinfo).args.as_ptr();
-            if self.arguments.are_one_value() && (*arguments.add(1)).isnull {
+            if self.parts.arguments.are_one_value() && (*arguments.add(1)).isnull {
                 return Ok(false);
             }
             let argument = |i: usize| *arguments.add(i + 1);
             let model = (&*self.model, &*self.resolved);
-            self.arguments
-                .encode((*fcinfo).flinfo, argument, model, &mut self.row)?;
+            let parts = &mut self.parts;
+            parts
+                .arguments
+                .encode((*fcinfo).flinfo, argument, model, &mut parts.row)?;
         }
         let predictor = &self.model.predictor;
-        let (row, scratch) = (&self.row, &mut self.scratch);
-        predictor.forward_until(&interrupt::Checks, row, 1, &mut self.out, scratch);
+        let Parts {
+            row, out, scratch, ..
+        } = &mut self.parts;
+        predictor.forward_until(&interrupt::Checks, row, 1, out, scratch);
         self.usage.row_done(began);
         Ok(true)
     }
+}
+
+/// Plans a call of a model.
+///
+/// # Safety
+/// As for [`Site::get`].
+unsafe fn plan(
+    fcinfo: pg_sys::FunctionCallInfo,
+    pinned: bool,
+    answer: Answer,
+    (model, resolved): (&DecodedModel, &Resolved),
+    calls: Calls,
+) -> Result<Parts, Report> {
+    check_answer(model, resolved, answer)?;
+    ask_for_row(model)?;
+    Ok(Parts {
+        // SAFETY: as the caller says.
+        arguments: unsafe { Arguments::plan(fcinfo, pinned, model, resolved)? },
+        scratch: scratch(model, resolved, calls)?,
+        row: vec![0.0; model.features.width()],
+        out: vec![0.0; model.outputs()],
+    })
 }
 
 /// A row as the network has it, and its outputs.

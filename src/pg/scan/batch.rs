@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use pgrx::pg_sys::{self, Datum};
 
+use super::aggregates::{self, Aggregates};
 use super::copy::{Copying, Part, Stretch, ask_for_cells};
 use super::counters::Done;
 use super::executor::enter;
@@ -59,6 +60,8 @@ pub(super) struct Batch {
     next: usize,
     finished: bool,
     prepared: bool,
+    /// Over the rows, which are then not given.
+    pub(super) aggregates: Option<Aggregates>,
     /// An error that belongs after the batch's last row.
     failed: Option<Report>,
     bound: Bound,
@@ -138,6 +141,7 @@ impl Batch {
                     })
                     .collect();
             let private = Private::from_list(plan.custom_private);
+            let aggregates = Aggregates::new(plan, &private.aggregated);
             let kept = private.kept.into_iter().map(|place| Part {
                 from: place,
                 to: place,
@@ -222,6 +226,7 @@ impl Batch {
                 next: 0,
                 finished: false,
                 prepared: false,
+                aggregates,
                 failed: None,
                 bound: Bound { states, left: None },
                 careful: private.careful,
@@ -398,8 +403,24 @@ impl Batch {
         }
     }
 
+    /// Adds the batch's rows to the aggregates.
+    pub(super) fn aggregate(&mut self) {
+        self.next = self.rows;
+        let cells = self.rows * self.width;
+        if let Some(aggregates) = &mut self.aggregates {
+            aggregates.add(aggregates::Rows {
+                values: &self.values[..cells],
+                nulls: &self.nulls[..cells],
+                width: self.width,
+            });
+        }
+    }
+
     /// Begins anew.
     pub(super) fn restart(&mut self) {
+        if let Some(aggregates) = &mut self.aggregates {
+            aggregates.restart();
+        }
         self.rows = 0;
         self.next = 0;
         self.finished = false;

@@ -18,6 +18,8 @@
 //! The rows of a table are taken from its pages as they are stored, where nothing else is asked of
 //! the scan below ([`heap_row`]).
 //!
+//! Of aggregates over all rows the node returns the states, where it knows them ([`aggregates`]).
+//!
 //! A row's result has the same bits either way: both sides share the encoding of arguments and the
 //! packed predictor, whose results do not depend on the batch.
 //!
@@ -25,6 +27,7 @@
 //! `shared_preload_libraries` or `session_preload_libraries`, the first statement of a session
 //! that calls a model loads it and runs a row at a time.
 
+mod aggregates;
 mod batch;
 mod calls;
 mod conditions;

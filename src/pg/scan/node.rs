@@ -6,6 +6,7 @@ use std::ptr::null_mut;
 use pgrx::pg_sys::{self, NodeTag};
 use pgrx::{pg_guard, pgrx_extern_c_guard};
 
+use super::aggregates::Aggregates;
 use super::batch::Batch;
 use super::executor::{self, clear, passes, project, width};
 use super::parallel;
@@ -157,10 +158,49 @@ pub(super) unsafe fn make(
             kept: keep.filter(|(_, keep)| **keep).map(|(i, _)| i).collect(),
             bound: bound(limit),
             careful: columns.careful,
+            aggregated: Vec::new(),
         };
         (*scan).custom_private = private.to_list();
         (*scan).methods = &PLAN.0;
         plan
+    }
+}
+
+/// Whether a plan is a node of ours.
+///
+/// # Safety
+/// A plan.
+pub(super) unsafe fn is_node(plan: *mut pg_sys::Plan) -> bool {
+    // SAFETY: looked at as what its tag says.
+    unsafe {
+        (*plan).type_ == NodeTag::T_CustomScan
+            && (*plan.cast::<pg_sys::CustomScan>()).methods == &raw const PLAN.0
+    }
+}
+
+/// Has a node compute the states of aggregates over these columns of its rows, which come behind its
+/// columns. Its target list is left to the caller.
+///
+/// # Safety
+/// A node of ours without a filter.
+pub(super) unsafe fn aggregate(
+    plan: *mut pg_sys::Plan,
+    states: &[*mut pg_sys::Node],
+    columns: &[usize],
+) {
+    // SAFETY: as the caller says.
+    unsafe {
+        let scan: *mut pg_sys::CustomScan = plan.cast();
+        for state in states {
+            let place = lists::length((*scan).custom_scan_tlist) + 1;
+            let entry = pg_sys::makeTargetEntry(state.cast(), place as _, null_mut(), false);
+            (*scan).custom_scan_tlist = pg_sys::lappend((*scan).custom_scan_tlist, entry.cast());
+        }
+        let mut private = Private::from_list((*scan).custom_private);
+        private.aggregated = columns.to_vec();
+        (*scan).custom_private = private.to_list();
+        (*plan).plan_rows = 1.0;
+        (*plan).plan_width = 8 * states.len() as i32;
     }
 }
 
@@ -245,26 +285,15 @@ unsafe extern "C-unwind" fn execute(
         let state = &raw mut (*node).ss.ps;
         let context = (*state).ps_ExprContext;
         let slot = (*node).ss.ss_ScanTupleSlot;
+        if (*batch).aggregates.is_some() {
+            return give_states(node);
+        }
         loop {
-            if (*batch).is_spent() {
-                clear(slot);
-                fill::fill(&mut *batch, state);
-                let before = (*batch).done();
-                pgrx_extern_c_guard(|| (*batch).score(context));
-                (*node.cast::<State>())
-                    .workers
-                    .tell((*batch).done() - before);
-                if (*batch).is_spent() {
-                    return null_mut();
-                }
+            if (*batch).is_spent() && !next_batch(node) {
+                return null_mut();
             }
             clear(slot);
-            // The slot shows the row where it lies; nothing frees a slot's own arrays.
-            let (values, nulls) = (*batch).next_row();
-            (*slot).tts_values = values;
-            (*slot).tts_isnull = nulls;
-            (*slot).tts_flags &= !(pg_sys::TTS_FLAG_EMPTY as u16);
-            (*slot).tts_nvalid = width(slot) as pg_sys::AttrNumber;
+            show(slot, (*batch).next_row());
             let (filter, projection) = ((*state).qual, (*state).ps_ProjInfo);
             if filter.is_null() && projection.is_null() {
                 return slot;
@@ -282,6 +311,73 @@ unsafe extern "C-unwind" fn execute(
                 instrument.nfiltered1 += 1.0;
             }
         }
+    }
+}
+
+/// Gathers the next rows and scores them; false where there are no more.
+unsafe fn next_batch(node: *mut pg_sys::CustomScanState) -> bool {
+    // SAFETY: as for `execute`.
+    unsafe {
+        let batch = (*node.cast::<State>()).batch;
+        let state = &raw mut (*node).ss.ps;
+        clear((*node).ss.ss_ScanTupleSlot);
+        fill::fill(&mut *batch, state);
+        let before = (*batch).done();
+        pgrx_extern_c_guard(|| (*batch).score((*state).ps_ExprContext));
+        (*node.cast::<State>())
+            .workers
+            .tell((*batch).done() - before);
+        !(*batch).is_spent()
+    }
+}
+
+/// Has a slot show a row where it lies; nothing frees a slot's own arrays.
+#[inline(always)]
+unsafe fn show(
+    slot: *mut pg_sys::TupleTableSlot,
+    (values, nulls): (*mut pg_sys::Datum, *mut bool),
+) {
+    // SAFETY: a slot that was cleared, and a row as wide.
+    unsafe {
+        (*slot).tts_values = values;
+        (*slot).tts_isnull = nulls;
+        (*slot).tts_flags &= !(pg_sys::TTS_FLAG_EMPTY as u16);
+        (*slot).tts_nvalid = width(slot) as pg_sys::AttrNumber;
+    }
+}
+
+/// The states of the aggregates over all rows, once.
+unsafe fn give_states(node: *mut pg_sys::CustomScanState) -> *mut pg_sys::TupleTableSlot {
+    // SAFETY: as for `execute`.
+    unsafe {
+        let batch = (*node.cast::<State>()).batch;
+        let slot = (*node).ss.ss_ScanTupleSlot;
+        clear(slot);
+        if (*batch)
+            .aggregates
+            .as_ref()
+            .is_none_or(Aggregates::is_given)
+        {
+            return null_mut();
+        }
+        while next_batch(node) {
+            pgrx_extern_c_guard(|| (*batch).aggregate());
+        }
+        let outer = executor::enter((*batch).memory());
+        let row = pgrx_extern_c_guard(|| (*batch).aggregates.as_mut().map(Aggregates::give));
+        executor::enter(outer);
+        let Some(row) = row else {
+            return null_mut();
+        };
+        show(slot, row);
+        let projection = (*node).ss.ps.ps_ProjInfo;
+        if projection.is_null() {
+            return slot;
+        }
+        let context = (*node).ss.ps.ps_ExprContext;
+        executor::MemoryContextReset((*context).ecxt_per_tuple_memory);
+        (*context).ecxt_scantuple = slot;
+        project(projection)
     }
 }
 
@@ -325,6 +421,10 @@ unsafe extern "C-unwind" fn explain(
             pg_sys::ExplainPropertyInteger(label, std::ptr::null(), value as i64, explain);
         };
         text(c"Model", batch.models().join(", "));
+        if let Some(aggregates) = &batch.aggregates {
+            let plan = &*(*node).ss.ps.plan.cast();
+            text(c"Aggregates", aggregates.names(plan).join(", "));
+        }
         count(c"Batch Rows", batch.most_rows());
         if (*explain).analyze {
             let workers = &(*node.cast::<State>()).workers;

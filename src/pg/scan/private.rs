@@ -16,6 +16,9 @@ pub(super) struct Private {
     pub(super) bound: Option<[*mut pg_sys::Node; 2]>,
     /// No row may be read ahead where the statement is run a few rows at a time.
     pub(super) careful: bool,
+    /// The columns that aggregates of the node are over, which are the last of its list of columns; of
+    /// `count(*)` any.
+    pub(super) aggregated: Vec<usize>,
 }
 
 impl Private {
@@ -25,6 +28,7 @@ impl Private {
             self.bound.map_or(null_mut(), lists::of),
             lists::of_integers([i32::from(self.careful)]),
             lists::of_integers([STAMP as u32 as i32, (STAMP >> 32) as i32]),
+            lists::of_integers(self.aggregated.iter().map(|&column| column as i32)),
         ])
     }
 
@@ -40,11 +44,13 @@ impl Private {
                 _ => None,
             });
             let kept = lists::integers(parts[0]).into_iter();
+            let aggregated = lists::integers(parts[4]).into_iter();
             let mut bound = lists::items::<pg_sys::Node>(parts[1]);
             Private {
                 kept: kept.map(|place| place as usize).collect(),
                 bound: bound.next().zip(bound.next()).map(<[_; 2]>::from),
                 careful: lists::integers(parts[2]) == [1],
+                aggregated: aggregated.map(|column| column as usize).collect(),
             }
         }
     }

@@ -9,6 +9,7 @@ mod below;
 mod plans;
 mod read_ahead;
 mod stages;
+mod states;
 
 use std::ptr::null_mut;
 
@@ -136,6 +137,7 @@ impl Rewrite {
             match (*plan).type_ {
                 NodeTag::T_Agg => {
                     self.below_aggregate(plan.cast(), place);
+                    let plan = states::hand_down(plan.cast());
                     self.above(plan, place)
                 }
                 NodeTag::T_WindowAgg => {
