@@ -32,7 +32,9 @@
 mod axis;
 mod bias_gradient;
 mod input_gradient;
+mod mirrored;
 mod product;
+mod turned_gradient;
 mod unfold;
 mod weight_gradient;
 
@@ -40,6 +42,7 @@ use super::vector::LANES;
 
 pub use axis::Axis;
 pub use bias_gradient::bias_gradient;
+pub use mirrored::Mirrored;
 
 /// Values after the end of an unfolded image that a vector may read, and nothing uses.
 const SLACK: usize = LANES;
