@@ -7,6 +7,7 @@ mod architecture;
 mod array_precision;
 mod artifact;
 mod attention;
+mod batches;
 mod checkpoints;
 mod conv;
 mod counted_rows;
