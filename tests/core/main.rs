@@ -10,6 +10,7 @@ mod attention;
 mod batches;
 mod checkpoints;
 mod conv;
+mod convolution_gradients;
 mod counted_rows;
 mod default_architecture;
 mod default_training;
