@@ -151,6 +151,12 @@ impl Network {
         self.nodes[node].coupled().map_or(0, |node| node.sums())
     }
 
+    /// The most of any node's.
+    pub(in crate::nn) fn most_sums(&self) -> usize {
+        let each = (0..self.nodes.len()).map(|node| self.sums(node));
+        each.max().unwrap_or(0)
+    }
+
     /// Joins what more rows of a node that couples them are like, or their gradients, to `sums`.
     pub(in crate::nn) fn join(&self, node: usize, of: Of, sums: &mut [f64], more: &[f64]) {
         if let Some(node) = self.nodes[node].coupled() {

@@ -70,11 +70,10 @@ impl Parts {
             dropout: Random::new(0, 0),
             augment: Random::new(0, 0),
         });
-        let sums = (0..network.nodes().len()).map(|node| network.sums(node));
         Parts {
             held: held.collect(),
             shards,
-            joined: vec![0.0; sums.max().unwrap_or(0)],
+            joined: vec![0.0; network.most_sums()],
             meetings: 0,
             gathered: Gathered::new(plan.tile_rows, width),
             varied: Varied::default(),

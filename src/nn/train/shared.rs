@@ -64,8 +64,7 @@ impl<'a> Shared<'a> {
             };
             RwLock::new(Updated { parameters, norms })
         };
-        let sums = (0..network.nodes().len()).map(|node| network.sums(node));
-        let sums = sums.max().unwrap_or(0);
+        let sums = network.most_sums();
         let parts = plan.shards * plan.parts;
         let told = || (0..parts).map(|_| RwLock::new(vec![0.0; sums]));
         Shared {

@@ -77,9 +77,12 @@ pub fn training_bytes(network: &Network, options: &TrainOptions) -> usize {
     let parts = plan.shards.div_ceil(workers).saturating_mul(plan.parts);
     let held = (inputs + 3).saturating_mul(parts * plan.tile_rows * size_of::<f32>());
     let workspace = network.workspace_bytes(parts.max(1), plan.tile_rows);
-    parameters.saturating_mul(copies).saturating_add(
-        (workspace.saturating_add(gathered).saturating_add(held)).saturating_mul(workers),
-    )
+    // What parts tell of themselves, twice.
+    let told =
+        (plan.shards * plan.parts).saturating_mul(2 * network.most_sums() * size_of::<f64>());
+    let each = workspace.saturating_add(gathered).saturating_add(held);
+    let all = each.saturating_mul(workers).saturating_add(told);
+    parameters.saturating_mul(copies).saturating_add(all)
 }
 
 /// Trains a network from the given parameters.
