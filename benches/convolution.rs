@@ -89,10 +89,17 @@ fn convolution(shape: &Shape) {
     let bias = values(&mut random, filters);
     let pace = Pace::endless();
     let mut packed = vec![0.0; weight.len()];
-    convolution.pack_for_input_gradient(&weight, &mut packed);
+    let mirrored = convolution.mirrored();
+    match &mirrored {
+        Some(mirrored) => mirrored.pack(&weight, &mut packed),
+        None => convolution.pack_for_input_gradient(&weight, &mut packed),
+    }
     let unfolded_size = convolution.unfolded();
     let at_once = ((1 << 17) / (unfolded_size + outputs)).clamp(1, ROWS);
-    let mut unfolded = vec![0.0; at_once * unfolded_size];
+    let other = mirrored.as_ref();
+    let other = other.map_or(0, |mirrored| mirrored.convolution.unfolded());
+    let mut unfolded = vec![0.0; other.max(at_once * unfolded_size)];
+    let mut turned = vec![0.0; at_once * convolution.turned()];
     let mut y = vec![0.0; ROWS * outputs];
     let mut dx = vec![0.0; x.len()];
     let mut dw = vec![0.0; weight.len()];
@@ -117,14 +124,23 @@ fn convolution(shape: &Shape) {
             let images = x.chunks(inputs).zip(unfolded.chunks_mut(unfolded_size));
             images.for_each(|(x, unfolded)| convolution.unfold(processor, x, unfolded));
             let images = x.len() / inputs;
-            convolution.weight_gradient(processor, images, &unfolded, dy, outputs, &mut dw, &pace);
+            let (turned, dw) = (&mut turned, &mut dw);
+            convolution
+                .weight_gradient(processor, images, &unfolded, dy, outputs, turned, dw, &pace);
         }
     });
     report("input gradient", &mut || {
         for (dx, dy) in dx.chunks_mut(inputs).zip(dy.chunks(outputs)) {
-            dx.fill(0.0);
-            convolution.input_gradient(processor, black_box(dy), &packed, &mut unfolded, &pace);
-            convolution.fold(processor, &unfolded, dx);
+            let (dy, unfolded) = (black_box(dy), &mut unfolded);
+            if let Some(mirrored) = &mirrored {
+                let convolution = &mirrored.convolution;
+                convolution.unfold(processor, dy, unfolded);
+                convolution.product(processor, unfolded, &packed, dx, false, &pace);
+            } else {
+                dx.fill(0.0);
+                convolution.input_gradient(processor, dy, &packed, unfolded, &pace);
+                convolution.fold(processor, unfolded, dx);
+            }
         }
     });
     // The same by BLAS: the taps of one kernel row are rows of a matrix, one plane apart.

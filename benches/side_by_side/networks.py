@@ -13,6 +13,7 @@ import numpy as np
 import safetensors.numpy
 import torch
 from report import faster
+from residual import ResnetSmall
 from server import Server
 from sklearn.datasets import load_digits
 from timing import REPEATS, in_turns, timed
@@ -96,6 +97,7 @@ NETWORKS = {
         lambda: Recurrent("lstm", nn.LSTM(28, 128, batch_first=True)), 1.2,
     ),
     "transformer_small": ("`transformer_small`", "transformer_small", SEQUENCE, TransformerSmall, 1.2),
+    "resnet_small": ("`resnet_small`", "resnet_small", IMAGE, lambda: ResnetSmall(CLASSES), 1.5),
 }
 
 
@@ -155,7 +157,9 @@ class Images(Server):
         """The stored model as a PyTorch module: the names of its tensors are PyTorch's."""
         weights = safetensors.numpy.load(self.value("SELECT neural.export_model(%s)", (name,)))
         network = NETWORKS[name][3]()
-        network.load_state_dict({key: torch.tensor(weights[key]) for key in network.state_dict()})
+        # How many batches there were is not kept, and changes nothing.
+        keys = [key for key in network.state_dict() if not key.endswith("num_batches_tracked")]
+        network.load_state_dict({key: torch.tensor(weights[key]) for key in keys}, strict=False)
         return network.eval()
 
 

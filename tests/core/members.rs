@@ -298,6 +298,30 @@ fn the_bits_depend_on_neither_threads_nor_the_kind_of_source() {
 }
 
 #[test]
+fn a_batch_without_rows_for_a_member_leaves_its_statistics() {
+    let layers = r#"{"type": "input", "features": ["b", "a"]}, {"type": "batch_norm"},
+        {"type": "dense", "units": 3}, {"type": "batch_norm"}"#;
+    let network = network(layers, 2, Head::Binary);
+    let mut rows = Rows::new(80, 2);
+    // Batches of one fold: the member that is not trained on it has no rows.
+    rows.fold = Some((0..80).map(|row| u8::from(row >= 40)).collect());
+    let options = TrainOptions {
+        batch_size: 40,
+        shuffle: false,
+        ..options()
+    };
+    let start = network.initialise(1, Initializer::Pytorch);
+    let trained = train(&network, &start, &mut rows, &options);
+    for parameter in network.parameters() {
+        if parameter.name.ends_with("running_var") {
+            let values = &trained.parameters[parameter.range.clone()];
+            assert!(values.iter().all(|v| *v > 0.9), "{}", parameter.name);
+            assert!(values.iter().all(|v| *v != 1.0), "{}", parameter.name);
+        }
+    }
+}
+
+#[test]
 fn folds_need_members_and_nothing_else_to_validate_on() {
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(1)

@@ -6,6 +6,7 @@
 )]
 
 pub mod activation;
+pub(in crate::nn) mod add;
 pub mod blas;
 pub mod convolution;
 pub(in crate::nn) mod copy_rows;

@@ -4,6 +4,7 @@
 //! own, for a block of rows at once. Rows may stand apart by more than their width, so that a
 //! range of the input's columns is read where it is.
 
+mod coupled;
 pub(in crate::nn) mod head;
 pub mod initializer;
 pub(in crate::nn) mod packed;
@@ -20,6 +21,7 @@ use crate::nn::kernels::integer::{InputScale, PackedIntegers};
 use crate::nn::kernels::packed_dense::PackedDense;
 use crate::nn::kernels::packed_memory::Packer;
 
+pub use coupled::{Coupled, CoupledGradients};
 pub(in crate::nn) use pass::Wanted;
 pub use pass::{Backward, Forward, InputGradients, Inputs, Source, View};
 
@@ -143,10 +145,9 @@ pub trait Layer: Send + Sync + std::fmt::Debug {
         sizes.map(size).fold(0, usize::saturating_add)
     }
 
-    /// Whether a row's result depends, in training, on the others of its batch, so that a batch must
-    /// be computed as a whole.
-    fn couples_rows(&self) -> bool {
-        false
+    /// How its rows depend, in training, on the others of their batch; most do not.
+    fn coupled(&self) -> Option<&dyn Coupled> {
+        None
     }
 
     /// How many bins it wants the values of each of its inputs to be cut into before it is trained;

@@ -3,6 +3,7 @@
 use crate::nn::base::lengths::Steps;
 use crate::nn::base::random::Random;
 use crate::nn::base::stop::Pace;
+use crate::nn::kernels::add::add;
 
 /// Where a node's input comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,8 +37,9 @@ pub struct Forward<'a> {
     pub scratch: &'a mut [f32],
     /// Random numbers, in training only.
     pub random: Option<&'a mut Random>,
-    /// Whether training leaves the layer's parameters as they are.
-    pub frozen: bool,
+    /// What the batch is like, in training and of a layer that couples its rows; see
+    /// [`Coupled::gather`](super::Coupled::gather).
+    pub batch: Option<&'a [f64]>,
     /// Asked whether to go on: once it says no, the pass may end with whatever result.
     pub pace: &'a Pace<'a>,
 }
@@ -69,6 +71,9 @@ pub struct Backward<'a> {
     pub parameter_gradient: Option<&'a mut [f32]>,
     /// The gradients with respect to the inputs.
     pub input_gradients: InputGradients<'a>,
+    /// As [`Forward::batch`], and the same of the batch's gradients, by
+    /// [`Coupled::gather_gradients`](super::Coupled::gather_gradients).
+    pub batch: Option<(&'a [f64], &'a [f64])>,
     /// As [`Forward::pace`].
     pub pace: &'a Pace<'a>,
 }
@@ -191,6 +196,16 @@ impl InputGradients<'_> {
                 &mut self.gradients[node][..self.rows * self.widths[node]],
                 add,
             )),
+        }
+    }
+
+    /// Hands an input the gradient of each of its values.
+    #[inline]
+    pub fn put_all(&mut self, input: usize, values: &[f32]) {
+        match self.get(input) {
+            None => {}
+            Some((target, false)) => target.copy_from_slice(&values[..target.len()]),
+            Some((target, true)) => add(target, values),
         }
     }
 

@@ -83,6 +83,9 @@ impl Spec for ActivationSpec {
     }
 }
 
+/// Values of rows that are computed at once.
+const BLOCK: usize = 4096;
+
 /// Rows [rows, width] to rows of the same shape.
 #[derive(Clone, Copy, Debug)]
 struct ActivationLayer {
@@ -102,20 +105,24 @@ impl Layer for ActivationLayer {
     }
 
     fn forward(&self, pass: Forward<'_>) {
-        let input = pass.inputs.view(0);
-        for (row, output) in pass.output.chunks_exact_mut(self.width).enumerate() {
-            output.copy_from_slice(input.row(row));
+        let (input, width) = (pass.inputs.view(0), self.width);
+        // Rows that the first cache still holds when the activation is applied to them.
+        let some = (BLOCK / width.max(1)).max(1);
+        for (block, output) in pass.output.chunks_mut(some * width).enumerate() {
+            for (row, output) in output.chunks_exact_mut(width).enumerate() {
+                output.copy_from_slice(input.row(block * some + row));
+            }
+            if self.activation.backward_needs_input() {
+                pass.saved[block * some * width..][..output.len()].copy_from_slice(output);
+            }
+            self.activation.apply(output, self.slice);
         }
-        if self.activation.backward_needs_input() {
-            pass.saved.copy_from_slice(pass.output);
-        }
-        self.activation.apply(pass.output, self.slice);
     }
 
     fn backward(&self, mut pass: Backward<'_>) {
         self.activation
             .backward(pass.saved, pass.output, pass.gradient, self.slice);
-        pass.input_gradients.put(0, |i| pass.gradient[i]);
+        pass.input_gradients.put_all(0, pass.gradient);
     }
 
     fn pack(&self, _: &mut Packer<'_>) -> Option<Box<dyn Packed>> {

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::nn::base::error::Error;
 use crate::nn::base::lengths::LengthRule;
+use crate::nn::kernels::add::add;
 use crate::nn::kernels::packed_memory::Packer;
 use crate::nn::layer::packed::{Packed, PackedPass};
 use crate::nn::layer::spec::{Built, LayerType, Rank, Site, Spec};
@@ -96,7 +97,7 @@ impl Combined {
                 let (output, x) = (&mut output[..self.width], input.row(row));
                 match self.by {
                     _ if i == 0 => output.copy_from_slice(x),
-                    Combine::Add => output.iter_mut().zip(x).for_each(|(y, x)| *y += x),
+                    Combine::Add => add(output, x),
                     Combine::Multiply => output.iter_mut().zip(x).for_each(|(y, x)| *y *= x),
                 }
             }
@@ -114,7 +115,7 @@ impl Layer for Combined {
         let (inputs, width) = (pass.inputs, self.width);
         for input in 0..inputs.len() {
             match self.by {
-                Combine::Add => pass.input_gradients.put(input, |i| pass.gradient[i]),
+                Combine::Add => pass.input_gradients.put_all(input, pass.gradient),
                 // The others are multiplied anew: dividing the product would fail at zero.
                 Combine::Multiply => pass.input_gradients.put(input, |i| {
                     let (row, column) = (i / width, i % width);

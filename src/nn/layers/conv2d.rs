@@ -16,7 +16,7 @@ use crate::nn::base::lengths::LengthRule;
 use crate::nn::base::shape;
 use crate::nn::base::stop::{Pace, VALUE};
 use crate::nn::kernels::activation::Activation;
-use crate::nn::kernels::convolution::{Axis, Convolution, bias_gradient};
+use crate::nn::kernels::convolution::{Axis, Convolution, Mirrored, bias_gradient};
 use crate::nn::kernels::integer::InputScale;
 use crate::nn::kernels::packed_memory::{Packer, Values};
 use crate::nn::kernels::processor::Processor;
@@ -73,10 +73,12 @@ impl Spec for Filters<2> {
         if Convolution::size_bound(group, rows, columns).max(shape.size()) > MAX_LAID_OUT {
             return Err(self.too_large(site));
         }
+        let convolution = Convolution::new(group, self.filters / self.groups, rows, columns);
         let layer = Conv2d {
             filters: self.clone(),
             channels,
-            convolution: Convolution::new(group, self.filters / self.groups, rows, columns),
+            mirrored: convolution.mirrored(),
+            convolution,
         };
         Ok(Built::Layer {
             layer: Box::new(layer),
@@ -93,6 +95,8 @@ struct Conv2d {
     channels: usize,
     /// That of each group.
     convolution: Convolution,
+    /// The one that gives its input's gradient, if there is one.
+    mirrored: Option<Mirrored>,
 }
 
 /// Where a group's parts lie.
@@ -151,6 +155,47 @@ impl Conv2d {
         (AT_ONCE / image).clamp(1, rows.max(1))
     }
 
+    /// Values of the working memory that holds unfolded images.
+    fn unfolded(&self, rows: usize) -> usize {
+        let own = self.at_once(rows) * self.convolution.unfolded();
+        let other = self.mirrored.as_ref();
+        own.max(other.map_or(0, |mirrored| mirrored.convolution.unfolded()))
+    }
+
+    /// Writes the gradient with respect to an image, or adds it, from the one with respect to the
+    /// output and the weights as packed for it.
+    fn image_gradient(
+        &self,
+        processor: Processor,
+        gradient: &[f32],
+        packed: &[f32],
+        (target, add): (&mut [f32], bool),
+        unfolded: &mut [f32],
+        pace: &Pace<'_>,
+    ) {
+        if !add && self.mirrored.is_none() {
+            target.fill(0.0);
+        }
+        for group in self.groups() {
+            if pace.spend_values(self.convolution.unfolded()) {
+                return;
+            }
+            let (gradient, target) = (&gradient[group.output], &mut target[group.input]);
+            let packed = &packed[group.weight];
+            match &self.mirrored {
+                Some(Mirrored { convolution }) => {
+                    convolution.unfold(processor, gradient, unfolded);
+                    convolution.product(processor, unfolded, packed, target, add, pace);
+                }
+                None => {
+                    let convolution = &self.convolution;
+                    convolution.input_gradient(processor, gradient, packed, unfolded, pace);
+                    convolution.fold(processor, unfolded, target);
+                }
+            }
+        }
+    }
+
     /// One image, activation included but for `before`, which is told the values it is applied to.
     #[expect(clippy::too_many_arguments, reason = "a pass's parts, and its pace")]
     fn convolve(
@@ -204,8 +249,8 @@ impl Layer for Conv2d {
     }
 
     fn scratch(&self, rows: usize) -> usize {
-        let images = self.at_once(rows) * self.convolution.unfolded();
-        ALIGNMENT + self.weights() + images
+        let turned = self.at_once(rows) * self.convolution.turned();
+        ALIGNMENT + self.unfolded(rows) + self.weights().max(turned)
     }
 
     fn products(&self) -> usize {
@@ -245,13 +290,9 @@ impl Layer for Conv2d {
         let input = pass.inputs.view(0);
         let scratch = aligned(pass.scratch);
         let at_once = self.at_once(pass.rows);
-        let (unfolded, packed) = scratch.split_at_mut(at_once * unfolded_size);
-        if pass.input_gradients.get(0).is_some() {
-            for group in self.groups() {
-                let weight = &weight[group.weight.clone()];
-                convolution.pack_for_input_gradient(weight, &mut packed[group.weight]);
-            }
-        }
+        // What is turned for the weights' gradient, and the weights as the image's takes them, share
+        // what is left: one is done before the other begins.
+        let (unfolded, rest) = scratch.split_at_mut(self.unfolded(pass.rows));
         for first in (0..pass.rows).step_by(at_once) {
             let count = at_once.min(pass.rows - first);
             let range = first * size..(first + count) * size;
@@ -259,55 +300,57 @@ impl Layer for Conv2d {
             let saved = pass.saved.get(range.clone()).unwrap_or_default();
             let gradient = &mut pass.gradient[range.clone()];
             activation.backward_paced(saved, &pass.output[range], gradient, 1, pace);
-            if let Some(parameters) = pass.parameter_gradient.as_deref_mut() {
-                let (weight, bias) = self.filters.split_mut(parameters);
-                for gradient in gradient.chunks_exact(size) {
-                    bias_gradient(processor, gradient, convolution.positions(), bias);
-                }
-                for group in self.groups() {
-                    for (i, unfolded) in unfolded.chunks_exact_mut(unfolded_size).enumerate() {
-                        if i < count {
-                            if pace.spend_values(unfolded_size / 4) {
-                                return;
-                            }
-                            let image = &input.row(first + i)[group.input.clone()];
-                            convolution.unfold(processor, image, unfolded);
-                        }
-                    }
-                    convolution.weight_gradient(
-                        processor,
-                        count,
-                        unfolded,
-                        &gradient[group.output.start..],
-                        size,
-                        &mut weight[group.weight],
-                        pace,
-                    );
-                }
+            let Some(parameters) = pass.parameter_gradient.as_deref_mut() else {
+                continue;
+            };
+            let (weight, bias) = self.filters.split_mut(parameters);
+            for gradient in gradient.chunks_exact(size) {
+                bias_gradient(processor, gradient, convolution.positions(), bias);
             }
-            if let Some((target, add)) = pass.input_gradients.get(0) {
-                let rows = target.chunks_exact_mut(input.width).skip(first);
-                for (target, gradient) in rows.zip(gradient.chunks_exact(size)) {
-                    if !add {
-                        target.fill(0.0);
+            for group in self.groups() {
+                let images = unfolded.chunks_exact_mut(unfolded_size).take(count);
+                for (i, unfolded) in images.enumerate() {
+                    if pace.spend_values(unfolded_size / 4) {
+                        return;
                     }
-                    for group in self.groups() {
-                        if pace.spend_values(unfolded_size) {
-                            return;
-                        }
-                        let gradient = &gradient[group.output];
-                        let packed = &packed[group.weight];
-                        convolution.input_gradient(processor, gradient, packed, unfolded, pace);
-                        convolution.fold(processor, unfolded, &mut target[group.input]);
-                    }
+                    let image = &input.row(first + i)[group.input.clone()];
+                    convolution.unfold(processor, image, unfolded);
                 }
+                convolution.weight_gradient(
+                    processor,
+                    count,
+                    unfolded,
+                    &gradient[group.output.start..],
+                    size,
+                    rest,
+                    &mut weight[group.weight],
+                    pace,
+                );
             }
+        }
+        let Some((target, add)) = pass.input_gradients.get(0) else {
+            return;
+        };
+        for group in self.groups() {
+            let (weight, packed) = (&weight[group.weight.clone()], &mut rest[group.weight]);
+            match &self.mirrored {
+                Some(mirrored) => mirrored.pack(weight, packed),
+                None => convolution.pack_for_input_gradient(weight, packed),
+            }
+        }
+        let rows = target.chunks_exact_mut(input.width);
+        for (target, gradient) in rows.zip(pass.gradient.chunks_exact(size)) {
+            let to = (target, add);
+            self.image_gradient(processor, gradient, rest, to, unfolded, pass.pace);
         }
     }
 
     fn pack(&self, packer: &mut Packer<'_>) -> Option<Box<dyn Packed>> {
         Some(Box::new(PackedConv2d {
-            layer: self.clone(),
+            layer: Conv2d {
+                mirrored: None,
+                ..self.clone()
+            },
             parameters: packer.copy_all(),
             processor: Processor::detect(),
         }))

@@ -254,14 +254,6 @@ impl Network {
         each.fold(0, usize::saturating_add)
     }
 
-    /// Whether a row's result depends, in training, on the others of its batch: a batch must then be
-    /// computed as a whole, by [`Network::forward`] and [`Network::backward`] of all its rows.
-    pub fn couples_rows(&self) -> bool {
-        self.nodes
-            .iter()
-            .any(|node| node.trainable && node.layer.couples_rows())
-    }
-
     /// Where the parameters of a member lie in the buffer.
     pub fn member_range(&self, member: usize) -> Range<usize> {
         let each = self.parameter_count() / self.members();

@@ -1,53 +1,27 @@
-//! The passes through a network's nodes, forward and backward, and the buffers they work in.
+//! The passes through a network's nodes, forward and backward.
+//!
+//! Where nodes couple the rows of a batch, a pass goes in stages that end before them: there the parts
+//! of a batch are joined. What is not told of stages does all of them, over one part.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::graph::{Network, Node};
+use super::stages::Stage;
+use super::workspace::{NodeTime, Part, Workspace};
 use crate::nn::base::random::Random;
-use crate::nn::base::stop::{Never, Pace, Stop};
-use crate::nn::layer::{Backward, Forward, InputGradients, Inputs};
+use crate::nn::base::stop::{Pace, Stop};
+use crate::nn::layer::{Backward, CoupledGradients, Forward, InputGradients, Inputs};
 
-/// The buffers of a forward and a backward pass.
-#[derive(Debug)]
-pub struct Workspace {
-    rows: usize,
-    values: Vec<Vec<f32>>,
-    gradients: Vec<Vec<f32>>,
-    saved: Vec<Vec<f32>>,
-    prepared: Vec<Vec<f32>>,
-    scratch: Vec<f32>,
-    stop: Box<dyn Stop + Send>,
-    times: Option<Vec<NodeTime>>,
-}
-
-/// How long a node's passes have taken.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct NodeTime {
-    /// The forward passes.
-    pub forward: Duration,
-    /// The backward passes.
-    pub backward: Duration,
-}
-
-impl Workspace {
-    /// The workspace with a clock: passes add up the time of each node.
-    #[must_use]
-    pub fn timed(mut self) -> Self {
-        self.times = Some(vec![NodeTime::default(); self.values.len()]);
-        self
-    }
-
-    /// How long the passes so far took, node by node; empty without a clock.
-    pub fn times(&self) -> &[NodeTime] {
-        self.times.as_deref().unwrap_or_default()
-    }
-
-    /// Lets passes end early, with whatever result, once `stop` is set: it is looked at between two
-    /// nodes, and within those that take long.
-    pub fn stop_with(&mut self, stop: impl Stop + Send + 'static) {
-        self.stop = Box::new(stop);
-    }
+/// Rows that pass through a network, and the parameters they meet.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch<'a> {
+    /// The flat buffer.
+    pub parameters: &'a [f32],
+    /// Rows of [`Network::input_width`] values.
+    pub x: &'a [f32],
+    /// How many of them.
+    pub rows: usize,
 }
 
 /// The way of a pass from node to node, to be left early once nobody waits for what comes of it.
@@ -80,60 +54,6 @@ impl Walk<'_> {
 }
 
 impl Network {
-    /// Bytes of a [`Workspace`] for this many rows.
-    pub fn workspace_bytes(&self, rows: usize) -> usize {
-        let per_row: usize = self
-            .nodes
-            .iter()
-            .zip(&self.widths)
-            .map(|(node, width)| {
-                let gradient = if node.learns { *width } else { 0 };
-                width + gradient + node.layer.saved_per_row()
-            })
-            .fold(0, usize::saturating_add);
-        let prepared = self.nodes.iter().map(|node| node.layer.prepared());
-        per_row
-            .saturating_mul(rows)
-            .saturating_add(self.scratch(rows))
-            .saturating_add(prepared.fold(0, usize::saturating_add))
-            .saturating_mul(size_of::<f32>())
-    }
-
-    /// Working memory that its layers share, in values.
-    fn scratch(&self, rows: usize) -> usize {
-        let each = self.nodes.iter().map(|node| node.layer.scratch(rows));
-        each.max().unwrap_or(0)
-    }
-
-    /// Buffers for passes over at most `rows` rows.
-    pub fn workspace(&self, rows: usize) -> Workspace {
-        let buffers = |width: &dyn Fn(usize) -> usize| {
-            (0..self.nodes.len())
-                .map(|node| vec![0.0; rows * width(node)])
-                .collect()
-        };
-        Workspace {
-            rows,
-            values: buffers(&|node| self.widths[node]),
-            gradients: buffers(&|node| {
-                if self.nodes[node].learns {
-                    self.widths[node]
-                } else {
-                    0
-                }
-            }),
-            saved: buffers(&|node| self.nodes[node].layer.saved_per_row()),
-            prepared: self
-                .nodes
-                .iter()
-                .map(|node| vec![0.0; node.layer.prepared()])
-                .collect(),
-            scratch: vec![0.0; self.scratch(rows)],
-            stop: Box::new(Never),
-            times: None,
-        }
-    }
-
     /// Computes the logits of `rows` rows: [rows, members, output_units], before
     /// [`Network::output_activation`].
     ///
@@ -151,7 +71,12 @@ impl Network {
         dropout: Option<&mut Random>,
     ) -> &'w [f32] {
         self.prepare(parameters, workspace);
-        self.compute(0..self.nodes.len(), parameters, x, rows, workspace, dropout)
+        let batch = Batch {
+            parameters,
+            x,
+            rows,
+        };
+        self.compute(0..self.nodes.len(), batch, workspace, dropout)
     }
 
     /// Brings parameters into the form in which [`Network::forward_member`] takes them, which it
@@ -174,17 +99,15 @@ impl Network {
     pub fn forward_member<'w>(
         &self,
         member: usize,
-        parameters: &[f32],
-        x: &[f32],
-        rows: usize,
+        batch: Batch<'_>,
         workspace: &'w mut Workspace,
         dropout: Option<&mut Random>,
     ) -> &'w [f32] {
-        let nodes = self.member_nodes(member);
-        self.compute(nodes, parameters, x, rows, workspace, dropout)
+        self.compute(self.member_nodes(member), batch, workspace, dropout)
     }
 
-    fn member_nodes(&self, member: usize) -> Range<usize> {
+    /// The nodes of a member.
+    pub(in crate::nn) fn member_nodes(&self, member: usize) -> Range<usize> {
         let each = self.nodes.len() / self.members();
         member * each..(member + 1) * each
     }
@@ -192,53 +115,102 @@ impl Network {
     fn compute<'w>(
         &self,
         nodes: Range<usize>,
-        parameters: &[f32],
-        x: &[f32],
-        rows: usize,
+        batch: Batch<'_>,
         workspace: &'w mut Workspace,
         mut dropout: Option<&mut Random>,
     ) -> &'w [f32] {
+        let last = nodes.end - 1;
+        let mut next = Some(self.first_stage(nodes));
+        while let Some(stage) = next {
+            self.forward_stage(&stage, 0, batch, workspace, dropout.as_deref_mut());
+            next = self.stage_after(&stage);
+        }
+        self.outputs(last, 0, batch.rows, workspace)
+    }
+
+    /// The values of a node that rows of a part of a batch have come to.
+    pub(in crate::nn) fn outputs<'w>(
+        &self,
+        node: usize,
+        part: usize,
+        rows: usize,
+        workspace: &'w Workspace,
+    ) -> &'w [f32] {
+        &workspace.parts[part].values[node][..rows * self.widths[node]]
+    }
+
+    /// A forward pass through the nodes of a stage by a part of a batch. Of the node behind it, if one
+    /// of the member is, it is then gathered what the part's rows are like; that of the whole batch
+    /// has to be there before the next stage: [`Workspace::sums_mut`].
+    ///
+    /// # Panics
+    /// As [`Network::forward`].
+    pub(in crate::nn) fn forward_stage(
+        &self,
+        stage: &Stage,
+        part: usize,
+        batch: Batch<'_>,
+        workspace: &mut Workspace,
+        mut dropout: Option<&mut Random>,
+    ) {
+        let Batch {
+            parameters,
+            x,
+            rows,
+        } = batch;
         assert!(
             rows <= workspace.rows,
             "the workspace is for {} rows",
             workspace.rows
         );
-        if rows == 0 {
-            return &[];
-        }
-        let last = nodes.end - 1;
-        let Workspace {
+        let (prepared, scratch) = (&workspace.prepared, &mut workspace.scratch);
+        let Part {
             values,
             saved,
-            prepared,
-            scratch,
+            sums,
+            training,
             ..
-        } = workspace;
+        } = &mut workspace.parts[part];
+        *training = dropout.is_some();
+        let behind = stage.behind().filter(|_| *training);
+        if rows == 0 {
+            if let Some(i) = behind {
+                sums[i][0].fill(0.0);
+            }
+            return;
+        }
         let walk = Walk {
             stop: &*workspace.stop,
             times: workspace.times.as_deref_mut(),
             time: |time| &mut time.forward,
         };
-        walk.through(nodes, |i, pace| {
+        walk.through(stage.nodes().chain(behind), |i, pace| {
             let node = &self.nodes[i];
             let (earlier, own) = values.split_at_mut(i);
+            let inputs = self.inputs(node, x, earlier);
+            if behind == Some(i) {
+                if let Some(coupled) = node.coupled() {
+                    coupled.gather(inputs, rows, &mut sums[i][0], pace);
+                }
+                return;
+            }
             let output = &mut own[0][..rows * self.widths[i]];
+            let of_batch = *training && !sums[i][0].is_empty();
             node.layer.forward(Forward {
                 rows,
                 parameters: &parameters[node.parameters.clone()],
                 prepared: &prepared[i],
-                inputs: self.inputs(node, x, earlier),
+                inputs,
                 output,
                 saved: &mut saved[i][..rows * node.layer.saved_per_row()],
                 scratch,
                 random: dropout.as_deref_mut(),
-                frozen: !node.trainable,
+                batch: of_batch.then_some(&sums[i][0][..]),
                 pace,
             });
             node.steps
                 .mask(x, self.input_width, output, self.widths[i], rows);
         });
-        &workspace.values[last][..rows * self.widths[last]]
     }
 
     /// Adds to `gradients` (as long as the parameters) those of a loss whose gradient with
@@ -256,75 +228,134 @@ impl Network {
         gradients: &mut [f32],
         workspace: &mut Workspace,
     ) {
+        let batch = Batch {
+            parameters,
+            x,
+            rows,
+        };
         let nodes = 0..self.nodes.len();
-        self.propagate(nodes, parameters, x, rows, dlogits, gradients, workspace);
+        self.propagate(nodes, batch, dlogits, gradients, workspace);
     }
 
     /// [`Network::backward`] after [`Network::forward_member`].
     ///
     /// # Panics
     /// As [`Network::forward_member`].
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "those of backward, and the member"
-    )]
     pub fn backward_member(
         &self,
         member: usize,
-        parameters: &[f32],
-        x: &[f32],
-        rows: usize,
+        batch: Batch<'_>,
         dlogits: &[f32],
         gradients: &mut [f32],
         workspace: &mut Workspace,
     ) {
         let nodes = self.member_nodes(member);
-        self.propagate(nodes, parameters, x, rows, dlogits, gradients, workspace);
+        self.propagate(nodes, batch, dlogits, gradients, workspace);
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "those of backward, and the nodes"
-    )]
     fn propagate(
         &self,
         nodes: Range<usize>,
-        parameters: &[f32],
-        x: &[f32],
-        rows: usize,
+        batch: Batch<'_>,
         dlogits: &[f32],
         gradients: &mut [f32],
         workspace: &mut Workspace,
     ) {
-        let last = nodes.end - 1;
-        if rows == 0 || !self.nodes[last].learns {
+        if !self.nodes[nodes.end - 1].learns {
             return;
         }
-        let Workspace {
+        let last = self.last_stage(nodes);
+        self.start_backward(&last, 0, dlogits, workspace);
+        let mut next = Some(last);
+        while let Some(stage) = next {
+            self.backward_stage(&stage, 0, batch, gradients, workspace);
+            self.settle(&stage, 0, batch.parameters, gradients, workspace);
+            next = self.stage_before(&stage);
+        }
+    }
+
+    /// Takes the gradient with respect to the logits of a part, for its backward pass.
+    pub(in crate::nn) fn start_backward(
+        &self,
+        last: &Stage,
+        part: usize,
+        dlogits: &[f32],
+        workspace: &mut Workspace,
+    ) {
+        let last = &mut workspace.parts[part].gradients[last.nodes().end - 1];
+        let count = dlogits.len().min(last.len());
+        last[..count].copy_from_slice(&dlogits[..count]);
+    }
+
+    /// A backward pass through the nodes of a stage by a part of a batch, the node behind it among
+    /// them and without the one that it begins with, if these couple rows: of the latter it is gathered
+    /// what the part's gradients are like. As in [`Network::forward_stage`], that of the whole batch has to
+    /// be there for the stage before.
+    ///
+    /// # Panics
+    /// As [`Network::forward`].
+    pub(in crate::nn) fn backward_stage(
+        &self,
+        stage: &Stage,
+        part: usize,
+        batch: Batch<'_>,
+        gradients: &mut [f32],
+        workspace: &mut Workspace,
+    ) {
+        let Batch {
+            parameters,
+            x,
+            rows,
+        } = batch;
+        let begins = stage.coupled();
+        let scratch = &mut workspace.scratch;
+        let Part {
             values,
             gradients: node_gradients,
             saved,
-            scratch,
-            ..
-        } = workspace;
-        node_gradients[last][..dlogits.len()].copy_from_slice(dlogits);
+            sums,
+            training,
+        } = &mut workspace.parts[part];
+        if rows == 0 {
+            if let Some(i) = begins {
+                sums[i][1].fill(0.0);
+            }
+            return;
+        }
         let walk = Walk {
             stop: &*workspace.stop,
             times: workspace.times.as_deref_mut(),
             time: |time| &mut time.backward,
         };
-        let learning = nodes.rev().filter(|&i| self.nodes[i].learns);
-        walk.through(learning, |i, pace| {
+        let nodes = stage.behind().into_iter().chain(stage.nodes().rev());
+        walk.through(nodes.filter(|&i| self.nodes[i].learns), |i, pace| {
             let node = &self.nodes[i];
             let (earlier, own) = node_gradients.split_at_mut(i);
             let size = rows * self.widths[i];
             let gradient = &mut own[0][..size];
-            node.steps
-                .mask(x, self.input_width, gradient, self.widths[i], rows);
+            let inputs = self.inputs(node, x, &values[..i]);
+            let own_parameters = &parameters[node.parameters.clone()];
+            let [of_rows, of_gradients] = &mut sums[i];
+            let of_rows = (*training && !of_rows.is_empty()).then_some(&of_rows[..]);
+            if stage.behind() != Some(i) {
+                node.steps
+                    .mask(x, self.input_width, gradient, self.widths[i], rows);
+            }
+            if let (true, Some(coupled)) = (begins == Some(i), node.coupled()) {
+                let gradients = CoupledGradients {
+                    rows,
+                    parameters: own_parameters,
+                    inputs,
+                    gradient,
+                    batch: of_rows,
+                };
+                coupled.gather_gradients(gradients, of_gradients, pace);
+                return;
+            }
             node.layer.backward(Backward {
                 rows,
-                parameters: &parameters[node.parameters.clone()],
-                inputs: self.inputs(node, x, &values[..i]),
+                parameters: own_parameters,
+                inputs,
                 output: &values[i][..size],
                 saved: &mut saved[i][..rows * node.layer.saved_per_row()],
                 scratch,
@@ -339,9 +370,37 @@ impl Network {
                     rows,
                     widths: &self.widths,
                 },
+                batch: of_rows.map(|of_rows| (of_rows, &of_gradients[..])),
                 pace,
             });
         });
+    }
+
+    /// Adds the gradient of the parameters of the node that a stage begins with, if it couples rows:
+    /// once a batch, when what its gradients are like is joined.
+    pub(in crate::nn) fn settle(
+        &self,
+        stage: &Stage,
+        part: usize,
+        parameters: &[f32],
+        gradients: &mut [f32],
+        workspace: &Workspace,
+    ) {
+        let Some(i) = stage.coupled() else {
+            return;
+        };
+        let (node, part) = (&self.nodes[i], &workspace.parts[part]);
+        let [of_rows, of_gradients] = &part.sums[i];
+        if let Some(coupled) = node.coupled() {
+            let own = node.parameters.clone();
+            let of_rows = part.training.then_some(&of_rows[..]);
+            coupled.settle(
+                &parameters[own.clone()],
+                of_rows,
+                of_gradients,
+                &mut gradients[own],
+            );
+        }
     }
 
     fn inputs<'a>(&'a self, node: &'a Node, x: &'a [f32], values: &'a [Vec<f32>]) -> Inputs<'a> {

@@ -8,6 +8,7 @@ mod epoch_report;
 pub mod loss;
 pub mod optimizer;
 mod options;
+mod parts;
 mod plan;
 mod rows;
 pub mod schedule;

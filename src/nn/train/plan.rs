@@ -24,6 +24,8 @@ const TILE_ROWS: usize = 256;
 /// Memory that the values of these rows take, at most: those of large networks are computed in
 /// smaller tiles.
 const TILE_BYTES: usize = 32 << 20;
+/// The same of a part of a batch, of which a pass computes a few nodes at a time.
+const PART_BYTES: usize = 8 << 20;
 /// Rows that validation computes at once, and whose losses are summed: a source of validation rows
 /// must be able to hold as many.
 pub const VALIDATION_ROWS: usize = 128;
@@ -44,6 +46,9 @@ pub(super) struct Plan {
     pub shard_rows: usize,
     /// Rows of a shard that are computed at once, at most.
     pub tile_rows: usize,
+    /// Parts of so many rows that each shard has, where nodes of the network couple the rows of a
+    /// batch, which are then all computed before they meet; else none.
+    pub parts: usize,
     pub segments: Vec<Segment>,
     /// Parameters that layers set by themselves; see [`ParameterKind::Statistic`].
     pub statistics: Vec<Range<usize>>,
@@ -63,18 +68,18 @@ impl Plan {
             .div_ceil(rows)
             .min(SHARDS)
             .min((GRADIENTS / parameters).max(2));
-        // Where rows depend on each other, the batch stays whole.
-        let whole = network.couples_rows();
-        let shards = if whole { 1 } else { shards };
         let shard_rows = batch_rows.div_ceil(shards);
         let shards = batch_rows.div_ceil(shard_rows);
-        let tile_rows = if whole {
-            shard_rows
+        let row_bytes = network.workspace_bytes(1, 1).max(1);
+        let couples = network.couples_rows();
+        let tile_rows = if couples {
+            shard_rows.min(PART_BYTES / row_bytes)
         } else {
-            let row_bytes = network.workspace_bytes(1).max(1);
             let most = TILE_ROWS.min(shard_rows.max(VALIDATION_ROWS));
-            most.min(TILE_BYTES / row_bytes).max(1)
+            most.min(TILE_BYTES / row_bytes)
         };
+        let tile_rows = tile_rows.max(1);
+        let parts = shard_rows.div_ceil(tile_rows);
         let statistics = network
             .parameters()
             .iter()
@@ -84,6 +89,7 @@ impl Plan {
             shards,
             shard_rows,
             tile_rows,
+            parts: if couples { parts } else { 0 },
             segments: segments(network, options),
             statistics: statistics
                 .map(|parameter| parameter.range.clone())

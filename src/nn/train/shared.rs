@@ -18,6 +18,8 @@ pub(super) struct Shared<'a> {
     pub plan: Plan,
     pub barrier: Barrier,
     pub shards: Vec<RwLock<Shard>>,
+    /// What each part of a batch told of itself, at a meeting and at the one before.
+    pub told: [Vec<RwLock<Vec<f64>>>; 2],
     /// Each worker's range as it was last updated.
     pub updated: Vec<RwLock<Updated>>,
 }
@@ -62,10 +64,14 @@ impl<'a> Shared<'a> {
             };
             RwLock::new(Updated { parameters, norms })
         };
+        let sums = network.most_sums();
+        let parts = plan.shards * plan.parts;
+        let told = || (0..parts).map(|_| RwLock::new(vec![0.0; sums]));
         Shared {
             network,
             options,
             loss,
+            told: std::array::from_fn(|_| told().collect()),
             barrier: Barrier::new(workers),
             shards: (0..plan.shards).map(|_| RwLock::new(shard())).collect(),
             updated: (0..workers).map(updated).collect(),

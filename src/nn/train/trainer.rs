@@ -68,18 +68,21 @@ pub fn training_bytes(network: &Network, options: &TrainOptions) -> usize {
     let buffers = options.optimizer.buffer_names().len();
     let resumed = options.resume.as_ref().map_or(0, |_| buffers + 2);
     let copies = workers + plan.shards + 2 + 2 * buffers + 3 + resumed;
-    let rows = plan.gathered_rows();
+    let (inputs, outputs) = (network.input_width(), network.output_units());
     // Varied images are a copy of their own.
     let copies_of_inputs = 1 + usize::from(!options.augment.is_empty());
-    let gathered = (copies_of_inputs * network.input_width() + 3 + network.output_units())
-        .saturating_mul(rows)
-        .saturating_mul(size_of::<f32>());
-    parameters.saturating_mul(copies).saturating_add(
-        network
-            .workspace_bytes(plan.tile_rows)
-            .saturating_add(gathered)
-            .saturating_mul(workers),
-    )
+    let gathered = (copies_of_inputs * inputs + 3 + outputs)
+        .saturating_mul(plan.gathered_rows() * size_of::<f32>());
+    // Where rows are coupled, the parts of all a worker's shards are held.
+    let parts = plan.shards.div_ceil(workers).saturating_mul(plan.parts);
+    let held = (inputs + 3).saturating_mul(parts * plan.tile_rows * size_of::<f32>());
+    let workspace = network.workspace_bytes(parts.max(1), plan.tile_rows);
+    // What parts tell of themselves, twice.
+    let told =
+        (plan.shards * plan.parts).saturating_mul(2 * network.most_sums() * size_of::<f64>());
+    let each = workspace.saturating_add(gathered).saturating_add(held);
+    let all = each.saturating_mul(workers).saturating_add(told);
+    parameters.saturating_mul(copies).saturating_add(all)
 }
 
 /// Trains a network from the given parameters.

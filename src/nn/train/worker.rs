@@ -15,14 +15,16 @@ use std::ops::Range;
 
 use super::augment::Varied;
 use super::optimizer::OptimizerState;
+use super::parts::Parts;
 use super::plan::{NORM_BLOCK, VALIDATION_ROWS, share};
 use super::rows::{Gathered, Slice, Which};
 use super::schedule::Schedule;
 use super::shared::{Shard, Shared, Stop, read, worker_range, write};
 use super::update::{Update, add_penalties};
 use crate::nn::base::random::{Random, stream};
+use crate::nn::kernels::add::add;
 use crate::nn::kernels::processor::{Processor, Task};
-use crate::nn::network::Workspace;
+use crate::nn::network::{Batch, Workspace};
 
 /// Parameters that are gone through between two looks.
 const PIECE: usize = 1 << 20;
@@ -46,6 +48,8 @@ pub(super) struct Worker {
     /// Steps the optimizer took.
     updates: u64,
     workspace: Workspace,
+    /// Of a network whose nodes couple the rows of a batch, the parts that it computes.
+    parts: Option<Parts>,
     gathered: Gathered,
     varied: Varied,
     dlogits: Vec<f32>,
@@ -69,7 +73,9 @@ impl Worker {
         let rows = shared.plan.gathered_rows();
         let statistics = shared.plan.statistics.iter();
         let statistics = statistics.map(|whole| common(whole, &range).len()).sum();
-        let mut workspace = shared.network.workspace(shared.plan.tile_rows);
+        let own = share(shared.plan.shards, number, workers).len() * shared.plan.parts;
+        let network = shared.network;
+        let mut workspace = network.workspace_of(own.max(1), shared.plan.tile_rows);
         workspace.stop_with(shared.barrier.stop_flag());
         shared.network.prepare(parameters, &mut workspace);
         Worker {
@@ -86,6 +92,7 @@ impl Worker {
             range,
             updates: state.step,
             workspace,
+            parts: (shared.plan.parts > 0).then(|| Parts::new(shared, number, workers)),
             statistics: vec![0.0; statistics],
             varied: Varied::default(),
             gathered: Gathered::new(rows, shared.network.input_width()),
@@ -132,7 +139,12 @@ impl Worker {
         step: u64,
         rate: f64,
     ) -> Result<(), Stop> {
-        let own = share(shared.plan.shards, self.number, self.workers);
+        let mut own = share(shared.plan.shards, self.number, self.workers);
+        if let Some(parts) = &mut self.parts {
+            let (parameters, workspace) = (&self.parameters, &mut self.workspace);
+            parts.compute(shared, slice, batch.clone(), step, parameters, workspace)?;
+            own = 0..0;
+        }
         for shard in own.clone() {
             shared.barrier.check()?;
             let rows = shared.plan.shard(shard, batch.len());
@@ -207,14 +219,13 @@ impl Worker {
                 let x =
                     self.varied
                         .vary(&shared.options.augment, block.x, block.rows, &mut varying);
-                let logits = network.forward_member(
-                    member,
-                    &self.parameters,
+                let rows = Batch {
+                    parameters: &self.parameters,
                     x,
-                    block.rows,
-                    &mut self.workspace,
-                    Some(&mut random),
-                );
+                    rows: block.rows,
+                };
+                let workspace = &mut self.workspace;
+                let logits = network.forward_member(member, rows, workspace, Some(&mut random));
                 // What is left undone here is not used: the step ends at its next barrier.
                 if shared.barrier.check().is_err() {
                     return;
@@ -223,15 +234,8 @@ impl Worker {
                 shard.loss +=
                     loss.value_and_gradient(logits, block.y, block.weight, block.rows, dlogits);
                 *weight += loss.weight_sum(block.y, block.weight, block.rows);
-                network.backward_member(
-                    member,
-                    &self.parameters,
-                    x,
-                    block.rows,
-                    dlogits,
-                    &mut shard.gradients,
-                    &mut self.workspace,
-                );
+                let gradients = &mut shard.gradients;
+                network.backward_member(member, rows, dlogits, gradients, workspace);
             }
         }
     }
@@ -255,7 +259,7 @@ impl Worker {
                 let pieces = self.gradients.chunks_mut(PIECE);
                 for (sum, more) in pieces.zip(gradients.chunks(PIECE)) {
                     shared.barrier.check()?;
-                    Processor::detect().run(Add { sum, more });
+                    add(sum, more);
                 }
             }
         }
@@ -405,34 +409,20 @@ impl Worker {
                     let tile = start..range.end.min(start + shared.plan.tile_rows);
                     let which = Which::HeldOut(member);
                     let rows = slice.gather(tile, which, &mut self.gathered);
-                    let logits = shared.network.forward_member(
-                        member,
-                        &self.parameters,
-                        rows.x,
-                        rows.rows,
-                        &mut self.workspace,
-                        None,
-                    );
+                    let batch = Batch {
+                        parameters: &self.parameters,
+                        x: rows.x,
+                        rows: rows.rows,
+                    };
+                    let workspace = &mut self.workspace;
+                    let network = shared.network;
+                    let logits = network.forward_member(member, batch, workspace, None);
                     loss += shared.loss.value(logits, rows.y, rows.weight, rows.rows);
                     weight += shared.loss.weight_sum(rows.y, rows.weight, rows.rows);
                 }
             }
             self.validated.push((loss, weight));
         }
-    }
-}
-
-/// Adds values to a sum, each to its own.
-struct Add<'a> {
-    sum: &'a mut [f32],
-    more: &'a [f32],
-}
-
-impl Task for Add<'_> {
-    #[inline(always)]
-    fn run(self) {
-        let pairs = self.sum.iter_mut().zip(self.more);
-        pairs.for_each(|(sum, more)| *sum += more);
     }
 }
 

@@ -38,7 +38,36 @@ impl Convolution {
             unfolded,
             weight,
             bias,
+            add: false,
             relu,
+            output,
+            pace,
+        });
+    }
+
+    /// Writes `weight · unfolded`, or adds it to what `output` holds.
+    ///
+    /// # Panics
+    /// If a slice is shorter than its geometry asks for.
+    pub fn product(
+        &self,
+        processor: Processor,
+        unfolded: &[f32],
+        weight: &[f32],
+        output: &mut [f32],
+        add: bool,
+        pace: &Pace<'_>,
+    ) {
+        assert!(unfolded.len() >= self.unfolded());
+        assert!(weight.len() >= self.filters * self.taps());
+        assert!(output.len() >= self.filters * self.positions());
+        processor.run_vectors(Product {
+            convolution: self,
+            unfolded,
+            weight,
+            bias: None,
+            add,
+            relu: false,
             output,
             pace,
         });
@@ -50,6 +79,7 @@ struct Product<'a> {
     unfolded: &'a [f32],
     weight: &'a [f32],
     bias: Option<&'a [f32]>,
+    add: bool,
     relu: bool,
     output: &'a mut [f32],
     pace: &'a Pace<'a>,
@@ -90,7 +120,7 @@ impl VectorTask for Product<'_> {
                                 .add(filter * positions + panel * LANES),
                             positions,
                             width: positions - panel * LANES,
-                            resume: part > 0,
+                            resume: part > 0 || self.add,
                             relu: self.relu && (part + 1) * BLOCK >= taps.len(),
                         };
                         with_constant!(panels.len(), P in 1..=V::PANELS => {

@@ -1,5 +1,7 @@
 //! Images unfolded for the kernels, and gradients folded back.
 
+use std::ops::Range;
+
 use super::Convolution;
 use crate::nn::kernels::processor::Processor;
 use crate::nn::kernels::vector::{LANES, Vector, VectorTask, load, store};
@@ -45,10 +47,21 @@ impl VectorTask for Unfold<'_> {
         let columns = convolution.columns;
         let image_size = convolution.rows.input * columns.input;
         let mut target = self.unfolded;
+        let plane_size = convolution.plane_rows.len() * columns.output;
+        let lines = Lines::of(convolution);
         for channel in 0..convolution.channels {
             for tap in 0..columns.kernel {
                 let (inside, first) = columns.inside(tap);
                 let whole = inside.len() == columns.output;
+                if let (Some(lines), false) = (&lines, inside.is_empty()) {
+                    // SAFETY: a plane of the unfolded image, and one of the image.
+                    unsafe {
+                        let image = self.image.add(channel * image_size);
+                        lines.shift::<V>(image, target, plane_size, inside, first);
+                        target = target.add(plane_size);
+                    }
+                    continue;
+                }
                 for row in &convolution.plane_rows {
                     // SAFETY: the row and the columns lie within the image, the plane's row within
                     // the unfolded image.
@@ -63,6 +76,11 @@ impl VectorTask for Unfold<'_> {
                             let target = target.add(inside.start);
                             if columns.stride == 1 {
                                 copy::<V>(source, target, inside.len());
+                            } else if columns.stride == 2 {
+                                // As a loop of its own, which the compiler makes one of vectors.
+                                for i in 0..inside.len() {
+                                    *target.add(i) = *source.add(2 * i);
+                                }
                             } else {
                                 for i in 0..inside.len() {
                                     *target.add(i) = *source.add(i * columns.stride);
@@ -73,6 +91,62 @@ impl VectorTask for Unfold<'_> {
                     }
                 }
             }
+        }
+    }
+}
+
+/// Planes whose lines are as long as the image's, and stand as they do: each is a part of the image,
+/// shifted, with some columns of zeros.
+struct Lines {
+    width: usize,
+    /// Lines of padding before the image's.
+    above: usize,
+    /// The first of the image's lines, and how many there are.
+    first: usize,
+    count: usize,
+}
+
+impl Lines {
+    fn of(convolution: &Convolution) -> Option<Lines> {
+        let (rows, columns) = (convolution.rows, convolution.columns);
+        let is_same = columns.stride == 1 && rows.stride == 1 && columns.output == columns.input;
+        let lines = &convolution.plane_rows;
+        let above = lines.iter().position(Option::is_some)?;
+        is_same.then(|| Lines {
+            width: columns.input,
+            above,
+            first: lines[above].unwrap_or(0),
+            count: lines.iter().flatten().count(),
+        })
+    }
+
+    /// Writes a plane of `size` values, of whose columns those `inside` are the image's from its column
+    /// `first` on.
+    #[inline(always)]
+    unsafe fn shift<V: Vector>(
+        &self,
+        image: *const f32,
+        plane: *mut f32,
+        size: usize,
+        inside: Range<usize>,
+        first: usize,
+    ) {
+        let (start, count) = (self.above * self.width, self.count * self.width);
+        // From the first value that is the image's to the last one, over the ends of lines.
+        let values = count - (self.width - inside.len());
+        // SAFETY: the values lie within the image's lines, and all that is written within the plane.
+        unsafe {
+            zero::<V>(plane, start);
+            let lines = plane.add(start);
+            let from = image.add(self.first * self.width + first);
+            copy::<V>(from, lines.add(inside.start), values);
+            for line in 0..self.count {
+                let line = lines.add(line * self.width);
+                for column in (0..inside.start).chain(inside.end..self.width) {
+                    *line.add(column) = 0.0;
+                }
+            }
+            zero::<V>(lines.add(count), size - start - count);
         }
     }
 }

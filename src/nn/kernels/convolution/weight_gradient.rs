@@ -11,7 +11,7 @@ const FILTERS: usize = 6;
 impl Convolution {
     /// Adds to `weight_gradient`, [filters, taps], what several images give: `unfolded` holds them
     /// one after another, image number i's gradient [filters, positions] is at i · `stride` of
-    /// `gradient`.
+    /// `gradient`. `turned` is working memory of `images` times [`Convolution::turned`] values.
     ///
     /// # Panics
     /// If a slice is shorter than its geometry asks for.
@@ -23,6 +23,7 @@ impl Convolution {
         unfolded: &[f32],
         gradient: &[f32],
         stride: usize,
+        turned: &mut [f32],
         weight_gradient: &mut [f32],
         pace: &Pace<'_>,
     ) {
@@ -32,6 +33,14 @@ impl Convolution {
         assert!(unfolded.len() >= images * self.unfolded());
         assert!(gradient.len() >= (images - 1) * stride + self.filters * self.positions());
         assert!(weight_gradient.len() >= self.filters * self.taps());
+        if self.turned() > 0 {
+            let size = self.turned();
+            for (image, turned) in turned[..images * size].chunks_exact_mut(size).enumerate() {
+                self.turn(&gradient[image * stride..], turned);
+            }
+            let target = weight_gradient;
+            return self.weight_gradient_turned(processor, images, unfolded, turned, target, pace);
+        }
         processor.run_vectors(WeightGradient {
             convolution: self,
             images,

@@ -21,13 +21,16 @@ use super::{Affine, NormSettings, is_keras, parameter};
 use crate::nn::base::error::Error;
 use crate::nn::base::lengths::LengthRule;
 use crate::nn::base::shape::Shape;
+use crate::nn::base::stop::Pace;
 use crate::nn::kernels::packed_memory::Packer;
 use crate::nn::kernels::processor::{Processor, Task};
 use crate::nn::layer::initializer::ParameterKind;
 use crate::nn::layer::packed::Packed;
 use crate::nn::layer::settings::shortest;
 use crate::nn::layer::spec::{Built, LayerType, Rank, Site, Spec};
-use crate::nn::layer::{Backward, Forward, Layer, ParameterSpec};
+use crate::nn::layer::{
+    Backward, Coupled, CoupledGradients, Forward, Inputs, Layer, ParameterSpec,
+};
 
 /// PyTorch's default.
 const MOMENTUM: f32 = 0.1;
@@ -145,6 +148,124 @@ impl BatchNorm {
         let (mean, variance) = parameters[self.settings.count(count)..].split_at_mut(count);
         Statistics { mean, variance }
     }
+
+    /// A channel's mean and 1 / √(variance + ε): the batch's or, without one, the running ones.
+    #[inline]
+    fn normal(&self, parameters: &[f32], batch: Option<&[f64]>, channel: usize) -> (f32, f32) {
+        let (mean, variance) = match batch.map(Moments::of) {
+            Some(batch) => (batch.mean[channel] as f32, batch.variance(channel)),
+            None => {
+                let running = self.statistics(parameters);
+                (running.mean[channel], running.variance[channel])
+            }
+        };
+        let shifted = f64::from(variance) + f64::from(self.settings.epsilon);
+        (mean, (1.0 / shifted.sqrt()) as f32)
+    }
+
+    /// Work of a pass over rows, for its pace.
+    fn work(&self, rows: usize) -> usize {
+        self.size.saturating_mul(rows).saturating_mul(4)
+    }
+}
+
+impl Coupled for BatchNorm {
+    /// The count of a channel's values, each channel's mean, and its sum of squares about that. Of
+    /// gradients each channel's sum, and that of its gradients times the values as normalised.
+    fn sums(&self) -> usize {
+        2 * self.channels.count + 1
+    }
+
+    fn gather(&self, inputs: Inputs<'_>, rows: usize, sums: &mut [f64], pace: &Pace<'_>) {
+        if !pace.spend(self.work(rows)) {
+            Processor::detect().run(Gather {
+                layer: self,
+                rows: InputRows::new(inputs, rows, self.channels),
+                sums,
+            });
+        }
+    }
+
+    /// As Chan, Golub and LeVeque join variances (Updating formulae and a pairwise algorithm for
+    /// computing sample variances, 1979).
+    fn join(&self, sums: &mut [f64], more: &[f64]) {
+        let (before, count) = (sums[0], sums[0] + more[0]);
+        if more[0] > 0.0 {
+            let channels = self.channels.count;
+            let part = more[0] / count;
+            let (mean, squares) = sums[1..].split_at_mut(channels);
+            let more = Moments::of(more);
+            for i in 0..channels {
+                let distance = more.mean[i] - mean[i];
+                mean[i] += distance * part;
+                squares[i] += more.squares[i] + distance * distance * before * part;
+            }
+            sums[0] = count;
+        }
+    }
+
+    fn gather_gradients(&self, of: CoupledGradients<'_>, sums: &mut [f64], pace: &Pace<'_>) {
+        if !pace.spend(self.work(of.rows)) {
+            Processor::detect().run(GatherGradients {
+                layer: self,
+                of,
+                sums,
+            });
+        }
+    }
+
+    fn settle(
+        &self,
+        parameters: &[f32],
+        batch: Option<&[f64]>,
+        gradients: &[f64],
+        gradient: &mut [f32],
+    ) {
+        let count = self.channels.count;
+        let (plain, along) = (&gradients[..count], &gradients[count..2 * count]);
+        let affine = self.settings.affine_gradient(Some(gradient), count);
+        for (target, sums) in [(affine.bias, plain), (affine.weight, along)] {
+            let target = target.unwrap_or_default().iter_mut();
+            target
+                .zip(sums)
+                .for_each(|(target, sum)| *target += *sum as f32);
+        }
+        let (old, new) = (self.statistics(parameters), self.statistics_mut(gradient));
+        new.mean.copy_from_slice(old.mean);
+        new.variance.copy_from_slice(old.variance);
+        let Some(batch) = batch.map(Moments::of).filter(|batch| batch.count > 1.0) else {
+            return;
+        };
+        let unbiased = (batch.count / (batch.count - 1.0)) as f32;
+        for i in 0..count {
+            let (mean, variance) = (batch.mean[i] as f32, batch.variance(i));
+            new.mean[i] += self.momentum * (mean - new.mean[i]);
+            new.variance[i] += self.momentum * (variance * unbiased - new.variance[i]);
+        }
+    }
+}
+
+/// What [`BatchNorm::gather`] gives.
+struct Moments<'a> {
+    count: f64,
+    mean: &'a [f64],
+    squares: &'a [f64],
+}
+
+impl Moments<'_> {
+    fn of(sums: &[f64]) -> Moments<'_> {
+        let (mean, squares) = sums[1..].split_at(sums.len() / 2);
+        Moments {
+            count: sums[0],
+            mean,
+            squares,
+        }
+    }
+
+    /// That of a channel; biased.
+    fn variance(&self, channel: usize) -> f32 {
+        (self.squares[channel] / self.count.max(1.0)) as f32
+    }
 }
 
 impl Layer for BatchNorm {
@@ -166,22 +287,17 @@ impl Layer for BatchNorm {
         all
     }
 
-    /// Each channel's mean, 1 / √(variance + ε) and variance, and whether they are the batch's.
-    fn saved_per_row(&self) -> usize {
-        3 * self.channels.count + 1
-    }
-
     fn products(&self) -> usize {
         4 * self.size
     }
 
-    /// Two numbers a channel for the backward pass.
+    /// Four numbers a channel.
     fn scratch(&self, _rows: usize) -> usize {
-        2 * self.channels.count
+        4 * self.channels.count
     }
 
-    fn couples_rows(&self) -> bool {
-        true
+    fn coupled(&self) -> Option<&dyn Coupled> {
+        Some(self)
     }
 
     fn forward(&self, pass: Forward<'_>) {
@@ -217,6 +333,54 @@ impl Layer for BatchNorm {
     }
 }
 
+struct Gather<'a> {
+    layer: &'a BatchNorm,
+    rows: InputRows<'a>,
+    sums: &'a mut [f64],
+}
+
+impl Task for Gather<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let Gather { layer, rows, sums } = self;
+        let (count, moments) = sums.split_at_mut(1);
+        let (mean, squares) = moments.split_at_mut(layer.channels.count);
+        count[0] = layer.channels.moments(&rows, mean, squares) as f64;
+    }
+}
+
+struct GatherGradients<'a> {
+    layer: &'a BatchNorm,
+    of: CoupledGradients<'a>,
+    sums: &'a mut [f64],
+}
+
+impl Task for GatherGradients<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let GatherGradients { layer, of, sums } = self;
+        let channels = layer.channels;
+        let input = InputRows::new(of.inputs, of.rows, channels);
+        let (plain, rest) = sums.split_at_mut(channels.count);
+        let along = &mut rest[..channels.count];
+        let gradients = GradientRows {
+            gradient: of.gradient,
+            input: &input,
+        };
+        let normal = |channel| layer.normal(of.parameters, of.batch, channel);
+        channels.sums(
+            &input,
+            &gradients,
+            |channel| normal(channel).0,
+            plain,
+            along,
+        );
+        for (channel, along) in along.iter_mut().enumerate() {
+            *along *= f64::from(normal(channel).1);
+        }
+    }
+}
+
 struct ForwardTask<'a> {
     layer: &'a BatchNorm,
     pass: Forward<'a>,
@@ -228,40 +392,33 @@ impl Task for ForwardTask<'_> {
         let (layer, pass) = (self.layer, self.pass);
         let (channels, count) = (layer.channels, layer.channels.count);
         let input = InputRows::new(pass.inputs, pass.rows, channels);
-        let of_batch = pass.training() && !pass.frozen;
-        let (mean, rest) = pass.saved.split_at_mut(count);
+        let (mean, rest) = pass.scratch.split_at_mut(count);
         let (inverse, rest) = rest.split_at_mut(count);
-        let (variance, rest) = rest.split_at_mut(count);
-        rest[0] = f32::from(u8::from(of_batch));
-        if of_batch {
-            let values = channels.values(&input);
-            channels.mean(&input, values, mean, |_, x| x);
-            let mean = &*mean;
-            channels.mean(&input, values, variance, |channel, x| {
-                (x - mean[channel]) * (x - mean[channel])
-            });
-        } else {
-            let running = layer.statistics(pass.parameters);
-            mean.copy_from_slice(running.mean);
-            variance.copy_from_slice(running.variance);
+        let (weight, rest) = rest.split_at_mut(count);
+        for (i, (mean, inverse)) in mean.iter_mut().zip(&mut *inverse).enumerate() {
+            (*mean, *inverse) = layer.normal(pass.parameters, pass.batch, i);
         }
-        for (inverse, variance) in inverse.iter_mut().zip(&*variance) {
-            let shifted = f64::from(*variance) + f64::from(layer.settings.epsilon);
-            *inverse = (1.0 / shifted.sqrt()) as f32;
+        let affine = layer.settings.affine(pass.parameters, count);
+        let bias = &mut rest[..count];
+        weight.fill(1.0);
+        bias.fill(0.0);
+        for (values, given) in [(&mut *weight, affine.weight), (&mut *bias, affine.bias)] {
+            if let Some(given) = given {
+                values.copy_from_slice(given);
+            }
         }
-        let (mean, inverse) = (&*mean, &*inverse);
-        let Affine { weight, bias } = layer.settings.affine(pass.parameters, count);
+        let factors = [&*mean, &*inverse, &*weight, &*bias];
         for (row, y) in pass.output.chunks_exact_mut(layer.size).enumerate() {
+            if pass.pace.spend(layer.work(1)) {
+                return;
+            }
             let x = input.row(row);
-            let y = &mut y[..x.len()];
-            y.copy_from_slice(x);
-            channels.map(y, |channel, _, x| (x - mean[channel]) * inverse[channel]);
-            if let Some(weight) = weight {
-                channels.map(y, |channel, _, y| y * weight[channel]);
-            }
-            if let Some(bias) = bias {
-                channels.map(y, |channel, _, y| y + bias[channel]);
-            }
+            channels.combine(
+                y,
+                [x, x],
+                factors,
+                |_, [x, _], [mean, inverse, weight, bias]| (x - mean) * inverse * weight + bias,
+            );
         }
     }
 }
@@ -275,87 +432,48 @@ impl Task for BackwardTask<'_> {
     #[inline(always)]
     fn run(self) {
         let (layer, mut pass) = (self.layer, self.pass);
-        let (channels, count) = (layer.channels, layer.channels.count);
-        let input = InputRows::new(pass.inputs, pass.rows, channels);
-        let (mean, rest) = pass.saved.split_at(count);
-        let (inverse, rest) = rest.split_at(count);
-        let (variance, rest) = rest.split_at(count);
-        let of_batch = rest[0] > 0.0;
-        let values = channels.values(&input) as f64;
-        let weight = layer.settings.affine(pass.parameters, count).weight;
-        // For each channel what is taken off the gradient: a constant and a part along the values.
-        let (constant, along) = pass.scratch[..2 * count].split_at_mut(count);
-        let mut parameter_gradient = pass.parameter_gradient;
-        let mut affine = layer
-            .settings
-            .affine_gradient(parameter_gradient.as_deref_mut(), count);
-        let gradients = GradientRows {
-            gradient: pass.gradient,
-            input: &input,
-        };
-        channels.sums(
-            &input,
-            &gradients,
-            |channel, x| (x - mean[channel]) * inverse[channel],
-            |channel, plain, product| {
-                if let Some(target) = &mut affine.bias {
-                    target[channel] += plain as f32;
-                }
-                if let Some(target) = &mut affine.weight {
-                    target[channel] += product as f32;
-                }
-                constant[channel] = if of_batch {
-                    (plain / values) as f32
-                } else {
-                    0.0
-                };
-                along[channel] = if of_batch {
-                    (product / values) as f32
-                } else {
-                    0.0
-                };
-            },
-        );
-        if let Some(gradient) = parameter_gradient {
-            let running = layer.statistics(pass.parameters);
-            let target = layer.statistics_mut(gradient);
-            target.mean.copy_from_slice(running.mean);
-            target.variance.copy_from_slice(running.variance);
-            if of_batch && values > 1.0 {
-                let momentum = layer.momentum;
-                for (target, mean) in target.mean.iter_mut().zip(mean) {
-                    *target += momentum * (mean - *target);
-                }
-                let unbiased = (values / (values - 1.0)) as f32;
-                for (target, variance) in target.variance.iter_mut().zip(variance) {
-                    *target += momentum * (variance * unbiased - *target);
-                }
-            }
-        }
         let Some((target, add)) = pass.input_gradients.get(0) else {
             return;
         };
-        let (constant, along) = (&*constant, &*along);
-        for (row, (target, gradient)) in target
-            .chunks_exact_mut(layer.size)
-            .zip(pass.gradient.chunks_exact_mut(layer.size))
-            .enumerate()
-        {
-            let x = input.row(row);
-            let (target, gradient) = (&mut target[..x.len()], &mut gradient[..x.len()]);
-            channels.map(gradient, |channel, place, g| {
-                let z = (x[place] - mean[channel]) * inverse[channel];
-                inverse[channel] * (-z).mul_add(along[channel], g - constant[channel])
-            });
-            if let Some(weight) = weight {
-                channels.map(gradient, |channel, _, g| g * weight[channel]);
-            }
-            if add {
-                for (target, g) in target.iter_mut().zip(gradient) {
-                    *target += *g;
+        let (channels, count) = (layer.channels, layer.channels.count);
+        let input = InputRows::new(pass.inputs, pass.rows, channels);
+        let (mean, rest) = pass.scratch.split_at_mut(count);
+        // For each channel what is taken off the gradient: a constant and a part along the values.
+        let (constant, rest) = rest.split_at_mut(count);
+        let (along, rest) = rest.split_at_mut(count);
+        let factor = &mut rest[..count];
+        let weight = layer.settings.affine(pass.parameters, count).weight;
+        let batch = pass.batch.map(|(rows, _)| rows);
+        for i in 0..count {
+            let (near, inverse) = layer.normal(pass.parameters, batch, i);
+            mean[i] = near;
+            factor[i] = inverse * weight.map_or(1.0, |weight| weight[i]);
+            (constant[i], along[i]) = match pass.batch {
+                Some((rows, gradients)) => {
+                    let part = |sum: f64| sum / rows[0].max(1.0);
+                    // Of the values as normalised: times their distance from the mean.
+                    let along = part(gradients[count + i]) * f64::from(inverse);
+                    (part(gradients[i]) as f32, along as f32)
                 }
+                None => (0.0, 0.0),
+            };
+        }
+        let factors = [&*mean, &*constant, &*along, &*factor];
+        let rows = target.chunks_exact_mut(layer.size);
+        for (row, (target, g)) in rows.zip(pass.gradient.chunks_exact(layer.size)).enumerate() {
+            if pass.pace.spend(layer.work(1)) {
+                return;
+            }
+            let x = input.row(row);
+            let value = |[x, g]: [f32; 2], [mean, constant, along, factor]: [f32; 4]| {
+                (mean - x).mul_add(along, g - constant) * factor
+            };
+            if add {
+                channels.combine(target, [x, g], factors, |y, xg, factors| {
+                    y + value(xg, factors)
+                });
             } else {
-                target.copy_from_slice(gradient);
+                channels.combine(target, [x, g], factors, |_, xg, factors| value(xg, factors));
             }
         }
     }

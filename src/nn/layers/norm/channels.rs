@@ -1,10 +1,12 @@
 //! Statistics of each channel over the rows of a batch.
 
-use crate::nn::kernels::reduction::{sum, sum_of_pairs};
+use crate::nn::kernels::reduction::{wide_sum, wide_sums};
 use crate::nn::layer::{Inputs, View};
 
 /// Channels whose sums are taken at the same time where they lie side by side.
 const LANES: usize = 16;
+/// Values whose sum is taken in single precision.
+const BLOCK: usize = 4096;
 
 /// How the values of a row belong to channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,91 +86,166 @@ impl Rows for GradientRows<'_> {
 
 impl Channels {
     /// Values of each channel in all the rows.
-    pub fn values(self, rows: &impl Rows) -> usize {
+    fn values(self, rows: &impl Rows) -> usize {
         let length: usize = (0..rows.count()).map(|row| rows.row(row).len()).sum();
         length / self.count
     }
 
-    /// For each channel the sum, divided by `count`, of `f(channel, value)`. To be inlined into a
-    /// task.
+    /// Writes each channel's mean and the sum of its squares about that, and returns the number of a
+    /// channel's values. To be inlined into a task.
+    ///
+    /// Squares are taken about the mean in single precision; what it is off by is taken off the sum.
     #[inline(always)]
-    pub fn mean(
+    pub fn moments(self, rows: &impl Rows, means: &mut [f64], squares: &mut [f64]) -> usize {
+        let values = self.values(rows);
+        means.fill(0.0);
+        squares.fill(0.0);
+        if values == 0 {
+            return 0;
+        }
+        if self.plane == 1 {
+            self.moments_of_steps(rows, values, means, squares);
+            return values;
+        }
+        // A plane at a time, while the processor holds it, joined to those of the rows before.
+        let size = self.plane as f64;
+        for row in 0..rows.count() {
+            let (part, before) = (1.0 / (row + 1) as f64, row as f64 * size);
+            let planes = rows.row(row).chunks_exact(self.plane);
+            for ((x, mean), square) in planes.zip(&mut *means).zip(&mut *squares) {
+                let own = mean_of(x, |x| x);
+                let near = own as f32;
+                let off = own - f64::from(near);
+                let about = mean_of(x, |x| (x - near) * (x - near)) - off * off;
+                let distance = own - *mean;
+                *mean += distance * part;
+                *square += about * size + distance * distance * before * part;
+            }
+        }
+        values
+    }
+
+    #[inline(always)]
+    fn moments_of_steps(
         self,
         rows: &impl Rows,
-        count: usize,
-        means: &mut [f32],
-        f: impl Fn(usize, f32) -> f32,
+        values: usize,
+        means: &mut [f64],
+        squares: &mut [f64],
     ) {
-        let scale = 1.0 / count.max(1) as f64;
-        if self.plane > 1 {
-            for (channel, mean) in means.iter_mut().enumerate() {
-                let at = channel * self.plane;
-                let mut total = 0.0;
-                for row in 0..rows.count() {
-                    total += sum(&rows.row(row)[at..at + self.plane], |x| f(channel, x));
-                }
-                *mean = (total * scale) as f32;
-            }
-            return;
-        }
-        for (block, means) in means.chunks_mut(LANES).enumerate() {
-            let first = block * LANES;
+        let count = values as f64;
+        for first in (0..self.count).step_by(LANES) {
+            let width = LANES.min(self.count - first);
             let mut totals = [0.0; LANES];
-            for row in 0..rows.count() {
-                for step in rows.row(row).chunks_exact(self.count) {
-                    let x = &step[first..first + means.len()];
-                    each_lane(
-                        &mut totals,
-                        |lane| f64::from(f(first + lane, x[lane])),
-                        x.len(),
-                    );
-                }
-            }
-            for (mean, total) in means.iter_mut().zip(totals) {
-                *mean = (total * scale) as f32;
+            self.each_step(rows, first, width, |x| {
+                each_lane(&mut totals, |lane| f64::from(x[lane]), width);
+            });
+            let near = totals.map(|total| (total / count) as f32);
+            let mut about = [0.0; LANES];
+            self.each_step(rows, first, width, |x| {
+                let square = |lane: usize| {
+                    let distance = x[lane] - near[lane];
+                    f64::from(distance * distance)
+                };
+                each_lane(&mut about, square, width);
+            });
+            for lane in 0..width {
+                let mean = totals[lane] / count;
+                let off = mean - f64::from(near[lane]);
+                means[first + lane] = mean;
+                squares[first + lane] = about[lane] - count * off * off;
             }
         }
     }
 
-    /// For each channel the sums of `g` and of `g · f(channel, x)`, where `g` are the values of
+    /// Shows each step's values of some channels from `first` on.
+    #[inline(always)]
+    fn each_step(self, rows: &impl Rows, first: usize, width: usize, mut each: impl FnMut(&[f32])) {
+        for row in 0..rows.count() {
+            for step in rows.row(row).chunks_exact(self.count) {
+                each(&step[first..first + width]);
+            }
+        }
+    }
+
+    /// For each channel the sums of `g` and of `g · (x - mean(channel))`, where `g` are the values of
     /// `gradients` at the same places. To be inlined into a task.
     #[inline(always)]
     pub fn sums(
         self,
         rows: &impl Rows,
         gradients: &impl Rows,
-        f: impl Fn(usize, f32) -> f32,
-        mut put: impl FnMut(usize, f64, f64),
+        mean: impl Fn(usize) -> f32,
+        plain: &mut [f64],
+        along: &mut [f64],
     ) {
+        plain.fill(0.0);
+        along.fill(0.0);
         if self.plane > 1 {
-            for channel in 0..self.count {
-                let at = channel * self.plane;
-                let (mut plain, mut along) = (0.0, 0.0);
-                for row in 0..rows.count() {
-                    let x = &rows.row(row)[at..at + self.plane];
-                    let g = &gradients.row(row)[at..at + self.plane];
-                    plain += sum(g, |g| g);
-                    along += sum_of_pairs(g, x, |g, x| g * f(channel, x));
+            for row in 0..rows.count() {
+                let (x, g) = (rows.row(row), gradients.row(row));
+                for channel in 0..self.count {
+                    let plane = channel * self.plane..(channel + 1) * self.plane;
+                    let (x, g, mean) = (&x[plane.clone()], &g[plane], mean(channel));
+                    for (x, g) in x.chunks(BLOCK).zip(g.chunks(BLOCK)) {
+                        let (of_block, along_block) = wide_sums(g, x, |g, x| g * (x - mean));
+                        plain[channel] += of_block;
+                        along[channel] += along_block;
+                    }
                 }
-                put(channel, plain, along);
             }
             return;
         }
         for first in (0..self.count).step_by(LANES) {
             let width = LANES.min(self.count - first);
-            let (mut plain, mut along) = ([0.0; LANES], [0.0; LANES]);
+            let mut near = [0.0; LANES];
+            for (lane, near) in near.iter_mut().take(width).enumerate() {
+                *near = mean(first + lane);
+            }
+            let (mut of_block, mut along_block) = ([0.0; LANES], [0.0; LANES]);
             for row in 0..rows.count() {
                 let steps = rows.row(row).chunks_exact(self.count);
                 let steps = steps.zip(gradients.row(row).chunks_exact(self.count));
                 for (x, g) in steps {
                     let (x, g) = (&x[first..first + width], &g[first..first + width]);
-                    each_lane(&mut plain, |lane| f64::from(g[lane]), width);
-                    let product = |lane: usize| f64::from(g[lane] * f(first + lane, x[lane]));
-                    each_lane(&mut along, product, width);
+                    each_lane(&mut of_block, |lane| f64::from(g[lane]), width);
+                    let product = |lane: usize| f64::from(g[lane] * (x[lane] - near[lane]));
+                    each_lane(&mut along_block, product, width);
                 }
             }
-            for lane in 0..width {
-                put(first + lane, plain[lane], along[lane]);
+            plain[first..first + width].copy_from_slice(&of_block[..width]);
+            along[first..first + width].copy_from_slice(&along_block[..width]);
+        }
+    }
+
+    /// Replaces each value of `y`, the first of a row, by `f` of itself, of the two values at its place
+    /// and of its channel's four factors. To be inlined into a task.
+    #[inline(always)]
+    pub fn combine(
+        self,
+        y: &mut [f32],
+        [a, b]: [&[f32]; 2],
+        factors: [&[f32]; 4],
+        f: impl Fn(f32, [f32; 2], [f32; 4]) -> f32,
+    ) {
+        let size = self.count * self.plane;
+        let (a, b) = (a.chunks_exact(size), b.chunks_exact(size));
+        for ((y, a), b) in y.chunks_exact_mut(size).zip(a).zip(b) {
+            let [p, q, r, s] = factors.map(|factor| &factor[..self.count]);
+            if self.plane == 1 {
+                let (a, b) = (&a[..self.count], &b[..self.count]);
+                for (i, y) in y.iter_mut().enumerate().take(self.count) {
+                    *y = f(*y, [a[i], b[i]], [p[i], q[i], r[i], s[i]]);
+                }
+                continue;
+            }
+            let planes = y.chunks_exact_mut(self.plane).enumerate();
+            let sources = a.chunks_exact(self.plane).zip(b.chunks_exact(self.plane));
+            for ((channel, y), (a, b)) in planes.zip(sources) {
+                let factors = [p[channel], q[channel], r[channel], s[channel]];
+                for ((y, a), b) in y.iter_mut().zip(a).zip(b) {
+                    *y = f(*y, [*a, *b], factors);
+                }
             }
         }
     }
@@ -192,6 +269,13 @@ impl Channels {
             }
         }
     }
+}
+
+/// The mean of `f` of each value.
+#[inline(always)]
+fn mean_of(x: &[f32], f: impl Fn(f32) -> f32) -> f64 {
+    let blocks = x.chunks(BLOCK).map(|block| wide_sum(block, &f));
+    blocks.sum::<f64>() / x.len() as f64
 }
 
 /// Adds a number to each of the first `width` lanes.
