@@ -108,7 +108,10 @@ impl Held {
     /// Takes the rows that were asked for.
     fn take(&mut self, loaded: Loaded<'_>, width: usize) {
         let Held { x, y, weight, fold } = self;
-        (x.clear(), y.clear(), weight.clear(), fold.clear());
+        x.clear();
+        y.clear();
+        weight.clear();
+        fold.clear();
         let targets = loaded.y.len() * width / loaded.x.len().max(1);
         for &at in loaded.index {
             let at = at as usize;

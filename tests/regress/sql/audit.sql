@@ -28,12 +28,12 @@ FROM neural.model_versions WHERE model = 'audit' ORDER BY version;
 -- a value, the order or the split is another.
 SELECT count(DISTINCT data_blake3) AS hashes FROM neural.model_versions WHERE model = 'audit' AND version < 3;
 CREATE TABLE many AS SELECT i AS id, sin(i) AS a, cos(i) AS b, tan(i % 91) AS c, sin(i) > 0.3 AS bad FROM generate_series(1, 20000) AS i;
-SELECT version FROM neural.train('audit_much', 'SELECT a, b, c, bad FROM many ORDER BY id', 'bad', epochs => 1, seed => 1, options => '{"verbose": false}');
-SET neural.max_memory = '2MB';
-SELECT version FROM neural.train('audit_much', 'SELECT a, b, c, bad FROM many ORDER BY id', 'bad', epochs => 1, seed => 1, options => '{"verbose": false}');
+SELECT version FROM neural.train('audit_much', 'SELECT a, b, c, bad FROM many ORDER BY id', 'bad', epochs => 1, seed => 1, options => '{"verbose": false, "members": 1}');
+SET neural.max_memory = '3MB';
+SELECT version FROM neural.train('audit_much', 'SELECT a, b, c, bad FROM many ORDER BY id', 'bad', epochs => 1, seed => 1, options => '{"verbose": false, "members": 1}');
 RESET neural.max_memory;
-SELECT version FROM neural.train('audit_much', 'SELECT a, b, c, bad FROM many ORDER BY id DESC', 'bad', epochs => 1, seed => 1, options => '{"verbose": false}');
-SELECT version FROM neural.train('audit_much', 'SELECT a, b, c, bad FROM many ORDER BY id', 'bad', epochs => 1, seed => 2, options => '{"verbose": false}');
+SELECT version FROM neural.train('audit_much', 'SELECT a, b, c, bad FROM many ORDER BY id DESC', 'bad', epochs => 1, seed => 1, options => '{"verbose": false, "members": 1}');
+SELECT version FROM neural.train('audit_much', 'SELECT a, b, c, bad FROM many ORDER BY id', 'bad', epochs => 1, seed => 2, options => '{"verbose": false, "members": 1}');
 SELECT dense_rank() OVER (ORDER BY first) AS data FROM
     (SELECT version, min(version) OVER (PARTITION BY data_blake3) AS first FROM neural.model_versions WHERE model = 'audit_much') AS v ORDER BY version;
 

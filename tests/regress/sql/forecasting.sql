@@ -1,6 +1,10 @@
 -- Forecasting: sequences normalised by themselves, and outputs turned back by them.
+-- A fresh catalog, whatever ran before: version numbers are never given twice.
+DROP EXTENSION pg_neural;
+CREATE EXTENSION pg_neural;
 SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS pg_neural;
+CREATE SCHEMA forecasting;
+SET search_path = forecasting;
 \getenv root PG_ABS_SRCDIR
 \set file :root '/../data/air_passengers.csv'
 CREATE TABLE air_passengers (month date PRIMARY KEY, passengers int);
@@ -88,3 +92,9 @@ SELECT * FROM with_features('{"history": {"type": "sequence", "normalize": "inst
 SELECT * FROM with_features('{"pairs": {"type": "sequence", "normalize": "instance"}}', 'ARRAY[[passengers, 1], [2, passengers]] AS pairs, passengers');
 SELECT * FROM refused($$SELECT neural.predict('air', ARRAY[1, NULL])$$);
 SELECT * FROM refused($$SELECT neural.predict('air', '{}'::int[])$$);
+
+-- Its models' names are free for other tests.
+RESET search_path;
+DROP SCHEMA forecasting CASCADE;
+DROP EXTENSION pg_neural;
+CREATE EXTENSION pg_neural;

@@ -100,3 +100,6 @@ DEALLOCATE ALL;
 DROP TABLE loans;
 DROP TYPE purpose;
 DROP FUNCTION agree;
+-- Its models' names are free for other tests.
+DROP EXTENSION pg_neural;
+CREATE EXTENSION pg_neural;

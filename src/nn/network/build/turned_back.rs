@@ -22,10 +22,9 @@ impl Builder<'_> {
         head: Head,
     ) -> Result<Slot, Error> {
         let features = self.features.iter().zip(&self.starts);
-        let mut leveled = features.filter_map(|(feature, start)| {
-            matches!(feature.form, InputForm::LeveledSequence { .. })
-                .then(|| start + feature.width() - LEVEL_COLUMNS)
-        });
+        let mut leveled = features
+            .filter(|(feature, _)| matches!(feature.form, InputForm::LeveledSequence { .. }))
+            .map(|(feature, start)| start + feature.width() - LEVEL_COLUMNS);
         let Some(start) = leveled.next() else {
             return Ok(output);
         };
