@@ -103,13 +103,20 @@ fn earlier(
         moments.extend((0..block.rows).map(|row| moment(row).unwrap_or(f64::NAN)));
         Ok(())
     })?;
-    let mut known: Vec<f64> = moments.iter().copied().filter(|at| !at.is_nan()).collect();
-    known.sort_unstable_by(f64::total_cmp);
+    // What is missing or infinite has no calendar that could be judged.
+    let mut known: Vec<f64> = moments
+        .iter()
+        .copied()
+        .filter(|at| at.is_finite())
+        .collect();
     let from = (known.len() as f64 * (1.0 - defaults::VALIDATION)) as usize;
-    let from = known.get(from).copied().unwrap_or(f64::INFINITY);
+    let from = match known.len() {
+        0 => f64::INFINITY,
+        _ => *known.select_nth_unstable_by(from, f64::total_cmp).1,
+    };
     let mut earlier = BitMask::new(moments.len(), true);
     for (row, moment) in moments.into_iter().enumerate() {
-        earlier.set(row, moment.is_nan() || moment < from);
+        earlier.set(row, !moment.is_finite() || moment < from);
     }
     Ok(earlier)
 }

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::error::Error;
 use crate::hex::hex;
 use crate::nn::optimizer::{OptimizerSpec, OptimizerState};
-use crate::nn::{self, Checkpoint, EpochReport, Resume, RowSource};
+use crate::nn::{self, Checkpoint, EpochReport, Resume, RowSource, TrainOptions};
 
 /// Rows that are hashed at a time.
 const BLOCK: usize = 4096;
@@ -29,11 +29,15 @@ impl Fingerprint {
     pub(super) fn of(
         sides: [Option<&mut (dyn RowSource + '_)>; 2],
         width: usize,
-        parameters: &[f32],
+        (parameters, options): (&[f32], &TrainOptions),
         interrupted: &mut dyn FnMut() -> bool,
     ) -> Result<Fingerprint, Error> {
         let mut hash = Sha256::new();
         hash.update(env!("CARGO_PKG_VERSION"));
+        // What a trial may have chosen, which on another processor may come out otherwise.
+        hash.update((options.epochs as u64).to_le_bytes());
+        hash.update((options.early_stopping as u64).to_le_bytes());
+        hash.update(options.weight_decay.to_le_bytes());
         for piece in parameters.chunks(1 << 18) {
             stop_if(interrupted())?;
             hash.update(bytemuck::cast_slice::<f32, u8>(piece));

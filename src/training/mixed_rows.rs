@@ -21,6 +21,8 @@ pub(super) struct MixedRows<'r> {
     /// The most rows that are loaded at once.
     most: usize,
     seed: u64,
+    /// The fold whose rows give nothing to mixtures.
+    spared: Option<u8>,
     /// The columns of each feature.
     features: Vec<Range<usize>>,
     /// Rows of the source that are asked for.
@@ -58,6 +60,7 @@ impl<'r> MixedRows<'r> {
             copies,
             most,
             seed,
+            spared: None,
             features: features.collect(),
             rows,
             asked: Vec::new(),
@@ -70,6 +73,11 @@ impl<'r> MixedRows<'r> {
     /// The rows without the mixtures.
     pub(super) fn plain(&mut self) -> &mut dyn RowSource {
         self.rows
+    }
+
+    /// Has the rows of this fold, or of none, give nothing to mixtures.
+    pub(super) fn spare(&mut self, fold: Option<u8>) {
+        self.spared = fold;
     }
 
     /// Puts other rows' features into the mixtures among these.
@@ -93,6 +101,10 @@ impl<'r> MixedRows<'r> {
         let mixtures = mixtures.filter(|(_, row)| **row >= plain);
         let drawn = others.index.iter().zip(&mut self.draws);
         for ((mixture, _), (&other, draw)) in mixtures.zip(drawn) {
+            let fold = others.fold.map(|fold| fold[other as usize]);
+            if fold.is_some() && fold == self.spared {
+                continue;
+            }
             let other = &others.x[other as usize * width..][..width];
             for columns in &self.features {
                 if draw.uniform_f32() < EXCHANGED {

@@ -18,6 +18,9 @@ use crate::features::BitMask;
 
 /// Training rows from which on a trial tells something.
 const ROWS: usize = 60;
+/// By how much it must be better, as few rows say it by chance at times.
+const MARGIN: f64 = 0.02;
+
 impl SplitStage<'_> {
     /// Trains the default network for a while with its only sequence as it comes and normalised by
     /// itself, where it is not said which, and holds both against the last rows, or those that are
@@ -42,7 +45,10 @@ impl SplitStage<'_> {
             return Ok(None);
         };
         let mut turned = fitting.target.clone();
-        turn_back(job, &mut normalized, &mut turned)?;
+        // Features that are as many as there may be leave no room for the level.
+        if !matches!(turn_back(job, &mut normalized, &mut turned), Ok(true)) {
+            return Ok(None);
+        }
         // Windows of a series that begin a step apart are alike: the last rows are the least known.
         let mut trained = self.sides.trained.clone();
         if !holds_out_as_told(job) {
@@ -61,7 +67,7 @@ impl SplitStage<'_> {
         let rows = &mut *self.read.examples.rows;
         let own = trial.run(&normalized, &turned, rows, observer)?;
         let common = trial.run(as_it_comes, &fitting.target, rows, observer)?;
-        let is_better = own.loss < common.loss;
+        let is_better = own.loss < common.loss * (1.0 - MARGIN);
         let (better, other, worse) = match is_better {
             true => (&own, "as it comes", &common),
             false => (&common, "normalised by itself", &own),

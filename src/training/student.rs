@@ -105,6 +105,8 @@ impl Lesson<'_> {
         let inputs = self.builder.features.inputs();
         let seed = self.job.arguments.seed;
         let rows = &mut MixedRows::new(rows, &inputs, (mixtures, at_once), seed);
+        // A trial may not have met the rows that it is judged by, not even in part.
+        rows.spare(Some(JUDGED));
         let pupil = {
             let trial = Pupils::of(self, rows, observer, Some(JUDGED))?;
             self.learn(&trial, rows, observer)?
@@ -128,6 +130,7 @@ impl Lesson<'_> {
             false => 1.0 + TOLERANCE,
         };
         let keeps = own <= member * tolerated;
+        rows.spare(None);
         let all = Pupils::of(self, rows, observer, None)?;
         let student = match keeps {
             true => self.learn(&all, rows, observer)?,

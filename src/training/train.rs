@@ -120,7 +120,7 @@ impl<'a> BuildStage<'a> {
                 let mut stop = || observer.interrupted();
                 Some((
                     every,
-                    Fingerprint::of(sides, width, &parameters, &mut stop)?,
+                    Fingerprint::of(sides, width, (&parameters, &options), &mut stop)?,
                 ))
             }
         };

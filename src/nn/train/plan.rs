@@ -26,6 +26,8 @@ const TILE_ROWS: usize = 256;
 const TILE_BYTES: usize = 32 << 20;
 /// The same of a part of a batch, of which a pass computes a few nodes at a time.
 const PART_BYTES: usize = 8 << 20;
+/// The rows of a part at least, so that what is done once a part costs little a row.
+const PART_ROWS: usize = 8;
 /// Rows that validation computes at once, and whose losses are summed: a source of validation rows
 /// must be able to hold as many.
 pub const VALIDATION_ROWS: usize = 128;
@@ -73,7 +75,9 @@ impl Plan {
         let row_bytes = network.workspace_bytes(1, 1).max(1);
         let couples = network.couples_rows();
         let tile_rows = if couples {
-            shard_rows.min(PART_BYTES / row_bytes)
+            // What grows with the rows; what a worker has but once is no reason for small parts.
+            let grows = network.workspace_bytes(1, 2).saturating_sub(row_bytes);
+            shard_rows.min((PART_BYTES / grows.max(1)).max(PART_ROWS))
         } else {
             let most = TILE_ROWS.min(shard_rows.max(VALIDATION_ROWS));
             most.min(TILE_BYTES / row_bytes)

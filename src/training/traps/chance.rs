@@ -12,6 +12,8 @@ use crate::features::{self, Block, BlockEncoder, Feature, Labels, RawRows, hash_
 /// Hashes of columns kept, all rows together, and rows, at most.
 const HASHES: usize = 1 << 20;
 const ROWS: usize = 16_384;
+/// Rows that are kept, times as many as are expected.
+const MOST: usize = 4;
 /// Columns whose values are alike more often than this tell nothing.
 const ALIKE: f64 = 0.9;
 /// Pairs that are added to those counted: that few were met may be chance, too.
@@ -79,7 +81,7 @@ pub(super) fn are_copies(
                 own.push(hash_of(&y, &mut bytes));
                 let all = own.iter().enumerate();
                 let all = all.fold(0, |all, (column, &hash)| all ^ part(column, hash));
-                if all <= below {
+                if all <= below && sampled.rows.len() <= MOST * most {
                     sampled.rows.push(all);
                     sampled.hashes.extend_from_slice(&own);
                 }
@@ -87,7 +89,11 @@ pub(super) fn are_copies(
         }
         Ok(())
     })?;
-    let (alike, by_chance) = sampled.pairs_alike();
+    // Very many rows are one and the same: what a sample without them would say is not known.
+    if sampled.rows.len() > MOST * most {
+        return Ok(false);
+    }
+    let (alike, by_chance) = sampled.pairs_alike(stop)?;
     Ok(alike > TIMES * by_chance)
 }
 
@@ -110,7 +116,10 @@ fn pairs(alike: u64) -> f64 {
 
 impl Sampled {
     /// How many pairs of rows are alike in all columns, and how many at most by chance, among all rows.
-    fn pairs_alike(&self) -> (f64, f64) {
+    ///
+    /// # Errors
+    /// An interruption.
+    fn pairs_alike(&self, stop: &mut dyn FnMut() -> bool) -> Result<(f64, f64), features::Error> {
         let all = pairs(self.rows.len() as u64).max(1.0);
         let mut counts: HashMap<u64, u64> = HashMap::new();
         let mut count = |hashes: &mut dyn Iterator<Item = u64>| {
@@ -121,6 +130,9 @@ impl Sampled {
         let alike = count(&mut self.rows.iter().copied());
         let mut most = 0.0_f64;
         for column in 0..self.columns {
+            if stop() {
+                return Err(features::Error::Interrupted);
+            }
             let own = self.hashes.iter().skip(column).step_by(self.columns);
             let of_column = count(&mut own.clone().map(|&hash| u64::from(hash))) / all;
             if of_column > ALIKE {
@@ -131,6 +143,6 @@ impl Sampled {
             let near = (others - alike + UNSEEN) / self.share.powi(2);
             most = most.max(near * of_column / (1.0 - of_column));
         }
-        (alike / self.share, most)
+        Ok((alike / self.share, most))
     }
 }

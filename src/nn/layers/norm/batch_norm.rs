@@ -262,9 +262,9 @@ impl Moments<'_> {
         }
     }
 
-    /// That of a channel; biased.
+    /// That of a channel; biased. Sums that are rounded may come out below 0 where all values are one.
     fn variance(&self, channel: usize) -> f32 {
-        (self.squares[channel] / self.count.max(1.0)) as f32
+        (self.squares[channel] / self.count.max(1.0)).max(0.0) as f32
     }
 }
 
