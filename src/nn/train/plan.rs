@@ -75,9 +75,7 @@ impl Plan {
         let row_bytes = network.workspace_bytes(1, 1).max(1);
         let couples = network.couples_rows();
         let tile_rows = if couples {
-            // What grows with the rows; what a worker has but once is no reason for small parts.
-            let grows = network.workspace_bytes(1, 2).saturating_sub(row_bytes);
-            shard_rows.min((PART_BYTES / grows.max(1)).max(PART_ROWS))
+            shard_rows.min((PART_BYTES / row_bytes).max(PART_ROWS))
         } else {
             let most = TILE_ROWS.min(shard_rows.max(VALIDATION_ROWS));
             most.min(TILE_BYTES / row_bytes)
